@@ -1,0 +1,17 @@
+/** Time as the block layer sees it; injected, so that tests can replay. */
+
+export interface Clock {
+  /** Nanoseconds of a monotonic clock, as a number: exact below 104 days of uptime, enough for durations. */
+  nowNs(): number;
+  /** Calls `callback` once, `delayNs` from now; the function returned takes the call back. */
+  after(delayNs: number, callback: () => void): () => void;
+}
+
+/** The host's monotonic clock. Timers have the host's millisecond grain. */
+export const systemClock: Clock = {
+  nowNs: () => performance.now() * 1e6,
+  after(delayNs, callback) {
+    const timer = setTimeout(callback, Math.min(delayNs / 1e6, 0x7fffffff));
+    return () => clearTimeout(timer);
+  },
+};

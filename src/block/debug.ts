@@ -1,0 +1,60 @@
+/** The debug methods as the shell calls them: passed down the chain to the first node that has them (blkdebug). */
+import { Errno } from '../util/errno.ts';
+import type { SuspendedRequest } from './driver.ts';
+import { BlockError } from './error.ts';
+import type { BlockNode } from './node.ts';
+
+/** The first node, from `top` down its primary children, whose driver has breakpoints; null if none has. */
+export function debugNode(top: BlockNode): BlockNode | null {
+  for (let node: BlockNode | null = top; node !== null; node = node.primaryChild?.node ?? null) {
+    if (node.driver.debugBreakpoint !== undefined) return node;
+  }
+  return null;
+}
+
+function required(top: BlockNode): BlockNode {
+  const node = debugNode(top);
+  if (node === null) throw new BlockError(Errno.ENOTSUP);
+  return node;
+}
+
+/** Sets a breakpoint. ENOTSUP without a debug node, ENOENT for an unknown event. */
+export function setBreakpoint(top: BlockNode, event: string, tag: string): void {
+  const node = required(top);
+  node.driver.debugBreakpoint?.(node, event, tag);
+}
+
+/** Removes breakpoints of a tag and resumes what is suspended under it. ENOENT if there is neither. */
+export async function removeBreakpoint(top: BlockNode, tag: string): Promise<void> {
+  const node = required(top);
+  await node.driver.debugRemoveBreakpoint?.(node, tag);
+}
+
+/** Resumes the newest request suspended under a tag. ENOENT if there is none. */
+export async function resumeRequest(top: BlockNode, tag: string): Promise<void> {
+  const node = required(top);
+  await node.driver.debugResume?.(node, tag);
+}
+
+export function isSuspended(top: BlockNode, tag: string): boolean {
+  const node = debugNode(top);
+  return node?.driver.debugIsSuspended?.(node, tag) ?? false;
+}
+
+/** Whether a breakpoint of this tag is set that nothing has hit yet. */
+export function isArmed(top: BlockNode, tag: string): boolean {
+  const node = debugNode(top);
+  return node?.driver.debugIsArmed?.(node, tag) ?? false;
+}
+
+/** All suspended requests, newest first. */
+export function suspendedRequests(top: BlockNode): readonly SuspendedRequest[] {
+  const node = debugNode(top);
+  return node?.driver.debugSuspended?.(node) ?? [];
+}
+
+/** Cancels every request suspended under a tag: it ends with ECANCELED. */
+export async function cancelSuspended(top: BlockNode, tag: string): Promise<void> {
+  const node = required(top);
+  await node.driver.debugCancel?.(node, tag);
+}

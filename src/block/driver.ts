@@ -1,0 +1,169 @@
+/**
+ * The driver contract: what the block layer asks of a driver, and what it promises to it.
+ *
+ * A driver is one literal of methods. What it leaves out has the default said at each method; a filter (`isFilter`)
+ * that leaves a method out passes the request through to its filtered child.
+ *
+ * The request pipeline (`block/request/`) promises to the data methods:
+ * - offset and length are multiples of `limits.requestAlignment` and the length is at most the limit for its kind;
+ * - `data.length` is the length of the request, and `data` stays untouched by others until the method's promise ends;
+ * - flags are limited to what the node says it supports (`node.supportedWriteFlags`, …);
+ * - reads never reach beyond the node's length rounded up to its alignment.
+ *
+ * A method fails by throwing `BlockError`; ENOTSUP asks for the generic fallback where there is one. A method waits only
+ * by awaiting the block layer's own functions, `loop.park` and its relatives (see `loop.ts`).
+ */
+import type { BlockNode, ChildLink } from './node.ts';
+import type { DebugEvent } from './events.ts';
+import type { Options } from './options.ts';
+
+/** A host and a guest position in bytes; kept apart in drivers that map one to the other. */
+export type GuestOffset = number & { readonly __offset: 'guest' };
+export type HostOffset = number & { readonly __offset: 'host' };
+
+/** How new space is made when a node grows. */
+export type Preallocation = 'off' | 'metadata' | 'falloc' | 'full';
+
+/** The state of a range that starts at the offset asked for. */
+export interface BlockStatus {
+  /** Bits of `Status`. */
+  readonly flags: number;
+  /** Bytes with this state, a positive multiple of the node's alignment; may be less than the whole run. */
+  readonly bytes: number;
+  /** Where the range is in `file`, if OFFSET_VALID. */
+  readonly map: number;
+  readonly file: BlockNode | null;
+}
+
+export interface DriverInfo {
+  /** Bytes; 0 if the format has no clusters. */
+  readonly clusterBytes: number;
+  /** Byte offset of the VM state behind the guest's data; 0 if there is none. */
+  readonly vmStateOffset: number;
+  readonly isDirty?: boolean;
+  readonly subclusterBytes?: number;
+}
+
+/** Format-specific information: a tree that `info` prints, keys in order. */
+export type SpecificInfo = { readonly [key: string]: SpecificValue };
+export type SpecificValue = string | number | boolean | readonly SpecificValue[] | SpecificInfo;
+
+/** A suspended request as the debug methods show it. */
+export interface SuspendedRequest {
+  readonly tag: string;
+  readonly requestId: number;
+  readonly operation: string;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly event: string;
+  /** Since when, in the loop's clock. */
+  readonly sinceNs: number;
+}
+
+/** What a node is about to become by a reopen. Made by `block/reopen.ts`, filled by the driver's `reopenPrepare`. */
+export interface ReopenState<S> {
+  readonly node: BlockNode<S>;
+  /** Bits of `Open` after the reopen. */
+  readonly flags: number;
+  /** The options for the driver; it takes (removes) those that it handles. */
+  readonly options: Options;
+  /** Whatever `reopenPrepare` wants to hand to `reopenCommit` or `reopenAbort`. */
+  prepared: unknown;
+}
+
+export interface Driver<S = unknown> {
+  readonly formatName: string;
+  /** The prefix of file names (`nbd:`) and the mark of a protocol driver. */
+  readonly protocolName?: string;
+  readonly isFilter?: boolean;
+  readonly isFormat?: boolean;
+  readonly supportsBacking?: boolean;
+  /** The length may change under us: ask `getLength` each time. */
+  readonly hasVariableLength?: boolean;
+  /** A protocol that needs a file name (or its options) to open. */
+  readonly needsFilename?: boolean;
+  /** Options that may change in a reopen. */
+  readonly mutableOptions?: readonly string[];
+  /** Options that tell one image from another (a trailing dot: every option under that prefix). */
+  readonly strongOptions?: readonly string[];
+
+  /** 0 to 100: how surely `head` (up to 2,048 bytes of the image) is this format. Default 0. */
+  probe?(head: Uint8Array, filename: string): number;
+  /** For protocol drivers: 0 to 100, whether a file name without a prefix is theirs (host devices). */
+  probeDevice?(filename: string): number;
+  /** Turns a file name with the driver's prefix into options. */
+  parseFilename?(filename: string, options: Options): void;
+
+  /** Opens the node: takes its options out of `options`, opens children through `openChild`, sets `node.state`. */
+  open(node: BlockNode<S>, options: Options, flags: number): Promise<void>;
+  /** Gives everything back. The node has no request in flight. Children are closed by the block layer afterwards. */
+  close?(node: BlockNode<S>): Promise<void>;
+
+  reopenPrepare?(state: ReopenState<S>): Promise<void>;
+  reopenCommit?(state: ReopenState<S>): void;
+  reopenAbort?(state: ReopenState<S>): void;
+
+  /** The length in bytes now. Default for filters: the child's; otherwise `node.totalSectors` is trusted. */
+  getLength?(node: BlockNode<S>): number;
+  /** Sets `node.limits` beyond what was merged from the children. */
+  refreshLimits?(node: BlockNode<S>): void;
+  /** Sets `node.exactFilename` (empty: only `json:{}` can say it). */
+  refreshFilename?(node: BlockNode<S>): void;
+  /** Permissions that this node needs on a child and shares with others, from those that its parents have. */
+  childPermissions?(
+    node: BlockNode<S>,
+    child: ChildLink,
+    role: number,
+    perm: number,
+    shared: number,
+  ): { perm: number; shared: number };
+  /** Can this node be used with these permissions? Throws if not (locks). Undone by `abortPermissions`. */
+  checkPermissions?(node: BlockNode<S>, perm: number, shared: number): void;
+  setPermissions?(node: BlockNode<S>, perm: number, shared: number): void;
+  abortPermissions?(node: BlockNode<S>): void;
+
+  /** Fills all of `data`. */
+  preadv?(node: BlockNode<S>, offset: number, data: Buffer, flags: number): Promise<void>;
+  pwritev?(node: BlockNode<S>, offset: number, data: Buffer, flags: number): Promise<void>;
+  pwritevCompressed?(node: BlockNode<S>, offset: number, data: Buffer): Promise<void>;
+  /** ENOTSUP asks for a write of zeroes instead. */
+  pwriteZeroes?(node: BlockNode<S>, offset: number, bytes: number, flags: number): Promise<void>;
+  /** ENOTSUP counts as done: a discard is a hint. */
+  pdiscard?(node: BlockNode<S>, offset: number, bytes: number): Promise<void>;
+  /** Replaces the whole generic flush. */
+  flush?(node: BlockNode<S>): Promise<void>;
+  /** Writes what the driver itself has cached. */
+  flushToOs?(node: BlockNode<S>): Promise<void>;
+  /** Makes the host put on stable storage what it has cached. */
+  flushToDisk?(node: BlockNode<S>): Promise<void>;
+  truncate?(
+    node: BlockNode<S>,
+    bytes: number,
+    exact: boolean,
+    preallocation: Preallocation,
+    flags: number,
+  ): Promise<void>;
+  /** Default: all data, allocated; a filter: as the child says. */
+  blockStatus?(node: BlockNode<S>, wantZero: boolean, offset: number, bytes: number): Promise<BlockStatus>;
+  saveVmState?(node: BlockNode<S>, offset: number, data: Buffer): Promise<void>;
+  loadVmState?(node: BlockNode<S>, offset: number, data: Buffer): Promise<void>;
+
+  getInfo?(node: BlockNode<S>): DriverInfo;
+  getSpecificInfo?(node: BlockNode<S>): SpecificInfo | null;
+
+  /** Called for every event fired on this node. A promise only if the request has to wait. */
+  debugEvent?(node: BlockNode<S>, event: DebugEvent): Promise<void> | undefined;
+  /** Sets a one-shot breakpoint. ENOENT for an unknown event. */
+  debugBreakpoint?(node: BlockNode<S>, event: string, tag: string): void;
+  /** Takes breakpoints of this tag away and resumes the requests suspended under it. ENOENT if there is neither. */
+  debugRemoveBreakpoint?(node: BlockNode<S>, tag: string): Promise<void>;
+  /** Resumes the newest request suspended under this tag. ENOENT if there is none. */
+  debugResume?(node: BlockNode<S>, tag: string): Promise<void>;
+  debugIsSuspended?(node: BlockNode<S>, tag: string): boolean;
+  /** Whether some breakpoint of this tag is set and has not been hit. */
+  debugIsArmed?(node: BlockNode<S>, tag: string): boolean;
+  /** All suspended requests, newest first. */
+  debugSuspended?(node: BlockNode<S>): readonly SuspendedRequest[];
+  /** Cancels and resumes every request suspended under this tag. */
+  debugCancel?(node: BlockNode<S>, tag: string): Promise<void>;
+}

@@ -1,0 +1,379 @@
+/**
+ * Coroutines over async functions: the event loop that every request runs in.
+ *
+ * A request is an async function wrapped in a `Coroutine`. Exactly one coroutine runs at a time, from the moment it is
+ * entered to the moment it parks (waits for something real) or ends, as in QEMU. That makes the order of events a
+ * function of the script alone. What is allowed to make a coroutine wait is in this file and nowhere else: a coroutine
+ * that awaits anything but another async function of the block layer, or `park`, would break the rule.
+ *
+ * Two queues hold what may run on: bottom halves (work that was put off by one turn) and completions of host I/O. They
+ * are apart because a shell that has more input ready runs the first between two commands, and the second only when a
+ * command waits (observed with qemu-io 7.2.22: piped `aio_write` on null-co reports before the next command, on a file
+ * only when a later command polls).
+ */
+import { BlockError } from './error.ts';
+import { Errno } from '../util/errno.ts';
+import { type Clock, systemClock } from './clock.ts';
+
+/** What a parked coroutine waits for; shown by the views and by the report of stuck requests. */
+export type WaitReason =
+  | { readonly kind: 'host-io' }
+  | { readonly kind: 'bottom-half' }
+  | { readonly kind: 'timer' }
+  | { readonly kind: 'breakpoint'; readonly tag: string; readonly event: string }
+  | { readonly kind: 'overlap'; readonly blockedBy: Coroutine | null }
+  | { readonly kind: 'flush' }
+  | { readonly kind: 'lock'; readonly name: string }
+  | { readonly kind: 'drain' };
+
+/** What a request does, for the views. Offsets and lengths are in bytes. */
+export interface RequestLabel {
+  readonly operation: string;
+  readonly offset?: number;
+  readonly bytes?: number;
+}
+
+const waitsForHostIo: WaitReason = { kind: 'host-io' };
+const waitsForBottomHalf: WaitReason = { kind: 'bottom-half' };
+const waitsForTimer: WaitReason = { kind: 'timer' };
+
+/** One run of an async function under the loop's control. */
+export class Coroutine {
+  readonly id: number;
+  /** What it does, for the views; a shell command that issues a request overwrites it with the request's. */
+  label: RequestLabel;
+  /** When it was started, in the loop's clock. */
+  readonly startedNs: number;
+  done = false;
+  /** Set by `cancel`: the next I/O that looks at it fails with ECANCELED. */
+  cancelled = false;
+  /** What it waits for; null while it runs and when it is done. */
+  waitsFor: WaitReason | null = null;
+  /** When it parked last, in the loop's clock. */
+  waitsSinceNs = 0;
+
+  /** Starts or continues the function; set by the loop. @internal */
+  proceed: () => void = () => {};
+  /** Tells the loop that it parked or ended. @internal */
+  stopped: () => void = () => {};
+  /** Coroutines woken by this one; they run as soon as it parks or ends. @internal */
+  woken: Coroutine[] | null = null;
+
+  constructor(id: number, label: RequestLabel, startedNs: number) {
+    this.id = id;
+    this.label = label;
+    this.startedNs = startedNs;
+  }
+}
+
+export class EventLoop {
+  readonly clock: Clock;
+  /** The coroutine that runs now; null between two of them. */
+  current: Coroutine | null = null;
+  /** Every coroutine that was started and has not ended, oldest first. */
+  readonly alive = new Set<Coroutine>();
+
+  #nextId = 1;
+  #bottomHalves: (() => void | Promise<void>)[] = [];
+  #completions: Coroutine[] = [];
+  #timers = 0;
+  #fired: Coroutine[] = [];
+  /** Resolves the wait of `poll` when a timer fires or somebody interrupts. */
+  #kick: (() => void) | null = null;
+  #interrupted = false;
+
+  constructor(clock: Clock = systemClock) {
+    this.clock = clock;
+  }
+
+  /** A coroutine that is not entered yet. `onEnd` is called in it, last, with the value or the error. */
+  create<T>(
+    label: RequestLabel,
+    run: () => Promise<T>,
+    onEnd: (error: unknown, value: T | undefined) => void,
+  ): Coroutine {
+    const coroutine = new Coroutine(this.#nextId++, label, this.clock.nowNs());
+    this.alive.add(coroutine);
+    coroutine.proceed = () => {
+      run().then(
+        (value) => this.#end(coroutine, () => onEnd(undefined, value)),
+        (error: unknown) => this.#end(coroutine, () => onEnd(error, undefined)),
+      );
+    };
+    return coroutine;
+  }
+
+  #end(coroutine: Coroutine, report: () => void): void {
+    coroutine.done = true;
+    coroutine.waitsFor = null;
+    this.alive.delete(coroutine);
+    report();
+    coroutine.stopped();
+  }
+
+  /**
+   * Runs `coroutine` until it parks or ends, then every coroutine that it woke, and those that they woke. May be called
+   * from within another coroutine, which then is suspended under it like a caller.
+   */
+  async enter(coroutine: Coroutine): Promise<void> {
+    await this.#runUntilStop(coroutine);
+    if (coroutine.woken === null) return;
+    const queue = this.#takeWoken(coroutine);
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      await this.#runUntilStop(next);
+      if (next.woken !== null) queue.unshift(...this.#takeWoken(next));
+    }
+  }
+
+  #takeWoken(coroutine: Coroutine): Coroutine[] {
+    const woken = coroutine.woken ?? [];
+    coroutine.woken = null;
+    return woken;
+  }
+
+  #runUntilStop(coroutine: Coroutine): Promise<void> {
+    const outer = this.current;
+    this.current = coroutine;
+    coroutine.waitsFor = null;
+    return new Promise<void>((resolve) => {
+      coroutine.stopped = () => {
+        this.current = outer;
+        resolve();
+      };
+      coroutine.proceed();
+    });
+  }
+
+  /** Suspends the running coroutine until somebody enters or wakes it. */
+  park(reason: WaitReason): Promise<void> {
+    const coroutine = this.current;
+    if (coroutine === null) throw new Error('park outside of a coroutine');
+    coroutine.waitsFor = reason;
+    coroutine.waitsSinceNs = this.clock.nowNs();
+    return new Promise<void>((resolve) => {
+      coroutine.proceed = resolve;
+      coroutine.stopped();
+    });
+  }
+
+  /** Makes a parked coroutine runnable: right after the running one stops, or as a bottom half if none runs. */
+  wake(coroutine: Coroutine): void {
+    const current = this.current;
+    if (current === null) this.schedule(() => this.enter(coroutine));
+    else (current.woken ??= []).push(coroutine);
+  }
+
+  /** Runs `callback` as a bottom half: at the next turn of the loop. */
+  schedule(callback: () => void | Promise<void>): void {
+    this.#bottomHalves.push(callback);
+    this.#kick?.();
+  }
+
+  /** Whether nothing but the running coroutine exists, so that putting its work off could change nothing. */
+  get alone(): boolean {
+    return this.alive.size <= 1;
+  }
+
+  /**
+   * Called by a driver after it has done a synchronous host call: lets others run, as they would while a host call is
+   * under way. Undefined when there are no others.
+   */
+  hostIo(): Promise<void> | undefined {
+    const coroutine = this.current;
+    if (coroutine === null || this.alone) return undefined;
+    this.#completions.push(coroutine);
+    return this.park(waitsForHostIo);
+  }
+
+  /** Puts the running coroutine off by one turn of the loop. Undefined when that could change nothing. */
+  bottomHalf(): Promise<void> | undefined {
+    const coroutine = this.current;
+    if (coroutine === null || this.alone) return undefined;
+    this.#bottomHalves.push(() => this.enter(coroutine));
+    return this.park(waitsForBottomHalf);
+  }
+
+  /** Parks the running coroutine for `delayNs` nanoseconds of the loop's clock. */
+  sleep(delayNs: number): Promise<void> {
+    const coroutine = this.current;
+    if (coroutine === null) throw new Error('sleep outside of a coroutine');
+    this.#timers += 1;
+    this.clock.after(delayNs, () => {
+      this.#timers -= 1;
+      this.#fired.push(coroutine);
+      this.#kick?.();
+    });
+    return this.park(waitsForTimer);
+  }
+
+  /** Runs the bottom halves that are due now, not those that they add. True if there were any. */
+  async runBottomHalves(): Promise<boolean> {
+    if (this.#bottomHalves.length === 0) return false;
+    const due = this.#bottomHalves;
+    this.#bottomHalves = [];
+    for (const callback of due) await callback();
+    return true;
+  }
+
+  /**
+   * One turn: bottom halves, else timers that fired, else the oldest host I/O, else (with `wait`) sleeps until a timer
+   * fires. False if nothing can happen by itself any more, or if the sleep was interrupted.
+   */
+  async poll(wait = true): Promise<boolean> {
+    if (await this.runBottomHalves()) return true;
+    const fired = this.#fired.shift();
+    if (fired !== undefined) {
+      await this.enter(fired);
+      return true;
+    }
+    const completed = this.#completions.shift();
+    if (completed !== undefined) {
+      await this.enter(completed);
+      return true;
+    }
+    if (!wait || this.#timers === 0) return false;
+    await this.#sleepUntilKicked();
+    return !this.#takeInterrupt();
+  }
+
+  async #sleepUntilKicked(): Promise<void> {
+    if (this.#interrupted) return;
+    await new Promise<void>((resolve) => {
+      this.#kick = resolve;
+    });
+    this.#kick = null;
+  }
+
+  #takeInterrupt(): boolean {
+    const interrupted = this.#interrupted;
+    this.#interrupted = false;
+    return interrupted;
+  }
+
+  /** Ends the sleep of a `poll` that waits for a timer (Ctrl-C). */
+  interrupt(): void {
+    if (this.#kick === null) return;
+    this.#interrupted = true;
+    this.#kick();
+  }
+
+  /** Whether a turn could do something without waiting for a command: work is queued or a timer runs. */
+  get pending(): boolean {
+    return (
+      this.#bottomHalves.length > 0 || this.#completions.length > 0 || this.#fired.length > 0 || this.#timers > 0
+    );
+  }
+
+  /**
+   * Runs a function as a coroutine and turns the loop until it has ended. False if it is stuck: it waits, directly or
+   * not, for something that only a later command can bring (a breakpoint to be resumed). It then lives on and ends
+   * when that happens.
+   */
+  async run(label: RequestLabel, body: () => Promise<void>): Promise<boolean> {
+    let failure: unknown;
+    let detached = false;
+    const coroutine = this.create(label, body, (error) => {
+      failure = error;
+      // Nobody waits any more; an error that the body let through is a bug and must not be lost.
+      if (detached && error !== undefined) this.schedule(() => Promise.reject(error));
+    });
+    await this.enter(coroutine);
+    while (!coroutine.done) {
+      if (await this.poll()) continue;
+      detached = true;
+      return false;
+    }
+    if (failure !== undefined) throw failure;
+    return true;
+  }
+
+  /**
+   * Starts an asynchronous request: enters it, and returns when it has parked or ended. `onDone` is called when it ends,
+   * but never before this returns: a request that ends at once reports as a bottom half, as QEMU's AIO requests do.
+   */
+  async spawn(label: RequestLabel, body: () => Promise<void>, onDone: (error: unknown) => void): Promise<Coroutine> {
+    let returned = false;
+    const coroutine = this.create(label, body, (error) => {
+      if (returned) onDone(error);
+      else this.schedule(() => onDone(error));
+    });
+    await this.enter(coroutine);
+    returned = true;
+    return coroutine;
+  }
+
+  /** Marks a coroutine as cancelled: it ends with ECANCELED at its next I/O. Whoever parked it must still wake it. */
+  cancel(coroutine: Coroutine): void {
+    coroutine.cancelled = true;
+  }
+
+  /** Throws ECANCELED if the running coroutine was cancelled. */
+  checkCancelled(): void {
+    if (this.current?.cancelled === true) throw new BlockError(Errno.ECANCELED);
+  }
+}
+
+/** Coroutines that wait for a condition, in order of arrival. */
+export class CoroutineQueue {
+  readonly #loop: EventLoop;
+  #waiting: Coroutine[] = [];
+
+  constructor(loop: EventLoop) {
+    this.#loop = loop;
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  /** Parks the running coroutine until it is woken from here. */
+  wait(reason: WaitReason): Promise<void> {
+    const coroutine = this.#loop.current;
+    if (coroutine === null) throw new Error('wait outside of a coroutine');
+    this.#waiting.push(coroutine);
+    return this.#loop.park(reason);
+  }
+
+  /** Wakes the one that has waited longest. False if there was none. */
+  wakeOne(): boolean {
+    const first = this.#waiting.shift();
+    if (first === undefined) return false;
+    this.#loop.wake(first);
+    return true;
+  }
+
+  /** Wakes all, longest waiting first. */
+  wakeAll(): void {
+    if (this.#waiting.length === 0) return;
+    const woken = this.#waiting;
+    this.#waiting = [];
+    for (const coroutine of woken) this.#loop.wake(coroutine);
+  }
+}
+
+/** A lock between coroutines; on release it passes to the one that has waited longest, without being free in between. */
+export class CoroutineMutex {
+  readonly #queue: CoroutineQueue;
+  readonly #reason: WaitReason;
+  #locked = false;
+
+  constructor(loop: EventLoop, name: string) {
+    this.#queue = new CoroutineQueue(loop);
+    this.#reason = { kind: 'lock', name };
+  }
+
+  get isLocked(): boolean {
+    return this.#locked;
+  }
+
+  /** Takes the lock; undefined if it was free and is taken at once. */
+  lock(): Promise<void> | undefined {
+    if (this.#locked) return this.#queue.wait(this.#reason);
+    this.#locked = true;
+    return undefined;
+  }
+
+  unlock(): void {
+    if (!this.#queue.wakeOne()) this.#locked = false;
+  }
+}

@@ -1,0 +1,2 @@
+export type OptionValue = string | number | bigint | boolean | null;
+export class Options extends Map<string, OptionValue> {}

@@ -1,0 +1,81 @@
+/** Discards: a hint that a range is not needed, cut to what the driver takes. */
+import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
+import { Errno } from '../../util/errno.ts';
+import { BlockError, isNotSupported } from '../error.ts';
+import { Open } from '../flags.ts';
+import type { BlockNode, ChildLink } from '../node.ts';
+import { checkRange } from './check.ts';
+import { checkOpen } from './flush.ts';
+import { forgetDataRange } from './status.ts';
+import { beginTrace, endTrace } from './traced.ts';
+import { finishWrite, prepareWrite } from './write.ts';
+
+/** Discards a range at any offset. Does nothing where discards are switched off or the driver has none. */
+export async function pdiscard(child: ChildLink, offset: number, bytes: number): Promise<void> {
+  const { node } = child;
+  checkOpen(node);
+  checkRange(offset, bytes);
+  if ((node.openFlags & Open.UNMAP) === 0) return;
+  if (node.driver.pdiscard === undefined && node.filteredChild === null) return;
+  forgetDataRange(node, offset, bytes);
+
+  const traced = node.trace.active;
+  if (traced) beginTrace(node, 'discard', offset, bytes);
+  node.inFlight += 1;
+  const request = node.requests.begin('discard', offset, bytes);
+  let failure: unknown;
+  let succeeded = false;
+  try {
+    await prepareWrite(node, request, 0);
+    await discardPieces(node, offset, bytes);
+    succeeded = true;
+  } catch (error) {
+    failure = error;
+    throw error;
+  } finally {
+    finishWrite(node, request, offset, bytes, succeeded);
+    node.requests.end(request);
+    node.inFlight -= 1;
+    if (traced) endTrace(node, 'discard', failure);
+  }
+}
+
+/** Unaligned edges are passed on too: some devices collect them, the others say ENOTSUP. */
+async function discardPieces(node: BlockNode, offset: number, bytes: number): Promise<void> {
+  const unit = node.limits.requestAlignment;
+  const align = Math.max(node.limits.pdiscardAlignment, unit);
+  const maxDiscard = alignDown(minNonZero(node.limits.maxPdiscard, Number.MAX_SAFE_INTEGER), align);
+  if (maxDiscard < unit) {
+    node.context.warn(`max-discard ${node.limits.maxPdiscard} is below the alignment of discards, ${align}`);
+    throw new BlockError(Errno.EINVAL);
+  }
+  let head = offset % align;
+  let tail = (offset + bytes) % align;
+  let start = offset;
+  let rest = bytes;
+
+  while (rest > 0) {
+    let piece = rest;
+    if (head > 0) {
+      piece = Math.min(rest, align - head);
+      if (!isAligned(piece, unit)) piece %= unit;
+      head = (head + piece) % align;
+    } else if (tail > 0) {
+      if (piece > align) {
+        piece -= tail;
+      } else if (!isAligned(tail, unit) && tail > unit) {
+        tail %= unit;
+        piece -= tail;
+      }
+    }
+    piece = Math.min(piece, maxDiscard);
+    try {
+      if (node.driver.pdiscard !== undefined) await node.driver.pdiscard(node, start, piece);
+      else if (node.filteredChild !== null) await pdiscard(node.filteredChild, start, piece);
+    } catch (error) {
+      if (!isNotSupported(error)) throw error;
+    }
+    start += piece;
+    rest -= piece;
+  }
+}

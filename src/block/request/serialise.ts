@@ -1,0 +1,125 @@
+/**
+ * Requests in flight on a node, and who waits for whom.
+ *
+ * A request that reads what it then writes back (read-modify-write at the edges, copy on read) must not have another
+ * write in the range in between. It marks itself as serialising over that range, widened to an alignment; everybody who
+ * overlaps a serialising request waits for it:
+ *
+ *     A  write 1k@512  serialising, widened to 4k@0   ---- reads 4k ---- writes 4k ---- ends
+ *     B  write 512@3k  overlaps A's widened range     waits .............................. goes on
+ *
+ * Two that would wait for each other do not: a request that itself waits is passed over.
+ */
+import type { BlockNode } from '../node.ts';
+import { type Coroutine, CoroutineQueue } from '../loop.ts';
+import { alignDown, alignUp } from '../../util/align.ts';
+
+export type TrackedKind = 'read' | 'write' | 'discard' | 'truncate';
+
+export class TrackedRequest {
+  readonly kind: TrackedKind;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly coroutine: Coroutine | null;
+  isSerialising = false;
+  /** The range that others must keep out of; wider than the request's own once it serialises. */
+  overlapOffset: number;
+  overlapBytes: number;
+  waitsFor: TrackedRequest | null = null;
+  waiters: CoroutineQueue | null = null;
+  /** Neighbours in the tracker's list. */
+  newer: TrackedRequest | null = null;
+  older: TrackedRequest | null = null;
+
+  constructor(kind: TrackedKind, offset: number, bytes: number, coroutine: Coroutine | null) {
+    this.kind = kind;
+    this.offset = offset;
+    this.bytes = bytes;
+    this.coroutine = coroutine;
+    this.overlapOffset = offset;
+    this.overlapBytes = bytes;
+  }
+}
+
+export class RequestTracker {
+  readonly #node: BlockNode;
+  #newest: TrackedRequest | null = null;
+  #serialisingCount = 0;
+
+  constructor(node: BlockNode) {
+    this.#node = node;
+  }
+
+  /** Notes a request that begins. It must be ended, whatever happens. */
+  begin(kind: TrackedKind, offset: number, bytes: number): TrackedRequest {
+    const request = new TrackedRequest(kind, offset, bytes, this.#node.loop.current);
+    request.older = this.#newest;
+    if (this.#newest !== null) this.#newest.newer = request;
+    this.#newest = request;
+    return request;
+  }
+
+  end(request: TrackedRequest): void {
+    if (request.isSerialising) this.#serialisingCount -= 1;
+    if (request.newer === null) this.#newest = request.older;
+    else request.newer.older = request.older;
+    if (request.older !== null) request.older.newer = request.newer;
+    request.waiters?.wakeAll();
+  }
+
+  /** Waits for the serialising requests that overlap this one. Undefined if there is nothing to wait for. */
+  waitForSerialising(self: TrackedRequest): Promise<void> | undefined {
+    if (this.#serialisingCount === 0 || this.#findConflict(self) === null) return undefined;
+    return this.#waitForConflicts(self);
+  }
+
+  /** Makes a request serialising over its range widened to `align`, and waits for all that overlap it. */
+  async makeSerialising(request: TrackedRequest, align: number): Promise<void> {
+    this.#widen(request, align);
+    await this.#waitForConflicts(request);
+  }
+
+  /** As `makeSerialising`, but false at once instead of waiting. */
+  tryMakeSerialising(request: TrackedRequest, align: number): boolean {
+    this.#widen(request, align);
+    return this.#findConflict(request) === null;
+  }
+
+  #widen(request: TrackedRequest, align: number): void {
+    const offset = alignDown(request.offset, align);
+    const bytes = alignUp(request.offset + request.bytes, align) - offset;
+    if (!request.isSerialising) {
+      request.isSerialising = true;
+      this.#serialisingCount += 1;
+    }
+    request.overlapOffset = Math.min(request.overlapOffset, offset);
+    request.overlapBytes = Math.max(request.overlapBytes, bytes);
+  }
+
+  async #waitForConflicts(self: TrackedRequest): Promise<void> {
+    const { loop, trace, nodeName } = this.#node;
+    for (let other = this.#findConflict(self); other !== null; other = this.#findConflict(self)) {
+      self.waitsFor = other;
+      other.waiters ??= new CoroutineQueue(loop);
+      if (trace.active) {
+        trace.emit(loop.current?.id ?? 0, nodeName, { kind: 'lock-wait', on: `request ${other.coroutine?.id ?? 0}` });
+      }
+      await other.waiters.wait({ kind: 'overlap', blockedBy: other.coroutine });
+      self.waitsFor = null;
+    }
+  }
+
+  #findConflict(self: TrackedRequest): TrackedRequest | null {
+    for (let other = this.#newest; other !== null; other = other.older) {
+      if (other === self || (!other.isSerialising && !self.isSerialising)) continue;
+      if (!overlaps(other, self)) continue;
+      // One that waits, perhaps for us, will look again when it wakes up.
+      if (other.waitsFor === null) return other;
+    }
+    return null;
+  }
+}
+
+function overlaps(a: TrackedRequest, b: TrackedRequest): boolean {
+  return a.overlapOffset < b.overlapOffset + b.overlapBytes && b.overlapOffset < a.overlapOffset + a.overlapBytes;
+}

@@ -1,0 +1,102 @@
+/** Truncate: a node made longer or shorter. */
+import { Errno } from '../../util/errno.ts';
+import type { Preallocation } from '../driver.ts';
+import { BlockError, errorWithErrno } from '../error.ts';
+import { Req, SECTOR_BYTES } from '../flags.ts';
+import type { ChildLink } from '../node.ts';
+import { checkRange } from './check.ts';
+import { finishWrite, prepareWrite } from './write.ts';
+import { beginTrace, endTrace } from './traced.ts';
+
+/**
+ * Sets a node's length in bytes. `exact`: not longer than asked for, either. The errors' texts are those that the user
+ * reads.
+ */
+export async function truncate(
+  child: ChildLink,
+  bytes: number,
+  exact: boolean,
+  preallocation: Preallocation,
+  flags: number,
+): Promise<void> {
+  const { node } = child;
+  if (node.closed) throw new BlockError(Errno.ENOMEDIUM, 'No medium inserted');
+  if (bytes < 0) throw new BlockError(Errno.EINVAL, 'Image size cannot be negative');
+  checkRange(bytes, 0);
+  const oldBytes = orExplain('Failed to get old image size', () => node.getLength());
+  if (node.isReadOnly) throw new BlockError(Errno.EACCES, 'Image is read-only');
+  const newBytes = Math.max(0, bytes - oldBytes);
+
+  const traced = node.trace.active;
+  if (traced) beginTrace(node, 'truncate', bytes, 0);
+  node.inFlight += 1;
+  const request = node.requests.begin('truncate', bytes - newBytes, newBytes);
+  let failure: unknown;
+  try {
+    // Nobody may write to the new area while it is made: preallocation would overwrite it.
+    if (newBytes > 0) await node.requests.makeSerialising(request, 1);
+    await orExplainAsync('Failed to prepare request for truncation', () => prepareWrite(node, request, 0));
+    await truncateDriver(child, oldBytes, newBytes, bytes, exact, preallocation, flags);
+    const finalBytes = refreshedLength(child, bytes);
+    finishWrite(node, request, finalBytes - newBytes, newBytes, true);
+  } catch (error) {
+    failure = error;
+    throw error;
+  } finally {
+    node.requests.end(request);
+    node.inFlight -= 1;
+    if (traced) endTrace(node, 'truncate', failure);
+  }
+}
+
+async function truncateDriver(
+  { node }: ChildLink,
+  oldBytes: number,
+  newBytes: number,
+  bytes: number,
+  exact: boolean,
+  preallocation: Preallocation,
+  flags: number,
+): Promise<void> {
+  let driverFlags = flags;
+  const backing = node.cowChild;
+  if (newBytes > 0 && backing !== null) {
+    const backingBytes = orExplain('Could not get backing file size', () => backing.node.getLength());
+    // Left unallocated, the new area would show what the backing file has there.
+    if (backingBytes > oldBytes) driverFlags |= Req.ZERO_WRITE;
+  }
+  if (node.driver.truncate !== undefined) {
+    if ((driverFlags & ~node.supportedTruncateFlags) !== 0) {
+      throw new BlockError(Errno.ENOTSUP, 'Block driver does not support requested flags');
+    }
+    await node.driver.truncate(node, bytes, exact, preallocation, driverFlags);
+    return;
+  }
+  if (node.filteredChild === null) {
+    throw new BlockError(Errno.ENOTSUP, 'Image format driver does not support resize');
+  }
+  await truncate(node.filteredChild, bytes, exact, preallocation, driverFlags);
+}
+
+function refreshedLength({ node }: ChildLink, bytes: number): number {
+  orExplain('Could not refresh total sector count', () => node.refreshTotalSectors(Math.floor(bytes / SECTOR_BYTES)));
+  return node.totalSectors * SECTOR_BYTES;
+}
+
+function orExplain<T>(message: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof BlockError) throw errorWithErrno(error.errno, message);
+    throw error;
+  }
+}
+
+async function orExplainAsync(message: string, body: () => Promise<void>): Promise<void> {
+  try {
+    await body();
+  } catch (error) {
+    if (error instanceof BlockError) throw errorWithErrno(error.errno, message);
+    throw error;
+  }
+}

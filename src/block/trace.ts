@@ -1,0 +1,60 @@
+/** The event bus: typed records of what happens in the block layer. Free when nobody listens. */
+import type { Clock } from './clock.ts';
+import type { EventName } from './events.ts';
+
+/** What every record has. `request` is the coroutine's id, 0 outside of a request. */
+interface RecordBase {
+  /** Counts from 1, without gaps, over all records of one bus. */
+  readonly sequence: number;
+  /** Nanoseconds of the bus's clock. */
+  readonly timeNs: number;
+  readonly request: number;
+  /** Name of the node (its `node-name`). */
+  readonly node: string;
+}
+
+/** The part of a record that its kind brings. Offsets and lengths are in bytes, `errno` is positive. */
+export type TraceDetail =
+  | { readonly kind: 'request-begin'; readonly operation: string; readonly offset: number; readonly bytes: number }
+  | { readonly kind: 'request-end'; readonly operation: string; readonly errno: number }
+  | { readonly kind: 'event'; readonly event: EventName }
+  | { readonly kind: 'rule-hit'; readonly rule: number; readonly event: EventName }
+  | { readonly kind: 'rule-skip'; readonly rule: number; readonly event: EventName; readonly reason: string }
+  | { readonly kind: 'error-injected'; readonly rule: number; readonly errno: number }
+  | { readonly kind: 'state-change'; readonly from: number; readonly to: number; readonly rule: number }
+  | { readonly kind: 'suspend'; readonly tag: string; readonly event: EventName }
+  | { readonly kind: 'resume'; readonly tag: string }
+  | { readonly kind: 'lock-wait'; readonly on: string };
+
+export type TraceRecord = RecordBase & TraceDetail;
+
+export type TraceSubscriber = (record: TraceRecord) => void;
+
+export class TraceBus {
+  /** Whether anybody listens. Look at it before building a record. */
+  active = false;
+  readonly #clock: Clock;
+  readonly #subscribers = new Set<TraceSubscriber>();
+  #sequence = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Calls `subscriber` for every record from now on; the function returned ends that. */
+  subscribe(subscriber: TraceSubscriber): () => void {
+    this.#subscribers.add(subscriber);
+    this.active = true;
+    return () => {
+      this.#subscribers.delete(subscriber);
+      this.active = this.#subscribers.size > 0;
+    };
+  }
+
+  /** Hands a record to all subscribers. Callers check `active` first. */
+  emit(request: number, node: string, detail: TraceDetail): void {
+    this.#sequence += 1;
+    const record: TraceRecord = { sequence: this.#sequence, timeNs: this.#clock.nowNs(), request, node, ...detail };
+    for (const subscriber of this.#subscribers) subscriber(record);
+  }
+}
