@@ -1,5 +1,7 @@
 /** Copy on read: what a read finds in a backing file is written to the node, cluster by cluster. */
 import { alignDown, alignUp, minNonZero } from '../../util/align.ts';
+import { Errno } from '../../util/errno.ts';
+import { isAllZero } from '../../util/zero.ts';
 import type { DriverInfo } from '../driver.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events.ts';
@@ -9,7 +11,6 @@ import type { BlockNode, ChildLink } from '../node.ts';
 import { driverPreadv, driverPwritev } from './driver-io.ts';
 import { isAllocated } from './status.ts';
 import { zeroRange } from './zero.ts';
-import { Errno } from '../../util/errno.ts';
 
 const MAX_BOUNCE_BYTES = 16 * 1024 * 1024;
 
@@ -91,7 +92,7 @@ async function allocationOrNone(node: BlockNode, offset: number, bytes: number) 
 }
 
 async function writeCopy(node: BlockNode, offset: number, data: Buffer): Promise<void> {
-  if (node.driver.pwriteZeroes !== undefined && data.every((byte) => byte === 0)) {
+  if (node.driver.pwriteZeroes !== undefined && isAllZero(data)) {
     await zeroRange(node, offset, data.length, Req.WRITE_UNCHANGED);
   } else {
     await driverPwritev(node, offset, data, Req.WRITE_UNCHANGED);

@@ -1,6 +1,7 @@
 /** Writes, of data and of zeroes: check, pad with read-modify-write, serialise, fragment, and the events in between. */
 import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
+import { isAllZero } from '../../util/zero.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events.ts';
 import { Open, Req, SECTOR_BYTES } from '../flags.ts';
@@ -183,10 +184,6 @@ async function alignedPwritev(
 function wantsZeroDetection(node: BlockNode, data: Buffer, flags: number): boolean {
   if (node.detectZeroes === 'off' || (flags & Req.ZERO_WRITE) !== 0) return false;
   return node.driver.pwriteZeroes !== undefined && isAllZero(data);
-}
-
-function isAllZero(data: Buffer): boolean {
-  return data.length === 0 || (data[0] === 0 && data.subarray(1).equals(data.subarray(0, data.length - 1)));
 }
 
 async function fragmentedPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Promise<void> {
