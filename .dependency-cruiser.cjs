@@ -1,0 +1,63 @@
+/** Who may import whom (see src/README.md). Checked by `npm run check:deps`. */
+const folders = {
+  util: [],
+  sys: ['util'],
+  block: ['util'],
+  drivers: ['block', 'sys', 'util'],
+  shell: ['block', 'util'],
+  live: ['block', 'util'],
+};
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    ...Object.entries(folders).map(([folder, allowed]) => ({
+      name: `${folder}-imports-only`,
+      comment: `src/${folder} may import ${allowed.length > 0 ? allowed.map((name) => `src/${name}`).join(', ') : 'nothing'}`,
+      severity: 'error',
+      from: { path: `^src/${folder}/` },
+      to: { path: '^src/', pathNot: `^src/(${[folder, ...allowed].join('|')})/` },
+    })),
+    {
+      name: 'no-sibling-driver',
+      comment: 'a driver opens its children through block/open; only the table in index.ts knows them all',
+      severity: 'error',
+      from: { path: '^src/drivers/(?!index\\.ts$)([^/.]+)' },
+      to: { path: '^src/drivers/', pathNot: '^src/drivers/$1(/|\\.ts$)' },
+    },
+    {
+      name: 'koffi-in-sys',
+      comment: 'the host is called from src/sys alone',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/sys/' },
+      to: { path: 'koffi' },
+    },
+    {
+      name: 'no-package-in-util-and-block',
+      comment: 'util and block are plain TypeScript',
+      severity: 'error',
+      from: { path: '^src/(util|block)/' },
+      to: { dependencyTypes: ['npm', 'npm-dev', 'npm-optional', 'npm-peer'] },
+    },
+    {
+      name: 'no-development-package',
+      comment: 'what src imports must be in "dependencies"',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev'], pathNot: '/@types/' },
+    },
+    { name: 'resolvable', comment: 'an import of nothing', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    // TypeScript 7 has no parser that dependency-cruiser knows; without swc it would see no module at all.
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js', '.json'],
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
+  },
+};

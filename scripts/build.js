@@ -1,0 +1,63 @@
+/**
+ * Builds the program: checks the types, and bundles `src/cli/main.ts` into `dist/cli/`.
+ *
+ * `--bundle` leaves the type check out. CommonJS, because it starts faster: over bare `node -e 0` a bundle of 280 KB took
+ * 14 to 20 ms as CommonJS and 32 to 40 ms as ES modules (Node 20.20). What is imported with `import()` becomes a chunk of
+ * its own, loaded on first need.
+ */
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const dist = path.join(root, 'dist');
+
+async function bundle() {
+  const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  const build = await rolldown({
+    cwd: root,
+    input: { main: 'src/cli/main.ts' },
+    platform: 'node',
+    external: ['koffi'],
+    tsconfig: 'tsconfig.json',
+    transform: { define: { __BLKSCOPE_VERSION__: JSON.stringify(version) } },
+  });
+  // Written beside the old build and then put in its place, so that nobody sees half of one.
+  const fresh = path.join(dist, `new-${process.pid}`);
+  const stale = path.join(dist, `old-${process.pid}`);
+  await build.write({
+    dir: fresh,
+    format: 'cjs',
+    entryFileNames: '[name].js',
+    chunkFileNames: '[name]-[hash].js',
+    sourcemap: true,
+    minify: 'dce-only',
+  });
+  await build.close();
+  writeFileSync(path.join(fresh, 'package.json'), '{ "type": "commonjs" }\n');
+  mkdirSync(dist, { recursive: true });
+  const current = path.join(dist, 'cli');
+  try {
+    renameSync(current, stale);
+  } catch (error) {
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ENOENT') throw error;
+  }
+  renameSync(fresh, current);
+  rmSync(stale, { recursive: true, force: true });
+}
+
+/** The exit status of the type check. @returns {Promise<number>} */
+function checkTypes() {
+  const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
+  const child = spawn(process.execPath, [compiler, '--noEmit'], { cwd: root, stdio: 'inherit' });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (status) => resolve(status ?? 1));
+  });
+}
+
+const types = process.argv.includes('--bundle') ? 0 : checkTypes();
+await bundle();
+process.exitCode = await types;
