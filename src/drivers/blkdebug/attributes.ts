@@ -1,0 +1,44 @@
+/** Options of known types, with numbers exact to all 64 bits: QEMU keeps some of their bits and prints the others. */
+import { BlockError } from '../../block/error.ts';
+import { type Options, optionText, type OptionType, parseOption } from '../../block/options.ts';
+import { Errno } from '../../util/errno.ts';
+import { parseSize, parseUnsigned } from '../../util/parse-number.ts';
+
+export type AttributeTypes = Readonly<Record<string, OptionType>>;
+
+/** What is not given is left out; numbers and sizes are unsigned 64-bit, and "-1" is the largest of them. */
+export type Attributes<Types extends AttributeTypes> = {
+  readonly [Name in keyof Types]?: Types[Name] extends 'bool' ? boolean : Types[Name] extends 'string' ? string : bigint;
+};
+
+/**
+ * Takes the options that `types` names out of `options`. EINVAL for a value that is not of its type and, if `refuseOthers`,
+ * for an option that is not named; of several mistakes the one that QEMU finds first.
+ */
+export function takeAttributes<const Types extends AttributeTypes>(
+  options: Options,
+  types: Types,
+  refuseOthers = false,
+): Attributes<Types> {
+  const attributes: Record<string, string | boolean | bigint> = {};
+  for (const name of options.orderedKeys()) {
+    const type = Object.hasOwn(types, name) ? types[name] : undefined;
+    if (type === undefined) {
+      if (refuseOthers) throw new BlockError(Errno.EINVAL, `Invalid parameter '${name}'`);
+      continue;
+    }
+    const value = options.get(name) ?? null;
+    if (value !== null) attributes[name] = exactValue(name, optionText(value), type);
+    options.delete(name);
+  }
+  return attributes as Attributes<Types>;
+}
+
+function exactValue(name: string, text: string, type: OptionType): string | boolean | bigint {
+  // Refuses what is not a value of this type, in QEMU's words.
+  const value = parseOption(name, text, type);
+  if (typeof value !== 'number') return value;
+  const exact = type === 'size' ? parseSize(text) : parseUnsigned(text);
+  if (typeof exact !== 'bigint') throw new Error(`'${text}' is a number and is none`);
+  return exact;
+}

@@ -1,0 +1,118 @@
+/** blkdebug: a filter that injects errors by rules, suspends requests at events, and narrows the limits of its child. */
+import type { BlockStatus, Driver } from '../../block/driver.ts';
+import { BlockError } from '../../block/error.ts';
+import { Event } from '../../block/events.ts';
+import { Req, Status } from '../../block/flags.ts';
+import type { ChildLink } from '../../block/node.ts';
+import { openFileChild } from '../../block/open.ts';
+import { defaultPermissions } from '../../block/permissions.ts';
+import { pdiscard } from '../../block/request/discard.ts';
+import { flush } from '../../block/request/flush.ts';
+import { preadv } from '../../block/request/read.ts';
+import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
+import { isAligned } from '../../util/align.ts';
+import { Errno } from '../../util/errno.ts';
+import { parseFilename, refreshFilename, strongOptions } from './filename.ts';
+import { applyLimits, noOverrides, parseLimits } from './limits.ts';
+import { checkRules, fireEvent } from './match.ts';
+import { takeSettings, takePermissions, takeRules } from './options.ts';
+import { RuleTable } from './rule-table.ts';
+import { IoType } from './rules/condition.ts';
+import type { BlkdebugNode, BlkdebugState } from './state.ts';
+import { breakpointMethods, SuspendedRequests } from './suspend.ts';
+
+function fileOf(node: BlkdebugNode): ChildLink {
+  if (node.file === null) throw new Error('a blkdebug node without an image');
+  return node.file;
+}
+
+/** The pipeline's promise about data requests; that it holds is what the alignment option is there to test. */
+function checkRequest({ limits }: BlkdebugNode, offset: number, bytes: number): void {
+  const { requestAlignment, maxTransfer } = limits;
+  if (!isAligned(offset, requestAlignment) || !isAligned(bytes, requestAlignment)) {
+    throw new Error(`request of ${bytes} bytes at ${offset} is not aligned to ${requestAlignment}`);
+  }
+  if (maxTransfer !== 0 && bytes > maxTransfer) throw new Error(`request of ${bytes} bytes exceeds ${maxTransfer}`);
+}
+
+export const blkdebug: Driver<BlkdebugState> = {
+  formatName: 'blkdebug',
+  protocolName: 'blkdebug',
+  isFilter: true,
+  strongOptions,
+
+  parseFilename,
+  refreshFilename,
+
+  async open(node, options) {
+    const runtime = takeSettings(options);
+    const configPath = runtime.config ?? null;
+    const rules = new RuleTable();
+    for (const rule of takeRules(configPath, options)) rules.add(rule);
+    const permissions = takePermissions(options);
+    node.state = { configPath, rules, permissions, suspended: new SuspendedRequests(), limits: noOverrides };
+
+    const { node: image } = await openFileChild(node, options, 'image', runtime['x-image']);
+    node.supportedWriteFlags = Req.WRITE_UNCHANGED | (Req.FUA & image.supportedWriteFlags);
+    node.supportedZeroFlags =
+      Req.WRITE_UNCHANGED | ((Req.FUA | Req.MAY_UNMAP | Req.NO_FALLBACK) & image.supportedZeroFlags);
+    node.state.limits = parseLimits(runtime, image.limits.requestAlignment);
+    await node.debugEvent(Event.NONE);
+  },
+
+  // Nothing to prepare: rules stay as they are, and the options that make them cannot change.
+  async reopenPrepare() {},
+
+  getLength: (node) => fileOf(node).node.getLength(),
+
+  refreshLimits(node) {
+    applyLimits(node.state.limits, node.limits);
+  },
+
+  childPermissions(node, child, role, perm, shared) {
+    const needed = defaultPermissions(node, child, role, perm, shared);
+    const { take, unshare } = node.state.permissions;
+    return { perm: needed.perm | take, shared: needed.shared & ~unshare };
+  },
+
+  preadv(node, offset, data, flags) {
+    checkRequest(node, offset, data.length);
+    return checkRules(node, IoType.READ, offset, data.length) ?? preadv(fileOf(node), offset, data, flags);
+  },
+
+  pwritev(node, offset, data, flags) {
+    checkRequest(node, offset, data.length);
+    return checkRules(node, IoType.WRITE, offset, data.length) ?? pwritev(fileOf(node), offset, data, flags);
+  },
+
+  /**
+   * Smaller pieces than the preferred alignment are left to the fallback, which thereby is tested. The same goes for
+   * misaligned ones, which come after a fallback that max-transfer has cut; there QEMU aborts.
+   */
+  pwriteZeroes(node, offset, bytes, flags) {
+    const align = Math.max(node.limits.requestAlignment, node.limits.pwriteZeroesAlignment);
+    if (bytes < align || !isAligned(offset, align) || !isAligned(bytes, align)) throw new BlockError(Errno.ENOTSUP);
+    return checkRules(node, IoType.WRITE_ZEROES, offset, bytes) ?? pwriteZeroes(fileOf(node), offset, bytes, flags);
+  },
+
+  /** The same for discards, of which what is left out is just not discarded. */
+  pdiscard(node, offset, bytes) {
+    const { requestAlignment, pdiscardAlignment } = node.limits;
+    const align = bytes >= pdiscardAlignment ? Math.max(requestAlignment, pdiscardAlignment) : requestAlignment;
+    if (!isAligned(offset, align) || !isAligned(bytes, align)) throw new BlockError(Errno.ENOTSUP);
+    return checkRules(node, IoType.DISCARD, offset, bytes) ?? pdiscard(fileOf(node), offset, bytes);
+  },
+
+  flushToDisk(node) {
+    return checkRules(node, IoType.FLUSH, 0, 0) ?? flush(fileOf(node).node);
+  },
+
+  async blockStatus(node, _wantZero, offset, bytes): Promise<BlockStatus> {
+    const ended = checkRules(node, IoType.BLOCK_STATUS, offset, bytes);
+    if (ended !== undefined) await ended;
+    return { flags: Status.RAW | Status.OFFSET_VALID, bytes, map: offset, file: fileOf(node).node };
+  },
+
+  debugEvent: fireEvent,
+  ...breakpointMethods,
+};

@@ -1,0 +1,73 @@
+/** Limits that the user puts on the node instead of those that its child brings along. */
+import { BlockError } from '../../block/error.ts';
+import type { Limits } from '../../block/node.ts';
+import { isAligned, isPowerOf2 } from '../../util/align.ts';
+import { Errno } from '../../util/errno.ts';
+import type { Attributes } from './attributes.ts';
+
+/** In bytes; 0 leaves the limit alone. */
+export interface LimitOverrides {
+  readonly align: number;
+  readonly maxTransfer: number;
+  readonly optWriteZero: number;
+  readonly maxWriteZero: number;
+  readonly optDiscard: number;
+  readonly maxDiscard: number;
+}
+
+export const noOverrides: LimitOverrides = {
+  align: 0,
+  maxTransfer: 0,
+  optWriteZero: 0,
+  maxWriteZero: 0,
+  optDiscard: 0,
+  maxDiscard: 0,
+};
+
+export const limitTypes = {
+  align: 'size',
+  'max-transfer': 'size',
+  'opt-write-zero': 'size',
+  'max-write-zero': 'size',
+  'opt-discard': 'size',
+  'max-discard': 'size',
+} as const;
+
+type LimitOptions = Attributes<typeof limitTypes>;
+
+const INT_MAX = 0x7fff_ffffn;
+
+/**
+ * The limits, checked one after the other. `childAlignment` is the alignment of requests to the child, in bytes. EINVAL
+ * for one that is not below 2^31-1 or not a multiple of the alignments that it builds on.
+ */
+export function parseLimits(options: LimitOptions, childAlignment: number): LimitOverrides {
+  const align = limit(options, 'align', isPowerOf2);
+  const requests = Math.max(align, childAlignment);
+  const maxTransfer = limit(options, 'max-transfer', (bytes) => isAligned(bytes, requests));
+  const optWriteZero = limit(options, 'opt-write-zero', (bytes) => isAligned(bytes, requests));
+  const zeroes = Math.max(optWriteZero, requests);
+  const maxWriteZero = limit(options, 'max-write-zero', (bytes) => isAligned(bytes, zeroes));
+  const optDiscard = limit(options, 'opt-discard', (bytes) => isAligned(bytes, requests));
+  const discards = Math.max(optDiscard, requests);
+  const maxDiscard = limit(options, 'max-discard', (bytes) => isAligned(bytes, discards));
+  return { align, maxTransfer, optWriteZero, maxWriteZero, optDiscard, maxDiscard };
+}
+
+function limit(options: LimitOptions, name: keyof LimitOptions, isPossible: (bytes: number) => boolean): number {
+  const value = options[name] ?? 0n;
+  const bytes = Number(value);
+  if (value !== 0n && (value >= INT_MAX || !isPossible(bytes))) {
+    throw new BlockError(Errno.EINVAL, `Cannot meet constraints with ${name} ${value}`);
+  }
+  return bytes;
+}
+
+export function applyLimits(overrides: LimitOverrides, limits: Limits): void {
+  if (overrides.align !== 0) limits.requestAlignment = overrides.align;
+  if (overrides.maxTransfer !== 0) limits.maxTransfer = overrides.maxTransfer;
+  if (overrides.optWriteZero !== 0) limits.pwriteZeroesAlignment = overrides.optWriteZero;
+  if (overrides.maxWriteZero !== 0) limits.maxPwriteZeroes = overrides.maxWriteZero;
+  if (overrides.optDiscard !== 0) limits.pdiscardAlignment = overrides.optDiscard;
+  if (overrides.maxDiscard !== 0) limits.maxPdiscard = overrides.maxDiscard;
+}

@@ -1,0 +1,147 @@
+/**
+ * The conditions of rules: what must hold, beyond the event, for a rule to act.
+ *
+ * There are two moments. When the event fires, an `EventCondition` decides whether the rule takes notice. An inject rule
+ * that did is *active*, and for every request after that its `RequestCondition`s decide whether this one fails.
+ * A condition is a small class with its own `parse`; one that is not given is not there, and costs nothing.
+ */
+import { BlockError } from '../../../block/error.ts';
+import { SECTOR_BYTES } from '../../../block/flags.ts';
+import { Errno } from '../../../util/errno.ts';
+
+export interface Condition {
+  /** As it is written in a rule: "state=2". */
+  toString(): string;
+  /** Why the rule did not act: "not in state 2". Called only when somebody wants to read it. */
+  unmet(): string;
+}
+
+export interface EventCondition extends Condition {
+  holds(state: number): boolean;
+}
+
+export interface RequestCondition extends Condition {
+  /** `bytes` is 0 for requests without a range. */
+  holds(ioType: IoType, offset: number, bytes: number): boolean;
+}
+
+/** Kinds of I/O (QAPI's BlkdebugIOType), a bit each. */
+export const IoType = {
+  READ: 1,
+  WRITE: 2,
+  WRITE_ZEROES: 4,
+  DISCARD: 8,
+  FLUSH: 16,
+  BLOCK_STATUS: 32,
+} as const;
+
+export type IoType = (typeof IoType)[keyof typeof IoType];
+
+/** Only while the state machine is in this state. */
+export class StateCondition implements EventCondition {
+  readonly #state: number;
+
+  constructor(state: number) {
+    this.#state = state;
+  }
+
+  /** Null for state 0, which stands for every state. */
+  static parse(state: bigint | undefined): StateCondition | null {
+    const number = stateNumber(state);
+    return number === 0 ? null : new StateCondition(number);
+  }
+
+  holds(state: number): boolean {
+    return state === this.#state;
+  }
+
+  toString(): string {
+    return `state=${this.#state}`;
+  }
+
+  unmet(): string {
+    return `not in state ${this.#state}`;
+  }
+}
+
+/** A state as QEMU keeps it: the low 32 bits of the number, signed. 0 if it is not given. */
+export function stateNumber(value: bigint | undefined): number {
+  return Number(BigInt.asIntN(32, value ?? 0n));
+}
+
+const ANY_SECTOR = 0xffff_ffff_ffff_ffffn;
+
+/** Only for requests that touch this sector. */
+export class SectorCondition implements RequestCondition {
+  readonly #sector: bigint;
+  readonly #offset: number;
+
+  constructor(sector: bigint) {
+    this.#sector = sector;
+    // The product wraps at 64 bits, as in QEMU; one behind what a number holds is behind every image, too.
+    const offset = BigInt.asUintN(64, sector * BigInt(SECTOR_BYTES));
+    this.#offset = offset > BigInt(Number.MAX_SAFE_INTEGER) ? Number.POSITIVE_INFINITY : Number(offset);
+  }
+
+  /** Null for -1, which stands for every sector and for requests that have none. */
+  static parse(sector: bigint | undefined): SectorCondition | null {
+    return sector === undefined || sector === ANY_SECTOR ? null : new SectorCondition(sector);
+  }
+
+  holds(_ioType: IoType, offset: number, bytes: number): boolean {
+    return this.#offset >= offset && this.#offset < offset + bytes;
+  }
+
+  toString(): string {
+    return `sector=${this.#sector}`;
+  }
+
+  unmet(): string {
+    return `does not touch sector ${this.#sector}`;
+  }
+}
+
+const ioTypesByName: ReadonlyMap<string, IoType> = new Map([
+  ['read', IoType.READ],
+  ['write', IoType.WRITE],
+  ['write-zeroes', IoType.WRITE_ZEROES],
+  ['discard', IoType.DISCARD],
+  ['flush', IoType.FLUSH],
+  ['block-status', IoType.BLOCK_STATUS],
+]);
+
+/** Only for one kind of I/O or, where none is named, for all but block-status. */
+export class IoTypeCondition implements RequestCondition {
+  readonly #mask: number;
+  readonly #name: string | null;
+
+  constructor(mask: number, name: string | null) {
+    this.#mask = mask;
+    this.#name = name;
+  }
+
+  /** EINVAL for a name that is none. */
+  static parse(name: string | undefined): IoTypeCondition {
+    if (name === undefined) return anyButBlockStatus;
+    const ioType = ioTypesByName.get(name);
+    if (ioType === undefined) throw new BlockError(Errno.EINVAL, `invalid parameter value: ${name}`);
+    return new IoTypeCondition(ioType, name);
+  }
+
+  holds(ioType: IoType): boolean {
+    return (this.#mask & ioType) !== 0;
+  }
+
+  toString(): string {
+    return this.#name === null ? '' : `iotype=${this.#name}`;
+  }
+
+  unmet(): string {
+    return this.#name === null ? 'block-status is not meant' : `not a ${this.#name}`;
+  }
+}
+
+const anyButBlockStatus = new IoTypeCondition(
+  IoType.READ | IoType.WRITE | IoType.WRITE_ZEROES | IoType.DISCARD | IoType.FLUSH,
+  null,
+);

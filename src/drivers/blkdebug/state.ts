@@ -1,0 +1,18 @@
+/** What a blkdebug node keeps. */
+import type { BlockNode } from '../../block/node.ts';
+import type { LimitOverrides } from './limits.ts';
+import type { PermissionOverrides } from './permissions.ts';
+import type { RuleTable } from './rule-table.ts';
+import type { SuspendedRequests } from './suspend.ts';
+
+export interface BlkdebugState {
+  /** Path of the config file that the rules came from; null if there is none. */
+  readonly configPath: string | null;
+  readonly rules: RuleTable;
+  readonly suspended: SuspendedRequests;
+  readonly permissions: PermissionOverrides;
+  /** Known once the child is open. */
+  limits: LimitOverrides;
+}
+
+export type BlkdebugNode = BlockNode<BlkdebugState>;
