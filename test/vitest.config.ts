@@ -1,11 +1,13 @@
+import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    root: new URL('..', import.meta.url).pathname,
+    root: path.resolve(import.meta.dirname, '..'),
     include: ['test/**/*.test.ts'],
     // Needs the real qemu-io: `npm run test:differential`.
     exclude: ['test/differential/**'],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
+    maxConcurrency: 4,
   },
 });

@@ -1,0 +1,61 @@
+/** Runs a program to its end on given standard input, with a limit of time, and gives back what it said. */
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+
+export interface Outcome {
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The exit status as text, the name of the signal that ended it, or `timeout`. */
+  readonly exit: string;
+}
+
+export interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+/** The program under test, run by the Node that runs the tests. */
+export const blkscope: Program = {
+  command: process.execPath,
+  args: [path.resolve(import.meta.dirname, '../../bin/blkscope.js')],
+};
+
+/** The oracle. */
+export const qemuIo: Program = { command: process.env.QEMU_IO ?? 'qemu-io', args: [] };
+
+/** Runs to the end; after `timeoutMs` the program is killed. */
+export function runProgram(
+  program: Program,
+  args: readonly string[],
+  { cwd, stdin = '', timeoutMs = 15_000 }: { cwd: string; stdin?: string; timeoutMs?: number },
+): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program.command, [...program.args, ...args], { cwd, stdio: 'pipe', env: plainEnvironment() });
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      child.kill('SIGKILL');
+    }, timeoutMs);
+    child.stdout.on('data', (data: Buffer) => out.push(data));
+    child.stderr.on('data', (data: Buffer) => err.push(data));
+    // A program that ends without reading all of its input closes the pipe under us.
+    child.stdin.on('error', () => {});
+    child.on('error', reject);
+    child.on('close', (status, signal) => {
+      clearTimeout(timer);
+      resolve({
+        stdout: Buffer.concat(out).toString('latin1'),
+        stderr: Buffer.concat(err).toString('latin1'),
+        exit: timedOut ? 'timeout' : (signal ?? String(status)),
+      });
+    });
+    child.stdin.end(stdin, 'latin1');
+  });
+}
+
+/** Messages in English, no colours, nothing of the test runner. */
+export function plainEnvironment(): NodeJS.ProcessEnv {
+  return { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR, LC_ALL: 'C', TERM: 'dumb' };
+}

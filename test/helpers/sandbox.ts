@@ -1,0 +1,104 @@
+/** A temporary folder with the images and files that a case starts from, and what became of them. */
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+const units: Record<string, number> = { '': 1, k: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+
+/** A number of bytes: `512`, `64k`, `1M`. */
+export function parseSize(text: string): number {
+  const match = /^(\d+)([kMGT]?)$/.exec(text);
+  if (match === null) throw new Error(`not a size: ${text}`);
+  return Number(match[1]) * (units[match[2] ?? ''] ?? 1);
+}
+
+/** Larger files are told apart by their length alone. */
+const DIGEST_MAX_BYTES = 64 * 2 ** 20;
+
+export class Sandbox {
+  readonly folder = mkdtempSync(path.join(tmpdir(), 'blkscope-case-'));
+  #before = new Map<string, string>();
+
+  path(name: string): string {
+    return path.join(this.folder, name);
+  }
+
+  /** A sparse file of this length. */
+  image(name: string, lengthBytes: number): void {
+    const fd = openSync(this.path(name), 'w+');
+    ftruncateSync(fd, lengthBytes);
+    closeSync(fd);
+  }
+
+  /** Writes a run of one byte value. */
+  fill(name: string, offset: number, lengthBytes: number, byte: number): void {
+    const fd = openSync(this.path(name), 'r+');
+    writeSync(fd, Buffer.alloc(lengthBytes, byte), 0, lengthBytes, offset);
+    closeSync(fd);
+  }
+
+  /** Does one line of a set-up: `image NAME SIZE`, `fill NAME OFFSET LENGTH BYTE`, `file NAME` with lines, … */
+  prepare(words: readonly string[], text: string): void {
+    const [verb, name, first, second, third] = words;
+    if (name === undefined) throw new Error(`set-up without a name: ${words.join(' ')}`);
+    if (verb === 'image' && first !== undefined) this.image(name, parseSize(first));
+    else if (verb === 'fill' && first !== undefined && second !== undefined && third !== undefined)
+      this.fill(name, parseSize(first), parseSize(second), Number(third));
+    else if (verb === 'file') writeFileSync(this.path(name), text, 'latin1');
+    else if (verb === 'dir') mkdirSync(this.path(name));
+    else if (verb === 'link' && first !== undefined) symlinkSync(first, this.path(name));
+    else throw new Error(`unknown set-up: ${words.join(' ')}`);
+  }
+
+  #describe(): Map<string, string> {
+    const files = new Map<string, string>();
+    for (const name of readdirSync(this.folder).sort()) {
+      const stat = statSync(this.path(name), { throwIfNoEntry: false });
+      if (stat === undefined || !stat.isFile()) continue;
+      const { size } = stat;
+      const digest =
+        size > DIGEST_MAX_BYTES
+          ? '-'
+          : createHash('sha1')
+              .update(readFileSync(this.path(name)))
+              .digest('hex')
+              .slice(0, 12);
+      files.set(name, `${size} ${digest}`);
+    }
+    return files;
+  }
+
+  /** Remembers the files as they are now. */
+  snapshot(): void {
+    this.#before = this.#describe();
+  }
+
+  /** A line for each file that changed since the snapshot: its name, length in bytes and digest. */
+  changes(): string[] {
+    const after = this.#describe();
+    const lines: string[] = [];
+    for (const [name, description] of after) {
+      if (this.#before.get(name) !== description) lines.push(`${name} ${description}`);
+    }
+    for (const name of this.#before.keys()) if (!after.has(name)) lines.push(`${name} removed`);
+    return lines;
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
