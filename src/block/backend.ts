@@ -13,7 +13,7 @@ import { loadVmState, saveVmState } from './request/vmstate.ts';
 import { pwriteZeroes, pwritev } from './request/write.ts';
 
 export class BlockBackend implements Parent {
-  readonly description = 'block device';
+  readonly description = 'an unnamed block device';
   readonly node = null;
   readonly root: ChildLink;
   /** Off: every write is on stable storage before it ends (write-through). */
@@ -47,9 +47,7 @@ export class BlockBackend implements Parent {
   }
 
   async pwriteZeroes(offset: number, bytes: number, flags: number): Promise<void> {
-    await this.#request('write -z', offset, bytes, () =>
-      pwriteZeroes(this.root, offset, bytes, this.#withFua(flags)),
-    );
+    await this.#request('write -z', offset, bytes, () => pwriteZeroes(this.root, offset, bytes, this.#withFua(flags)));
   }
 
   async pwriteCompressed(offset: number, data: Buffer): Promise<void> {

@@ -4,6 +4,7 @@ import { eventName, type DebugEvent } from './events.ts';
 import { BlockError } from './error.ts';
 import { Open, Role, SECTOR_BYTES } from './flags.ts';
 import { CoroutineQueue, type EventLoop } from './loop.ts';
+import type { JsonObject } from './json.ts';
 import type { Options } from './options.ts';
 import type { RequestTracker } from './request/serialise.ts';
 import type { TraceBus } from './trace.ts';
@@ -40,7 +41,7 @@ export function noLimits(): Limits {
 
 /** Something that holds a node and has a say in its permissions: a parent node or a backend. */
 export interface Parent {
-  /** How messages call it: "node 'x'" or "block device". */
+  /** How messages call it: "node 'x'" or "an unnamed block device". */
   readonly description: string;
   /** The node of a parent that is one. */
   readonly node: BlockNode | null;
@@ -94,6 +95,17 @@ export class BlockNode<S = unknown> {
   options: Options;
   /** Those of `options` that the user wrote himself, without what was inherited. */
   explicitOptions: Options;
+  /** The parent that this node was opened for and inherits options from; null if it was opened by itself. */
+  inheritsFrom: BlockNode | null = null;
+  /** Links and openers that keep the node open; counted by `block/graph.ts`. */
+  references = 1;
+  /** What `refreshFilename` gathered: a tree of options that opens the same graph. */
+  fullOpenOptions: JsonObject = new Map();
+  /** The backing file as the image names it, and its format; empty if it names none. Set by a format's `open`. */
+  backingFilename = '';
+  backingFormat = '';
+  /** The name of the node that `backingFilename` alone opens; anything else in its place was chosen by the user. */
+  autoBackingFilename = '';
   /** The format was guessed, not given. */
   probed = false;
   detectZeroes: DetectZeroes = 'off';

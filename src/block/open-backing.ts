@@ -1,0 +1,58 @@
+/** Opening the backing file of an image. */
+import { Errno } from '../util/errno.ts';
+import { BlockError, prependError } from './error.ts';
+import { fullBackingFilename } from './filename.ts';
+import { Open, Role } from './flags.ts';
+import { attachChild } from './graph.ts';
+import { refreshLimitsIfPossible } from './limits.ts';
+import type { BlockNode } from './node.ts';
+import { inheritFrom } from './node-options.ts';
+import { openNode } from './open.ts';
+import { type Options, takeSub } from './options.ts';
+import { refreshFilename } from './refresh-filename.ts';
+
+/**
+ * Opens the backing file that `options` describe (`name` or `name.*`, taken out), or else the one that the image names
+ * (`parent.backingFilename`, `parent.backingFormat`). Does nothing if there is none, or if it is open already.
+ */
+export async function openBacking(parent: BlockNode, options: Options, name = 'backing'): Promise<void> {
+  if (parent.backing !== null) return;
+  parent.openFlags &= ~Open.NO_BACKING;
+
+  const childOptions = takeSub(options, `${name}.`);
+  const reference = options.getString(name) ?? null;
+  let filename: string | null = null;
+  let isImplicit = false;
+  if (reference === null && !childOptions.has('file.filename')) {
+    if (parent.backingFilename === '' && childOptions.size === 0) return;
+    isImplicit = childOptions.size === 0 && parent.autoBackingFilename === parent.backingFilename;
+    filename = fullBackingFilename(parent);
+  }
+  if (parent.driver.supportsBacking !== true) {
+    throw new BlockError(Errno.EINVAL, "Driver doesn't support backing files");
+  }
+  if (reference === null && parent.backingFormat !== '') childOptions.setDefault('driver', parent.backingFormat);
+
+  const role = parent.driver.isFilter === true ? Role.FILTERED | Role.PRIMARY : Role.COW;
+  const backing = await openBackingNode(parent, { filename, reference, options: childOptions, role });
+  if (isImplicit) {
+    refreshFilename(backing);
+    parent.autoBackingFilename = backing.filename;
+  }
+  await attachChild(parent, backing, 'backing', role);
+  refreshLimitsIfPossible(parent);
+  options.delete(name);
+}
+
+async function openBackingNode(
+  parent: BlockNode,
+  what: { filename: string | null; reference: string | null; options: Options; role: number },
+): Promise<BlockNode> {
+  const { filename, reference, options, role } = what;
+  try {
+    return await openNode(parent.context, { filename, reference, options, flags: 0, from: inheritFrom(parent, role) });
+  } catch (error) {
+    parent.openFlags |= Open.NO_BACKING;
+    throw error instanceof BlockError ? prependError(error, 'Could not open backing file: ') : error;
+  }
+}

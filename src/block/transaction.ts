@@ -1,0 +1,27 @@
+/** A change of the graph in several steps that is done as a whole or not at all. */
+import type { BlockNode } from './node.ts';
+
+export class Transaction {
+  readonly #onCommit: (() => void)[] = [];
+  readonly #onAbort: (() => void)[] = [];
+  /** Nodes that lost a reference by the commit or the abort; the caller releases them. */
+  readonly released: BlockNode[] = [];
+
+  /** What finishes a step for good. Later steps are finished first. */
+  onCommit(action: () => void): void {
+    this.#onCommit.push(action);
+  }
+
+  /** What undoes a step. Later steps are undone first. */
+  onAbort(action: () => void): void {
+    this.#onAbort.push(action);
+  }
+
+  commit(): void {
+    for (const action of this.#onCommit.reverse()) action();
+  }
+
+  abort(): void {
+    for (const action of this.#onAbort.reverse()) action();
+  }
+}
