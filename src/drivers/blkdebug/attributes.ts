@@ -8,7 +8,11 @@ export type AttributeTypes = Readonly<Record<string, OptionType>>;
 
 /** What is not given is left out; numbers and sizes are unsigned 64-bit, and "-1" is the largest of them. */
 export type Attributes<Types extends AttributeTypes> = {
-  readonly [Name in keyof Types]?: Types[Name] extends 'bool' ? boolean : Types[Name] extends 'string' ? string : bigint;
+  readonly [Name in keyof Types]?: Types[Name] extends 'bool'
+    ? boolean
+    : Types[Name] extends 'string'
+      ? string
+      : bigint;
 };
 
 /**

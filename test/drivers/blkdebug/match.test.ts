@@ -161,7 +161,11 @@ describe('inject-error', () => {
       const debug = debugNode(inject({ event: 'none', immediately }));
       fire(debug, 'none');
       // Somebody else must be there, or putting off could change nothing.
-      debug.loop.create({ operation: 'idle' }, async () => {}, () => {});
+      debug.loop.create(
+        { operation: 'idle' },
+        async () => {},
+        () => {},
+      );
       const request = await debug.startWrite(0);
       expect(request.done).toBe(immediately === 'on');
       await settle(debug.loop);
@@ -197,7 +201,11 @@ describe('set-state', () => {
 
   it('remembers its changes, but not for ever', () => {
     const debug = debugNode(
-      setState({ event: 'l2_load', new_state: 2 }, { event: 'l2_update', new_state: 1 }, { event: 'none', new_state: 1 }),
+      setState(
+        { event: 'l2_load', new_state: 2 },
+        { event: 'l2_update', new_state: 1 },
+        { event: 'none', new_state: 1 },
+      ),
     );
     fire(debug, 'none');
     expect(blkdebugState(debug.node).changes).toEqual([]);

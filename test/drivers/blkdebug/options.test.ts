@@ -17,7 +17,9 @@ function options(given: Record<string, OptionValue>): Options {
 
 /** The rules as text: "inject-error none: errno=5". */
 function rules(given: Record<string, OptionValue>, configPath: string | null = null): string[] {
-  return takeRules(configPath, options(given)).map((rule) => `${rule.kind} ${eventName(rule.event)}: ${rule.describe()}`);
+  return takeRules(configPath, options(given)).map(
+    (rule) => `${rule.kind} ${eventName(rule.event)}: ${rule.describe()}`,
+  );
 }
 
 describe('rules from options', () => {
@@ -51,11 +53,15 @@ describe('rules from options', () => {
   });
 
   it('accept the dotted event names of the 2014 manual', () => {
-    expect(rules({ 'inject-error.0.event': 'l1_grow.alloc_table' })).toEqual(['inject-error l1_grow_alloc_table: errno=5']);
+    expect(rules({ 'inject-error.0.event': 'l1_grow.alloc_table' })).toEqual([
+      'inject-error l1_grow_alloc_table: errno=5',
+    ]);
   });
 
   it('take numbers as QEMU keeps them: wrapped, and cut to 32 bits', () => {
-    expect(rules({ 'inject-error.event': 'none', 'inject-error.errno': '-5' })).toEqual(['inject-error none: errno=-5']);
+    expect(rules({ 'inject-error.event': 'none', 'inject-error.errno': '-5' })).toEqual([
+      'inject-error none: errno=-5',
+    ]);
     expect(rules({ 'inject-error.event': 'none', 'inject-error.state': '4294967296' })).toEqual([
       'inject-error none: errno=5',
     ]);
@@ -65,7 +71,9 @@ describe('rules from options', () => {
   });
 
   it('count a null as not given', () => {
-    expect(rules({ 'inject-error.0.event': 'none', 'inject-error.0.errno': null })).toEqual(['inject-error none: errno=5']);
+    expect(rules({ 'inject-error.0.event': 'none', 'inject-error.0.errno': null })).toEqual([
+      'inject-error none: errno=5',
+    ]);
   });
 
   it.each([
@@ -87,7 +95,10 @@ describe('rules from options', () => {
     [{ 'set-state.foo': 'none' }, "Unused option 'foo' for [set-state]"],
     [{ 'inject-error.0': 'none' }, '[inject-error] section (index 0) does not consist of keys'],
     [{ 'inject-error.0.event': 'none', 'inject-error.0': 'x' }, "Unused option '0' for [inject-error]"],
-    [{ 'inject-error.0.event': 'none', 'inject-error.0.id': 'x' }, "[inject-error] section doesn't support the option 'id'"],
+    [
+      { 'inject-error.0.event': 'none', 'inject-error.0.id': 'x' },
+      "[inject-error] section doesn't support the option 'id'",
+    ],
     [{ 'inject-error.0.event': 'x', 'inject-error.1.once': 'x' }, "Parameter 'once' expects 'on' or 'off'"],
     [{ 'inject-error.0.event': 'x', 'set-state.0.state': 'x' }, "Parameter 'state' expects a number"],
   ])('are refused for %j', (given, message) => {

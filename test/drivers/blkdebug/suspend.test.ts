@@ -57,7 +57,15 @@ describe('a breakpoint', () => {
     await debug.startWrite(0, 1024);
     setBreakpoint(debug.node, 'pwritev_done', 'B');
     await debug.startWrite(4096);
-    expect(suspendedRequests(debug.node).map(({ tag, operation, offset, bytes, event }) => ({ tag, operation, offset, bytes, event }))).toEqual([
+    expect(
+      suspendedRequests(debug.node).map(({ tag, operation, offset, bytes, event }) => ({
+        tag,
+        operation,
+        offset,
+        bytes,
+        event,
+      })),
+    ).toEqual([
       { tag: 'B', operation: 'write', offset: 4096, bytes: 512, event: 'pwritev_done' },
       { tag: 'A', operation: 'write', offset: 0, bytes: 1024, event: 'pwritev' },
     ]);
@@ -100,7 +108,10 @@ describe('a breakpoint', () => {
     expect(debug.ended).toEqual(['write 0: ok']);
   });
 
-  it.each([['B', 'A'], ['A', 'B']])('waits for both tags whichever comes first: %s', async (first, second) => {
+  it.each([
+    ['B', 'A'],
+    ['A', 'B'],
+  ])('waits for both tags whichever comes first: %s', async (first, second) => {
     const debug = debugNode();
     setBreakpoint(debug.node, 'pwritev', 'A');
     setBreakpoint(debug.node, 'pwritev', 'B');

@@ -75,6 +75,9 @@ export class InjectErrorRule extends BaseRule implements InjectErrorAction {
     const parts = [this.when, ...this.conditions, `errno=${this.errno}`];
     if (this.once) parts.push('once=on');
     if (this.immediately) parts.push('immediately=on');
-    return parts.map((part) => part?.toString() ?? '').filter((text) => text !== '').join(' ');
+    return parts
+      .map((part) => part?.toString() ?? '')
+      .filter((text) => text !== '')
+      .join(' ');
   }
 }
