@@ -1,0 +1,15 @@
+/** `abort`: crashes the program. */
+import type { Command } from '../command.ts';
+
+export const abort = {
+  name: 'abort',
+  oneline: 'simulate a program crash using abort(3)',
+  minArgs: 0,
+  maxArgs: 0,
+  needsFile: false,
+  run(session) {
+    session.output.drop();
+    // Not process.abort(): that prints stack traces first.
+    process.kill(process.pid, 'SIGABRT');
+  },
+} satisfies Command;

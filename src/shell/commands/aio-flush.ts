@@ -1,0 +1,20 @@
+/** `aio_flush`: waits until every request has ended. */
+import { Errno } from '../../util/errno.ts';
+import { type Command, CommandFailure } from '../command.ts';
+
+export const aioFlush = {
+  name: 'aio_flush',
+  oneline: 'completes all outstanding aio requests',
+  minArgs: 0,
+  maxArgs: 0,
+  needsFile: true,
+  polls: true,
+  async run(session) {
+    if (await session.drain()) return;
+    if (session.wasInterrupted) throw new CommandFailure(Errno.EINTR);
+    // qemu-io waits for ever here.
+    session.error('aio_flush: some requests cannot end before others are resumed');
+    for (const line of session.stuckLines()) session.error(`aio_flush: ${line}`);
+    throw new CommandFailure(Errno.EBUSY);
+  },
+} satisfies Command;

@@ -1,0 +1,53 @@
+/** `discard`: gives a range back to the host. */
+import { Perm } from '../../block/flags.ts';
+import { CommandOptions, lengthArgument, sizeArgument, usage } from '../arguments.ts';
+import type { Command } from '../command.ts';
+import { report, requestFailed } from '../report.ts';
+import type { Session } from '../session.ts';
+
+export const discard = {
+  name: 'discard',
+  aliases: ['d'],
+  args: '[-Cq] off len',
+  oneline: 'discards a number of bytes at a specified offset',
+  minArgs: 2,
+  maxArgs: Number.POSITIVE_INFINITY,
+  needsFile: true,
+  perm: Perm.WRITE,
+  options: 'Cq',
+  optionHelp: {
+    C: 'report as one line of comma-separated values',
+    q: 'say nothing but errors',
+  },
+  help: [
+    'Tells the image that len bytes at offset off are not needed any more. That is a hint: what is read there',
+    'afterwards depends on the format, and an image opened with -d ignore does not pass it on.',
+    '  discard 1M 64k    gives back the first 64 KiB of the second MiB',
+  ],
+  operands: ['offset', 'length'],
+  run: runDiscard,
+} satisfies Command;
+
+async function runDiscard(session: Session, argv: string[]): Promise<void> {
+  let terse = false;
+  let quiet = false;
+  const options = new CommandOptions(session, argv, discard.options);
+  for (const { name } of options) {
+    if (name === 'C') terse = true;
+    else if (name === 'q') quiet = true;
+  }
+  const { operands } = options;
+  const [offsetText, lengthText] = operands;
+  if (operands.length !== 2 || offsetText === undefined || lengthText === undefined) throw usage();
+  const offset = sizeArgument(session, offsetText);
+  const bytes = lengthArgument(session, lengthText);
+
+  const { clock } = session.loop;
+  const start = clock.nowNs();
+  try {
+    await session.image.pdiscard(Number(offset), bytes);
+  } catch (error) {
+    throw requestFailed(session, 'discard', error);
+  }
+  if (!quiet) report(session, 'discard', offset, bytes, clock.nowNs() - start, terse);
+}

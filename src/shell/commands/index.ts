@@ -1,0 +1,72 @@
+/** The table of the shell's commands, one line a command. */
+import { CommandTable } from '../command.ts';
+import { abort } from './abort.ts';
+import { aioDiscard } from './aio-discard.ts';
+import { aioFlush } from './aio-flush.ts';
+import { aioRead } from './aio-read.ts';
+import { aioWrite } from './aio-write.ts';
+import { alloc } from './alloc.ts';
+import { bail } from './bail.ts';
+import { breakCommand } from './break.ts';
+import { close } from './close.ts';
+import { discard } from './discard.ts';
+import { flush } from './flush.ts';
+import { help } from './help.ts';
+import { info } from './info.ts';
+import { length } from './length.ts';
+import { map } from './map.ts';
+import { open } from './open.ts';
+import { quit } from './quit.ts';
+import { read } from './read.ts';
+import { readv } from './readv.ts';
+import { removeBreak } from './remove-break.ts';
+import { reopen } from './reopen.ts';
+import { resume } from './resume.ts';
+import { sigraise } from './sigraise.ts';
+import { sleep } from './sleep.ts';
+import { source } from './source.ts';
+import { truncate } from './truncate.ts';
+import { waitBreak } from './wait-break.ts';
+import { write } from './write.ts';
+import { writev } from './writev.ts';
+import { zoneAppend } from './zone-append.ts';
+import { zoneClose, zoneFinish, zoneOpen, zoneReset } from './zone-manage.ts';
+import { zoneReport } from './zone-report.ts';
+
+export const commandTable = new CommandTable([
+  abort,
+  aioDiscard,
+  aioFlush,
+  aioRead,
+  aioWrite,
+  alloc,
+  bail,
+  breakCommand,
+  close,
+  discard,
+  flush,
+  help,
+  info,
+  length,
+  map,
+  open,
+  quit,
+  read,
+  readv,
+  removeBreak,
+  reopen,
+  resume,
+  sigraise,
+  sleep,
+  source,
+  truncate,
+  waitBreak,
+  write,
+  writev,
+  zoneAppend,
+  zoneClose,
+  zoneFinish,
+  zoneOpen,
+  zoneReport,
+  zoneReset,
+]);

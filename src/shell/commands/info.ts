@@ -1,0 +1,57 @@
+/** `info`: prints what the driver says about the image. */
+import type { DriverInfo, SpecificValue } from '../../block/driver.ts';
+import type { BlockNode } from '../../block/node.ts';
+import { Errno } from '../../util/errno.ts';
+import { formatSize } from '../../util/format.ts';
+import { type Command, CommandFailure } from '../command.ts';
+import type { Session } from '../session.ts';
+
+export const info = {
+  name: 'info',
+  aliases: ['i'],
+  oneline: 'prints information about the current file',
+  minArgs: 0,
+  maxArgs: 0,
+  needsFile: true,
+  run: runInfo,
+} satisfies Command;
+
+function runInfo(session: Session): void {
+  const { top } = session;
+  const { driver } = top;
+  session.output.stdout(`format name: ${driver.formatName}\n`);
+  if (driver.protocolName !== undefined) session.output.stdout(`format name: ${driver.protocolName}\n`);
+
+  const facts = driverInfo(top);
+  // qemu-io fails without a word.
+  if (facts === null) throw new CommandFailure(Errno.ENOTSUP);
+  session.output.stdout(
+    `cluster size: ${formatSize(facts.clusterBytes)}\nvm state offset: ${formatSize(facts.vmStateOffset)}\n`,
+  );
+  const specific = driver.getSpecificInfo?.(top) ?? null;
+  if (specific !== null) session.output.stdout(`Format specific information:\n${treeLines(specific, 1)}`);
+}
+
+/** The node's own facts, or those of what it is a filter of; null if nobody has any. */
+function driverInfo(node: BlockNode): DriverInfo | null {
+  if (node.driver.getInfo !== undefined) return node.driver.getInfo(node);
+  const filtered = node.filteredChild;
+  return filtered === null ? null : driverInfo(filtered.node);
+}
+
+/** A tree of values, one a line, four spaces a level. Dashes in keys become spaces. */
+function treeLines(tree: SpecificValue, depth: number): string {
+  if (typeof tree !== 'object') return `${tree}`;
+  const entries = Array.isArray(tree)
+    ? tree.map((value, index): [string, SpecificValue] => [`[${index}]`, value])
+    : Object.entries(tree as Record<string, SpecificValue>).map(([key, value]): [string, SpecificValue] => [
+        key.replaceAll('-', ' '),
+        value,
+      ]);
+  const indent = '    '.repeat(depth);
+  return entries
+    .map(([key, value]) =>
+      typeof value === 'object' ? `${indent}${key}:\n${treeLines(value, depth + 1)}` : `${indent}${key}: ${value}\n`,
+    )
+    .join('');
+}

@@ -1,0 +1,60 @@
+/** `map`: prints which runs of the image are allocated. */
+import { errnoOf } from '../../block/error.ts';
+import type { BlockNode } from '../../block/node.ts';
+import { isAllocated } from '../../block/request/status.ts';
+import { Errno, strerror } from '../../util/errno.ts';
+import { formatSize } from '../../util/format.ts';
+import { type Command, CommandFailure } from '../command.ts';
+import type { Session } from '../session.ts';
+
+export const map = {
+  name: 'map',
+  args: '',
+  oneline: 'prints the allocated areas of a file',
+  minArgs: 0,
+  maxArgs: 0,
+  needsFile: true,
+  run: runMap,
+} satisfies Command;
+
+async function runMap(session: Session): Promise<void> {
+  const { top } = session;
+  const length = await orError(session, 'Failed to query image length', () => session.image.getLength());
+  let offset = 0;
+  while (offset < length) {
+    const start = offset;
+    const run = await orError(session, 'Failed to get allocation status', () => runAt(top, start, length - start));
+    if (run.bytes === 0) {
+      session.error('Unexpected end of image');
+      throw new CommandFailure(Errno.EIO);
+    }
+    const state = run.allocated ? '    allocated' : 'not allocated';
+    session.output.stdout(
+      `${formatSize(run.bytes)} (0x${run.bytes.toString(16)}) bytes ${state} ` +
+        `at offset ${formatSize(offset)} (0x${offset.toString(16)})\n`,
+    );
+    offset += run.bytes;
+  }
+}
+
+/** The longest run of one state that starts at `offset`. */
+async function runAt(top: BlockNode, offset: number, bytes: number): Promise<{ allocated: boolean; bytes: number }> {
+  const { allocated, bytes: first } = await isAllocated(top, offset, bytes);
+  let found = first;
+  while (found > 0 && found < bytes) {
+    const next = await isAllocated(top, offset + found, bytes - found);
+    if (next.allocated !== allocated || next.bytes === 0) break;
+    found += next.bytes;
+  }
+  return { allocated, bytes: found };
+}
+
+async function orError<T>(session: Session, what: string, body: () => T | Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    const errno = errnoOf(error);
+    session.error(`${what}: ${strerror(errno)}`);
+    throw new CommandFailure(errno);
+  }
+}

@@ -1,0 +1,66 @@
+/** `source`: runs the commands of a file. Not in qemu-io. */
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { Errno, strerror } from '../../util/errno.ts';
+import { type Command, CommandFailure } from '../command.ts';
+import { hostErrno } from '../pattern-file.ts';
+import { runLines } from '../script.ts';
+import type { Session } from '../session.ts';
+
+/** A file may source files, which may source files. */
+const MAX_DEPTH = 16;
+const MAX_FILE_BYTES = 64 * 1024 * 1024;
+
+export const source = {
+  name: 'source',
+  args: 'file',
+  oneline: 'runs the commands of a file',
+  minArgs: 1,
+  maxArgs: 1,
+  needsFile: false,
+  help: [
+    `Runs the lines of a file as if they were typed here. A file may source others, ${MAX_DEPTH} deep. Fails if one of its`,
+    "commands fails; with 'bail on' it stops there.",
+  ],
+  operands: ['file'],
+  polls: true,
+  run: runSource,
+} satisfies Command;
+
+async function runSource(session: Session, [, path = '']: string[]): Promise<void> {
+  if (session.sourceDepth >= MAX_DEPTH) {
+    session.error(`source: ${path}: files are nested more than ${MAX_DEPTH} deep`);
+    throw new CommandFailure(Errno.ELOOP);
+  }
+  const lines = readLines(session, path);
+  let next = 0;
+  session.sourceDepth += 1;
+  try {
+    const status = await runLines(session, { next: () => lines[next++] ?? null }, null);
+    if (status < 0) throw new CommandFailure(-status);
+  } finally {
+    session.sourceDepth -= 1;
+  }
+}
+
+function readLines(session: Session, path: string): string[] {
+  try {
+    const text = readBounded(path);
+    return (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
+  } catch (error) {
+    const errno = hostErrno(error);
+    if (errno === undefined) throw error;
+    session.error(`source: ${path}: ${strerror(errno)}`);
+    throw new CommandFailure(errno);
+  }
+}
+
+/** The whole file. EFBIG beyond what a command file can sensibly be. */
+function readBounded(path: string): string {
+  const fd = openSync(path, 'r');
+  try {
+    if (fstatSync(fd).size > MAX_FILE_BYTES) throw Object.assign(new Error('too large'), { code: 'EFBIG' });
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,28 @@
+/** `wait_break`: waits until a request is suspended under a tag. */
+import { isArmed, isSuspended } from '../../block/debug.ts';
+import { Errno } from '../../util/errno.ts';
+import { type Command, CommandFailure } from '../command.ts';
+
+export const waitBreak = {
+  name: 'wait_break',
+  args: 'tag',
+  oneline: 'waits for the suspension of a request',
+  minArgs: 1,
+  maxArgs: 1,
+  needsFile: true,
+  operands: ['tag'],
+  polls: true,
+  async run(session, [, tag = '']) {
+    const { top } = session;
+    if (isSuspended(top, tag)) return;
+    // qemu-io waits for ever where this fails.
+    if (!isArmed(top, tag)) {
+      session.error(`wait_break: there is no breakpoint '${tag}'`);
+      throw new CommandFailure(Errno.ENOENT);
+    }
+    if (await session.pollUntil(() => isSuspended(top, tag))) return;
+    if (session.wasInterrupted) throw new CommandFailure(Errno.EINTR);
+    session.error(`wait_break: no request in flight can reach breakpoint '${tag}'`);
+    throw new CommandFailure(Errno.EDEADLK);
+  },
+} satisfies Command;

@@ -1,0 +1,16 @@
+/** Where a session's text goes. */
+
+/**
+ * Text leaves in the order of the calls within one stream. Standard output may be buffered as a C program's is
+ * (that is what `flush` and `drop` are for); standard error is not.
+ */
+export interface Output {
+  stdout(text: string): void;
+  stderr(text: string): void;
+  /** Writes out what standard output has buffered. */
+  flush(): void;
+  /** Forgets what standard output has buffered: what a program loses that calls abort(3). */
+  drop(): void;
+  /** Whether a person sits in front of it, who gets hints that a pipe must not see. */
+  readonly isTerminal: boolean;
+}

@@ -1,0 +1,39 @@
+/** What a request reports when it is done: its size, its time, its rate. */
+import { strerror } from '../util/errno.ts';
+import { formatDuration, formatFixed, formatSize } from '../util/format.ts';
+import { errnoOf } from '../block/error.ts';
+import type { Size } from './arguments.ts';
+import { CommandFailure } from './command.ts';
+import type { Session } from './session.ts';
+
+/**
+ * Prints what a request did. `verb` is "read", "wrote" or "discard"; `ns` how long it took. The terse form is one line
+ * of bytes, operations, time, and rates, for programs.
+ */
+export function report(session: Session, verb: string, offset: Size, bytes: Size, ns: number, terse: boolean): void {
+  const time = formatDuration(ns, terse);
+  const seconds = ns / 1e9;
+  const bytesPerSecond = Number(bytes) / seconds;
+  const opsPerSecond = 1 / seconds;
+  if (terse) {
+    session.output.stdout(`${bytes},1,${time},${formatFixed(bytesPerSecond, 3)},${formatFixed(opsPerSecond, 3)}\n`);
+    return;
+  }
+  session.output.stdout(
+    `${verb} ${bytes}/${bytes} bytes at offset ${offset}\n` +
+      `${formatSize(Number(bytes))}, 1 ops; ${time} ` +
+      `(${formatSize(bytesPerSecond)}/sec and ${formatFixed(opsPerSecond, 4)} ops/sec)\n`,
+  );
+}
+
+/** Prints "`what` failed: …" for what a request threw; its errno. */
+export function printRequestFailure(session: Session, what: string, error: unknown): number {
+  const errno = errnoOf(error);
+  session.output.stdout(`${what} failed: ${strerror(errno)}\n`);
+  return errno;
+}
+
+/** As `printRequestFailure`; the failure of the command is for the caller to throw. */
+export function requestFailed(session: Session, what: string, error: unknown): CommandFailure {
+  return new CommandFailure(printRequestFailure(session, what, error));
+}

@@ -1,0 +1,62 @@
+/** Runs many command lines: a list, or what a source gives line by line. */
+import type { Session } from './session.ts';
+
+/** Gives lines without their newline; null at the end. A promise says that the line has not arrived yet. */
+export interface LineSource {
+  next(): string | null | Promise<string | null>;
+}
+
+/**
+ * Runs the lines of a list (`-c`), one after the other, with nothing in between. Ends early after `quit`, or an error
+ * with `bail` set. What the last line that failed returned; 0 if none has.
+ */
+export async function runList(session: Session, lines: readonly string[]): Promise<number> {
+  let lastError = 0;
+  for (const line of lines) {
+    if (session.quitRequested) break;
+    const status = await session.execute(line);
+    if (status >= 0) continue;
+    lastError = status;
+    if (session.bail) break;
+  }
+  return lastError;
+}
+
+/**
+ * Runs lines until the source ends, `quit` was given, or one failed with `bail` set. Before each line `prompt` is
+ * printed, what is due at once is done, and, while the line has not arrived, everything that goes on by itself.
+ * What the last line that failed returned; 0 if none has.
+ */
+export async function runLines(session: Session, source: LineSource, prompt: string | null): Promise<number> {
+  const { loop, output } = session;
+  let lastError = 0;
+  while (!session.quitRequested) {
+    if (prompt !== null) {
+      output.stdout(prompt);
+      output.flush();
+    }
+    if (loop.pending) await loop.runBottomHalves();
+    let line = source.next();
+    if (line instanceof Promise) line = await arrival(session, line);
+    if (line === null) break;
+    const status = await session.execute(line);
+    if (status >= 0) continue;
+    lastError = status;
+    if (session.bail) break;
+  }
+  return lastError;
+}
+
+/** Turns the loop until the line is there. */
+async function arrival(session: Session, promise: Promise<string | null>): Promise<string | null> {
+  const { loop } = session;
+  let hasArrived = false;
+  const arrived = promise.finally(() => {
+    hasArrived = true;
+    loop.interrupt();
+  });
+  // A line that is there already goes first: what it does must not depend on how fast it was.
+  await new Promise(setImmediate);
+  while (!hasArrived && loop.pending) await loop.poll();
+  return arrived;
+}

@@ -1,0 +1,342 @@
+/** A session: an open image, the commands that work on it, and the requests that they started. */
+import type { BlockBackend } from '../block/backend.ts';
+import { type Clock, systemClock } from '../block/clock.ts';
+import { cancelSuspended, suspendedRequests } from '../block/debug.ts';
+import { BlockError } from '../block/error.ts';
+import { closeBackend } from '../block/graph.ts';
+import { type Coroutine, EventLoop, type RequestLabel } from '../block/loop.ts';
+import type { BlockNode, GraphContext } from '../block/node.ts';
+import { openBackend } from '../block/open.ts';
+import { Options } from '../block/options.ts';
+import { setBackendPermissions } from '../block/permissions.ts';
+import { TraceBus } from '../block/trace.ts';
+import { Errno } from '../util/errno.ts';
+import { BufferPool } from './buffer-pool.ts';
+import { type Command, CommandFailure, type CommandTable, usageLine } from './command.ts';
+import { commandTable } from './commands/index.ts';
+import type { Output } from './output.ts';
+import { stuckHint, stuckLines } from './stuck.ts';
+import { tokenize } from './tokenizer.ts';
+
+/** How far `-m` puts data behind an aligned address. */
+const MISALIGN_BYTES = 16;
+/** Cancelled requests can run into further breakpoints, each of which stops one request once. */
+const MAX_CANCELS = 100_000;
+
+export interface SessionOptions {
+  readonly output: Output;
+  readonly clock?: Clock;
+  /** The prefix of messages. */
+  readonly programName?: string;
+  /** Data of requests lies at odd addresses (`-m`). */
+  readonly misalign?: boolean;
+  /** `open` takes an option string in place of a file name (`--image-opts`). */
+  readonly imageOptions?: boolean;
+}
+
+/** What `open` opens. `options` are used up. */
+export interface OpenRequest {
+  readonly filename: string | null;
+  readonly options: Options | null;
+  /** Bits of `Open`. */
+  readonly flags: number;
+  readonly writethrough: boolean;
+  readonly forceShare: boolean;
+}
+
+export class Session {
+  readonly output: Output;
+  readonly loop: EventLoop;
+  readonly context: GraphContext;
+  readonly commands: CommandTable = commandTable;
+  readonly imageOptions: boolean;
+  readonly readBuffers: BufferPool;
+  readonly writeBuffers: BufferPool;
+  /** `complain` as a function by itself. */
+  readonly complain: (text: string) => void;
+  readonly #programName: string;
+
+  backend: BlockBackend | null = null;
+  /** A script stops at its first error. */
+  bail = false;
+  quitRequested = false;
+  /** What the last command that failed returned, a negative errno; 0 if none has. */
+  lastError = 0;
+  /** Tags that `break` was given, for completion; not all of them live any more. */
+  readonly tags = new Set<string>();
+  /** How many files `source` is in. */
+  sourceDepth = 0;
+  /** Suspended requests had to be cancelled when an image was closed. */
+  hadStuckRequests = false;
+
+  /** Requests in the background, and commands that are stuck: they report when they end. */
+  #unfinished = 0;
+  #interrupted = false;
+
+  constructor(options: SessionOptions) {
+    const { output } = options;
+    this.output = output;
+    this.loop = new EventLoop(options.clock ?? systemClock);
+    this.context = {
+      loop: this.loop,
+      trace: new TraceBus(this.loop.clock),
+      warn: (line) => output.stderr(`${line}\n`),
+      say: (line) => output.stdout(`${line}\n`),
+    };
+    this.imageOptions = options.imageOptions ?? false;
+    const misalignBytes = options.misalign === true ? MISALIGN_BYTES : 0;
+    this.readBuffers = new BufferPool(misalignBytes, false);
+    this.writeBuffers = new BufferPool(misalignBytes, true);
+    this.complain = (text) => output.stderr(text);
+    this.#programName = options.programName ?? 'qemu-io';
+  }
+
+  /** What the program exits with. */
+  get exitStatus(): 0 | 1 {
+    return this.lastError < 0 || this.hadStuckRequests ? 1 : 0;
+  }
+
+  /** The backend, for commands with `needsFile`. */
+  get image(): BlockBackend {
+    if (this.backend === null) throw new Error('no image is open');
+    return this.backend;
+  }
+
+  /** The top node of the open image. */
+  get top(): BlockNode {
+    return this.image.top;
+  }
+
+  /** How many requests and commands have begun and not reported. */
+  get unfinished(): number {
+    return this.#unfinished;
+  }
+
+  /** Says an error as "qemu-io: …" on standard error. */
+  error(text: string): void {
+    this.output.stderr(`${this.#programName}: ${text}\n`);
+  }
+
+  warn(text: string): void {
+    this.error(`warning: ${text}`);
+  }
+
+  /**
+   * Runs one command line. 0 or the negative errno of the failure, which counts for `exitStatus`, too. A command that
+   * cannot end (its request is suspended) counts as 0 now; it goes on when something wakes it, and reports then.
+   */
+  async execute(line: string): Promise<number> {
+    const argv = tokenize(line);
+    const name = argv[0];
+    if (name === undefined) return 0;
+    this.#interrupted = false;
+    const command = this.commands.find(name);
+    let status: number;
+    if (command === undefined) {
+      this.output.stderr(`command "${name}" not found\n`);
+      status = -Errno.EINVAL;
+    } else {
+      status = this.#admit(command, argv) ?? (await this.#run(command, argv));
+    }
+    this.#record(status);
+    return status;
+  }
+
+  #record(status: number): void {
+    if (status < 0) this.lastError = status;
+  }
+
+  /** The checks before a command runs; a negative errno if it must not. */
+  #admit(command: Command, argv: readonly string[]): number | undefined {
+    const { backend } = this;
+    if (command.needsFile && backend === null) {
+      this.output.stderr("no file open, try 'help open'\n");
+      return -Errno.EINVAL;
+    }
+    const count = argv.length - 1;
+    if (count < command.minArgs || count > command.maxArgs) {
+      const expected = expectedCount(command);
+      this.output.stderr(`bad argument count ${count} to ${argv[0] ?? ''}, expected ${expected} arguments\n`);
+      return -Errno.EINVAL;
+    }
+    if (command.perm === undefined || backend === null || (command.perm & ~backend.root.perm) === 0) return undefined;
+    try {
+      setBackendPermissions(backend, backend.root.perm | command.perm, backend.root.shared);
+      return undefined;
+    } catch (error) {
+      return this.#failure(command, error);
+    }
+  }
+
+  #run(command: Command, argv: string[]): Promise<number> {
+    const perform = (): Promise<number> => this.#statusOf(command, () => command.run(this, argv));
+    return command.polls === true ? perform() : this.#runCoroutine(command, argv, perform);
+  }
+
+  /**
+   * For commands with `polls`: does what must run as a coroutine. Fails as the body does; if the body is stuck, it goes
+   * on when something wakes it, as other commands do.
+   */
+  async runRequest(command: Command, argv: readonly string[], body: () => Promise<void>): Promise<void> {
+    const status = await this.#runCoroutine(command, argv, () => this.#statusOf(command, body));
+    if (status < 0) throw new CommandFailure(-status);
+  }
+
+  async #runCoroutine(command: Command, argv: readonly string[], body: () => Promise<number>): Promise<number> {
+    let status = 0;
+    let isDetached = false;
+    let coroutine: Coroutine | null = null;
+    const hasEnded = await this.loop.run({ operation: command.name }, async () => {
+      coroutine = this.loop.current;
+      status = await body();
+      if (!isDetached) return;
+      this.#unfinished -= 1;
+      this.#record(status);
+    });
+    if (hasEnded) return status;
+    isDetached = true;
+    this.#unfinished += 1;
+    if (this.output.isTerminal) this.output.stderr(stuckHint(argv, coroutine, this.#interrupted));
+    return 0;
+  }
+
+  /** 0, or the negative errno of what was thrown, after everything about it has been said. */
+  async #statusOf(command: Command, body: () => void | Promise<void>): Promise<number> {
+    try {
+      const wait = body();
+      if (wait !== undefined) await wait;
+      return 0;
+    } catch (error) {
+      return this.#failure(command, error);
+    }
+  }
+
+  /** The status for what a command threw, after everything about it has been said. */
+  #failure(command: Command, error: unknown): number {
+    if (error instanceof CommandFailure) {
+      if (error.wantsUsage) this.output.stdout(usageLine(command));
+      return -error.errno;
+    }
+    if (!(error instanceof BlockError)) throw error;
+    this.error(error.message);
+    return -error.errno;
+  }
+
+  /** Starts a request in the background. `report` is called when it ends, with what it threw or undefined. */
+  async start(label: RequestLabel, body: () => Promise<void>, report: (error: unknown) => void): Promise<void> {
+    this.#unfinished += 1;
+    await this.image.start(label, body, (error) => {
+      this.#unfinished -= 1;
+      report(error);
+    });
+  }
+
+  /** Opens an image, or says why not. */
+  async open(request: OpenRequest): Promise<boolean> {
+    if (this.loop.current !== null) return this.#open(request);
+    let isOpen = false;
+    await this.loop.run({ operation: 'open' }, async () => {
+      isOpen = await this.#open(request);
+    });
+    return isOpen;
+  }
+
+  async #open({ filename, options, flags, writethrough, forceShare }: OpenRequest): Promise<boolean> {
+    if (this.backend !== null) {
+      this.error("file open already, try 'help close'");
+      return false;
+    }
+    let allOptions = options;
+    if (forceShare) {
+      allOptions ??= new Options();
+      if (allOptions.has('force-share') && allOptions.get('force-share') !== 'on') {
+        this.error('-U conflicts with image options');
+        return false;
+      }
+      allOptions.set('force-share', 'on');
+    }
+    try {
+      this.backend = await openBackend(this.context, { filename, options: allOptions, flags });
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      this.error(`can't open${filename === null ? '' : ` device ${filename}`}: ${error.message}`);
+      return false;
+    }
+    this.backend.writeCacheEnabled = !writethrough;
+    return true;
+  }
+
+  /**
+   * Lets every request end that can. False if some cannot (a breakpoint holds them or what they wait for), or if
+   * somebody interrupted.
+   */
+  async drain(): Promise<boolean> {
+    while (this.#unfinished > 0 && !this.#interrupted) {
+      if (!(await this.loop.poll())) break;
+    }
+    return this.#unfinished === 0;
+  }
+
+  /** Turns the loop until `condition` holds. False if nothing that goes on by itself can bring it about. */
+  async pollUntil(condition: () => boolean): Promise<boolean> {
+    while (!condition()) {
+      if (this.#interrupted || !(await this.loop.poll())) return false;
+    }
+    return true;
+  }
+
+  /** The requests that are held, a line each, for messages. */
+  stuckLines(): string[] {
+    return this.backend === null ? [] : stuckLines(suspendedRequests(this.top), this.loop.clock.nowNs());
+  }
+
+  /**
+   * Ends every request and closes the image. Requests that are suspended are listed on standard error and cancelled;
+   * then `exitStatus` is 1.
+   */
+  async close(): Promise<void> {
+    const { backend } = this;
+    if (backend === null) return;
+    this.#interrupted = false;
+    if (!(await this.drain())) await this.#cancelStuck(backend);
+    this.backend = null;
+    // Something that cannot be cancelled still uses the image; the host will close it.
+    if (backend.inFlight > 0) return;
+    let isClosed = false;
+    await this.loop.run({ operation: 'close' }, async () => {
+      await closeBackend(backend);
+      isClosed = true;
+    });
+    // The flush of a close can meet a breakpoint, too.
+    if (!isClosed) await this.#cancelStuck(backend);
+  }
+
+  async #cancelStuck(backend: BlockBackend): Promise<void> {
+    this.hadStuckRequests = true;
+    const now = this.loop.clock.nowNs();
+    for (const line of stuckLines(suspendedRequests(backend.top), now)) this.error(`cancelled: ${line}`);
+    for (let attempt = 0; attempt < MAX_CANCELS; attempt += 1) {
+      const oldest = suspendedRequests(backend.top).at(-1);
+      if (oldest === undefined) break;
+      await cancelSuspended(backend.top, oldest.tag);
+      await this.pollUntil(() => false);
+    }
+    if (this.#unfinished > 0) this.error(`${this.#unfinished} requests never ended`);
+  }
+
+  /** Ends what the running command waits for (Ctrl-C). Requests in flight live on. */
+  interrupt(): void {
+    this.#interrupted = true;
+    this.loop.interrupt();
+  }
+
+  /** Whether the command that ran last was interrupted. */
+  get wasInterrupted(): boolean {
+    return this.#interrupted;
+  }
+}
+
+function expectedCount({ minArgs, maxArgs }: Command): string {
+  if (maxArgs === Number.POSITIVE_INFINITY) return `at least ${minArgs}`;
+  return minArgs === maxArgs ? `${minArgs}` : `between ${minArgs} and ${maxArgs}`;
+}

@@ -1,0 +1,46 @@
+/** Numbers as C's printf writes them in the C locale, and the human forms of sizes and times that qemu-io prints. */
+
+/** `%.{digits}f`: halves go to the even digit, as glibc rounds; infinities and NaN in glibc's spelling. */
+export function formatFixed(value: number, digits: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? '-nan' : value > 0 ? 'inf' : '-inf';
+  const rounded = value.toFixed(digits);
+  // Only a multiple of 2^-(digits+1) can lie exactly between two results; toFixed takes the larger one then.
+  if (!Number.isInteger(value * 2 ** (digits + 1))) return rounded;
+  const exact = value.toFixed(digits + 1);
+  if (!exact.endsWith('5')) return rounded;
+  const truncated = digits === 0 ? exact.slice(0, -2) : exact.slice(0, -1);
+  return Number(truncated.at(-1)) % 2 === 0 ? truncated : rounded;
+}
+
+const units = [
+  [2 ** 60, ' EiB'],
+  [2 ** 50, ' PiB'],
+  [2 ** 40, ' TiB'],
+  [2 ** 30, ' GiB'],
+  [2 ** 20, ' MiB'],
+  [2 ** 10, ' KiB'],
+] as const;
+
+/** A number of bytes in the largest unit that fits: "1.500 KiB", "64 KiB", "512 bytes". */
+export function formatSize(bytes: number): string {
+  for (const [unit, suffix] of units) {
+    if (bytes >= unit) return withUnit(formatFixed(bytes / unit, 3), suffix);
+  }
+  return withUnit(formatFixed(bytes, 6), ' bytes');
+}
+
+/** A fraction that starts with three zeroes is cut off. */
+function withUnit(text: string, suffix: string): string {
+  const trim = text.indexOf('.000');
+  return (trim < 0 ? text : text.slice(0, trim)) + suffix;
+}
+
+/** A time in nanoseconds: "00.12 sec", from one second on (or with `clockForm` always) "0:01:02.50". */
+export function formatDuration(ns: number, clockForm: boolean): string {
+  const seconds = Math.floor(ns / 1e9);
+  const fraction = (ns - seconds * 1e9) / 1e9;
+  if (!clockForm && seconds === 0) return `${formatFixed(fraction, 2).padStart(5, '0')} sec`;
+  const hours = Math.floor(seconds / 3600);
+  const minutes = String(Math.floor((seconds % 3600) / 60)).padStart(2, '0');
+  return `${hours}:${minutes}:${formatFixed((seconds % 60) + fraction, 2).padStart(5, '0')}`;
+}
