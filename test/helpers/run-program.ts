@@ -14,11 +14,11 @@ export interface Program {
   readonly args: readonly string[];
 }
 
-/** The program under test, run by the Node that runs the tests. */
-export const blkscope: Program = {
-  command: process.execPath,
-  args: [path.resolve(import.meta.dirname, '../../bin/blkscope.js')],
-};
+/** The program under test, run by the Node that runs the tests. `BLKSCOPE=qemu-io` tries the tests on the real one. */
+export const blkscope: Program =
+  process.env.BLKSCOPE === undefined
+    ? { command: process.execPath, args: [path.resolve(import.meta.dirname, '../../bin/blkscope.js')] }
+    : { command: process.env.BLKSCOPE, args: [] };
 
 /** The oracle. */
 export const qemuIo: Program = { command: process.env.QEMU_IO ?? 'qemu-io', args: [] };

@@ -30,8 +30,12 @@ export function parseSize(text: string): number {
 const DIGEST_MAX_BYTES = 64 * 2 ** 20;
 
 export class Sandbox {
-  readonly folder = mkdtempSync(path.join(tmpdir(), 'blkscope-case-'));
+  readonly folder: string;
   #before = new Map<string, string>();
+
+  constructor(parent = tmpdir()) {
+    this.folder = mkdtempSync(path.join(parent, 'blkscope-case-'));
+  }
 
   path(name: string): string {
     return path.join(this.folder, name);

@@ -1,0 +1,47 @@
+/**
+ * Random scripts, rules and limits give the same in qemu-io and in blkscope: output, exit status, image and its map.
+ *
+ * `CASES=5000 npm run test:differential` runs more of them, `SEED=…` the same ones again. A failure shows the smallest
+ * script that still fails.
+ */
+import fc from 'fast-check';
+import { textDiff } from './text-diff.ts';
+import { describe, expect, it } from 'vitest';
+import { compare, describeCase } from './compare.ts';
+import { rawKind } from './image-kind.ts';
+import { randomCase } from './random-case.ts';
+
+const cases = Number(process.env.CASES ?? 500);
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+/** Run beside each other; each takes its own part of the cases. */
+const LANES = 3;
+
+describe.concurrent(`random scripts over raw images, seed ${seed}`, () => {
+  const counts = { same: 0, unanswerable: 0, unsteady: 0 };
+  for (let lane = 0; lane < LANES; lane++) {
+    const share = Math.ceil((cases - lane) / LANES);
+    it(`${share} cases, part ${lane + 1} of ${LANES}`, async () => {
+      const property = fc.asyncProperty(randomCase(rawKind), async (one) => {
+        const verdict = await compare(rawKind, one);
+        if (verdict.outcome !== 'different') {
+          counts[verdict.outcome]++;
+          return;
+        }
+        throw new Error(
+          `${describeCase(rawKind, one)}\n${textDiff('qemu-io', 'blkscope', verdict.expected, verdict.actual)}`,
+        );
+      });
+      const result = await fc.check(property, { seed: seed + lane, numRuns: share });
+      if (result.failed) {
+        const shrunk =
+          result.errorInstance instanceof Error ? result.errorInstance.message : String(result.errorInstance);
+        expect.fail(
+          `SEED=${seed}, part ${lane + 1}, case ${result.numRuns}, made smaller ${result.numShrinks} times:\n${shrunk}`,
+        );
+      }
+      console.log(`part ${lane + 1}: ${JSON.stringify(counts)}`);
+      // Cases that the real program cannot answer prove nothing; there must be few of them.
+      expect(counts.unanswerable + counts.unsteady, JSON.stringify(counts)).toBeLessThan(10 + cases / 10);
+    });
+  }
+});

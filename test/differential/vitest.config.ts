@@ -1,0 +1,11 @@
+import path from 'node:path';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    root: path.resolve(import.meta.dirname, '../..'),
+    include: ['test/differential/**/*.test.ts'],
+    testTimeout: 3_600_000,
+    maxConcurrency: 3,
+  },
+});
