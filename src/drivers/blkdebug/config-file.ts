@@ -7,7 +7,8 @@
  * - only a line that begins with `#` is a comment, only one that begins with `[` is a header;
  * - `[group "id` counts as well as `[group "id"]`, and what follows a value's closing quote is ignored;
  * - a line with a word but without `= "value"` sets that word to the empty string;
- * - names are cut at 63 bytes.
+ * - names are cut at 63 bytes;
+ * - a line that begins with `[]` is a setting like any other, but also the group's name if no header follows it.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
@@ -58,10 +59,12 @@ function hostCall<T>(message: string, call: () => T): T {
 /** The sections of a file's text. EINVAL at a line that cannot be. */
 export function* parseConfig(text: Buffer): Generator<ConfigSection> {
   let section: { group: string; values: Map<string, string> } | null = null;
+  let lastGroup = '';
   for (const line of lines(text)) {
     if (line.startsWith('\n') || line.startsWith('#')) continue;
     const header = line.startsWith('[') ? parseHeader(line) : null;
-    if (header !== null) {
+    if (header !== null) lastGroup = header.group;
+    if (header !== null && !header.isSetting) {
       if (section !== null) yield section;
       section = { group: header.group, values: new Map(header.id === null ? [] : [['id', header.id]]) };
       continue;
@@ -71,7 +74,7 @@ export function* parseConfig(text: Buffer): Generator<ConfigSection> {
     if (section === null) throw new BlockError(Errno.EINVAL, 'no group defined');
     section.values.set(setting.key, setting.value);
   }
-  if (section !== null) yield section;
+  if (section !== null) yield { ...section, group: lastGroup };
 }
 
 /** Bytes become characters one to one, so that lengths are bytes; names and values are decoded when they are cut out. */
@@ -85,12 +88,12 @@ function* lines(text: Buffer): Generator<string> {
   }
 }
 
-function parseHeader(line: string): { group: string; id: string | null } | null {
+function parseHeader(line: string): { group: string; id: string | null; isSetting: boolean } {
   const { word, rest } = firstWord(line.slice(1));
   const id = /^"([^"]{1,63})/.exec(rest);
-  if (word !== '' && id !== null) return { group: decode(word), id: decode(id[1]) };
+  if (word !== '' && id !== null) return { group: decode(word), id: decode(id[1]), isSetting: false };
   const plain = /^\[([^\]]{1,63})/.exec(line);
-  return plain === null ? null : { group: decode(plain[1]), id: null };
+  return { group: decode(plain?.[1] ?? word), id: null, isSetting: plain === null };
 }
 
 function parseSetting(line: string): { key: string; value: string } | null {

@@ -59,7 +59,11 @@ describe('config file', () => {
 
   it('takes "[]" for a setting, since it names no group', () => {
     expect(() => sections('[]\n')).toThrow('no group defined');
-    expect(sections('[a]\n[]\n')).toEqual([['a', { '[]': '' }]]);
+    expect(sections('[a]\n[]\n[b]\n')).toEqual([
+      ['a', { '[]': '' }],
+      ['b', {}],
+    ]);
+    expect(sections('[a]\n[]x = "1"\n')).toEqual([[']x', { '[]x': '1' }]]);
   });
 
   it.each([

@@ -82,7 +82,10 @@ export function debugNode(given: Record<string, OptionValue> = {}, imageBytes = 
       loop.spawn(
         { operation: 'write', offset, bytes },
         () => pwritev(child, offset, Buffer.alloc(bytes, 1), 0),
-        (error) => ended.push(`write ${offset}: ${error instanceof BlockError ? error.errno : (error ?? 'ok')}`),
+        (error) => {
+          if (error !== undefined && !(error instanceof BlockError)) throw error;
+          ended.push(`write ${offset}: ${error === undefined ? 'ok' : error.errno}`);
+        },
       ),
   };
 }

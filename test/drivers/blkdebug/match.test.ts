@@ -300,7 +300,7 @@ describe('a table of rules', () => {
       rules.add(InjectErrorRule.parse({ event: index % 2 === 0 ? 'l2_load' : 'cow_read' }));
     }
     const start = performance.now();
-    for (let index = 0; index < 1_000_000; index += 1) debug.node.debugEvent(Event.PWRITEV);
+    for (let index = 0; index < 1_000_000; index += 1) void debug.node.debugEvent(Event.PWRITEV);
     expect(performance.now() - start).toBeLessThan(500);
     expect(blkdebugRules(debug.node).every((rule) => rule.hits === 0)).toBe(true);
   });
