@@ -1,0 +1,83 @@
+/** Runs programs and measures them: wall time, peak memory. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const program = fileURLToPath(new URL('../../bin/blkscope.js', import.meta.url));
+const reporter = fileURLToPath(new URL('report-usage.cjs', import.meta.url));
+
+/**
+ * @typedef {{ command: string, args: string[] }} Program
+ * @typedef {{ seconds: number, peakBytes: number }} Measured
+ */
+
+/** @type {Program} */
+export const node = { command: process.execPath, args: [] };
+/** @type {Program} */
+export const blkscope = { command: process.execPath, args: [program] };
+/** blkscope with its own account of its memory, on file descriptor 3. @type {Program} */
+export const blkscopeReporting = { command: process.execPath, args: ['--require', reporter, program] };
+/** @type {Program} */
+export const qemuIo = { command: process.env.QEMU_IO ?? 'qemu-io', args: [] };
+
+/** The high-water mark of a process's memory, while it runs. @param {number | undefined} pid */
+function peakOf(pid) {
+  try {
+    const match = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    return match === null ? 0 : Number(match[1]) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+/**
+ * Runs to the end with a file (or nothing) as standard input. Output goes to /dev/null. Without `memory` nothing is looked at
+ * while it runs.
+ * @param {Program} program @param {string[]} args @param {{ stdin?: string, memory?: boolean }} [options]
+ * @returns {Promise<Measured>}
+ */
+export async function run({ command, args: first }, args, { stdin = '/dev/null', memory = false } = {}) {
+  const input = openSync(stdin, 'r');
+  const started = process.hrtime.bigint();
+  const child = spawn(command, [...first, ...args], { stdio: [input, 'ignore', 'pipe', 'pipe'] });
+  closeSync(input);
+  let errors = '';
+  let reported = '';
+  child.stderr?.on('data', (data) => (errors += data));
+  child.stdio[3]?.on('data', (data) => (reported += data));
+  let peakBytes = 0;
+  const watch = memory ? setInterval(() => (peakBytes = Math.max(peakBytes, peakOf(child.pid))), 5) : undefined;
+  const status = await new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  const seconds = Number(process.hrtime.bigint() - started) / 1e9;
+  clearInterval(watch);
+  if (status !== 0) throw new Error(`${path.basename(command)} ${args.join(' ')}: exit status ${status}\n${errors}`);
+  return { seconds, peakBytes: Math.max(peakBytes, Number(reported)) };
+}
+
+/** @param {number[]} values */
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
+}
+
+/**
+ * Runs two programs in turn and gives the medians of their seconds.
+ * @param {number} rounds @param {() => Promise<Measured>} ours @param {() => Promise<Measured>} theirs
+ */
+export async function inTurn(rounds, ours, theirs) {
+  /** @type {number[]} */
+  const a = [];
+  /** @type {number[]} */
+  const b = [];
+  for (let round = 0; round < rounds; round++) {
+    b.push((await theirs()).seconds);
+    a.push((await ours()).seconds);
+  }
+  return { ours: median(a), theirs: median(b) };
+}
