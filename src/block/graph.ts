@@ -55,7 +55,7 @@ export function registerNode(node: BlockNode): void {
 }
 
 /** The node of this name. ENODEV if there is none; `device` is what the message says of a device of that name. */
-export function findNode(context: GraphContext, name: string, device: string): BlockNode {
+export function findNode(context: GraphContext, name: string, device = ''): BlockNode {
   const node = graphOf(context).nodes.get(name);
   if (node === undefined) {
     throw new BlockError(Errno.ENODEV, `Cannot find device='${device}' nor node-name='${name}'`);

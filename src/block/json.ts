@@ -195,22 +195,27 @@ function isCharacter(code: number): boolean {
 
 /**
  * Turns nested objects and lists into dotted keys: {"a": {"b": [1, 2]}} is a.b.0 and a.b.1. Empty ones count as null,
- * as "not given".
+ * as "not given"; but for "backing" null says that there shall be none, so that an empty one is a value of no use.
  */
 export function flattenJson(object: JsonObject): Options {
   const options = new Options();
+  const putEmpty = (key: string): void => {
+    options.set(key, /(^|\.)backing$/.test(key) ? false : null);
+  };
   const put = (key: string, value: JsonValue): void => {
     if (value instanceof Map) {
-      if (value.size === 0) options.set(key, null);
+      if (value.size === 0) putEmpty(key);
       for (const name of hashOrder([...value.keys()])) put(`${key}.${name}`, value.get(name) ?? null);
     } else if (Array.isArray(value)) {
-      if (value.length === 0) options.set(key, null);
+      if (value.length === 0) putEmpty(key);
       for (const [index, item] of value.entries()) put(`${key}.${index}`, item);
     } else {
       options.set(key, value);
     }
   };
-  for (const [key, value] of object) put(key, value);
+  const isNested = (value: JsonValue | undefined): boolean => typeof value === 'object' && value !== null;
+  for (const [key, value] of object) if (!isNested(value)) put(key, value);
+  for (const key of hashOrder([...object.keys()])) if (isNested(object.get(key))) put(key, object.get(key) ?? null);
   return options;
 }
 

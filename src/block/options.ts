@@ -11,7 +11,7 @@ export type OptionValue = string | number | bigint | boolean | null;
 
 export class Options extends Map<string, OptionValue> {
   clone(): Options {
-    return new Options(this);
+    return new Options(this.ordered());
   }
 
   /** The value if it is a string; undefined for every other type. */
@@ -27,12 +27,17 @@ export class Options extends Map<string, OptionValue> {
 
   /** Takes over what `other` has and this has not. */
   join(other: Options): void {
-    for (const [key, value] of other) this.setDefault(key, value);
+    for (const [key, value] of other.ordered()) this.setDefault(key, value);
   }
 
   /** The keys in the order in which QEMU's dictionaries list them, which messages and `json:{}` names show. */
   orderedKeys(): string[] {
     return hashOrder([...this.keys()]);
+  }
+
+  /** The entries in that order; whatever is copied from here to there is copied in it. */
+  ordered(): [string, OptionValue][] {
+    return this.orderedKeys().map((key) => [key, this.get(key) ?? null]);
   }
 }
 
@@ -133,7 +138,7 @@ export function takeSub(options: Options, prefix: string): Options {
 /** The options that begin with `prefix`, without it. */
 export function subOptions(options: Options, prefix: string): Options {
   const found = new Options();
-  for (const [key, value] of options) {
+  for (const [key, value] of options.ordered()) {
     if (key.startsWith(prefix)) found.set(key.slice(prefix.length), value);
   }
   return found;

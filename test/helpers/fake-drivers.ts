@@ -163,18 +163,18 @@ function formatDriver(host: HostState): Driver {
       node.autoBackingFilename = backing;
       node.backingFormat = format;
       node.totalSectors = 8;
-      host.log.push('open fmt');
+      host.log.push('open format');
     },
     async close() {
-      host.log.push('close fmt');
+      host.log.push('close format');
     },
     async preadv(_node, _offset, data) {
       data.fill(0);
     },
     async flushToOs() {
-      host.log.push('flush fmt');
+      host.log.push('flush format');
     },
-    ...noteReopen(host, () => 'fmt'),
+    ...noteReopen(host, () => 'format'),
   };
 }
 
