@@ -276,7 +276,7 @@ async function closeNode(node: BlockNode): Promise<void> {
     }
   } finally {
     node.closed = true;
-    for (const child of [...node.children]) await detachChild(child);
+    for (let child = node.children[0]; child !== undefined; child = node.children[0]) await detachChild(child);
   }
 }
 

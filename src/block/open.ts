@@ -61,7 +61,7 @@ export async function openFileChild(
   parent: BlockNode,
   options: Options,
   name: string,
-  filename?: string | undefined,
+  filename?: string,
 ): Promise<ChildLink> {
   const role = parent.driver.isFilter === true ? Role.FILTERED | Role.PRIMARY : Role.IMAGE;
   const child = await openChild(parent, options, name, role, { filename });

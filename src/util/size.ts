@@ -48,7 +48,8 @@ function parsePlain(text: string): number {
   return value <= Number.MAX_SAFE_INTEGER ? value : -1;
 }
 
-function parseUnsigned64(text: string): bigint | 'invalid' | 'range' {
+/** The same up to 2^64-1, and exact. */
+export function parseUnsigned64(text: string): bigint | 'invalid' | 'range' {
   let start = 0;
   while (start < text.length && BLANKS.includes(text.charAt(start))) start += 1;
   const sign = text.charAt(start);

@@ -148,7 +148,7 @@ describe('openBackend', () => {
 
   it('closes everything also when a flush fails', async () => {
     const image = await open('x', { driver: 'raw' });
-    image.top.file?.node && (image.top.file.node.writeGeneration += 1);
+    if (image.top.file !== null) image.top.file.node.writeGeneration += 1;
     host.badFlush.add('x');
     await closeBackend(image);
     expect(host.openFiles.size).toBe(0);
