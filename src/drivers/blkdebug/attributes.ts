@@ -2,7 +2,8 @@
 import { BlockError } from '../../block/error.ts';
 import { type Options, optionText, type OptionType, parseOption } from '../../block/options.ts';
 import { Errno } from '../../util/errno.ts';
-import { parseSize, parseUnsigned } from '../../util/parse-number.ts';
+import { parseUnsigned } from '../../util/parse-number.ts';
+import { parseUnsigned64 } from '../../util/size.ts';
 
 export type AttributeTypes = Readonly<Record<string, OptionType>>;
 
@@ -42,7 +43,7 @@ function exactValue(name: string, text: string, type: OptionType): string | bool
   // Refuses what is not a value of this type, in QEMU's words.
   const value = parseOption(name, text, type);
   if (typeof value !== 'number') return value;
-  const exact = type === 'size' ? parseSize(text) : parseUnsigned(text);
+  const exact = type === 'size' ? parseUnsigned64(text) : parseUnsigned(text);
   if (typeof exact !== 'bigint') throw new Error(`'${text}' is a number and is none`);
   return exact;
 }
