@@ -3,8 +3,7 @@
  *
  * Values are strings when they come from a command line, and typed when they come from `json:{…}`.
  */
-import { formatDouble, parseUnsigned } from '../util/parse-number.ts';
-import { parseUnsigned64 as parseSize } from '../util/size.ts';
+import { formatDouble, parseSize, parseUnsigned } from '../util/parse-number.ts';
 import { Errno } from '../util/errno.ts';
 import { BlockError } from './error.ts';
 

@@ -1,5 +1,8 @@
 /** Numbers as options have them: C's `strtoull` with its prefixes, and `%.17g`. */
 
+/** Sizes in options may have all 64 bits. */
+export { parseUnsigned64 as parseSize } from './size.ts';
+
 /** A parsed value, or why there is none: not a number at all, or beyond 64 bits. */
 export type ParsedNumber = bigint | 'invalid' | 'range';
 
