@@ -54,7 +54,8 @@ async function runAioRead(session: Session, argv: string[]): Promise<void> {
 
   const { image } = session;
   const { clock } = session.loop;
-  const { data, release } = session.readBuffers.lease(bytes, 0xab);
+  const lease = session.readBuffers.lease(bytes, 0xab);
+  const { data } = lease;
   const start = clock.nowNs();
   const label = { operation: 'aio_read', offset: Number(offset), bytes };
   await session.start(
@@ -74,7 +75,7 @@ async function runAioRead(session: Session, argv: string[]): Promise<void> {
           report(session, 'read', offset, bytes, ns, terse);
         }
       }
-      release();
+      lease.release();
     },
   );
 }

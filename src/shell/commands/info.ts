@@ -1,7 +1,8 @@
 /** `info`: prints what the driver says about the image. */
 import type { DriverInfo, SpecificValue } from '../../block/driver.ts';
+import { errnoOf } from '../../block/error.ts';
 import type { BlockNode } from '../../block/node.ts';
-import { Errno } from '../../util/errno.ts';
+import { driverInfo } from '../../block/request/copy-on-read.ts';
 import { formatSize } from '../../util/format.ts';
 import { type Command, CommandFailure } from '../command.ts';
 import type { Session } from '../session.ts';
@@ -22,9 +23,7 @@ function runInfo(session: Session): void {
   session.output.stdout(`format name: ${driver.formatName}\n`);
   if (driver.protocolName !== undefined) session.output.stdout(`format name: ${driver.protocolName}\n`);
 
-  const facts = driverInfo(top);
-  // qemu-io fails without a word.
-  if (facts === null) throw new CommandFailure(Errno.ENOTSUP);
+  const facts = factsOf(top);
   session.output.stdout(
     `cluster size: ${formatSize(facts.clusterBytes)}\nvm state offset: ${formatSize(facts.vmStateOffset)}\n`,
   );
@@ -32,11 +31,13 @@ function runInfo(session: Session): void {
   if (specific !== null) session.output.stdout(`Format specific information:\n${treeLines(specific, 1)}`);
 }
 
-/** The node's own facts, or those of what it is a filter of; null if nobody has any. */
-function driverInfo(node: BlockNode): DriverInfo | null {
-  if (node.driver.getInfo !== undefined) return node.driver.getInfo(node);
-  const filtered = node.filteredChild;
-  return filtered === null ? null : driverInfo(filtered.node);
+function factsOf(top: BlockNode): DriverInfo {
+  try {
+    return driverInfo(top);
+  } catch (error) {
+    // qemu-io fails without a word.
+    throw new CommandFailure(errnoOf(error));
+  }
 }
 
 /** A tree of values, one a line, four spaces a level. Dashes in keys become spaces. */

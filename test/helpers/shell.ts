@@ -1,0 +1,144 @@
+/** A session over an image in memory, below blkdebug and raw, for tests of the shell. */
+import type { Clock } from '../../src/block/clock.ts';
+import type { Driver } from '../../src/block/driver.ts';
+import { BlockError } from '../../src/block/error.ts';
+import { Open, Perm, Status } from '../../src/block/flags.ts';
+import { absorbOptions, Options, type OptionValue } from '../../src/block/options.ts';
+import { registerDrivers } from '../../src/block/registry.ts';
+import { blkdebug } from '../../src/drivers/blkdebug/driver.ts';
+import { raw } from '../../src/drivers/raw/driver.ts';
+import type { Output } from '../../src/shell/output.ts';
+import { Session } from '../../src/shell/session.ts';
+import { Errno } from '../../src/util/errno.ts';
+
+/** The bytes of every image by name. */
+const images = new Map<string, Buffer>();
+
+/** What a file driver does, over memory: host I/O, and nothing that a test cannot see. */
+const memoryFile: Driver<{ name: string }> = {
+  formatName: 'file',
+  protocolName: 'file',
+  needsFilename: true,
+  hasVariableLength: true,
+  strongOptions: ['filename'],
+  async open(node, options) {
+    const { filename: name = '' } = absorbOptions(options, { filename: 'string' });
+    if (!images.has(name)) throw new BlockError(Errno.ENOENT, `Could not open '${name}': No such file or directory`);
+    node.state = { name };
+  },
+  async reopenPrepare() {},
+  checkPermissions(node, perm) {
+    if (node.state.name === 'locked' && (perm & Perm.RESIZE) !== 0) {
+      throw new BlockError(Errno.EAGAIN, 'Failed to get "resize" lock');
+    }
+  },
+  getLength: (node) => images.get(node.state.name)?.length ?? 0,
+  getInfo: () => ({ clusterBytes: 0, vmStateOffset: 0 }),
+  async preadv(node, offset, data) {
+    images.get(node.state.name)?.copy(data, 0, offset, offset + data.length);
+    await node.loop.hostIo();
+  },
+  async pwritev(node, offset, data) {
+    data.copy(images.get(node.state.name) ?? Buffer.alloc(0), offset);
+    await node.loop.hostIo();
+  },
+  async pdiscard(node, offset, bytes) {
+    images.get(node.state.name)?.fill(0, offset, offset + bytes);
+    await node.loop.hostIo();
+  },
+  async flushToDisk(node) {
+    await node.loop.hostIo();
+  },
+  async truncate(node, bytes) {
+    if (bytes > 2 ** 30) throw new BlockError(Errno.EFBIG, 'Could not resize file: File too large');
+    const old = images.get(node.state.name) ?? Buffer.alloc(0);
+    images.set(node.state.name, Buffer.concat([old], bytes));
+  },
+  /** Whole 4 KiB blocks of zeroes are holes. */
+  async blockStatus(node, _wantZero, offset, bytes) {
+    const block = images.get(node.state.name)?.subarray(offset - (offset % 4096), offset - (offset % 4096) + 4096);
+    const isHole = block === undefined || block.every((byte) => byte === 0);
+    const rest = 4096 - (offset % 4096);
+    const flags = (isHole ? Status.ZERO : Status.DATA) | Status.OFFSET_VALID;
+    return { flags, bytes: Math.min(rest, bytes), map: offset, file: node };
+  },
+};
+
+/** Time that passes only when somebody waits for it. */
+export class FakeClock implements Clock {
+  now = 0;
+  nowNs(): number {
+    return this.now;
+  }
+  after(delayNs: number, callback: () => void): () => void {
+    const handle = setImmediate(() => {
+      this.now += delayNs;
+      callback();
+    });
+    return () => clearImmediate(handle);
+  }
+}
+
+export interface TestShell {
+  readonly session: Session;
+  /** Runs a line; its status. */
+  readonly run: (line: string) => Promise<number>;
+  /** What went to standard output since the last call, with times and rates taken out. */
+  readonly out: () => string;
+  /** The same for standard error. */
+  readonly err: () => string;
+  readonly image: () => Buffer;
+}
+
+/** A session with an open image of 1 MiB, or none with `options` null. */
+export async function testShell(
+  options: Record<string, OptionValue> | null = {},
+  settings: { isTerminal?: boolean; flags?: number; name?: string; writethrough?: boolean } = {},
+): Promise<TestShell> {
+  registerDrivers([memoryFile, raw, blkdebug]);
+  const name = settings.name ?? 'disk';
+  images.set(name, Buffer.alloc(1 << 20));
+  let stdout = '';
+  let stderr = '';
+  const output: Output = {
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    flush: () => {},
+    drop: () => {
+      stdout = '';
+    },
+    isTerminal: settings.isTerminal ?? false,
+  };
+  const session = new Session({ output, clock: new FakeClock() });
+  if (options !== null) {
+    const isOpen = await session.open({
+      filename: null,
+      options: new Options(
+        Object.entries({ driver: 'raw', 'file.driver': 'blkdebug', 'file.image.filename': name, ...options }),
+      ),
+      flags: settings.flags ?? Open.READ_WRITE | Open.UNMAP,
+      writethrough: settings.writethrough ?? false,
+      forceShare: false,
+    });
+    if (!isOpen) throw new Error(stderr);
+  }
+  return {
+    session,
+    run: (line) => session.execute(line),
+    out() {
+      const text = stdout.replaceAll(/; .* ops\/sec\)/g, '; TIME');
+      stdout = '';
+      return text;
+    },
+    err() {
+      const text = stderr;
+      stderr = '';
+      return text;
+    },
+    image: () => images.get(name) ?? Buffer.alloc(0),
+  };
+}

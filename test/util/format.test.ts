@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { formatDuration, formatFixed, formatSize } from '../../src/util/format.ts';
+import { hexDump } from '../../src/util/hex-dump.ts';
+import { isFilledWith } from '../../src/util/pattern.ts';
+
+describe('formatFixed', () => {
+  it.each([
+    [1.0625, 3, '1.062'],
+    [1.1875, 3, '1.188'],
+    [0.5, 0, '0'],
+    [1.5, 0, '2'],
+    [2.5, 0, '2'],
+    [0.125, 2, '0.12'],
+    [0.375, 2, '0.38'],
+    [1.005, 2, '1.00'],
+    [1023.9999, 3, '1024.000'],
+    [Number.POSITIVE_INFINITY, 3, 'inf'],
+    [Number.NaN, 4, '-nan'],
+  ])('writes %f with %i digits as glibc does', (value, digits, expected) => {
+    expect(formatFixed(value, digits)).toBe(expected);
+  });
+});
+
+describe('formatSize', () => {
+  it.each([
+    [0, '0 bytes'],
+    [512, '512 bytes'],
+    [1023, '1023 bytes'],
+    [12.345678, '12.345678 bytes'],
+    [1.0004, '1 bytes'],
+    [1024, '1 KiB'],
+    [1088, '1.062 KiB'],
+    [1536, '1.500 KiB'],
+    [2 ** 20, '1 MiB'],
+    [2 ** 20 - 1, '1023.999 KiB'],
+    [2 ** 30 - 1, '1024 MiB'],
+    [1.5 * 2 ** 60, '1.500 EiB'],
+    [Number.POSITIVE_INFINITY, 'inf EiB'],
+  ])('shows %f as %s', (bytes, expected) => expect(formatSize(bytes)).toBe(expected));
+});
+
+describe('formatDuration', () => {
+  it.each([
+    [0, false, '00.00 sec'],
+    [123_456_789, false, '00.12 sec'],
+    [999_999_999, false, '01.00 sec'],
+    [1_500_000_000, false, '0:00:01.50'],
+    [3_723_250_000_000, false, '1:02:03.25'],
+    [1000, true, '0:00:00.00'],
+  ])('shows %i ns (clock form: %s) as %s', (ns, clockForm, expected) => {
+    expect(formatDuration(ns, clockForm)).toBe(expected);
+  });
+});
+
+describe('hexDump', () => {
+  function dump(data: Uint8Array, offset: number): string {
+    let text = '';
+    hexDump(data, offset, (piece) => {
+      text += piece;
+    });
+    return text;
+  }
+
+  it('shows addresses, hexadecimal and letters, sixteen bytes a line', () => {
+    expect(dump(Buffer.from('0123456789abcdefA_\xe4z', 'latin1'), 512)).toBe(
+      '00000200:  30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 66  0123456789abcdef\n' +
+        '00000210:  41 5f e4 7a  A..z\n',
+    );
+  });
+
+  it('is empty for no bytes, and complete over many pieces', () => {
+    expect(dump(Buffer.alloc(0), 0)).toBe('');
+    const lines = dump(Buffer.alloc(16 * 10_000), 0xffff_fff0).split('\n');
+    expect(lines).toHaveLength(10_001);
+    expect(lines[1]).toMatch(/^100000000: {2}00 /);
+  });
+});
+
+describe('isFilledWith', () => {
+  it('finds a single other byte, wherever it is', () => {
+    const data = Buffer.alloc(4097, 7);
+    expect(isFilledWith(data, 7)).toBe(true);
+    expect(isFilledWith(data, 8)).toBe(false);
+    for (const index of [0, 1, 4095, 4096]) {
+      const changed = Buffer.from(data);
+      changed[index] = 8;
+      expect(isFilledWith(changed, 7)).toBe(false);
+    }
+    expect(isFilledWith(Buffer.alloc(0), 9)).toBe(true);
+    expect(isFilledWith(Buffer.of(9), 9)).toBe(true);
+  });
+});
