@@ -1,0 +1,51 @@
+/** compress: a filter that turns every write into a compressed one. */
+import type { Driver } from '../../block/driver.ts';
+import { BlockError } from '../../block/error.ts';
+import { Req } from '../../block/flags.ts';
+import type { BlockNode, ChildLink } from '../../block/node.ts';
+import { openFileChild } from '../../block/open.ts';
+import { defaultPermissions } from '../../block/permissions.ts';
+import { driverInfo } from '../../block/request/copy-on-read.ts';
+import { pwritev } from '../../block/request/write.ts';
+import { Errno } from '../../util/errno.ts';
+
+function fileOf(node: BlockNode<null>): ChildLink {
+  if (node.file === null) throw new Error('a compress node without a file');
+  return node.file;
+}
+
+export const compress: Driver<null> = {
+  formatName: 'compress',
+  isFilter: true,
+  hasVariableLength: true,
+  childPermissions: defaultPermissions,
+
+  async open(node, options) {
+    const { node: file } = await openFileChild(node, options, 'file');
+    if (file.driver.pwritevCompressed === undefined) {
+      throw new BlockError(
+        Errno.ENOTSUP,
+        `Compression is not supported for underlying format: ${file.driver.formatName}`,
+      );
+    }
+    node.state = null;
+    node.supportedWriteFlags = Req.WRITE_UNCHANGED | (Req.FUA & file.supportedWriteFlags);
+    node.supportedZeroFlags =
+      Req.WRITE_UNCHANGED | ((Req.FUA | Req.MAY_UNMAP | Req.NO_FALLBACK) & file.supportedZeroFlags);
+  },
+
+  /** Whole clusters: a compressed write of a part would have to be merged with what is there. */
+  refreshLimits(node) {
+    if (node.file === null) return;
+    try {
+      const { clusterBytes } = driverInfo(node.file.node);
+      if (clusterBytes > 0) node.limits.requestAlignment = clusterBytes;
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+    }
+  },
+
+  async pwritev(node, offset, data, flags) {
+    await pwritev(fileOf(node), offset, data, flags | Req.WRITE_COMPRESSED);
+  },
+};

@@ -1,0 +1,112 @@
+/** copy-on-read: a filter that writes to its image what reads find in the backing files. */
+import type { Driver } from '../../block/driver.ts';
+import { BlockError } from '../../block/error.ts';
+import { Perm, Req } from '../../block/flags.ts';
+import { findNode } from '../../block/graph.ts';
+import type { BlockNode, ChildLink } from '../../block/node.ts';
+import { absorbOptions } from '../../block/options.ts';
+import { openFileChild } from '../../block/open.ts';
+import { preadv } from '../../block/request/read.ts';
+import { blockStatusAbove, isAllocated } from '../../block/request/status.ts';
+import { pwritev } from '../../block/request/write.ts';
+import { Status } from '../../block/flags.ts';
+import { Errno } from '../../util/errno.ts';
+
+interface CopyOnReadState {
+  /** The deepest node whose data is copied; null: the whole chain. */
+  readonly bottom: BlockNode | null;
+}
+
+type CopyOnReadNode = BlockNode<CopyOnReadState>;
+
+const PASSED_ON = Perm.CONSISTENT_READ | Perm.WRITE | Perm.RESIZE;
+
+function fileOf(node: CopyOnReadNode): ChildLink {
+  if (node.file === null) throw new Error('a copy-on-read node without a file');
+  return node.file;
+}
+
+function findBottom(node: CopyOnReadNode, name: string | undefined): BlockNode | null {
+  if (name === undefined) return null;
+  const bottom = findNode(node.context, name);
+  if (bottom === null) throw new BlockError(Errno.EINVAL, `Bottom node '${name}' not found`);
+  if (bottom.driver.isFilter === true) throw new BlockError(Errno.EINVAL, `Bottom node '${name}' is a filter`);
+  return bottom;
+}
+
+/** The first node of the backing chain below the image, filters left out. */
+function firstBacking(image: BlockNode): BlockNode | null {
+  return skipFilters(skipFilters(image)?.cowChild?.node ?? null);
+}
+
+function skipFilters(start: BlockNode | null): BlockNode | null {
+  let node = start;
+  while (node !== null && node.filteredChild !== null) node = node.filteredChild.node;
+  return node;
+}
+
+/** Reads piece by piece, copying only what lies in the image's chain no deeper than `bottom`. */
+async function readAbove(
+  node: CopyOnReadNode,
+  bottom: BlockNode,
+  offset: number,
+  data: Buffer,
+  flags: number,
+): Promise<void> {
+  const file = fileOf(node);
+  for (let done = 0; done < data.length; ) {
+    const position = offset + done;
+    let pieceFlags = flags;
+    let bytes = data.length - done;
+    const own = await isAllocated(file.node, position, bytes);
+    bytes = own.bytes;
+    if (!own.allocated) {
+      const backing = firstBacking(file.node);
+      if (backing !== null) {
+        const above = await blockStatusAbove(backing, bottom, true, false, position, bytes);
+        bytes = above.bytes;
+        if ((above.flags & Status.ALLOCATED) !== 0) pieceFlags |= Req.COPY_ON_READ;
+      }
+      // The end of a backing file.
+      if (bytes === 0) break;
+    }
+    if ((pieceFlags & (Req.PREFETCH | Req.COPY_ON_READ)) !== Req.PREFETCH) {
+      await preadv(file, position, data.subarray(done, done + bytes), pieceFlags);
+    }
+    done += bytes;
+  }
+}
+
+export const copyOnReadFilter: Driver<CopyOnReadState> = {
+  formatName: 'copy-on-read',
+  isFilter: true,
+  hasVariableLength: true,
+
+  async open(node, options) {
+    const { bottom } = absorbOptions(options, { bottom: 'string' });
+    const { node: file } = await openFileChild(node, options, 'file');
+    node.supportedReadFlags = Req.PREFETCH;
+    node.supportedWriteFlags = Req.WRITE_UNCHANGED | (Req.FUA & file.supportedWriteFlags);
+    node.supportedZeroFlags =
+      Req.WRITE_UNCHANGED | ((Req.FUA | Req.MAY_UNMAP | Req.NO_FALLBACK) & file.supportedZeroFlags);
+    node.state = { bottom: findBottom(node, bottom) };
+  },
+
+  /** Reads become writes that change nothing, whatever the parents may do. */
+  childPermissions(_node, _child, _role, perm, shared) {
+    return {
+      perm: (perm & PASSED_ON) | Perm.WRITE_UNCHANGED,
+      shared: (shared & PASSED_ON) | (Perm.ALL & ~PASSED_ON),
+    };
+  },
+
+  async preadv(node, offset, data, flags) {
+    const { bottom } = node.state;
+    if (bottom === null) await preadv(fileOf(node), offset, data, flags | Req.COPY_ON_READ);
+    else await readAbove(node, bottom, offset, data, flags);
+  },
+
+  async pwritevCompressed(node, offset, data) {
+    await pwritev(fileOf(node), offset, data, Req.WRITE_COMPRESSED);
+  },
+};

@@ -1,0 +1,57 @@
+/** What a node over a host file or device keeps, and how a host call becomes a step of a request. */
+import { BlockError } from '../../block/error.ts';
+import type { BlockNode } from '../../block/node.ts';
+import { hostErrno } from '../../sys/host-error.ts';
+import type { FileLocks } from './locks.ts';
+
+export interface FileState {
+  fd: number;
+  /** Flags of open(2) that `fd` was opened with: access mode and O_DIRECT. */
+  hostFlags: number;
+  readonly isDevice: boolean;
+  readonly locks: FileLocks | null;
+  /** Flags of `Open` that a reopen is about to bring; null if none is under way. */
+  reopenFlags: number | null;
+  /** A descriptor that is to take the place of `fd` when the permissions are set. */
+  pending: { readonly fd: number; readonly hostFlags: number } | null;
+
+  /** Cleared when the host says that it cannot. */
+  canDiscard: boolean;
+  canZeroRange: boolean;
+  canReserve: boolean;
+  /** The errno of a failed fdatasync; from then on nobody knows what is on the disk, and every flush fails. */
+  lostWriteErrno: number;
+  /** O_DIRECT: buffers must begin at a multiple of this. 1 otherwise. */
+  memoryAlignment: number;
+}
+
+export type FileNode = BlockNode<FileState>;
+
+/**
+ * Makes a host call for a request. It is done at once; its end is put off as if a thread did it, so that other requests
+ * run in between as they do in QEMU.
+ */
+export async function hostCall(node: FileNode, call: () => void): Promise<void> {
+  let failure: BlockError | null = null;
+  try {
+    call();
+  } catch (error) {
+    failure = asBlockError(error);
+  }
+  const wait = node.loop.hostIo();
+  if (wait !== undefined) await wait;
+  if (failure !== null) throw failure;
+}
+
+/** As `hostCall`, for calls that return 0 or a positive errno. */
+export function hostResult(node: FileNode, call: () => number): Promise<void> {
+  return hostCall(node, () => {
+    const errno = call();
+    if (errno !== 0) throw new BlockError(errno);
+  });
+}
+
+/** What a host call threw, as an error of the block layer. */
+export function asBlockError(caught: unknown): BlockError {
+  return caught instanceof BlockError ? caught : new BlockError(hostErrno(caught));
+}

@@ -1,0 +1,66 @@
+/** Zeroing and discarding ranges of host files and devices, with whatever the host offers for it. */
+import { Req } from '../../block/flags.ts';
+import { discardDeviceRange, zeroDeviceRange } from '../../sys/block-device.ts';
+import { Fallocate, fallocate } from '../../sys/fallocate.ts';
+import { Errno } from '../../util/errno.ts';
+import type { FileNode } from './state.ts';
+
+/** Makes a range read as zeroes. 0, or a positive errno; ENOTSUP if the host has no way but writing them. */
+export function zeroHostRange(node: FileNode, offset: number, bytes: number, flags: number): number {
+  const { state } = node;
+  if ((flags & Req.MAY_UNMAP) !== 0) {
+    const errno = fallocate(state.fd, Fallocate.PUNCH_HOLE, offset, bytes);
+    const mayTryOn: readonly number[] = [Errno.ENOTSUP, Errno.EINVAL, Errno.EBUSY];
+    if (!mayTryOn.includes(errno)) return errno;
+  }
+  return state.isDevice ? zeroDevice(node, offset, bytes, flags) : zeroFile(node, offset, bytes);
+}
+
+function zeroFile(node: FileNode, offset: number, bytes: number): number {
+  const { state } = node;
+  if (state.canZeroRange) {
+    const errno = fallocate(state.fd, Fallocate.ZERO_RANGE, offset, bytes);
+    if (errno === Errno.ENOTSUP) state.canZeroRange = false;
+    // Some file systems refuse ranges that are not aligned with EINVAL; the other ways may still do.
+    else if (errno !== Errno.EINVAL) return errno;
+  }
+  if (state.canDiscard && state.canReserve) {
+    const errno = fallocate(state.fd, Fallocate.PUNCH_HOLE, offset, bytes);
+    if (errno === 0) {
+      const reserved = fallocate(state.fd, Fallocate.RESERVE, offset, bytes);
+      if (reserved !== Errno.ENOTSUP) return reserved;
+      state.canReserve = false;
+    } else if (errno === Errno.ENOTSUP) {
+      state.canDiscard = false;
+    } else if (errno !== Errno.EINVAL) {
+      return errno;
+    }
+  }
+  // Behind the end there is nothing to be zeroed, only a file to be made longer.
+  if (state.canReserve && offset >= node.getLength()) {
+    const errno = fallocate(state.fd, Fallocate.RESERVE, offset, bytes);
+    if (errno !== Errno.ENOTSUP) return errno;
+    state.canReserve = false;
+  }
+  return Errno.ENOTSUP;
+}
+
+/** The kernel itself may write zeroes for this call, which is what NO_FALLBACK excludes. */
+function zeroDevice(node: FileNode, offset: number, bytes: number, flags: number): number {
+  const { state } = node;
+  if (!state.canZeroRange || (flags & Req.NO_FALLBACK) !== 0) return Errno.ENOTSUP;
+  const errno = zeroDeviceRange(state.fd, offset, bytes);
+  if (errno === Errno.ENOTSUP) state.canZeroRange = false;
+  return errno;
+}
+
+/** Gives a range back to the host. 0, or a positive errno; ENOTSUP if the host cannot, and it is not asked again. */
+export function discardHostRange(node: FileNode, offset: number, bytes: number): number {
+  const { state } = node;
+  if (!state.canDiscard) return Errno.ENOTSUP;
+  const errno = state.isDevice
+    ? discardDeviceRange(state.fd, offset, bytes)
+    : fallocate(state.fd, Fallocate.PUNCH_HOLE, offset, bytes);
+  if (errno === Errno.ENOTSUP) state.canDiscard = false;
+  return errno;
+}

@@ -1,0 +1,20 @@
+/** The drivers of this program, one line a driver; the order counts where two recognise an image equally well. */
+import type { Driver } from '../block/driver.ts';
+import { blkdebug } from './blkdebug/driver.ts';
+import { compress } from './compress/driver.ts';
+import { copyOnReadFilter } from './copy-on-read/driver.ts';
+import { file, hostDevice } from './file/driver.ts';
+import { nullAio, nullCo } from './null/driver.ts';
+import { raw } from './raw/driver.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: each driver has its own state.
+export const drivers: readonly Driver<any>[] = [
+  blkdebug,
+  compress,
+  copyOnReadFilter,
+  file,
+  hostDevice,
+  nullAio,
+  nullCo,
+  raw,
+];

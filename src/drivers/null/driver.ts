@@ -1,0 +1,80 @@
+/** null-co and null-aio: images of nothing. Writes are lost, reads leave the buffer alone or give zeroes. */
+import type { Driver } from '../../block/driver.ts';
+import { BlockError } from '../../block/error.ts';
+import { MAX_LENGTH, Req, Status } from '../../block/flags.ts';
+import type { BlockNode } from '../../block/node.ts';
+import { absorbOptions } from '../../block/options.ts';
+import { Errno } from '../../util/errno.ts';
+
+interface NullState {
+  readonly lengthBytes: number;
+  /** How long every request takes. */
+  readonly latencyNs: number;
+  readonly readsZeroes: boolean;
+}
+
+type NullNode = BlockNode<NullState>;
+
+const DEFAULT_LENGTH_BYTES = 1024 ** 3;
+const INT64_END = 2 ** 63;
+
+/** `finish` is what ends a request without latency: at once, or a turn of the loop later. */
+function nullDriver(name: string, finish: (node: NullNode) => Promise<void> | undefined): Driver<NullState> {
+  async function wait(node: NullNode): Promise<void> {
+    if (node.state.latencyNs > 0) await node.loop.sleep(node.state.latencyNs);
+    else await finish(node);
+  }
+
+  return {
+    formatName: name,
+    protocolName: name,
+    strongOptions: ['size', 'read-zeroes'],
+
+    parseFilename(filename) {
+      if (filename !== `${name}://`) {
+        throw new BlockError(Errno.EINVAL, `The only allowed filename for this driver is '${name}://'`);
+      }
+    },
+
+    async open(node, options) {
+      const parsed = absorbOptions(options, { size: 'size', 'latency-ns': 'number', 'read-zeroes': 'bool' });
+      const lengthBytes = parsed.size ?? DEFAULT_LENGTH_BYTES;
+      const latencyNs = parsed['latency-ns'] ?? 0;
+      // A negative number wraps around to the upper half of the unsigned ones.
+      if (latencyNs >= INT64_END) throw new BlockError(Errno.EINVAL, 'latency-ns is invalid');
+      if (lengthBytes > MAX_LENGTH) {
+        throw new BlockError(Errno.EFBIG, `size ${lengthBytes} is beyond ${MAX_LENGTH} bytes, the most that blkscope handles`);
+      }
+      node.state = { lengthBytes, latencyNs, readsZeroes: parsed['read-zeroes'] ?? false };
+      node.supportedWriteFlags = Req.FUA;
+    },
+
+    async reopenPrepare() {},
+
+    refreshFilename(node) {
+      const ignored = ['filename', 'driver', 'latency-ns'];
+      const isPlain = [...node.fullOpenOptions.keys()].every((key) => ignored.includes(key));
+      node.exactFilename = isPlain ? `${name}://` : '';
+    },
+
+    getLength: (node) => node.state.lengthBytes,
+
+    async preadv(node, _offset, data) {
+      if (node.state.readsZeroes) data.fill(0);
+      await wait(node);
+    },
+
+    pwritev: wait,
+    flushToDisk: wait,
+
+    async blockStatus(node, _wantZero, offset, bytes) {
+      const flags = Status.OFFSET_VALID | (node.state.readsZeroes ? Status.ZERO : 0);
+      return { flags, bytes, map: offset, file: node };
+    },
+  };
+}
+
+/** Ends a request in the turn in which it began. */
+export const nullCo = nullDriver('null-co', () => undefined);
+/** Ends a request in the next turn of the loop, as a driver with callbacks does. */
+export const nullAio = nullDriver('null-aio', (node) => node.loop.bottomHalf());

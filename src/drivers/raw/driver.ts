@@ -1,0 +1,209 @@
+/** raw: the bytes of the file as they are, or a window of them. */
+import type { Driver } from '../../block/driver.ts';
+import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { childEvent, type BlockNode, type ChildLink } from '../../block/node.ts';
+import { Event } from '../../block/events.ts';
+import { MAX_LENGTH, Perm, Req, Role, SECTOR_BYTES, Status } from '../../block/flags.ts';
+import { type Options, absorbOptions } from '../../block/options.ts';
+import { openChild } from '../../block/open.ts';
+import { defaultPermissions } from '../../block/permissions.ts';
+import { refreshFilename } from '../../block/refresh-filename.ts';
+import { probeFormat } from '../../block/registry.ts';
+import { driverInfo } from '../../block/request/copy-on-read.ts';
+import { pdiscard } from '../../block/request/discard.ts';
+import { preadv } from '../../block/request/read.ts';
+import { truncate } from '../../block/request/truncate.ts';
+import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
+import { isAligned } from '../../util/align.ts';
+import { Errno } from '../../util/errno.ts';
+
+/** The part of the file that the image is. */
+interface RawWindow {
+  readonly offsetBytes: number;
+  /** Null: up to the end of the file, wherever that is. */
+  readonly sizeBytes: number | null;
+}
+
+interface RawState extends RawWindow {
+  /** What the window has now; less than `sizeBytes` if the file has become shorter. */
+  lengthBytes: number;
+}
+
+type RawNode = BlockNode<RawState>;
+
+/** How much of an image is looked at to guess its format, and so how much of a guessed one is protected. */
+const PROBE_BYTES = 512;
+
+function fileOf(node: RawNode): ChildLink {
+  if (node.file === null) throw new Error('a raw node without a file');
+  return node.file;
+}
+
+function readWindow(options: Options): RawWindow {
+  const { offset = 0, size = null } = absorbOptions(options, { offset: 'size', size: 'size' });
+  return { offsetBytes: offset, sizeBytes: size };
+}
+
+/**
+ * The state for a window, checked against the file. The messages show the window that was in force before: at open,
+ * zeroes (observed with qemu-io 7.2.22).
+ */
+function applyWindow(node: RawNode, { offsetBytes, sizeBytes }: RawWindow, inForce: RawWindow): RawState {
+  const fileBytes = fileLength(node);
+  if (offsetBytes > fileBytes) {
+    throw new BlockError(
+      Errno.EINVAL,
+      `Offset (${inForce.offsetBytes}) cannot be greater than size of the containing file (${fileBytes})`,
+    );
+  }
+  if (sizeBytes !== null && fileBytes - offsetBytes < sizeBytes) {
+    throw new BlockError(
+      Errno.EINVAL,
+      `The sum of offset (${inForce.offsetBytes}) and size (${inForce.sizeBytes ?? 0}) has to be smaller or equal to ` +
+        `the  actual size of the containing file (${fileBytes})`,
+    );
+  }
+  // Lengths are rounded up to sectors; a window that is none would leak what lies behind it.
+  if (sizeBytes !== null && !isAligned(sizeBytes, SECTOR_BYTES)) {
+    throw new BlockError(Errno.EINVAL, `Specified size is not multiple of ${SECTOR_BYTES}`);
+  }
+  return { offsetBytes, sizeBytes, lengthBytes: sizeBytes ?? fileBytes - offsetBytes };
+}
+
+function fileLength(node: RawNode): number {
+  try {
+    return fileOf(node).node.getLength();
+  } catch (error) {
+    if (error instanceof BlockError) throw errorWithErrno(error.errno, 'Could not get image size');
+    throw error;
+  }
+}
+
+/** Where a range of the image is in the file. ENOSPC for a write behind the window, EINVAL for a read. */
+function inFile(node: RawNode, offset: number, bytes: number, isWrite: boolean): number {
+  const { offsetBytes, sizeBytes, lengthBytes } = node.state;
+  if (sizeBytes !== null && (offset > lengthBytes || bytes > lengthBytes - offset)) {
+    throw new BlockError(isWrite ? Errno.ENOSPC : Errno.EINVAL);
+  }
+  if (offset > MAX_LENGTH - offsetBytes) throw new BlockError(Errno.EINVAL);
+  return offset + offsetBytes;
+}
+
+/**
+ * A guessed format must not be changed by what is written: a guest could make its raw disk look like another format,
+ * and have the next user of the image read any file of the host as its backing file.
+ */
+function checkHead(node: RawNode, offset: number, data: Buffer): void {
+  if (!node.probed || offset >= PROBE_BYTES || data.length === 0) return;
+  if (probeFormat(data.subarray(0, PROBE_BYTES), '') !== node.driver) throw new BlockError(Errno.EPERM);
+}
+
+function warnOfGuess(node: RawNode): void {
+  const { node: file } = fileOf(node);
+  refreshFilename(file);
+  const { warn } = node.context;
+  warn(`WARNING: Image format was not specified for '${file.filename}' and probing guessed raw.`);
+  warn(
+    '         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be ' +
+      'restricted.',
+  );
+  warn("         Specify the 'raw' format explicitly to remove the restrictions.");
+}
+
+export const raw: Driver<RawState> = {
+  formatName: 'raw',
+  isFormat: true,
+  hasVariableLength: true,
+  mutableOptions: ['offset', 'size'],
+  strongOptions: ['offset', 'size'],
+
+  /** The least score that counts: raw is what nothing else is. */
+  probe: () => 1,
+
+  async open(node, options) {
+    const window = readWindow(options);
+    const isWindow = window.offsetBytes !== 0 || window.sizeBytes !== null;
+    const role = Role.PRIMARY | (isWindow ? Role.DATA : Role.FILTERED);
+    const file = await openChild(node, options, 'file', role);
+    if (file === null) throw new Error('the file is not optional');
+    const { supportedWriteFlags, supportedZeroFlags, supportedTruncateFlags } = file.node;
+    node.supportedWriteFlags = Req.WRITE_UNCHANGED | (Req.FUA & supportedWriteFlags);
+    node.supportedZeroFlags =
+      Req.WRITE_UNCHANGED | ((Req.FUA | Req.MAY_UNMAP | Req.NO_FALLBACK) & supportedZeroFlags);
+    node.supportedTruncateFlags = Req.ZERO_WRITE & supportedTruncateFlags;
+    if (node.probed && !node.isReadOnly) warnOfGuess(node);
+    node.state = applyWindow(node, window, { offsetBytes: 0, sizeBytes: 0 });
+  },
+
+  async reopenPrepare(reopen) {
+    const { node } = reopen;
+    reopen.prepared = applyWindow(node, readWindow(reopen.options), { offsetBytes: 0, sizeBytes: 0 });
+  },
+
+  reopenCommit(reopen) {
+    reopen.node.state = reopen.prepared as RawState;
+  },
+
+  /** WRITE and RESIZE only where a parent has them: no conflict with others without need. */
+  childPermissions(node, child, role, perm, shared) {
+    const own = defaultPermissions(node, child, role, perm, shared);
+    const passed = Perm.WRITE | Perm.RESIZE;
+    return { perm: (own.perm & ~passed) | (perm & passed), shared: own.shared };
+  },
+
+  /** A guessed image is written in whole sectors, so that the first one can be checked. */
+  refreshLimits(node) {
+    if (node.probed) node.limits.requestAlignment = SECTOR_BYTES;
+  },
+
+  getLength(node) {
+    const { state } = node;
+    const behindOffset = Math.max(0, fileOf(node).node.getLength() - state.offsetBytes);
+    state.lengthBytes = state.sizeBytes === null ? behindOffset : Math.min(state.lengthBytes, behindOffset);
+    return state.lengthBytes;
+  },
+
+  getInfo: (node) => driverInfo(fileOf(node).node),
+
+  async preadv(node, offset, data, flags) {
+    const position = inFile(node, offset, data.length, false);
+    const wait = childEvent(node.file, Event.READ_AIO);
+    if (wait !== undefined) await wait;
+    await preadv(fileOf(node), position, data, flags);
+  },
+
+  async pwritev(node, offset, data, flags) {
+    checkHead(node, offset, data);
+    const position = inFile(node, offset, data.length, true);
+    const wait = childEvent(node.file, Event.WRITE_AIO);
+    if (wait !== undefined) await wait;
+    await pwritev(fileOf(node), position, data, flags);
+  },
+
+  async pwriteZeroes(node, offset, bytes, flags) {
+    await pwriteZeroes(fileOf(node), inFile(node, offset, bytes, true), bytes, flags);
+  },
+
+  async pdiscard(node, offset, bytes) {
+    await pdiscard(fileOf(node), inFile(node, offset, bytes, true), bytes);
+  },
+
+  async blockStatus(node, _wantZero, offset, bytes) {
+    return {
+      flags: Status.RAW | Status.OFFSET_VALID,
+      bytes,
+      map: offset + node.state.offsetBytes,
+      file: fileOf(node).node,
+    };
+  },
+
+  async truncate(node, bytes, exact, preallocation, flags) {
+    const { state } = node;
+    if (state.sizeBytes !== null) throw new BlockError(Errno.ENOTSUP, 'Cannot resize fixed-size raw disks');
+    if (2 ** 63 - bytes < state.offsetBytes) {
+      throw new BlockError(Errno.EINVAL, 'Disk size too large for the chosen offset');
+    }
+    state.lengthBytes = bytes;
+    await truncate(fileOf(node), bytes + state.offsetBytes, exact, preallocation, flags);
+  },
+};

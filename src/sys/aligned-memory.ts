@@ -1,0 +1,20 @@
+/** Buffers at addresses that O_DIRECT takes. */
+import { libc } from './libc.ts';
+
+const PAGE_BYTES = 4096;
+
+/** A zeroed buffer that begins on a page. Where addresses cannot be known, a plain one. */
+export function alignedBuffer(bytes: number): Buffer {
+  const library = libc();
+  if (library === null) return Buffer.alloc(bytes);
+  const roomy = Buffer.alloc(bytes + PAGE_BYTES);
+  const beyond = Number(library.address(roomy) % BigInt(PAGE_BYTES));
+  const start = beyond === 0 ? 0 : PAGE_BYTES - beyond;
+  return roomy.subarray(start, start + bytes);
+}
+
+/** Whether a buffer begins at a multiple of `align` bytes. False where that cannot be known. */
+export function isBufferAligned(buffer: Uint8Array, align: number): boolean {
+  const library = libc();
+  return library !== null && library.address(buffer) % BigInt(align) === 0n;
+}

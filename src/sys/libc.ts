@@ -1,0 +1,50 @@
+/**
+ * The C library, for the calls that Node does not have: fallocate, lseek, ioctl, locks.
+ *
+ * Loaded on first need (about 5 ms). Where it cannot be loaded (another platform, no prebuilt library) every function
+ * that needs it says so by its result, and the program goes on with less: no locks, no holes.
+ */
+import { createRequire } from 'node:module';
+
+export interface Libc {
+  fallocate(fd: number, mode: number, offset: number, bytes: number): number;
+  /** The new position, or -1. */
+  lseek(fd: number, offset: number, whence: number): number;
+  ioctl(fd: number, request: number, argument: Buffer): number;
+  fcntl(fd: number, command: number, argument: Buffer): number;
+  /** The errno of the call before; to be asked right after it. */
+  errno(): number;
+  /** Where a buffer's first byte is in memory. */
+  address(buffer: Uint8Array): bigint;
+}
+
+let loaded: Libc | null | undefined;
+
+/** The C library, or null where it cannot be loaded. */
+export function libc(): Libc | null {
+  if (loaded === undefined) loaded = load();
+  return loaded;
+}
+
+function load(): Libc | null {
+  if (process.platform !== 'linux') return null;
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    const library = koffi.load('libc.so.6');
+    return {
+      fallocate: library.func('int fallocate(int fd, int mode, int64 offset, int64 bytes)'),
+      lseek: library.func('int64 lseek(int fd, int64 offset, int whence)'),
+      ioctl: library.func('int ioctl(int fd, unsigned long request, _Inout_ void *argument)'),
+      fcntl: library.func('int fcntl(int fd, int command, _Inout_ void *argument)'),
+      errno: () => koffi.errno(),
+      address: (buffer) => koffi.address(buffer),
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** Makes the library look missing (false) or be looked for anew (true); for tests of what is left without it. */
+export function setLibcAvailable(available: boolean): void {
+  loaded = available ? undefined : null;
+}
