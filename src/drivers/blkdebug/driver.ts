@@ -15,7 +15,7 @@ import { Errno } from '../../util/errno.ts';
 import { parseFilename, refreshFilename, strongOptions } from './filename.ts';
 import { applyLimits, noOverrides, parseLimits } from './limits.ts';
 import { checkRules, fireEvent } from './match.ts';
-import { takeSettings, takePermissions, takeRules } from './options.ts';
+import { takePermissions, takeRules, takeSettings } from './options.ts';
 import { RuleTable } from './rule-table.ts';
 import { IoType } from './rules/condition.ts';
 import type { BlkdebugNode, BlkdebugState } from './state.ts';
@@ -45,18 +45,18 @@ export const blkdebug: Driver<BlkdebugState> = {
   refreshFilename,
 
   async open(node, options) {
-    const runtime = takeSettings(options);
-    const configPath = runtime.config ?? null;
+    const settings = takeSettings(options);
+    const configPath = settings.config ?? null;
     const rules = new RuleTable();
     for (const rule of takeRules(configPath, options)) rules.add(rule);
     const permissions = takePermissions(options);
     node.state = { configPath, rules, permissions, suspended: new SuspendedRequests(), limits: noOverrides };
 
-    const { node: image } = await openFileChild(node, options, 'image', runtime['x-image']);
+    const { node: image } = await openFileChild(node, options, 'image', settings['x-image']);
     node.supportedWriteFlags = Req.WRITE_UNCHANGED | (Req.FUA & image.supportedWriteFlags);
     node.supportedZeroFlags =
       Req.WRITE_UNCHANGED | ((Req.FUA | Req.MAY_UNMAP | Req.NO_FALLBACK) & image.supportedZeroFlags);
-    node.state.limits = parseLimits(runtime, image.limits.requestAlignment);
+    node.state.limits = parseLimits(settings, image.limits.requestAlignment);
     await node.debugEvent(Event.NONE);
   },
 

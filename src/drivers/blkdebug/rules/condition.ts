@@ -137,7 +137,7 @@ export class IoTypeCondition implements RequestCondition {
   }
 
   unmet(): string {
-    return this.#name === null ? 'block-status is not meant' : `not a ${this.#name}`;
+    return this.#name === null ? 'not for block-status' : `not a ${this.#name}`;
   }
 }
 
