@@ -2,6 +2,7 @@
  * What `npm start` runs: the program on the arguments given, or on the demo image if there are none. It runs in this very
  * process, so that the terminal and its signals are the program's own.
  */
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -10,4 +11,4 @@ const given = process.argv.slice(2);
 process.argv = [process.execPath, program, ...(given.length > 0 ? given : ['--demo'])];
 // npm changes to the project's folder; file names in ARGS are meant from where the user is.
 process.chdir(process.env.INIT_CWD ?? path.dirname(program));
-await import(program);
+createRequire(import.meta.url)(program);
