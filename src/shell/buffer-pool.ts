@@ -8,23 +8,30 @@ const MAX_KEPT_BYTES = 32 * 1024 * 1024;
 const MIN_BYTES = 64 * 1024;
 
 /** A buffer that belongs to one request, however long that lives, until it is given back. */
-export interface Lease {
-  readonly data: Buffer;
-  release(): void;
-}
-
-interface Kept {
+export class Lease {
   readonly buffer: Buffer;
-  /** The first `filledBytes` hold nothing but `pattern`. */
-  pattern: number;
-  filledBytes: number;
+  data: Buffer;
+  /** The first `filledBytes` of the data hold nothing but `pattern`. */
+  pattern = 0;
+  filledBytes = 0;
+  readonly #pool: BufferPool;
+
+  constructor(pool: BufferPool, buffer: Buffer, data: Buffer) {
+    this.#pool = pool;
+    this.buffer = buffer;
+    this.data = data;
+  }
+
+  release(): void {
+    this.#pool.giveBack(this);
+  }
 }
 
 /** Keeps one buffer for the next request; requests that overlap get their own. */
 export class BufferPool {
   readonly #misalignBytes: number;
   readonly #keepsPattern: boolean;
-  #kept: Kept | null = null;
+  #kept: Lease | null = null;
 
   /**
    * `misalignBytes` is how far data starts behind an aligned address. `keepsPattern`: requests leave their data as it
@@ -37,40 +44,47 @@ export class BufferPool {
 
   /** A buffer of `bytes` bytes, each of them `pattern`. ENOMEM if there is no memory for it. */
   lease(bytes: number, pattern: number): Lease {
-    const kept = this.#take(bytes + this.#misalignBytes);
-    const data = kept.buffer.subarray(this.#misalignBytes, this.#misalignBytes + bytes);
-    if (!(this.#keepsPattern && kept.pattern === pattern && kept.filledBytes >= bytes)) {
-      data.fill(pattern);
-      kept.pattern = pattern;
-      kept.filledBytes = bytes;
+    const lease = this.#take(bytes);
+    if (!(this.#keepsPattern && lease.pattern === pattern && lease.filledBytes >= bytes)) {
+      lease.data.fill(pattern);
+      lease.pattern = pattern;
+      lease.filledBytes = bytes;
     }
-    return { data, release: () => this.#giveBack(kept) };
+    return lease;
   }
 
   /** A buffer that the caller fills himself. */
   leaseUnfilled(bytes: number): Lease {
-    const kept = this.#take(bytes + this.#misalignBytes);
-    kept.filledBytes = 0;
-    const data = kept.buffer.subarray(this.#misalignBytes, this.#misalignBytes + bytes);
-    return { data, release: () => this.#giveBack(kept) };
+    const lease = this.#take(bytes);
+    lease.filledBytes = 0;
+    return lease;
   }
 
-  #take(bytes: number): Kept {
+  #take(bytes: number): Lease {
+    const needed = bytes + this.#misalignBytes;
     const kept = this.#kept;
-    if (kept !== null && kept.buffer.length >= bytes) {
-      this.#kept = null;
-      return kept;
+    if (kept === null || kept.buffer.length < needed) {
+      const buffer = allocate(Math.max(needed, MIN_BYTES));
+      return new Lease(this, buffer, buffer.subarray(this.#misalignBytes, needed));
     }
-    try {
-      return { buffer: allocateAligned(Math.max(bytes, MIN_BYTES)), pattern: 0, filledBytes: 0 };
-    } catch (error) {
-      if (error instanceof RangeError) throw new BlockError(Errno.ENOMEM);
-      throw error;
-    }
+    this.#kept = null;
+    // Requests of one size follow each other, and a view costs more than the rest of this.
+    if (kept.data.length !== bytes) kept.data = kept.buffer.subarray(this.#misalignBytes, needed);
+    return kept;
   }
 
-  #giveBack(kept: Kept): void {
-    const { length } = kept.buffer;
-    if (length <= MAX_KEPT_BYTES && length > (this.#kept?.buffer.length ?? 0)) this.#kept = kept;
+  /** Called by `Lease.release`. @internal */
+  giveBack(lease: Lease): void {
+    const { length } = lease.buffer;
+    if (length <= MAX_KEPT_BYTES && length > (this.#kept?.buffer.length ?? 0)) this.#kept = lease;
+  }
+}
+
+function allocate(bytes: number): Buffer {
+  try {
+    return allocateAligned(bytes);
+  } catch (error) {
+    if (error instanceof RangeError) throw new BlockError(Errno.ENOMEM);
+    throw error;
   }
 }

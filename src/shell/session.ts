@@ -169,8 +169,8 @@ export class Session {
   }
 
   #run(command: Command, argv: string[]): Promise<number> {
-    const perform = (): Promise<number> => this.#statusOf(command, () => command.run(this, argv));
-    return command.polls === true ? perform() : this.#runCoroutine(command, argv, perform);
+    if (command.polls === true) return this.#statusOf(command, () => command.run(this, argv));
+    return this.#runCoroutine(command, argv, () => command.run(this, argv));
   }
 
   /**
@@ -178,17 +178,22 @@ export class Session {
    * on when something wakes it, as other commands do.
    */
   async runRequest(command: Command, argv: readonly string[], body: () => Promise<void>): Promise<void> {
-    const status = await this.#runCoroutine(command, argv, () => this.#statusOf(command, body));
+    const status = await this.#runCoroutine(command, argv, body);
     if (status < 0) throw new CommandFailure(-status);
   }
 
-  async #runCoroutine(command: Command, argv: readonly string[], body: () => Promise<number>): Promise<number> {
+  async #runCoroutine(command: Command, argv: readonly string[], body: () => void | Promise<void>): Promise<number> {
     let status = 0;
     let isDetached = false;
     let coroutine: Coroutine | null = null;
     const hasEnded = await this.loop.run({ operation: command.name }, async () => {
       coroutine = this.loop.current;
-      status = await body();
+      try {
+        const wait = body();
+        if (wait !== undefined) await wait;
+      } catch (error) {
+        status = this.#failure(command, error);
+      }
       if (!isDetached) return;
       this.#unfinished -= 1;
       this.#record(status);

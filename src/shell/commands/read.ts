@@ -93,7 +93,7 @@ async function runRead(session: Session, argv: string[]): Promise<void> {
     }
     const end = clock.nowNs();
 
-    const differs = pattern !== null && !isFilledWith(lease.data.subarray(from, from + count), pattern);
+    const differs = pattern !== null && !isFilledWith(lease.data, pattern, from, from + count);
     if (differs) {
       const where = BigInt(offset) + BigInt(from);
       session.output.stdout(`Pattern verification failed at offset ${where}, ${count} bytes\n`);
