@@ -10,7 +10,7 @@ export function hasProtocol(filename: string): boolean {
   return /^[^:/]*:/.test(filename);
 }
 
-export function isAbsolute(filename: string): boolean {
+function isAbsolute(filename: string): boolean {
   return filename.startsWith('/');
 }
 
@@ -33,7 +33,7 @@ export function stripProtocol(filename: string, prefix: string, options: Options
 }
 
 /** The folder of a node's image, with a slash at its end. EINVAL if there is none. */
-export function folderOf(node: BlockNode): string {
+function folderOf(node: BlockNode): string {
   const primary = node.primaryChild;
   if (primary !== null) return folderOf(primary.node);
   refreshFilename(node);

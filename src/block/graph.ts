@@ -91,7 +91,7 @@ export async function attachChild(parent: BlockNode, child: BlockNode, name: str
 }
 
 /** The first half of `attachChild`, without permissions of others. An abort takes the link away, not the reference. */
-export function stageAttach(
+function stageAttach(
   parent: BlockNode,
   child: BlockNode,
   name: string,
@@ -113,7 +113,7 @@ export function stageAttach(
 }
 
 /** Takes a link away until the end of the transaction; committed, its node is in `transaction.released`. */
-export function stageDetach(link: ChildLink, transaction: Transaction): void {
+function stageDetach(link: ChildLink, transaction: Transaction): void {
   const parent = link.parent.node;
   const position = parent === null ? 0 : parent.children.indexOf(link);
   const inheritors = parent === null ? [] : forgetInheritance(parent, link);

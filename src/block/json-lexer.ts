@@ -2,7 +2,7 @@
 import { Errno } from '../util/errno.ts';
 import { BlockError } from './error.ts';
 
-export type TokenKind = '{' | '}' | '[' | ']' | ':' | ',' | 'string' | 'number' | 'keyword';
+type TokenKind = '{' | '}' | '[' | ']' | ':' | ',' | 'string' | 'number' | 'keyword';
 
 export interface Token {
   readonly kind: TokenKind;

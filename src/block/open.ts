@@ -15,8 +15,6 @@ import { findImageFormat } from './probe.ts';
 import { isProtocol } from './registry.ts';
 import { makeOverlay, overlaySettings } from './snapshot.ts';
 
-export { openBacking } from './open-backing.ts';
-
 export interface OpenRequest {
   readonly filename: string | null;
   /** Used up. */

@@ -27,7 +27,7 @@ export function setBackendPermissions(backend: BlockBackend, perm: number, share
 }
 
 /** The same for any link. */
-export function setLinkPermissions(link: ChildLink, perm: number, shared: number): void {
+function setLinkPermissions(link: ChildLink, perm: number, shared: number): void {
   const tightens = (perm & ~link.perm) !== 0 || (link.shared & ~shared) !== 0;
   const transaction = new Transaction();
   stage(link, { perm, shared }, transaction);
@@ -42,7 +42,7 @@ export function setLinkPermissions(link: ChildLink, perm: number, shared: number
 }
 
 /** Recomputes the permissions below a node as things stand now. Throws, and changes nothing, if they conflict. */
-export function refreshSubtree(node: BlockNode): void {
+function refreshSubtree(node: BlockNode): void {
   const transaction = new Transaction();
   try {
     refreshPermissions(subtree([node]), transaction);
