@@ -121,8 +121,14 @@ export class BlockBackend implements Parent {
   }
 
   #checkWithin(offset: number, bytes: number): void {
-    if (this.top.closed) throw new BlockError(Errno.ENOMEDIUM);
+    if (this.top.closed || !isInserted(this.top)) throw new BlockError(Errno.ENOMEDIUM);
     const length = this.getLength();
     if (offset < 0 || bytes < 0 || offset > length || length - offset < bytes) throw new BlockError(Errno.EIO);
   }
+}
+
+/** Whether a node and all nodes below it have a medium. */
+function isInserted(node: BlockNode): boolean {
+  if (node.driver.isInserted !== undefined) return node.driver.isInserted(node);
+  return node.children.every((child) => isInserted(child.node));
 }

@@ -105,6 +105,8 @@ export interface Driver<S = unknown> {
 
   /** The length in bytes now. Default for filters: the child's; otherwise `node.totalSectors` is trusted. */
   getLength?(node: BlockNode<S>): number;
+  /** Whether there is a medium to read. Default: if every child has one. */
+  isInserted?(node: BlockNode<S>): boolean;
   /** Sets `node.limits` beyond what was merged from the children. */
   refreshLimits?(node: BlockNode<S>): void;
   /** Sets `node.exactFilename` (empty: only `json:{}` can say it). */

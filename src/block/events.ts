@@ -66,7 +66,9 @@ export const Event = Object.fromEntries(eventNames.map((name, index) => [name.to
  * The dotted spellings of the 2014 manual: each names the event that today has an underscore in the dot's place.
  * Observed with qemu-io 7.2.22: the program itself no longer takes them, so they are ours to offer.
  */
-const byName: ReadonlyMap<string, DebugEvent> = new Map(eventNames.map((name, index) => [name as string, index as DebugEvent]));
+const byName: ReadonlyMap<string, DebugEvent> = new Map(
+  eventNames.map((name, index) => [name as string, index as DebugEvent]),
+);
 
 /** The event of this name (dots count as underscores), or undefined. */
 export function eventByName(name: string): DebugEvent | undefined {

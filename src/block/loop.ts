@@ -259,9 +259,7 @@ export class EventLoop {
 
   /** Whether a turn could do something without waiting for a command: work is queued or a timer runs. */
   get pending(): boolean {
-    return (
-      this.#bottomHalves.length > 0 || this.#completions.length > 0 || this.#fired.length > 0 || this.#timers > 0
-    );
+    return this.#bottomHalves.length > 0 || this.#completions.length > 0 || this.#fired.length > 0 || this.#timers > 0;
   }
 
   /**

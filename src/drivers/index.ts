@@ -3,7 +3,7 @@ import type { Driver } from '../block/driver.ts';
 import { blkdebug } from './blkdebug/driver.ts';
 import { compress } from './compress/driver.ts';
 import { copyOnReadFilter } from './copy-on-read/driver.ts';
-import { file, hostDevice } from './file/driver.ts';
+import { file, hostCdrom, hostDevice } from './file/driver.ts';
 import { nullAio, nullCo } from './null/driver.ts';
 import { raw } from './raw/driver.ts';
 
@@ -13,6 +13,7 @@ export const drivers: readonly Driver<any>[] = [
   compress,
   copyOnReadFilter,
   file,
+  hostCdrom,
   hostDevice,
   nullAio,
   nullCo,

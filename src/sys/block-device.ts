@@ -5,6 +5,8 @@ import { libc } from './libc.ts';
 
 const BLKROGET = 0x125e;
 const BLKSSZGET = 0x1268;
+const CDROM_DRIVE_STATUS = 0x5326;
+const CDS_DISC_OK = 4;
 const BLKDISCARD = 0x1277;
 const BLKZEROOUT = 0x127f;
 /** `_IOR('X', 30, struct dioattr)`: three 32-bit numbers, the second the smallest direct I/O. */
@@ -25,6 +27,12 @@ export function directIoAlignment(fd: number): number | null {
 /** Whether a block device refuses writes, whatever the permissions of its file say. */
 export function isReadOnlyDevice(fd: number): boolean {
   return (number(fd, BLKROGET, 4, 0) ?? 0) !== 0;
+}
+
+/** Whether a drive says that it has a readable disc. */
+export function hasDisc(fd: number): boolean {
+  const library = libc();
+  return library !== null && library.ioctl(fd, CDROM_DRIVE_STATUS, Buffer.alloc(8)) === CDS_DISC_OK;
 }
 
 function rangeCall(fd: number, request: number, offset: number, bytes: number): number {

@@ -84,7 +84,11 @@ describe('EventLoop', () => {
   it('knows the running coroutine, also under a nested enter', async () => {
     const loop = new EventLoop();
     const seen: (number | undefined)[] = [];
-    const inner = loop.create({ operation: 'inner' }, async () => void seen.push(loop.current?.id), () => {});
+    const inner = loop.create(
+      { operation: 'inner' },
+      async () => void seen.push(loop.current?.id),
+      () => {},
+    );
     const outer = loop.create(
       { operation: 'outer' },
       async () => {
@@ -105,10 +109,14 @@ describe('EventLoop', () => {
       log.push(loop.hostIo() === undefined ? 'no wait' : 'wait');
     });
     await start(loop, log, 'other', 2);
-    const second = loop.create({ operation: 'second' }, async () => {
-      await loop.hostIo();
-      log.push('second done');
-    }, () => {});
+    const second = loop.create(
+      { operation: 'second' },
+      async () => {
+        await loop.hostIo();
+        log.push('second done');
+      },
+      () => {},
+    );
     await loop.enter(second);
     log.push('entered');
     expect(await loop.poll()).toBe(true);
@@ -120,10 +128,16 @@ describe('EventLoop', () => {
     const log: string[] = [];
     await start(loop, log, 'x', 2);
     for (const name of ['io1', 'io2']) {
-      await loop.enter(loop.create({ operation: name }, async () => {
-        await loop.hostIo();
-        log.push(name);
-      }, () => {}));
+      await loop.enter(
+        loop.create(
+          { operation: name },
+          async () => {
+            await loop.hostIo();
+            log.push(name);
+          },
+          () => {},
+        ),
+      );
     }
     loop.schedule(() => void log.push('bh'));
     while (await loop.poll()) log.push('|');
@@ -133,7 +147,11 @@ describe('EventLoop', () => {
   it('reports a request that ends at once only after spawn has returned', async () => {
     const loop = new EventLoop();
     const log: string[] = [];
-    await loop.spawn({ operation: 'quick' }, async () => void log.push('runs'), () => log.push('reports'));
+    await loop.spawn(
+      { operation: 'quick' },
+      async () => void log.push('runs'),
+      () => log.push('reports'),
+    );
     log.push('returned');
     await loop.poll();
     expect(log).toEqual(['runs', 'returned', 'reports']);
@@ -156,11 +174,20 @@ describe('EventLoop', () => {
     const clock = new ManualClock();
     const loop = new EventLoop(clock);
     const log: string[] = [];
-    for (const [name, delay] of [['late', 200], ['early', 100]] as const) {
-      await loop.enter(loop.create({ operation: name }, async () => {
-        await loop.sleep(delay);
-        log.push(name);
-      }, () => {}));
+    for (const [name, delay] of [
+      ['late', 200],
+      ['early', 100],
+    ] as const) {
+      await loop.enter(
+        loop.create(
+          { operation: name },
+          async () => {
+            await loop.sleep(delay);
+            log.push(name);
+          },
+          () => {},
+        ),
+      );
     }
     const polled = loop.poll();
     clock.advance(300);
@@ -173,7 +200,13 @@ describe('EventLoop', () => {
   it('ends the wait for a timer on interrupt', async () => {
     const clock = new ManualClock();
     const loop = new EventLoop(clock);
-    await loop.enter(loop.create({ operation: 's' }, () => loop.sleep(1e9), () => {}));
+    await loop.enter(
+      loop.create(
+        { operation: 's' },
+        () => loop.sleep(1e9),
+        () => {},
+      ),
+    );
     const polled = loop.poll();
     await Promise.resolve();
     loop.interrupt();
@@ -183,12 +216,16 @@ describe('EventLoop', () => {
   it('fails a cancelled coroutine with ECANCELED where it looks', async () => {
     const loop = new EventLoop();
     let message = '';
-    const coroutine = loop.create({ operation: 'c' }, async () => {
-      await loop.park(waits);
-      loop.checkCancelled();
-    }, (error) => {
-      message = String(error);
-    });
+    const coroutine = loop.create(
+      { operation: 'c' },
+      async () => {
+        await loop.park(waits);
+        loop.checkCancelled();
+      },
+      (error) => {
+        message = String(error);
+      },
+    );
     await loop.enter(coroutine);
     loop.cancel(coroutine);
     await loop.enter(coroutine);
@@ -203,17 +240,29 @@ describe('CoroutineMutex', () => {
     const log: string[] = [];
     const gate = new CoroutineQueue(loop);
     for (const name of ['a', 'b', 'c']) {
-      await loop.enter(loop.create({ operation: name }, async () => {
-        const wait = mutex.lock();
-        if (wait !== undefined) await wait;
-        log.push(`${name} has it`);
-        if (name === 'a') await gate.wait(waits);
-        mutex.unlock();
-        log.push(`${name} gave it`);
-      }, () => {}));
+      await loop.enter(
+        loop.create(
+          { operation: name },
+          async () => {
+            const wait = mutex.lock();
+            if (wait !== undefined) await wait;
+            log.push(`${name} has it`);
+            if (name === 'a') await gate.wait(waits);
+            mutex.unlock();
+            log.push(`${name} gave it`);
+          },
+          () => {},
+        ),
+      );
     }
     expect(log).toEqual(['a has it']);
-    await loop.enter(loop.create({ operation: 'opener' }, async () => gate.wakeAll(), () => {}));
+    await loop.enter(
+      loop.create(
+        { operation: 'opener' },
+        async () => gate.wakeAll(),
+        () => {},
+      ),
+    );
     expect(log).toEqual(['a has it', 'a gave it', 'b has it', 'b gave it', 'c has it', 'c gave it']);
     expect(mutex.isLocked).toBe(false);
   });

@@ -214,12 +214,7 @@ describe('discard', () => {
   it('reaches the driver in whole blocks with its ragged edges apart', async () => {
     const { loop, child, state } = memoryNode(64 * KIB, { pdiscardAlignment: 4 * KIB, maxPdiscard: 8 * KIB });
     await outcome(loop, () => pdiscard(child, 1 * KIB, 20 * KIB));
-    expect(state.calls).toEqual([
-      'discard 3072@1024',
-      'discard 8192@4096',
-      'discard 8192@12288',
-      'discard 1024@20480',
-    ]);
+    expect(state.calls).toEqual(['discard 3072@1024', 'discard 8192@4096', 'discard 8192@12288', 'discard 1024@20480']);
   });
 
   it('does nothing where the node was opened without discards', async () => {
@@ -260,8 +255,16 @@ describe('overlapping requests', () => {
     const { loop, child, state } = memoryNode(8 * KIB, { requestAlignment: 4 * KIB });
     state.gates.add('pwritev_rmw_after_tail');
     const order: string[] = [];
-    const rmw = await loop.spawn({ operation: 'rmw' }, () => pwritev(child, 0, Buffer.alloc(KIB, 1), 0), () => order.push('rmw'));
-    await loop.spawn({ operation: 'plain' }, () => pwritev(child, 0, Buffer.alloc(4 * KIB, 2), 0), () => order.push('plain'));
+    const rmw = await loop.spawn(
+      { operation: 'rmw' },
+      () => pwritev(child, 0, Buffer.alloc(KIB, 1), 0),
+      () => order.push('rmw'),
+    );
+    await loop.spawn(
+      { operation: 'plain' },
+      () => pwritev(child, 0, Buffer.alloc(4 * KIB, 2), 0),
+      () => order.push('plain'),
+    );
     expect(order).toEqual([]);
     expect([...loop.alive].map((coroutine) => coroutine.waitsFor?.kind)).toEqual(['breakpoint', 'overlap']);
     state.gates.clear();
@@ -275,8 +278,16 @@ describe('overlapping requests', () => {
     const { loop, child, state } = memoryNode(8 * KIB);
     state.gates.add('pwritev');
     const order: string[] = [];
-    await loop.spawn({ operation: 'w' }, () => pwritev(child, 0, Buffer.alloc(KIB, 1), 0), () => order.push('w'));
-    await loop.spawn({ operation: 'r' }, () => preadv(child, 0, Buffer.alloc(KIB), 0), () => order.push('r'));
+    await loop.spawn(
+      { operation: 'w' },
+      () => pwritev(child, 0, Buffer.alloc(KIB, 1), 0),
+      () => order.push('w'),
+    );
+    await loop.spawn(
+      { operation: 'r' },
+      () => preadv(child, 0, Buffer.alloc(KIB), 0),
+      () => order.push('r'),
+    );
     while (await loop.poll()) continue;
     expect(order).toEqual(['r']);
   });
@@ -284,8 +295,16 @@ describe('overlapping requests', () => {
   it('two read-modify-writes of neighbours in one block run one after the other', async () => {
     const { loop, child, state } = memoryNode(4 * KIB, { requestAlignment: 4 * KIB });
     state.gates.add('pwritev_rmw_after_tail');
-    const first = await loop.spawn({ operation: '1' }, () => pwritev(child, 0, Buffer.alloc(512, 1), 0), () => {});
-    await loop.spawn({ operation: '2' }, () => pwritev(child, 512, Buffer.alloc(512, 2), 0), () => {});
+    const first = await loop.spawn(
+      { operation: '1' },
+      () => pwritev(child, 0, Buffer.alloc(512, 1), 0),
+      () => {},
+    );
+    await loop.spawn(
+      { operation: '2' },
+      () => pwritev(child, 512, Buffer.alloc(512, 2), 0),
+      () => {},
+    );
     state.gates.clear();
     await loop.enter(first);
     while (await loop.poll()) continue;

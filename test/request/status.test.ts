@@ -23,13 +23,17 @@ function stack(top: MemoryNode, below: MemoryNode): void {
 
 /** A format whose first `allocatedBytes` are its own, the rest its backing file's. */
 function overlay(bytes: number, allocatedBytes: number): MemoryNode {
-  return memoryNode(bytes, {}, {
-    supportsBacking: true,
-    blockStatus: async (_node, _wantZero, offset, wanted) =>
-      offset < allocatedBytes
-        ? { flags: Status.DATA, bytes: Math.min(wanted, allocatedBytes - offset), map: 0, file: null }
-        : { flags: 0, bytes: wanted, map: 0, file: null },
-  });
+  return memoryNode(
+    bytes,
+    {},
+    {
+      supportsBacking: true,
+      blockStatus: async (_node, _wantZero, offset, wanted) =>
+        offset < allocatedBytes
+          ? { flags: Status.DATA, bytes: Math.min(wanted, allocatedBytes - offset), map: 0, file: null }
+          : { flags: 0, bytes: wanted, map: 0, file: null },
+    },
+  );
 }
 
 describe('block status', () => {
@@ -50,24 +54,32 @@ describe('block status', () => {
 
   it('asks the driver in whole blocks and cuts the answer to what was asked', async () => {
     const asked: number[][] = [];
-    const { node } = memoryNode(8 * KIB, { requestAlignment: 4 * KIB }, {
-      blockStatus: async (self, _wantZero, offset, bytes) => {
-        asked.push([offset, bytes]);
-        return { flags: Status.DATA | Status.OFFSET_VALID, bytes: 4 * KIB, map: 100 + offset, file: self };
+    const { node } = memoryNode(
+      8 * KIB,
+      { requestAlignment: 4 * KIB },
+      {
+        blockStatus: async (self, _wantZero, offset, bytes) => {
+          asked.push([offset, bytes]);
+          return { flags: Status.DATA | Status.OFFSET_VALID, bytes: 4 * KIB, map: 100 + offset, file: self };
+        },
       },
-    });
+    );
     expect(await blockStatus(node, false, 1 * KIB, 5 * KIB)).toMatchObject({ bytes: 3 * KIB, map: 100 + KIB });
     expect(asked).toEqual([[0, 8 * KIB]]);
   });
 
   it('of a protocol remembers a run of data until something overlaps it', async () => {
     let calls = 0;
-    const { node } = memoryNode(64 * KIB, {}, {
-      blockStatus: async (self, _wantZero, offset, bytes) => {
-        calls += 1;
-        return { flags: Status.DATA | Status.OFFSET_VALID, bytes, map: offset, file: self };
+    const { node } = memoryNode(
+      64 * KIB,
+      {},
+      {
+        blockStatus: async (self, _wantZero, offset, bytes) => {
+          calls += 1;
+          return { flags: Status.DATA | Status.OFFSET_VALID, bytes, map: offset, file: self };
+        },
       },
-    });
+    );
     await blockStatus(node, true, 0, 32 * KIB);
     await blockStatus(node, true, 4 * KIB, KIB);
     expect(calls).toBe(1);
@@ -80,7 +92,10 @@ describe('block status', () => {
     const top = overlay(16 * KIB, 4 * KIB);
     const below = memoryNode(16 * KIB);
     stack(top, below);
-    expect(await blockStatusAbove(top.node, null, false, true, 0, 16 * KIB)).toMatchObject({ depth: 1, bytes: 4 * KIB });
+    expect(await blockStatusAbove(top.node, null, false, true, 0, 16 * KIB)).toMatchObject({
+      depth: 1,
+      bytes: 4 * KIB,
+    });
     expect(await blockStatusAbove(top.node, null, false, true, 4 * KIB, 16 * KIB)).toMatchObject({
       depth: 2,
       bytes: 12 * KIB,

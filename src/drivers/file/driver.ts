@@ -1,4 +1,4 @@
-/** file and host_device: the host's files and block devices. */
+/** file, host_device and host_cdrom: the host's files, block devices and drives. */
 import { closeSync, constants, fdatasyncSync, fstatSync, statSync } from 'node:fs';
 import type { Driver } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
@@ -7,6 +7,7 @@ import { Open, Req, Status } from '../../block/flags.ts';
 import { setAllocator } from '../../block/memory.ts';
 import { absorbOptions, type Options } from '../../block/options.ts';
 import { alignedBuffer, isBufferAligned } from '../../sys/aligned-memory.ts';
+import { hasDisc } from '../../sys/block-device.ts';
 import { hostErrno } from '../../sys/host-error.ts';
 import { libc } from '../../sys/libc.ts';
 import { hasFileLocks } from '../../sys/locks.ts';
@@ -70,7 +71,13 @@ function openLocks(node: FileNode, fd: number, locking: string): FileLocks | nul
   return null;
 }
 
-async function openHostFile(node: FileNode, options: Options, flags: number, isDevice: boolean): Promise<void> {
+async function openHostFile(
+  node: FileNode,
+  options: Options,
+  flags: number,
+  isDevice: boolean,
+  extraHostFlags = 0,
+): Promise<void> {
   const parsed = absorbOptions(options, runtimeOptions);
   const aio = oneOf(parsed.aio, AIO_MODES, defaultAio(flags));
   const locking = oneOf(parsed.locking, LOCKING_MODES, 'auto');
@@ -79,7 +86,7 @@ async function openHostFile(node: FileNode, options: Options, flags: number, isD
   }
   const path = parsed.filename ?? '';
   const hostFlags = hostFlagsFor(flags, 0);
-  const fd = openDescriptor(path, hostFlags);
+  const fd = openDescriptor(path, hostFlags | extraHostFlags);
   try {
     if (aio === 'native' && !isDirect({ hostFlags })) {
       const message = 'aio=native was specified, but it requires cache.direct=on, which was not specified.';
@@ -297,3 +304,16 @@ export const hostDevice: Driver<FileState> = {
   parseFilename: (filename, options) => stripProtocol(filename, 'host_device:', options),
   open: (node, options, flags) => openHostFile(node, options, flags, true),
 };
+
+/** A drive that may be empty. It is opened without waiting for a disc, and neither zeroed nor discarded. */
+export const hostCdrom: Driver<FileState> = (() => {
+  const { pdiscard: _pdiscard, pwriteZeroes: _pwriteZeroes, ...drive } = hostFile;
+  return {
+    ...drive,
+    formatName: 'host_cdrom',
+    protocolName: 'host_cdrom',
+    parseFilename: (filename, options) => stripProtocol(filename, 'host_cdrom:', options),
+    open: (node, options, flags) => openHostFile(node, options, flags, true, constants.O_NONBLOCK),
+    isInserted: (node) => hasDisc(node.state.fd),
+  };
+})();
