@@ -54,13 +54,16 @@ export function registerNode(node: BlockNode): void {
   graphOf(node.context).nodes.set(node.nodeName, node);
 }
 
-/** The node of this name. ENODEV if there is none; `device` is what the message says of a device of that name. */
-export function findNode(context: GraphContext, name: string, device = ''): BlockNode {
-  const node = graphOf(context).nodes.get(name);
-  if (node === undefined) {
-    throw new BlockError(Errno.ENODEV, `Cannot find device='${device}' nor node-name='${name}'`);
-  }
-  return node;
+/** The node of this name, or null. */
+export function findNode(context: GraphContext, name: string): BlockNode | null {
+  return graphOf(context).nodes.get(name) ?? null;
+}
+
+/** The same, but ENODEV if there is none; `device` is what the message says of a device of that name. */
+export function requireNode(context: GraphContext, name: string, device: string): BlockNode {
+  const node = findNode(context, name);
+  if (node !== null) return node;
+  throw new BlockError(Errno.ENODEV, `Cannot find device='${device}' nor node-name='${name}'`);
 }
 
 /** Whether `target` is `node` or below it. */

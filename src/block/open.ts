@@ -3,7 +3,7 @@ import { Errno } from '../util/errno.ts';
 import type { BlockBackend } from './backend.ts';
 import { BlockError } from './error.ts';
 import { Open, Perm, Role } from './flags.ts';
-import { attachBackend, attachChild, attachRoot, detachChild, findNode, releaseNode } from './graph.ts';
+import { attachBackend, attachChild, attachRoot, detachChild, requireNode, releaseNode } from './graph.ts';
 import type { BlockNode, ChildLink, GraphContext } from './node.ts';
 import { inheritFrom, type Inheritance, inheritOptions } from './node-options.ts';
 import { openBacking } from './open-backing.ts';
@@ -123,7 +123,7 @@ function referencedNode(context: GraphContext, request: NodeRequest, reference: 
       'Cannot reference an existing block device with additional options or a new filename',
     );
   }
-  const node = findNode(context, reference, reference);
+  const node = requireNode(context, reference, reference);
   node.references += 1;
   return node;
 }

@@ -8,7 +8,7 @@ import { Errno, strerror } from '../util/errno.ts';
 import type { ReopenState } from './driver.ts';
 import { BlockError, errorWithErrno } from './error.ts';
 import { Open } from './flags.ts';
-import { findNode, reaches, releaseNode, stageReplace } from './graph.ts';
+import { requireNode, reaches, releaseNode, stageReplace } from './graph.ts';
 import { refreshLimitsIfPossible } from './limits.ts';
 import type { BlockNode, DetectZeroes } from './node.ts';
 import {
@@ -216,7 +216,7 @@ function replaceChild(
   const { node } = entry;
   if (value === undefined || (value !== null && typeof value !== 'string')) return;
   if (value === null && name === 'file') return;
-  const replacement = value === null ? null : findNode(node.context, value, '');
+  const replacement = value === null ? null : requireNode(node.context, value, '');
   if (replacement !== null && reaches(replacement, node)) {
     throw new BlockError(
       Errno.EINVAL,
