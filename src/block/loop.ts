@@ -185,10 +185,13 @@ export class EventLoop {
     return this.park(waitsForHostIo);
   }
 
-  /** Puts the running coroutine off by one turn of the loop. Undefined when that could change nothing. */
+  /**
+   * Puts the running coroutine off by one turn of the loop. Also when it is alone: the commands that a script brings in
+   * between see it unfinished. Undefined outside of a coroutine.
+   */
   bottomHalf(): Promise<void> | undefined {
     const coroutine = this.current;
-    if (coroutine === null || this.alone) return undefined;
+    if (coroutine === null) return undefined;
     this.#bottomHalves.push(() => this.enter(coroutine));
     return this.park(waitsForBottomHalf);
   }

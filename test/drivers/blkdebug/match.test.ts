@@ -160,12 +160,6 @@ describe('inject-error', () => {
     for (const immediately of ['on', 'off']) {
       const debug = debugNode(inject({ event: 'none', immediately }));
       fire(debug, 'none');
-      // Somebody else must be there, or putting off could change nothing.
-      debug.loop.create(
-        { operation: 'idle' },
-        async () => {},
-        () => {},
-      );
       const request = await debug.startWrite(0);
       expect(request.done).toBe(immediately === 'on');
       await settle(debug.loop);
