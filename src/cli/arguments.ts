@@ -1,0 +1,243 @@
+/** The command line: qemu-io's options with its checks and messages, and a few of ours. */
+import { accessSync, constants } from 'node:fs';
+import { parseAio, CACHE_FLAGS, parseCacheMode, parseDiscard } from '../block/cache-mode.ts';
+import { BlockError } from '../block/error.ts';
+import { Open } from '../block/flags.ts';
+import { parseOptionString } from '../block/option-string.ts';
+import { Getopt, type LongOption, type Option } from '../shell/getopt.ts';
+import { strerror, Errno } from '../util/errno.ts';
+import { createObject } from './objects.ts';
+import { usageText, versionText } from './usage.ts';
+
+export interface Invocation {
+  /** The lines of `-c`. With any, standard input is not read. */
+  readonly commands: readonly string[];
+  readonly file: string | null;
+  readonly format: string | null;
+  /** Bits of `Open`. */
+  readonly flags: number;
+  readonly writethrough: boolean;
+  readonly forceShare: boolean;
+  readonly imageOptions: boolean;
+  readonly misalign: boolean;
+  /** Piped input stops at its first error. */
+  readonly bail: boolean;
+  /** Open a temporary image instead of a file. */
+  readonly demo: boolean;
+  /** Tracing was asked for, which is QEMU's own. */
+  readonly wantsTrace: boolean;
+}
+
+/** Where the parser speaks. */
+export interface Console {
+  readonly programName: string;
+  readonly isTerminal: boolean;
+  stdout(text: string): void;
+  stderr(text: string): void;
+}
+
+const shortOptions = 'hVc:d:f:rsnCmki:t:T:U';
+const longOptions: readonly LongOption[] = [
+  { name: 'help', argument: 'none', value: 'h' },
+  { name: 'version', argument: 'none', value: 'V' },
+  { name: 'cmd', argument: 'required', value: 'c' },
+  { name: 'format', argument: 'required', value: 'f' },
+  { name: 'read-only', argument: 'none', value: 'r' },
+  { name: 'snapshot', argument: 'none', value: 's' },
+  { name: 'nocache', argument: 'none', value: 'n' },
+  { name: 'copy-on-read', argument: 'none', value: 'C' },
+  { name: 'misalign', argument: 'none', value: 'm' },
+  { name: 'native-aio', argument: 'none', value: 'k' },
+  { name: 'aio', argument: 'required', value: 'i' },
+  { name: 'discard', argument: 'required', value: 'd' },
+  { name: 'cache', argument: 'required', value: 't' },
+  { name: 'trace', argument: 'required', value: 'T' },
+  { name: 'object', argument: 'required', value: 'object' },
+  { name: 'image-opts', argument: 'none', value: 'image-opts' },
+  { name: 'force-share', argument: 'none', value: 'U' },
+];
+/** Ours. They must be written out, so that the abbreviations of qemu-io's options stay what they are. */
+const ownOptions: readonly LongOption[] = [
+  { name: 'bail', argument: 'none', value: 'bail' },
+  { name: 'demo', argument: 'none', value: 'demo' },
+];
+
+/** Ends the program with a status, after everything has been said. */
+class Exit {
+  readonly status: 0 | 1;
+
+  constructor(status: 0 | 1) {
+    this.status = status;
+  }
+}
+
+/** Reads the words behind the program's name. An exit status if that was all, or if something is wrong with them. */
+export function parseArguments(words: readonly string[], console: Console): Invocation | 0 | 1 {
+  try {
+    return new ArgumentParser(console).parse(words);
+  } catch (error) {
+    if (error instanceof Exit) return error.status;
+    if (!(error instanceof BlockError)) throw error;
+    console.stderr(`${console.programName}: ${error.message}\n`);
+    return 1;
+  }
+}
+
+class ArgumentParser {
+  readonly #console: Console;
+  readonly #commands: string[] = [];
+  readonly #objects = new Map<string, string>();
+  #format: string | null = null;
+  #flags: number = Open.UNMAP;
+  #writethrough = true;
+  #readOnly = false;
+  #forceShare = false;
+  #imageOptions = false;
+  #misalign = false;
+  #bail = false;
+  #demo = false;
+  #wantsTrace = false;
+
+  constructor(console: Console) {
+    this.#console = console;
+  }
+
+  parse(words: readonly string[]): Invocation {
+    const { programName } = this.#console;
+    const long = [...longOptions, ...ownOptions.filter(({ name }) => words.includes(`--${name}`))];
+    const complain = (text: string): void => this.#console.stderr(text);
+    const options = new Getopt([programName, ...words], shortOptions, complain, long);
+    for (let option = options.next(); option !== null; option = options.next()) this.#take(option);
+
+    const { operands } = options;
+    if (operands.length > 1) throw this.#usage(1);
+    if (this.#format !== null && this.#imageOptions) throw refusal('--image-opts and -f are mutually exclusive');
+    return {
+      commands: this.#commands,
+      file: operands[0] ?? null,
+      format: this.#format,
+      flags: this.#readOnly ? this.#flags : this.#flags | Open.READ_WRITE,
+      writethrough: this.#writethrough,
+      forceShare: this.#forceShare,
+      imageOptions: this.#imageOptions,
+      misalign: this.#misalign,
+      bail: this.#bail,
+      demo: this.#demo,
+      wantsTrace: this.#wantsTrace,
+    };
+  }
+
+  #take({ name, argument }: Option): void {
+    const value = argument ?? '';
+    switch (name) {
+      case 'h':
+        throw this.#usage(0);
+      case 'V':
+        this.#console.stdout(versionText());
+        throw new Exit(0);
+      case 'c':
+        this.#commands.push(value);
+        break;
+      case 'f':
+        this.#format = value;
+        break;
+      case 'r':
+        this.#readOnly = true;
+        break;
+      case 's':
+        this.#flags |= Open.SNAPSHOT;
+        break;
+      case 'n':
+        this.#flags |= Open.NO_CACHE;
+        this.#writethrough = false;
+        break;
+      case 'C':
+        this.#flags |= Open.COPY_ON_READ;
+        break;
+      case 'm':
+        this.#misalign = true;
+        break;
+      case 'k':
+        this.#flags |= Open.NATIVE_AIO;
+        break;
+      case 'U':
+        this.#forceShare = true;
+        break;
+      case 'i':
+        this.#flags |= known(parseAio(value), 'aio', value).flags;
+        break;
+      case 'd':
+        this.#flags = (this.#flags & ~Open.UNMAP) | known(parseDiscard(value), 'discard', value).flags;
+        break;
+      case 't':
+        this.#takeCacheMode(value);
+        break;
+      case 'T':
+        this.#takeTrace(value);
+        break;
+      case 'object':
+        if (createObject(value, this.#objects, (text) => this.#console.stdout(text)) === 'help') throw new Exit(0);
+        break;
+      case 'image-opts':
+        this.#imageOptions = true;
+        break;
+      case 'bail':
+        this.#bail = true;
+        break;
+      case 'demo':
+        this.#demo = true;
+        break;
+      default:
+        throw this.#usage(1);
+    }
+  }
+
+  #takeCacheMode(mode: string): void {
+    const { flags, writethrough } = known(parseCacheMode(mode), 'cache', mode);
+    this.#flags = (this.#flags & ~CACHE_FLAGS) | flags;
+    this.#writethrough = writethrough;
+  }
+
+  /** What QEMU's trace backends would be told. It is checked, and then without effect. */
+  #takeTrace(text: string): void {
+    const options = parseOptionString(text, 'enable', { acceptsId: true });
+    for (const key of options.keys()) {
+      if (!traceOptions.has(key)) throw refusal(`Invalid parameter '${key}'`);
+    }
+    const pattern = options.get('enable');
+    if (pattern === 'help' || pattern === '?') {
+      this.#console.stdout("The trace events of QEMU's own code do not exist here.\n");
+      throw new Exit(0);
+    }
+    this.#wantsTrace = true;
+    const events = options.get('events');
+    if (typeof events === 'string') this.#checkReadable(events);
+  }
+
+  #checkReadable(filename: string): void {
+    try {
+      accessSync(filename, constants.R_OK);
+    } catch (error) {
+      const errno = -((error as NodeJS.ErrnoException).errno ?? -Errno.EIO);
+      this.#console.stderr(`${this.#console.programName}:${filename}: ${strerror(errno)}\n`);
+      throw new Exit(1);
+    }
+  }
+
+  #usage(status: 0 | 1): Exit {
+    this.#console.stdout(usageText(this.#console.isTerminal));
+    return new Exit(status);
+  }
+}
+
+const traceOptions: ReadonlySet<string> = new Set(['enable', 'events', 'file', 'id']);
+
+function refusal(message: string): BlockError {
+  return new BlockError(Errno.EINVAL, message);
+}
+
+/** The mode, if there is one of that name. */
+function known<T>(mode: T | null, option: string, name: string): T {
+  if (mode === null) throw refusal(`Invalid ${option} option: ${name}`);
+  return mode;
+}

@@ -1,0 +1,235 @@
+/** Standard input as command lines: files and devices are read at once, pipes and sockets as their data arrives. */
+import { fstatSync, readSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import type { Readable } from 'node:stream';
+import { BlockError } from '../block/error.ts';
+import { Errno } from '../util/errno.ts';
+import type { LineSource } from '../shell/script.ts';
+
+const CHUNK_BYTES = 256 << 10;
+/** A stream is not read further while so much of it waits to be run. */
+const BACKLOG_BYTES = 4 << 20;
+/** A longer line is an endless one. */
+const MAX_LINE_BYTES = 256 << 20;
+
+/** A source that somebody else can end: after `stop`, `next` gives null, and so does one that is being waited for. */
+export interface StoppableSource extends LineSource {
+  stop(): void;
+}
+
+/** The lines of a file descriptor. What cannot be read (a folder, a closed descriptor) is empty, as for qemu-io. */
+export async function openInput(fd = 0): Promise<StoppableSource> {
+  if (isatty(fd)) {
+    const { ReadStream } = await import('node:tty');
+    return new StreamSource(new ReadStream(fd), null);
+  }
+  if (!arrivesInPieces(fd)) return new FileSource(fd);
+  const { Socket } = await import('node:net');
+  try {
+    return new StreamSource(new Socket({ fd, readable: true, writable: false }), fd);
+  } catch {
+    return new FileSource(fd);
+  }
+}
+
+function arrivesInPieces(fd: number): boolean {
+  try {
+    const stats = fstatSync(fd);
+    return stats.isFIFO() || stats.isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/** Cuts bytes into lines; the text of whole chunks is decoded at once. */
+class LineSplitter {
+  /** Decoded text that ends with a newline, and where its next line starts. */
+  #text = '';
+  #position = 0;
+  /** The bytes behind the last newline. */
+  #rest: Buffer[] = [];
+  #restBytes = 0;
+
+  /** Takes a chunk in; its memory is the caller's again afterwards. */
+  push(chunk: Buffer): void {
+    const end = chunk.lastIndexOf(0x0a) + 1;
+    if (end === 0) {
+      this.#keep(chunk);
+      return;
+    }
+    const whole = chunk.subarray(0, end);
+    const bytes = this.#restBytes === 0 ? whole : Buffer.concat([...this.#rest, whole]);
+    this.#rest = [];
+    this.#restBytes = 0;
+    this.#text = this.#text.slice(this.#position) + bytes.toString();
+    this.#position = 0;
+    if (end < chunk.length) this.#keep(chunk.subarray(end));
+  }
+
+  #keep(bytes: Buffer): void {
+    if (bytes.length === 0 || this.isTooLong) return;
+    this.#rest.push(Buffer.from(bytes));
+    this.#restBytes += bytes.length;
+  }
+
+  /** The unfinished line is longer than any that we take. */
+  get isTooLong(): boolean {
+    return this.#restBytes > MAX_LINE_BYTES;
+  }
+
+  /** The next whole line without its newline, or null. */
+  shift(): string | null {
+    const end = this.#text.indexOf('\n', this.#position);
+    if (end < 0) return null;
+    const line = this.#text.slice(this.#position, end);
+    this.#position = end + 1;
+    return upToNul(line);
+  }
+
+  /** What follows the last newline; null if that is nothing. E2BIG for an endless line. */
+  takeRest(): string | null {
+    if (this.#restBytes === 0) return null;
+    if (this.isTooLong) throw new BlockError(Errno.E2BIG, 'a line of the input is too long');
+    const text = Buffer.concat(this.#rest).toString();
+    this.#rest = [];
+    this.#restBytes = 0;
+    return upToNul(text);
+  }
+}
+
+/** qemu-io's lines are C strings: what follows a NUL byte is not seen (observed with qemu-io 7.2.22). */
+function upToNul(line: string): string {
+  const end = line.indexOf('\0');
+  return end < 0 ? line : line.slice(0, end);
+}
+
+/** Something that never makes its reader wait: a regular file, /dev/null, a folder. */
+class FileSource implements StoppableSource {
+  readonly #fd: number;
+  readonly #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  readonly #lines = new LineSplitter();
+  #ended = false;
+  #stopped = false;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  next(): string | null {
+    while (!this.#stopped) {
+      const line = this.#lines.shift();
+      if (line !== null) return line;
+      if (this.#ended) return this.#lines.takeRest();
+      this.#read();
+    }
+    return null;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #read(): void {
+    const bytes = readNow(this.#fd, this.#chunk);
+    if (bytes > 0) this.#lines.push(this.#chunk.subarray(0, bytes));
+    if (bytes <= 0 || this.#lines.isTooLong) this.#ended = true;
+  }
+}
+
+/** Something whose data arrives when it wants to. */
+class StreamSource implements StoppableSource {
+  readonly #stream: Readable;
+  /** A non-blocking descriptor, which may be read at any time; null if it may not. */
+  readonly #fd: number | null;
+  readonly #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  readonly #lines = new LineSplitter();
+  #backlogBytes = 0;
+  #ended = false;
+  #stopped = false;
+  /** Called when the line that `next` promised can be taken. */
+  #waiter: (() => void) | null = null;
+
+  constructor(stream: Readable, fd: number | null) {
+    this.#stream = stream;
+    this.#fd = fd;
+    stream.on('data', (chunk: Buffer) => this.#receive(chunk));
+    stream.on('end', () => this.#finish());
+    stream.on('close', () => this.#finish());
+    // A terminal that hangs up, a connection that is reset: the end of the input.
+    stream.on('error', () => this.#finish());
+  }
+
+  next(): string | null | Promise<string | null> {
+    if (this.#stopped) return null;
+    let line = this.#lines.shift();
+    // What lies in the pipe goes before everything else, so that the order of events does not depend on who is faster.
+    while (line === null && !this.#ended && this.#readMore()) line = this.#lines.shift();
+    if (line !== null) return line;
+    this.#backlogBytes = 0;
+    if (this.#ended) return this.#lines.takeRest();
+    this.#stream.resume();
+    return this.#arrival();
+  }
+
+  async #arrival(): Promise<string | null> {
+    for (;;) {
+      await new Promise<void>((resolve) => {
+        this.#waiter = resolve;
+      });
+      if (this.#stopped) return null;
+      const line = this.#lines.shift();
+      if (line !== null) return line;
+      if (this.#ended) return this.#lines.takeRest();
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#stream.destroy();
+    this.#wake();
+  }
+
+  #readMore(): boolean {
+    if (this.#fd === null || this.#stream.destroyed) return false;
+    const bytes = readNow(this.#fd, this.#chunk);
+    if (bytes < 0) return false;
+    if (bytes === 0) this.#finish();
+    else this.#add(this.#chunk.subarray(0, bytes));
+    return true;
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#add(chunk);
+    this.#wake();
+    if (this.#backlogBytes > BACKLOG_BYTES) this.#stream.pause();
+  }
+
+  #add(chunk: Buffer): void {
+    this.#backlogBytes += chunk.length;
+    this.#lines.push(chunk);
+    if (this.#lines.isTooLong) this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#stream.destroy();
+    this.#wake();
+  }
+
+  #wake(): void {
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.();
+  }
+}
+
+/** Reads what is there into `chunk`: how many bytes, 0 at the end and after an error, -1 if there is nothing yet. */
+function readNow(fd: number, chunk: Buffer): number {
+  try {
+    return readSync(fd, chunk);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    return code === 'EAGAIN' || code === 'EINTR' ? -1 : 0;
+  }
+}

@@ -1,0 +1,113 @@
+/** The program: arguments, wiring, exit status. */
+import { isatty } from 'node:tty';
+import { BlockError } from '../block/error.ts';
+import { runLines, runList } from '../shell/script.ts';
+import type { Session } from '../shell/session.ts';
+import { type Invocation, parseArguments } from './arguments.ts';
+import type { StoppableSource } from './input.ts';
+import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
+import { Stdio } from './stdio.ts';
+import { makeSession, openImage } from './wiring.ts';
+
+class Program {
+  readonly #stdio: Stdio;
+  readonly #name: string;
+  readonly #words: readonly string[];
+  #session: Session | null = null;
+  #source: StoppableSource | null = null;
+  /** The signal that asked for the end. */
+  #signal: FatalSignal | null = null;
+
+  constructor(words: readonly string[]) {
+    this.#words = words;
+    this.#stdio = new Stdio();
+    // Who reads a pipe expects qemu-io.
+    this.#name = this.#stdio.stdoutIsTerminal ? 'blkscope' : 'qemu-io';
+  }
+
+  async run(): Promise<never> {
+    let status: number;
+    try {
+      status = await this.#main();
+    } catch (error) {
+      status = this.#explain(error);
+    }
+    this.#stdio.end();
+    if (this.#signal !== null) dieOf(this.#signal);
+    process.exit(status);
+  }
+
+  async #main(): Promise<number> {
+    const stdio = this.#stdio;
+    const invocation = parseArguments(this.#words, {
+      programName: this.#name,
+      isTerminal: stdio.stdoutIsTerminal,
+      stdout: (text) => stdio.stdout(text),
+      stderr: (text) => stdio.stderr(text),
+    });
+    if (typeof invocation === 'number') return invocation;
+
+    const session = makeSession(invocation, stdio, this.#name);
+    this.#session = session;
+    onFatalSignals((signal) => this.#stop(signal));
+    if (invocation.wantsTrace && stdio.isTerminal) session.warn("QEMU's trace events do not exist here");
+    if (!(await openImage(session, invocation))) return 1;
+    try {
+      await this.#runCommands(session, invocation);
+    } finally {
+      await session.close();
+    }
+    return session.exitStatus;
+  }
+
+  async #runCommands(session: Session, invocation: Invocation): Promise<void> {
+    if (invocation.commands.length > 0) {
+      await runList(session, invocation.commands);
+      return;
+    }
+    const isInteractive = this.#stdio.stdoutIsTerminal && isatty(0);
+    await (isInteractive ? this.#converse(session, invocation) : this.#runInput(session));
+    this.#source?.stop();
+  }
+
+  async #runInput(session: Session): Promise<void> {
+    const { openInput } = await import('./input.ts');
+    this.#source = await openInput();
+    if (this.#signal === null) await runLines(session, this.#source, `${this.#name}> `);
+  }
+
+  async #converse(session: Session, invocation: Invocation): Promise<void> {
+    const { openTerminal } = await import('./terminal.ts');
+    const terminal = await openTerminal(session, this.#stdio, invocation.demo);
+    this.#source = terminal;
+    // An error ends a script, with `bail on`, but no conversation.
+    while (this.#signal === null && !session.quitRequested && !terminal.isEnded)
+      await runLines(session, terminal, null);
+  }
+
+  /** A signal: what runs is interrupted, nothing more is run, and the image is closed. Another one does not wait. */
+  #stop(signal: FatalSignal): void {
+    if (this.#signal !== null || this.#session === null) {
+      this.#stdio.end();
+      dieOf(signal);
+    }
+    this.#signal = signal;
+    this.#session.quitRequested = true;
+    this.#session.interrupt();
+    this.#source?.stop();
+  }
+
+  /** The exit status for what nothing caught, after saying it in a line. */
+  #explain(error: unknown): number {
+    const what = error instanceof BlockError ? error.message : `internal error: ${describe(error)}`;
+    this.#stdio.stderr(`${this.#name}: ${what}\n`);
+    return 1;
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return process.env.BLKSCOPE_DEBUG === undefined ? error.message : (error.stack ?? error.message);
+}
+
+void new Program(process.argv.slice(2)).run();

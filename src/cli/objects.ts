@@ -1,0 +1,139 @@
+/** Objects of `--object`. Only `secret` exists; it is checked as QEMU checks it. */
+import { readFileSync } from 'node:fs';
+import { BlockError } from '../block/error.ts';
+import { parseJson } from '../block/json.ts';
+import { isIdentifier } from '../block/option-string.ts';
+import { Errno, strerror } from '../util/errno.ts';
+
+const MAX_SECRET_BYTES = 16 << 20;
+
+/** Types that QEMU has and we have not. */
+const otherTypes: ReadonlySet<string> = new Set([
+  'authz-list',
+  'authz-list-file',
+  'authz-simple',
+  'main-loop',
+  'pr-manager-helper',
+  'secret_keyring',
+  'thread-context',
+  'throttle-group',
+  'tls-cipher-suites',
+  'tls-creds-anon',
+  'tls-creds-psk',
+  'tls-creds-x509',
+]);
+const secretProperties = ['data', 'file', 'format', 'iv', 'keyid'];
+
+/**
+ * Makes an object from its definition, `key=value,...` or JSON, and puts it into `objects` (id to content).
+ * `secret,help` and `help` print through `say` and give 'help'. EINVAL with QEMU's text for a wrong definition.
+ */
+export function createObject(text: string, objects: Map<string, string>, say: (text: string) => void): 'help' | 'made' {
+  if (!text.startsWith('{') && isHelp(text, say)) return 'help';
+  const properties = text.startsWith('{') ? jsonProperties(text) : keyedProperties(text);
+  const take = (key: string): string | undefined => {
+    const value = properties.get(key);
+    properties.delete(key);
+    return value;
+  };
+
+  const type = take('qom-type');
+  if (type === undefined) throw refusal("Parameter 'qom-type' is missing");
+  if (type !== 'secret' && !otherTypes.has(type)) throw refusal(`Parameter 'qom-type' does not accept value '${type}'`);
+  const id = take('id');
+  if (id === undefined) throw refusal("Parameter 'id' is missing");
+  if (type !== 'secret') throw refusal(`objects of type '${type}' do not exist in blkscope`);
+
+  const [data, file, format = 'raw', iv, keyId] = secretProperties.map(take);
+  if (format !== 'raw' && format !== 'base64') throw refusal(`Parameter 'format' does not accept value '${format}'`);
+  const [unexpected] = properties.keys();
+  if (unexpected !== undefined) throw refusal(`Parameter '${unexpected}' is unexpected`);
+  checkId(id);
+  const content = secretContent(data, file);
+  if (keyId !== undefined) {
+    if (!objects.has(keyId)) throw refusal(`No secret with id '${keyId}'`);
+    throw refusal(`secret '${id}': an encrypted secret (keyid${iv === undefined ? '' : ', iv'}) cannot be read`);
+  }
+  if (format === 'base64' && !/^[A-Za-z0-9+/=\n]*$/.test(content)) {
+    throw refusal(`Base64 data '${content}' is not valid`);
+  }
+  if (objects.has(id)) throw refusal(`attempt to add duplicate property '${id}' to object (type 'container')`);
+  objects.set(id, content);
+  return 'made';
+}
+
+function refusal(message: string): BlockError {
+  return new BlockError(Errno.EINVAL, message);
+}
+
+function checkId(id: string): void {
+  if (isIdentifier(id)) return;
+  throw refusal(
+    "Parameter 'id' expects an identifier\n" +
+      "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.",
+  );
+}
+
+/** "help" and "TYPE,help" ask for names. */
+function isHelp(text: string, say: (text: string) => void): boolean {
+  const words = text.split(',');
+  if (!words.includes('help') && !words.includes('?')) return false;
+  if (words[0] === 'secret') say(`secret options:\n${secretProperties.map((name) => `  ${name}=<string>\n`).join('')}`);
+  else say('List of user creatable objects:\n  secret\n');
+  return true;
+}
+
+function secretContent(data: string | undefined, file: string | undefined): string {
+  if (data !== undefined && file !== undefined) throw refusal("'file' and 'data' are mutually exclusive");
+  if (data !== undefined) return data;
+  if (file === undefined) throw refusal("Either 'file' or 'data' must be provided");
+  try {
+    const content = readFileSync(file);
+    if (content.length > MAX_SECRET_BYTES) throw refusal(`Unable to read ${file}: it is too large for a secret`);
+    return content.toString('latin1');
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException;
+    if (error instanceof BlockError || errno === undefined) throw error;
+    throw refusal(`Unable to read ${file}: Failed to open file “${file}”: ${strerror(-errno)}`);
+  }
+}
+
+function jsonProperties(text: string): Map<string, string> {
+  const value = parseJson(text);
+  if (!(value instanceof Map)) throw refusal('Object definition must be a JSON object');
+  const properties = new Map<string, string>();
+  for (const [key, member] of value) {
+    if (typeof member !== 'string') throw refusal(`Invalid parameter type for '${key}', expected: string`);
+    properties.set(key, member);
+  }
+  return properties;
+}
+
+/** `key=value,...`; a comma in a value is doubled, and the first value may be the type alone. */
+function keyedProperties(text: string): Map<string, string> {
+  const properties = new Map<string, string>();
+  let isFirst = true;
+  for (let rest = text; rest !== ''; isFirst = false) {
+    const keyEnd = rest.search(/[=,]/);
+    const hasValue = keyEnd >= 0 && rest[keyEnd] === '=';
+    const word = keyEnd < 0 ? rest : rest.slice(0, keyEnd);
+    let key = word;
+    if (hasValue) {
+      rest = rest.slice(keyEnd + 1);
+    } else if (isFirst && word !== '') {
+      key = 'qom-type';
+    } else {
+      throw refusal(word === '' ? "Invalid parameter ''" : `Expected '=' after parameter '${word}'`);
+    }
+    if (!/^[a-zA-Z_][-a-zA-Z0-9_.]*$/.test(key)) throw refusal(`Invalid parameter '${key}'`);
+    const [raw = ''] = /^(?:[^,]|,,)*/.exec(rest) ?? [];
+    properties.set(rootOf(key), raw.replaceAll(',,', ','));
+    rest = rest.slice(raw.length + 1);
+  }
+  return properties;
+}
+
+/** A dotted key would make a nested object; no property of a secret is one. */
+function rootOf(key: string): string {
+  return key.split('.')[0] ?? key;
+}

@@ -1,0 +1,20 @@
+/** Signals that end the program: the first asks for an orderly end, the second gets one at once. */
+import { constants } from 'node:os';
+
+const fatalSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+export type FatalSignal = (typeof fatalSignals)[number];
+
+/** Calls `handle` for each of the fatal signals. */
+export function onFatalSignals(handle: (signal: FatalSignal) => void): void {
+  for (const signal of fatalSignals) process.on(signal, () => handle(signal));
+}
+
+/** Ends the program the way the signal would have ended it, so that a shell sees why. */
+export function dieOf(signal: FatalSignal): never {
+  // Temporary files go on every end that we see.
+  process.emit('exit', 128 + constants.signals[signal]);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+  // The signal was ignored by whoever started us.
+  process.exit(128 + constants.signals[signal]);
+}

@@ -1,0 +1,162 @@
+/**
+ * Standard output and error with the buffering of a C program, so that `2>&1` interleaves as qemu-io's does.
+ *
+ * Two layers. What a C program would still hold in its stdio buffer is not *committed* and is lost if the program
+ * aborts. What it would have handed to the kernel is committed; it reaches the kernel a little later, in few large
+ * writes, but always before anything that could show the difference: a write to standard error, a turn of Node's event
+ * loop (whoever waits for our prompt waits for that), a slow command, the end of the program.
+ */
+import { fstatSync, writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import type { Output } from '../shell/output.ts';
+
+/** glibc's BUFSIZ: the size of a stdio buffer where the file system does not ask for less. */
+const BUFSIZ = 8192;
+/** Committed bytes are handed to the kernel at once from here on. */
+const COALESCE_BYTES = 64 << 10;
+/** Committed bytes wait at most this long while commands run one after the other. */
+const COALESCE_MS = 8;
+
+/** Called around each write to the terminal: takes the line being typed away, runs `write`, draws the line again. */
+export type WriteGuard = (write: () => void) => void;
+
+export class Stdio implements Output {
+  readonly stdoutIsTerminal: boolean;
+  readonly isTerminal: boolean;
+  /** Set while somebody types at a prompt. */
+  guard: WriteGuard | null = null;
+
+  readonly #out: number;
+  readonly #err: number;
+  /** Bytes that stdio holds back; 0 for a terminal, where every line goes out. */
+  readonly #capacity: number;
+  readonly #dead = new Set<number>();
+  /** Standard output: `#committed` bytes for the kernel, then up to `#end` what stdio still holds. */
+  #buffer = Buffer.allocUnsafeSlow(2 * COALESCE_BYTES);
+  #committed = 0;
+  #end = 0;
+  #scheduled = false;
+  #syncedMs = performance.now();
+
+  constructor(out = 1, err = 2) {
+    this.#out = out;
+    this.#err = err;
+    this.stdoutIsTerminal = isatty(out);
+    this.isTerminal = this.stdoutIsTerminal && isatty(err);
+    this.#capacity = this.stdoutIsTerminal ? 0 : stdioBufferBytes(out);
+  }
+
+  /** Text for standard output. */
+  stdout(text: string): void {
+    // Three bytes is the most that a UTF-16 unit takes in UTF-8.
+    if (text.length * 3 > this.#buffer.length - this.#end) this.#makeRoom(text);
+    this.#end += this.#buffer.write(text, this.#end);
+    const held = this.#end - this.#committed;
+    if (held <= this.#capacity) return;
+    // stdio fills its buffer to the last byte and empties it when one more comes.
+    this.#committed = this.#capacity === 0 ? this.#end : this.#committed + (held - 1 - ((held - 1) % this.#capacity));
+    this.#afterCommit();
+  }
+
+  /** Text for standard error, which has no buffer. Standard output's held bytes stay behind, as they do in C. */
+  stderr(text: string): void {
+    const bytes = Buffer.from(text);
+    this.#guarded(() => {
+      this.#writeCommitted();
+      this.#writeAll(this.#err, bytes, 0, bytes.length);
+    });
+  }
+
+  /** What `fflush(stdout)` does. */
+  flush(): void {
+    if (this.#committed === this.#end) return;
+    this.#committed = this.#end;
+    this.#afterCommit();
+  }
+
+  /** Hands everything committed to the kernel. */
+  sync(): void {
+    if (this.#committed > 0) this.#guarded(() => this.#writeCommitted());
+  }
+
+  /** The orderly end: nothing is held back any more. */
+  end(): void {
+    this.flush();
+    this.sync();
+  }
+
+  /** Before a sudden death: what went out reaches the kernel, what stdio holds is lost. */
+  drop(): void {
+    this.sync();
+    this.#end = 0;
+  }
+
+  #afterCommit(): void {
+    if (this.#committed >= COALESCE_BYTES || performance.now() - this.#syncedMs > COALESCE_MS) {
+      this.sync();
+    } else if (!this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(() => {
+        this.#scheduled = false;
+        this.sync();
+      });
+    }
+  }
+
+  #makeRoom(text: string): void {
+    this.sync();
+    const needed = this.#end + text.length * 3;
+    if (needed <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafeSlow(needed);
+    this.#buffer.copy(larger, 0, 0, this.#end);
+    this.#buffer = larger;
+  }
+
+  #guarded(write: () => void): void {
+    if (this.guard === null) write();
+    else this.guard(write);
+  }
+
+  #writeCommitted(): void {
+    this.#syncedMs = performance.now();
+    if (this.#committed === 0) return;
+    this.#writeAll(this.#out, this.#buffer, 0, this.#committed);
+    this.#buffer.copyWithin(0, this.#committed, this.#end);
+    this.#end -= this.#committed;
+    this.#committed = 0;
+    if (this.#buffer.length > 2 * COALESCE_BYTES && this.#end < COALESCE_BYTES) {
+      const smaller = Buffer.allocUnsafeSlow(2 * COALESCE_BYTES);
+      this.#buffer.copy(smaller, 0, 0, this.#end);
+      this.#buffer = smaller;
+    }
+  }
+
+  /**
+   * Writes it all. A reader that went away, or a full disk, ends the stream and not the program, as for qemu-io, which
+   * ignores SIGPIPE and does not look at what printf returns. A non-blocking pipe that is full is waited for.
+   */
+  #writeAll(fd: number, bytes: Buffer, start: number, end: number): void {
+    for (let position = start; position < end && !this.#dead.has(fd); ) {
+      try {
+        position += writeSync(fd, bytes, position, end - position);
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code;
+        if (code === 'EAGAIN') pause(2);
+        else if (code !== 'EINTR') this.#dead.add(fd);
+      }
+    }
+  }
+}
+
+function stdioBufferBytes(fd: number): number {
+  try {
+    const { blksize } = fstatSync(fd);
+    return blksize > 0 && blksize < BUFSIZ ? blksize : BUFSIZ;
+  } catch {
+    return BUFSIZ;
+  }
+}
+
+function pause(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}

@@ -1,0 +1,147 @@
+/** The prompt on a terminal: line editing, history, completion, Ctrl-C, and output that comes while a line is typed. */
+import { createInterface, type Interface } from 'node:readline';
+import { complete } from '../shell/completion.ts';
+import type { Session } from '../shell/session.ts';
+import { History, HISTORY_LINES } from './history.ts';
+import type { StoppableSource } from './input.ts';
+import type { Stdio } from './stdio.ts';
+
+export interface TerminalOptions {
+  readonly prompt: string;
+  readonly history?: History;
+}
+
+/** Node's own count of the rows between the prompt and the cursor, which a redraw goes up. */
+interface RowCount {
+  prevRows: number;
+}
+
+export class Terminal implements StoppableSource {
+  readonly #session: Session;
+  readonly #stdio: Stdio;
+  readonly #readline: Interface & Partial<RowCount>;
+  readonly #history: History;
+  readonly #prompt: string;
+  /** Lines that were typed or pasted before they were asked for. */
+  readonly #typedAhead: string[] = [];
+  /** Nothing more will be typed. */
+  isEnded = false;
+  #isWarned = false;
+  #waiter: ((line: string | null) => void) | null = null;
+
+  constructor(session: Session, stdio: Stdio, { prompt, history = new History() }: TerminalOptions) {
+    this.#session = session;
+    this.#stdio = stdio;
+    this.#prompt = prompt;
+    this.#history = history;
+    this.#readline = createInterface({
+      input: process.stdin,
+      output: process.stdout,
+      prompt,
+      terminal: true,
+      history: history.load(),
+      historySize: HISTORY_LINES,
+      removeHistoryDuplicates: true,
+      completer: (line: string) => candidatesFor(session, line),
+    });
+    this.#readline.on('line', (line) => this.#receive(line));
+    this.#readline.on('SIGINT', () => this.interrupt());
+    this.#readline.on('close', () => this.#end());
+    stdio.guard = (write) => this.#writeAbove(write);
+  }
+
+  next(): string | null | Promise<string | null> {
+    this.#stdio.sync();
+    const line = this.#typedAhead.shift();
+    if (line !== undefined) {
+      // Its echo is somewhere above; what follows belongs to it.
+      this.#stdio.stdout(`${this.#prompt}${line}\n`);
+      return line;
+    }
+    if (this.isEnded) return null;
+    return new Promise((resolve) => {
+      this.#waiter = resolve;
+      this.#readline.prompt(true);
+    });
+  }
+
+  stop(): void {
+    this.#readline.close();
+  }
+
+  /** What Ctrl-C does: ends what a command waits for, else clears the line, and on an empty line it is a way out. */
+  interrupt(): void {
+    if (this.#waiter === null) {
+      this.#session.interrupt();
+    } else if (this.#readline.line !== '') {
+      this.#clearLine();
+      this.#isWarned = false;
+    } else if (this.#isWarned) {
+      this.#readline.close();
+    } else {
+      this.#isWarned = true;
+      this.#stdio.stdout('(Ctrl-C again, Ctrl-D or "quit" leaves)\n');
+    }
+  }
+
+  #clearLine(): void {
+    this.#readline.write(null, { ctrl: true, name: 'e' });
+    this.#readline.write(null, { ctrl: true, name: 'u' });
+  }
+
+  #receive(line: string): void {
+    this.#isWarned = false;
+    this.#history.add(line);
+    if (this.#waiter === null) this.#typedAhead.push(line);
+    else this.#answer(line);
+  }
+
+  #end(): void {
+    if (this.isEnded) return;
+    this.isEnded = true;
+    const wasAsked = this.#waiter !== null;
+    this.#answer(null);
+    // Nobody pressed return.
+    if (wasAsked) this.#stdio.stdout('\n');
+  }
+
+  #answer(line: string | null): void {
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.(line);
+  }
+
+  /** While a line is typed: takes it off the screen, writes, and puts it back below. */
+  #writeAbove(write: () => void): void {
+    if (this.#waiter === null) {
+      write();
+      return;
+    }
+    const { rows } = this.#readline.getCursorPos();
+    process.stdout.moveCursor(0, -rows);
+    process.stdout.cursorTo(0);
+    process.stdout.clearScreenDown();
+    write();
+    this.#readline.prevRows = 0;
+    this.#readline.prompt(true);
+  }
+}
+
+/** What readline wants: the candidates, and the text that they replace. A lone candidate is a whole word. */
+function candidatesFor(session: Session, line: string): [string[], string] {
+  const { candidates, word } = complete(session, line);
+  const [first = ''] = candidates;
+  const isWhole = candidates.length === 1 && !first.startsWith('-') && !first.endsWith('/');
+  return [isWhole ? [`${first} `] : [...candidates], word];
+}
+
+/** The prompt of a session, with a word of welcome on the demo image. */
+export async function openTerminal(session: Session, stdio: Stdio, isDemo: boolean): Promise<Terminal> {
+  const { Chalk } = await import('chalk');
+  const chalk = new Chalk(process.env.NO_COLOR ? { level: 0 } : {});
+  if (isDemo) {
+    const { demoGreeting } = await import('./demo.ts');
+    stdio.stdout(chalk.dim(demoGreeting));
+  }
+  return new Terminal(session, stdio, { prompt: `${chalk.cyan('blkscope>')} ` });
+}

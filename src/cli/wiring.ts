@@ -1,0 +1,38 @@
+/** Puts the parts together: drivers, session, the image that the arguments name. */
+import { Options } from '../block/options.ts';
+import { parseOptionString } from '../block/option-string.ts';
+import { registerDrivers } from '../block/registry.ts';
+import { drivers } from '../drivers/index.ts';
+import type { Output } from '../shell/output.ts';
+import { type OpenRequest, Session } from '../shell/session.ts';
+import type { Invocation } from './arguments.ts';
+
+/** A session with every driver, and with no image yet. */
+export function makeSession(invocation: Invocation, output: Output, programName: string): Session {
+  registerDrivers(drivers);
+  const { misalign, imageOptions, bail } = invocation;
+  const session = new Session({ output, programName, misalign, imageOptions });
+  session.bail = bail;
+  return session;
+}
+
+/** Opens the image of the command line, if there is one. False after the reason why not has been said. */
+export async function openImage(session: Session, invocation: Invocation): Promise<boolean> {
+  const { flags, writethrough, forceShare } = invocation;
+  const image = await namedImage(session, invocation);
+  return image === null || session.open({ ...image, flags, writethrough, forceShare });
+}
+
+async function namedImage(
+  session: Session,
+  { file, format, imageOptions, demo }: Invocation,
+): Promise<Pick<OpenRequest, 'filename' | 'options'> | null> {
+  if (file === null) return demo ? (await import('./demo.ts')).makeDemoImage() : null;
+  if (!imageOptions) return { filename: file, options: format === null ? null : new Options([['driver', format]]) };
+  const warn = (line: string): void => {
+    // Only the first line of a warning carries the program's name.
+    if (line.startsWith('warning: ')) session.error(line);
+    else session.complain(`${line}\n`);
+  };
+  return { filename: null, options: parseOptionString(file, 'file', { warn }) };
+}

@@ -1,0 +1,130 @@
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Stdio } from '../../src/cli/stdio.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-test-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const file = path.join(folder, 'out');
+
+// Both streams go to one file, as with `>out 2>&1`.
+let fd: number;
+let stdio: Stdio;
+beforeEach(() => {
+  fd = openSync(file, 'w');
+  stdio = new Stdio(fd, fd);
+});
+afterEach(() => closeSync(fd));
+const written = (): string => readFileSync(file, 'utf8');
+
+describe('standard output', () => {
+  it('stays behind standard error until it is flushed', () => {
+    stdio.stdout('a');
+    stdio.stderr('b');
+    stdio.flush();
+    stdio.stderr('c');
+    stdio.stdout('d');
+    stdio.end();
+    expect(written()).toBe('bacd');
+  });
+
+  it('leaves in blocks of 4096 bytes once one byte more comes', () => {
+    stdio.stdout('x'.repeat(4096));
+    stdio.stderr('1');
+    stdio.stdout('y');
+    stdio.stderr('2');
+    stdio.stdout('z'.repeat(4096));
+    stdio.stderr('3');
+    stdio.end();
+    expect(written()).toBe(`1${'x'.repeat(4096)}2y${'z'.repeat(4095)}3z`);
+  });
+
+  it('counts bytes, not characters', () => {
+    stdio.stdout('é'.repeat(2048));
+    stdio.stderr('1');
+    stdio.stdout('e');
+    stdio.stderr('2');
+    stdio.end();
+    expect(written()).toBe(`1${'é'.repeat(2048)}2e`);
+  });
+
+  it('takes texts larger than its buffer', () => {
+    const text = 'abcdefgh'.repeat(100_000);
+    stdio.stdout('first ');
+    stdio.stdout(text);
+    stdio.stderr('!');
+    stdio.stdout(text);
+    stdio.end();
+    const before = 'first '.length + text.length;
+    const boundary = before - 1 - ((before - 1) % 4096);
+    const all = `first ${text}`;
+    expect(written()).toBe(`${all.slice(0, boundary)}!${all.slice(boundary)}${text}`);
+  });
+
+  it('is lost as far as it was held when the program dies', () => {
+    stdio.stdout('kept');
+    stdio.flush();
+    stdio.stdout('lost');
+    stdio.drop();
+    stdio.end();
+    expect(written()).toBe('kept');
+  });
+
+  it('reaches the kernel when the event loop turns', async () => {
+    stdio.stdout('prompt> ');
+    stdio.flush();
+    stdio.stdout('held');
+    await new Promise(setImmediate);
+    expect(written()).toBe('prompt> ');
+  });
+
+  it('is written in few pieces', async () => {
+    const { calls, release } = countWrites(stdio);
+    for (let line = 0; line < 10_000; line += 1) {
+      stdio.stdout('qemu-io> ');
+      stdio.flush();
+      stdio.stdout('result\n');
+    }
+    stdio.end();
+    release();
+    expect(written()).toBe('qemu-io> result\n'.repeat(10_000));
+    expect(calls()).toBeLessThan(200);
+  });
+});
+
+it('the guard is around every write', () => {
+  const seen: string[] = [];
+  stdio.guard = (write) => {
+    seen.push('before');
+    write();
+    seen.push(written());
+  };
+  stdio.stdout('out');
+  stdio.flush();
+  stdio.stderr('err');
+  expect(seen).toEqual(['before', 'outerr']);
+});
+
+it('a full disk ends the stream, not the program', () => {
+  const full = openSync('/dev/full', 'w');
+  const lost = new Stdio(full, full);
+  lost.stdout('text');
+  lost.end();
+  lost.stderr('text');
+  closeSync(full);
+});
+
+function countWrites(subject: Stdio): { calls: () => number; release: () => void } {
+  let count = 0;
+  subject.guard = (write) => {
+    count += 1;
+    write();
+  };
+  return {
+    calls: () => count,
+    release: () => {
+      subject.guard = null;
+    },
+  };
+}
