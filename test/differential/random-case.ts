@@ -57,7 +57,7 @@ function flatten(options: Readonly<Record<string, string>>, prefix: string): str
 }
 
 /** The option string of the whole graph. */
-export function imageOptions(kind: ImageKind, { format, debug, discard }: RandomCase): string {
+function imageOptions(kind: ImageKind, { format, debug, discard }: RandomCase): string {
   // Without discard=unmap, detect-zeroes=unmap is refused; once in a while that is worth seeing too.
   const top = flatten(format, '');
   if (format['detect-zeroes'] === 'unmap' && discard === 'unmap') top.push('discard=unmap');
@@ -73,7 +73,7 @@ export function imageOptions(kind: ImageKind, { format, debug, discard }: Random
   return [`driver=${kind.driver}`, ...top, ...file].join(',');
 }
 
-export function needsDirectIo({ cache }: RandomCase): boolean {
+function needsDirectIo({ cache }: RandomCase): boolean {
   return cache === 'none' || cache === 'directsync';
 }
 

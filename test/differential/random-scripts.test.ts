@@ -15,6 +15,8 @@ const cases = Number(process.env.CASES ?? 500);
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** Run beside each other; each takes its own part of the cases. */
 const LANES = 3;
+/** Making a failure smaller ends here at the latest. */
+const TIME_LIMIT_MS = 600_000 + cases * 500;
 
 describe.concurrent(`random scripts over raw images, seed ${seed}`, () => {
   const counts = { same: 0, unanswerable: 0, unsteady: 0 };
@@ -31,7 +33,12 @@ describe.concurrent(`random scripts over raw images, seed ${seed}`, () => {
           `${describeCase(rawKind, one)}\n${textDiff('qemu-io', 'blkscope', verdict.expected, verdict.actual)}`,
         );
       });
-      const result = await fc.check(property, { seed: seed + lane, numRuns: share });
+      const result = await fc.check(property, {
+        seed: seed + lane,
+        numRuns: share,
+        interruptAfterTimeLimit: TIME_LIMIT_MS,
+        markInterruptAsFailure: true,
+      });
       if (result.failed) {
         const shrunk =
           result.errorInstance instanceof Error ? result.errorInstance.message : String(result.errorInstance);

@@ -20,7 +20,7 @@ import path from 'node:path';
 const units: Record<string, number> = { '': 1, k: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
 /** A number of bytes: `512`, `64k`, `1M`. */
-export function parseSize(text: string): number {
+function parseSize(text: string): number {
   const match = /^(\d+)([kMGT]?)$/.exec(text);
   if (match === null) throw new Error(`not a size: ${text}`);
   return Number(match[1]) * (units[match[2] ?? ''] ?? 1);

@@ -55,7 +55,7 @@ const golden = /^(?:[>!]\.? |[>!]\.?$|~ |= )/;
 const recordedWith = '# recorded with ';
 
 /** Splits a line into words as a shell does: blanks separate, single and double quotes keep them. */
-export function splitWords(line: string): string[] {
+function splitWords(line: string): string[] {
   const words: string[] = [];
   for (const match of line.matchAll(/(?:[^\s'"]+|'[^']*'|"[^"]*")+/g)) {
     words.push(

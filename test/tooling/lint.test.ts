@@ -1,0 +1,55 @@
+/** The linter knows types: promises that nobody waits for and forgotten cases of a switch are found. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+
+const root = path.resolve(import.meta.dirname, '../..');
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-lint-'));
+  mkdirSync(path.join(folder, 'src'));
+  for (const name of ['node_modules', 'tsconfig.json', '.oxlintrc.json'])
+    symlinkSync(path.join(root, name), path.join(folder, name));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+it.each([
+  [
+    'a promise that nobody waits for',
+    'no-floating-promises',
+    `async function f(): Promise<void> {}\nf();\nexport {};\n`,
+  ],
+  [
+    'a promise as a condition',
+    'no-misused-promises',
+    `export async function f(): Promise<boolean> {\n  if (f()) return true;\n  return false;\n}\n`,
+  ],
+  [
+    'a case that a switch forgets',
+    'switch-exhaustiveness-check',
+    `export function f(kind: 'a' | 'b'): number {\n  switch (kind) {\n    case 'a':\n      return 1;\n  }\n  return 2;\n}\n`,
+  ],
+])('finds %s', (_what, rule, text) => {
+  writeFileSync(path.join(folder, 'src/planted.ts'), text);
+  const { status, stdout } = spawnSync(
+    path.join(root, 'node_modules/.bin/oxlint'),
+    ['--type-aware', '--deny-warnings'],
+    { cwd: folder, encoding: 'utf8' },
+  );
+  expect(stdout).toContain(rule);
+  expect(status).toBe(1);
+});
+
+it('has nothing against a promise that is waited for', () => {
+  writeFileSync(path.join(folder, 'src/planted.ts'), `async function f(): Promise<void> {}\nawait f();\nexport {};\n`);
+  const { status, stdout } = spawnSync(
+    path.join(root, 'node_modules/.bin/oxlint'),
+    ['--type-aware', '--deny-warnings'],
+    { cwd: folder, encoding: 'utf8' },
+  );
+  expect(stdout).toContain('0 errors');
+  expect(status).toBe(0);
+});
