@@ -21,6 +21,12 @@ import type { Options } from './options.ts';
 export type GuestOffset = number & { readonly __offset: 'guest' };
 export type HostOffset = number & { readonly __offset: 'host' };
 
+/**
+ * The end of a request: a promise if it has to wait for something, undefined if it is done already. Most requests are
+ * done when the call returns, and then cost no promise and no turn of the microtask queue. Await it, or look first.
+ */
+export type Pending = Promise<void> | undefined;
+
 /** How new space is made when a node grows. */
 export type Preallocation = 'off' | 'metadata' | 'falloc' | 'full';
 
@@ -125,19 +131,19 @@ export interface Driver<S = unknown> {
   abortPermissions?(node: BlockNode<S>): void;
 
   /** Fills all of `data`. */
-  preadv?(node: BlockNode<S>, offset: number, data: Buffer, flags: number): Promise<void>;
-  pwritev?(node: BlockNode<S>, offset: number, data: Buffer, flags: number): Promise<void>;
-  pwritevCompressed?(node: BlockNode<S>, offset: number, data: Buffer): Promise<void>;
+  preadv?(node: BlockNode<S>, offset: number, data: Buffer, flags: number): Pending;
+  pwritev?(node: BlockNode<S>, offset: number, data: Buffer, flags: number): Pending;
+  pwritevCompressed?(node: BlockNode<S>, offset: number, data: Buffer): Pending;
   /** ENOTSUP asks for a write of zeroes instead. */
-  pwriteZeroes?(node: BlockNode<S>, offset: number, bytes: number, flags: number): Promise<void>;
+  pwriteZeroes?(node: BlockNode<S>, offset: number, bytes: number, flags: number): Pending;
   /** ENOTSUP counts as done: a discard is a hint. */
-  pdiscard?(node: BlockNode<S>, offset: number, bytes: number): Promise<void>;
+  pdiscard?(node: BlockNode<S>, offset: number, bytes: number): Pending;
   /** Replaces the whole generic flush. */
-  flush?(node: BlockNode<S>): Promise<void>;
+  flush?(node: BlockNode<S>): Pending;
   /** Writes what the driver itself has cached. */
-  flushToOs?(node: BlockNode<S>): Promise<void>;
+  flushToOs?(node: BlockNode<S>): Pending;
   /** Makes the host put on stable storage what it has cached. */
-  flushToDisk?(node: BlockNode<S>): Promise<void>;
+  flushToDisk?(node: BlockNode<S>): Pending;
   truncate?(
     node: BlockNode<S>,
     bytes: number,
@@ -150,11 +156,14 @@ export interface Driver<S = unknown> {
   saveVmState?(node: BlockNode<S>, offset: number, data: Buffer): Promise<void>;
   loadVmState?(node: BlockNode<S>, offset: number, data: Buffer): Promise<void>;
 
+  /** The space in bytes that the node takes on the host; a file with holes counts without them. */
+  getAllocatedBytes?(node: BlockNode<S>): number;
+
   getInfo?(node: BlockNode<S>): DriverInfo;
   getSpecificInfo?(node: BlockNode<S>): SpecificInfo | null;
 
   /** Called for every event fired on this node. A promise only if the request has to wait. */
-  debugEvent?(node: BlockNode<S>, event: DebugEvent): Promise<void> | undefined;
+  debugEvent?(node: BlockNode<S>, event: DebugEvent): Pending;
   /** Sets a one-shot breakpoint. ENOENT for an unknown event. */
   debugBreakpoint?(node: BlockNode<S>, event: string, tag: string): void;
   /** Takes breakpoints of this tag away and resumes the requests suspended under it. ENOENT if there is neither. */

@@ -5,6 +5,7 @@ import { compress } from './compress/driver.ts';
 import { copyOnReadFilter } from './copy-on-read/driver.ts';
 import { file, hostCdrom, hostDevice } from './file/driver.ts';
 import { nullAio, nullCo } from './null/driver.ts';
+import { qcow2 } from './qcow2/driver.ts';
 import { raw } from './raw/driver.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: each driver has its own state.
@@ -17,5 +18,6 @@ export const drivers: readonly Driver<any>[] = [
   hostDevice,
   nullAio,
   nullCo,
+  qcow2,
   raw,
 ];

@@ -1,0 +1,351 @@
+/**
+ * Space for writes: which clusters of a guest range can be overwritten in place, which need new ones, and who waits for
+ * whom.
+ *
+ * A write that takes new clusters enters them into the L2 table only after its data is written. Until then it is in
+ * flight, and another write to the same clusters waits for it and begins anew:
+ *
+ *     A  4k@0   takes cluster X for 0..64k ---- writes data ---- enters X into L2 ---- wakes B
+ *     B  4k@32k overlaps 0..64k: waits ................................................ finds X, overwrites in place
+ */
+import { REQUEST_MAX_BYTES } from '../../block/flags.ts';
+import type { WaitReason } from '../../block/loop.ts';
+import { corrupt } from './corruption.ts';
+import { sliceForUpdate } from './cluster-table.ts';
+import type { Qcow2Image } from './image.ts';
+import { needsNewCluster, Subcluster, subclusterRun, subclusterType, trailingZeroes } from './l2-entry.ts';
+import { L2Meta } from './l2-meta.ts';
+import { place } from './mapping.ts';
+import { advance, entryOffset, type GuestOffset, hex, type HostOffset, ZERO } from './offsets.ts';
+import { allocateClusters, allocateClustersAt } from './refcount.ts';
+
+const NOWHERE = -1 as HostOffset;
+const waitsForAllocation: WaitReason = { kind: 'lock', name: 'qcow2 allocation' };
+
+/** What `allocate` found: contiguous host space, and the parts of it that have yet to be entered into the L2 table. */
+export class Allocation {
+  host: HostOffset = NOWHERE;
+  bytes = 0;
+  /** Newest first. Must be linked or given back, also if `allocate` failed. */
+  parts: L2Meta | null = null;
+}
+
+/** Where the search is: what has been found ends at `host` + `bytes`, and `host` may still be anywhere. */
+interface Cursor {
+  /** Where the next cluster has to be to continue what was found; NOWHERE if anywhere will do. */
+  host: HostOffset;
+  /** Bytes wanted at first, then those found. */
+  bytes: number;
+}
+
+/**
+ * Finds space for a write of `bytes` at a guest offset: as many as can be written in one piece, which is at least one.
+ * Waits for other writes that allocate the same clusters. The lock is held, and given up only while waiting.
+ */
+export async function allocate(
+  image: Qcow2Image,
+  guest: GuestOffset,
+  bytes: number,
+  result: Allocation,
+): Promise<void> {
+  while (!(await tryAllocate(image, guest, bytes, result))) {
+    // Somebody else has changed the table while we waited.
+  }
+}
+
+/** False if it had to wait, and what was found before may be wrong. */
+async function tryAllocate(
+  image: Qcow2Image,
+  guest: GuestOffset,
+  bytes: number,
+  result: Allocation,
+): Promise<boolean> {
+  result.host = NOWHERE;
+  result.bytes = 0;
+  result.parts = null;
+  const cursor: Cursor = { host: NOWHERE, bytes: 0 };
+  let position = guest;
+  let remaining = bytes;
+  while (remaining > 0) {
+    cursor.bytes = remaining;
+    if (image.allocations.length > 0) {
+      const conflict = findConflict(image, position, remaining, cursor, result.parts !== null);
+      if (conflict !== null) {
+        await waitFor(image, conflict);
+        return false;
+      }
+    }
+    if (cursor.bytes === 0) break;
+    const found = (await findInPlace(image, position, cursor, result)) || (await findNew(image, position, cursor, result));
+    if (!found) break;
+    if (result.host === NOWHERE) result.host = cursor.host;
+    cursor.host = advance(cursor.host, cursor.bytes);
+    position = advance(position, cursor.bytes);
+    remaining -= cursor.bytes;
+  }
+  result.bytes = bytes - remaining;
+  return true;
+}
+
+/**
+ * Looks for writes in flight that allocate what this one touches. Cuts `cursor.bytes` where such a one begins; returns
+ * it if it is in the way from the first byte on. With parts found already the search ends there instead.
+ */
+function findConflict(
+  image: Qcow2Image,
+  start: GuestOffset,
+  wanted: number,
+  cursor: Cursor,
+  hasParts: boolean,
+): L2Meta | null {
+  let bytes = wanted;
+  for (const other of image.allocations) {
+    const end = start + bytes;
+    const otherStart = image.startOfCluster(other.start);
+    const otherEnd = image.alignUpToCluster(other.end);
+    if (end <= otherStart || start >= otherEnd) continue;
+    // The cluster is there already, and what is copied in it is somewhere else.
+    if (other.keepsOldClusters && (end <= other.start || start >= other.end)) continue;
+    bytes = start < otherStart ? otherStart - start : 0;
+    if (bytes > 0) continue;
+    cursor.bytes = 0;
+    return hasParts ? null : other;
+  }
+  cursor.bytes = bytes;
+  return null;
+}
+
+async function waitFor(image: Qcow2Image, other: L2Meta): Promise<void> {
+  image.lock.unlock();
+  await other.dependents.wait(waitsForAllocation);
+  const wait = image.lock.lock();
+  if (wait !== undefined) await wait;
+}
+
+/** How many clusters to look at, from the one with `position` on: within the slice and the longest request. */
+function clusterLimit(image: Qcow2Image, position: GuestOffset, bytes: number): number {
+  return Math.min(
+    image.clustersFor(image.intoCluster(position) + bytes),
+    image.sliceEntries - image.sliceIndexOf(position),
+    Math.floor(REQUEST_MAX_BYTES / image.clusterBytes),
+  );
+}
+
+/**
+ * Clusters that can be overwritten where they are. True, with `cursor` set, if there are some. If there are but at the
+ * wrong place, `cursor.bytes` becomes 0.
+ */
+async function findInPlace(
+  image: Qcow2Image,
+  position: GuestOffset,
+  cursor: Cursor,
+  result: Allocation,
+): Promise<boolean> {
+  const limit = clusterLimit(image, position, cursor.bytes);
+  const loading = sliceForUpdate(image, position);
+  const slot = typeof loading === 'number' ? loading : await loading;
+  try {
+    const table = image.l2Cache.table(slot);
+    const index = image.sliceIndexOf(position);
+    const at = index * image.l2EntryBytes;
+    const high = table.readUInt32BE(at);
+    const low = table.readUInt32BE(at + 4);
+    if (needsNewCluster(image, high, low)) return false;
+    const cluster = entryOffset(high, low);
+    const into = image.intoCluster(position);
+    if (image.intoCluster(cluster) !== 0) {
+      const what = (low & ZERO) !== 0 ? 'Preallocated zero' : 'Data';
+      await corrupt(image, `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`);
+    }
+    if (cursor.host !== NOWHERE && cluster !== cursor.host) {
+      cursor.bytes = 0;
+      return false;
+    }
+    const clusters = countForWrite(image, table, index, limit, false);
+    cursor.bytes = Math.min(cursor.bytes, clusters * image.clusterBytes - into);
+    await addPart(image, table, cluster, position, cursor.bytes, true, result);
+    cursor.host = advance(cluster, into);
+    return true;
+  } finally {
+    image.l2Cache.put(slot);
+  }
+}
+
+/** New clusters for those that need them. True, with `cursor` set, if there are some at the place wanted. */
+async function findNew(
+  image: Qcow2Image,
+  position: GuestOffset,
+  cursor: Cursor,
+  result: Allocation,
+): Promise<boolean> {
+  if (cursor.bytes === 0) return false;
+  const limit = clusterLimit(image, position, cursor.bytes);
+  const slot = await sliceForUpdate(image, position);
+  try {
+    const table = image.l2Cache.table(slot);
+    const wanted = countForWrite(image, table, image.sliceIndexOf(position), limit, true);
+    const space = await takeClusters(image, position, cursor.host, wanted);
+    if (space.clusterCount === 0) {
+      cursor.bytes = 0;
+      return false;
+    }
+    const into = image.intoCluster(position);
+    cursor.host = advance(space.host, into);
+    cursor.bytes = Math.min(cursor.bytes, space.clusterCount * image.clusterBytes - into);
+    await addPart(image, table, space.host, position, cursor.bytes, false, result);
+    return true;
+  } finally {
+    image.l2Cache.put(slot);
+  }
+}
+
+/** Takes clusters: at `host`, as many as are free there, or anywhere. */
+async function takeClusters(
+  image: Qcow2Image,
+  position: GuestOffset,
+  host: HostOffset,
+  clusterCount: number,
+): Promise<{ host: HostOffset; clusterCount: number }> {
+  if (image.hasDataFile) return { host: image.startOfCluster(position) as number as HostOffset, clusterCount };
+  if (host === NOWHERE) {
+    return { host: await allocateClusters(image, clusterCount * image.clusterBytes), clusterCount };
+  }
+  const start = image.startOfCluster(host);
+  return { host: start, clusterCount: await allocateClustersAt(image, start, clusterCount) };
+}
+
+/**
+ * How many clusters of a slice, from `index` on, one write can treat alike: all of them in need of a new cluster, or
+ * all in place and contiguous.
+ */
+function countForWrite(image: Qcow2Image, table: Buffer, index: number, limit: number, isNew: boolean): number {
+  let expected = -1;
+  for (let count = 0; count < limit; count++) {
+    const at = (index + count) * image.l2EntryBytes;
+    const high = table.readUInt32BE(at);
+    const low = table.readUInt32BE(at + 4);
+    if (needsNewCluster(image, high, low) !== isNew) return count;
+    if (isNew) continue;
+    const host = entryOffset(high, low);
+    if (expected !== -1 && host !== expected) return count;
+    expected = host + image.clusterBytes;
+  }
+  return limit;
+}
+
+/** The state of one subcluster in a slice. */
+function typeAt(image: Qcow2Image, table: Buffer, index: number, subcluster: number): number {
+  const at = index * image.l2EntryBytes;
+  const high = table.readUInt32BE(at);
+  const low = table.readUInt32BE(at + 4);
+  if (!image.hasSubclusters) return subclusterType(image, high, low, 0, 0, 0);
+  return subclusterType(image, high, low, table.readUInt32BE(at + 12), table.readUInt32BE(at + 8), subcluster);
+}
+
+/** Notes a part whose L2 entries will change, unless all of it is overwritten in place. */
+async function addPart(
+  image: Qcow2Image,
+  table: Buffer,
+  cluster: HostOffset,
+  position: GuestOffset,
+  bytes: number,
+  keepsOldClusters: boolean,
+  result: Allocation,
+): Promise<void> {
+  const index = image.sliceIndexOf(position);
+  const into = image.intoCluster(position);
+  const end = into + bytes;
+  const clusterCount = image.clustersFor(end);
+  const invalid = checkPart(image, table, index, clusterCount, into, end, keepsOldClusters);
+  if (invalid === NOTHING_TO_DO) return;
+  if (invalid >= 0) {
+    const l2Offset = image.l1.l2Offset(image.l1IndexOf(position));
+    await corrupt(image, `Invalid cluster entry found ${place(l2Offset, invalid)}`);
+  }
+  const copiesFrom = headStart(image, table, index, position, keepsOldClusters);
+  const copiesTo = tailEnd(image, table, index + clusterCount - 1, end, keepsOldClusters);
+  const part = new L2Meta(image, {
+    guest: image.startOfCluster(position),
+    host: cluster,
+    clusterCount,
+    keepsOldClusters,
+    head: { offset: copiesFrom, bytes: into - copiesFrom },
+    tail: { offset: end, bytes: copiesTo - end },
+    next: result.parts,
+  });
+  result.parts = part;
+  image.allocations.unshift(part);
+}
+
+const NOTHING_TO_DO = -2;
+const ALL_VALID = -1;
+
+/** The index of an invalid entry, ALL_VALID, or NOTHING_TO_DO if every subcluster written holds data already. */
+function checkPart(
+  image: Qcow2Image,
+  table: Buffer,
+  index: number,
+  clusterCount: number,
+  from: number,
+  to: number,
+  keepsOldClusters: boolean,
+): number {
+  const { clusterBytes, l2EntryBytes, hasSubclusters } = image;
+  let overwritesOnly = keepsOldClusters;
+  for (let step = 0; step < clusterCount; step++) {
+    let first = 0;
+    if (overwritesOnly) first = image.subclusterIndexOf(Math.max(from, step * clusterBytes));
+    const type = typeAt(image, table, index + step, first);
+    if (type === Subcluster.INVALID) return index + step;
+    if (!overwritesOnly) continue;
+    if (type !== Subcluster.NORMAL) {
+      overwritesOnly = false;
+    } else if (hasSubclusters) {
+      const last = image.subclusterIndexOf(Math.min(to, (step + 1) * clusterBytes) - 1);
+      const at = (index + step) * l2EntryBytes;
+      const run = subclusterRun(image, type, table.readUInt32BE(at + 12), table.readUInt32BE(at + 8), first);
+      if (first + run <= last) overwritesOnly = false;
+    }
+  }
+  return overwritesOnly ? NOTHING_TO_DO : ALL_VALID;
+}
+
+/** From where on, in bytes from the first cluster's start, old content is copied in front of what is written. */
+function headStart(
+  image: Qcow2Image,
+  table: Buffer,
+  index: number,
+  position: GuestOffset,
+  keepsOldClusters: boolean,
+): number {
+  const subcluster = image.subclusterIndexOf(position);
+  const type = typeAt(image, table, index, subcluster);
+  const ownStart = subcluster * image.subclusterBytes;
+  if (keepsOldClusters) return type === Subcluster.NORMAL ? image.intoCluster(position) : ownStart;
+  if (type === Subcluster.ZERO_PLAIN || type === Subcluster.UNALLOCATED_PLAIN) return ownStart;
+  if (type === Subcluster.COMPRESSED || !image.hasSubclusters) return 0;
+  // Subclusters without data at the cluster's start keep their state.
+  const allocated = table.readUInt32BE(index * image.l2EntryBytes + 12);
+  return Math.min(subcluster, trailingZeroes(allocated)) * image.subclusterBytes;
+}
+
+/** Up to where, in bytes from the first cluster's start, old content is copied behind what is written. */
+function tailEnd(
+  image: Qcow2Image,
+  table: Buffer,
+  lastIndex: number,
+  end: number,
+  keepsOldClusters: boolean,
+): number {
+  const subcluster = image.subclusterIndexOf(end - 1);
+  const type = typeAt(image, table, lastIndex, subcluster);
+  const { subclusterBytes } = image;
+  const ownEnd = Math.ceil(end / subclusterBytes) * subclusterBytes;
+  if (keepsOldClusters) return type === Subcluster.NORMAL ? end : ownEnd;
+  if (type === Subcluster.ZERO_PLAIN || type === Subcluster.UNALLOCATED_PLAIN) return ownEnd;
+  const clusterEnd = image.alignUpToCluster(end);
+  if (type === Subcluster.COMPRESSED || !image.hasSubclusters) return clusterEnd;
+  const allocated = table.readUInt32BE(lastIndex * image.l2EntryBytes + 12);
+  const unneeded = Math.min(image.subclustersPerCluster - subcluster - 1, Math.clz32(allocated));
+  return clusterEnd - unneeded * subclusterBytes;
+}

@@ -1,0 +1,62 @@
+/** Checking the refcount table: its blocks have to be in the file, and referenced once. */
+import { BlockError } from '../../block/error.ts';
+import { truncate } from '../../block/request/truncate.ts';
+import { Errno, strerror } from '../../util/errno.ts';
+import { type CheckState, verb } from './check.ts';
+import type { Qcow2Image } from './image.ts';
+
+/** Counts the refcount blocks. One that is behind the end of the file can be had by making the file longer. */
+export async function checkRefcountBlocks(image: Qcow2Image, state: CheckState): Promise<void> {
+  const { result, map, fix } = state;
+  const { refcountTable } = image;
+  const { warn } = image.node.context;
+  for (let index = 0; index < refcountTable.entryCount; index++) {
+    const offset = refcountTable.blockOffset(index);
+    const cluster = Math.floor(offset / image.clusterBytes);
+    if (refcountTable.hasReservedBits(index)) {
+      warn(`ERROR refcount table entry ${index} has reserved bits set`);
+      result.corruptions += 1;
+      state.needsRebuild = true;
+    } else if (offset % image.clusterBytes !== 0) {
+      warn(`ERROR refcount block ${index} is not cluster aligned; refcount table entry corrupted`);
+      result.corruptions += 1;
+      state.needsRebuild = true;
+    } else if (cluster >= map.clusterCount) {
+      result.corruptions += 1;
+      warn(`${verb(fix.fixesErrors)} refcount block ${index} is outside image`);
+      if (fix.fixesErrors) await growFile(image, state, offset);
+    } else if (offset !== 0) {
+      map.addReference(result, offset, image.clusterBytes);
+      const refcount = map.get(cluster);
+      if (refcount !== 1) {
+        warn(`ERROR refcount block ${index} refcount=${refcount}`);
+        result.corruptions += 1;
+        state.needsRebuild = true;
+      }
+    }
+  }
+}
+
+async function growFile(image: Qcow2Image, state: CheckState, offset: number): Promise<void> {
+  const { result, map } = state;
+  const { warn } = image.node.context;
+  try {
+    if (!Number.isSafeInteger(offset + image.clusterBytes)) throw new BlockError(Errno.EINVAL);
+    try {
+      await truncate(image.file, offset + image.clusterBytes, false, 'off', 0);
+    } catch (error) {
+      if (error instanceof BlockError) warn(`qemu-io: ${error.message}`);
+      throw error;
+    }
+    map.grow(image.clustersFor(image.file.node.getLength()));
+    if (image.clusterIndexOf(offset) >= map.clusterCount) throw new BlockError(Errno.EINVAL);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    state.needsRebuild = true;
+    warn(`ERROR could not resize image: ${strerror(error.errno)}`);
+    return;
+  }
+  result.corruptions -= 1;
+  result.corruptionsFixed += 1;
+  map.addReference(result, offset, image.clusterBytes);
+}

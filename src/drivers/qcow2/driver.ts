@@ -1,0 +1,77 @@
+/** qcow2: copy-on-write disk images with allocation by clusters, snapshots, compression and bitmaps. */
+import type { Driver } from '../../block/driver.ts';
+import { Event } from '../../block/events.ts';
+import { defaultPermissions } from '../../block/permissions.ts';
+import { closeImage } from './close.ts';
+import { writeCompressed } from './compressed.ts';
+import { discardRange } from './discard.ts';
+import { writeCaches } from './header-write.ts';
+import { HEADER_BYTES, MAGIC } from './header.ts';
+import type { Qcow2Image } from './image.ts';
+import { advance, type GuestOffset } from './offsets.ts';
+import { openImage } from './open.ts';
+import { mutableOptions } from './options.ts';
+import { readRange } from './read.ts';
+import { abortReopen, commitReopen, prepareReopen } from './reopen.ts';
+import { infoOf, specificInfoOf, statusOf } from './status.ts';
+import { truncateImage } from './truncate.ts';
+import { writeRange } from './write.ts';
+import { writeZeroes } from './zero.ts';
+
+export const qcow2: Driver<Qcow2Image> = {
+  formatName: 'qcow2',
+  isFormat: true,
+  supportsBacking: true,
+  mutableOptions,
+  strongOptions: ['encrypt.key-secret'],
+
+  probe: (head) => {
+    const data = Buffer.from(head.buffer, head.byteOffset, head.length);
+    return data.length >= HEADER_BYTES && data.readUInt32BE(0) === MAGIC && data.readUInt32BE(4) >= 2 ? 100 : 0;
+  },
+
+  open: openImage,
+  close: ({ state }) => closeImage(state),
+  reopenPrepare: prepareReopen,
+  reopenCommit: commitReopen,
+  reopenAbort: abortReopen,
+  childPermissions: defaultPermissions,
+
+  refreshLimits({ state, limits }) {
+    limits.pwriteZeroesAlignment = state.subclusterBytes;
+    limits.pdiscardAlignment = state.clusterBytes;
+  },
+
+  preadv: ({ state }, offset, data) => readRange(state, offset as GuestOffset, data),
+  pwritev: ({ state }, offset, data) => writeRange(state, offset as GuestOffset, data),
+  pwritevCompressed: ({ state }, offset, data) => writeCompressed(state, offset as GuestOffset, data),
+  pwriteZeroes: ({ state }, offset, bytes, flags) => writeZeroes(state, offset as GuestOffset, bytes, flags),
+  pdiscard: ({ state }, offset, bytes) => discardRange(state, offset as GuestOffset, bytes),
+
+  async flushToOs({ state }) {
+    const locking = state.lock.lock();
+    if (locking !== undefined) await locking;
+    try {
+      await writeCaches(state);
+    } finally {
+      state.lock.unlock();
+    }
+  },
+
+  truncate: ({ state }, bytes, exact, preallocation, flags) =>
+    truncateImage(state, bytes, exact, preallocation, flags),
+  blockStatus: ({ state }, _wantZero, offset, bytes) => statusOf(state, offset as GuestOffset, bytes),
+
+  async saveVmState({ state }, offset, data) {
+    await state.fire(Event.VMSTATE_SAVE);
+    await writeRange(state, advance(state.vmStateOffset, offset), data);
+  },
+
+  async loadVmState({ state }, offset, data) {
+    await state.fire(Event.VMSTATE_LOAD);
+    await readRange(state, advance(state.vmStateOffset, offset), data);
+  },
+
+  getInfo: ({ state }) => infoOf(state),
+  getSpecificInfo: ({ state }) => specificInfoOf(state),
+};

@@ -1,0 +1,53 @@
+/** Reads and writes of metadata on the image file. */
+import type { Pending } from '../../block/driver.ts';
+import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { MAX_LENGTH } from '../../block/flags.ts';
+import type { ChildLink } from '../../block/node.ts';
+import { flush } from '../../block/request/flush.ts';
+import { preadv } from '../../block/request/read.ts';
+import { pwritev } from '../../block/request/write.ts';
+import type { Qcow2Image } from './image.ts';
+
+/** Fills `data` from a child; what lies behind the offsets that a file can have reads as zeroes, as behind its end. */
+export async function readChild(child: ChildLink, offset: number, data: Buffer): Promise<void> {
+  if (offset <= MAX_LENGTH - data.length) return preadv(child, offset, data, 0);
+  data.fill(0);
+  return undefined;
+}
+
+export async function readFile(image: Qcow2Image, offset: number, data: Buffer): Promise<void> {
+  await readChild(image.file, offset, data);
+}
+
+export async function writeFile(image: Qcow2Image, offset: number, data: Buffer): Promise<void> {
+  await pwritev(image.file, offset, data, 0);
+}
+
+/** Writes, then puts everything written so far on stable storage. */
+export async function writeFileSync(image: Qcow2Image, offset: number, data: Buffer): Promise<void> {
+  await pwritev(image.file, offset, data, 0);
+  await flush(image.file.node);
+}
+
+export async function flushFile(image: Qcow2Image): Promise<void> {
+  await flush(image.file.node);
+}
+
+/** Does a step whose failure changes nothing here. */
+export async function ignoringErrors(step: () => Pending): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+  }
+}
+
+/** Waits for a step; its failure gets the text `message: strerror`. */
+export async function explained<T>(step: Promise<T>, message: string): Promise<T> {
+  try {
+    return await step;
+  } catch (error) {
+    if (error instanceof BlockError) throw errorWithErrno(error.errno, message);
+    throw error;
+  }
+}

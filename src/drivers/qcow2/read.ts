@@ -1,0 +1,76 @@
+/** Reads: each part of the range from where it is, several parts at the same time. */
+import { Event } from '../../block/events.ts';
+import { preadv } from '../../block/request/read.ts';
+import { readCompressed } from './compressed.ts';
+import type { Qcow2Image } from './image.ts';
+import { readChild } from './io.ts';
+import { Subcluster } from './l2-entry.ts';
+import { lookUp, Mapping } from './mapping.ts';
+import { advance, type GuestOffset } from './offsets.ts';
+import { TaskPool } from './task-pool.ts';
+
+const INT_MAX = 0x7fff_ffff;
+
+/** Fills `data` with what the guest sees from an offset on. */
+export async function readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Promise<void> {
+  const mapping = new Mapping();
+  let pool: TaskPool | null = null;
+  let done = 0;
+  try {
+    while (done < data.length && pool?.hasFailed !== true) {
+      const position = advance(guest, done);
+      await lookUpLocked(image, position, Math.min(data.length - done, INT_MAX), mapping);
+      const part = data.subarray(done, done + mapping.bytes);
+      if (isZero(image, mapping.type)) {
+        part.fill(0);
+      } else if (pool === null && part.length === data.length - done) {
+        await readPart(image, position, part, mapping);
+      } else {
+        pool ??= new TaskPool(image.loop);
+        const own = Object.assign(new Mapping(), mapping);
+        await pool.start(() => readPart(image, position, part, own));
+      }
+      done += part.length;
+    }
+  } finally {
+    await pool?.drain();
+  }
+  pool?.check();
+}
+
+async function lookUpLocked(image: Qcow2Image, guest: GuestOffset, bytes: number, mapping: Mapping): Promise<void> {
+  const locking = image.lock.lock();
+  if (locking !== undefined) await locking;
+  try {
+    const looking = lookUp(image, guest, bytes, mapping);
+    if (looking !== undefined) await looking;
+  } finally {
+    image.lock.unlock();
+  }
+}
+
+function isZero(image: Qcow2Image, type: number): boolean {
+  if (type === Subcluster.ZERO_PLAIN || type === Subcluster.ZERO_ALLOC) return true;
+  const isUnallocated = type === Subcluster.UNALLOCATED_PLAIN || type === Subcluster.UNALLOCATED_ALLOC;
+  return isUnallocated && image.node.backing === null;
+}
+
+async function readPart(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping: Mapping): Promise<void> {
+  switch (mapping.type) {
+    case Subcluster.COMPRESSED:
+      await readCompressed(image, guest, data, mapping.high, mapping.low);
+      return;
+    case Subcluster.NORMAL: {
+      const wait = image.fire(Event.READ_AIO);
+      if (wait !== undefined) await wait;
+      await readChild(image.dataFile, mapping.host, data);
+      return;
+    }
+    default: {
+      const { backing } = image.node;
+      await image.fire(Event.READ_BACKING_AIO);
+      if (backing === null) data.fill(0);
+      else await preadv(backing, guest, data, 0);
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/** The refcount table in memory: as it is on disk, with the set of the refcount blocks that it points to. */
+import { ClusterSet } from './cluster-set.ts';
+import { type HostOffset, highOf, lowOf, refcountEntryOffset } from './offsets.ts';
+
+export const REFCOUNT_ENTRY_BYTES = 8;
+
+export class RefcountTable {
+  readonly offset: number;
+  /** Entries, big-endian. */
+  readonly bytes: Buffer;
+  readonly entryCount: number;
+  /** The index of the last entry that is in use; 0 if none is. */
+  lastUsedIndex = 0;
+  readonly #clusterBytes: number;
+  #blocks: ClusterSet | null = null;
+
+  constructor(offset: number, bytes: Buffer, clusterBytes: number) {
+    this.offset = offset;
+    this.bytes = bytes;
+    this.entryCount = bytes.length / REFCOUNT_ENTRY_BYTES;
+    this.#clusterBytes = clusterBytes;
+    this.findLastUsed();
+  }
+
+  findLastUsed(): void {
+    let index = Math.max(0, this.entryCount - 1);
+    while (index > 0 && this.blockOffset(index) === 0) index -= 1;
+    this.lastUsedIndex = index;
+  }
+
+  /** Where the block of this index is; 0 if there is none, also behind the table's end. */
+  blockOffset(index: number): HostOffset {
+    if (index >= this.entryCount) return 0 as HostOffset;
+    const at = index * REFCOUNT_ENTRY_BYTES;
+    return refcountEntryOffset(this.bytes.readUInt32BE(at), this.bytes.readUInt32BE(at + 4));
+  }
+
+  hasReservedBits(index: number): boolean {
+    return (this.bytes.readUInt32BE(index * REFCOUNT_ENTRY_BYTES + 4) & 0x1ff) !== 0;
+  }
+
+  setBlock(index: number, offset: number): void {
+    this.#blocks?.remove(this.blockOffset(index));
+    this.#blocks?.add(offset);
+    const at = index * REFCOUNT_ENTRY_BYTES;
+    this.bytes.writeUInt32BE(highOf(offset), at);
+    this.bytes.writeUInt32BE(lowOf(offset), at + 4);
+    if (offset !== 0) this.lastUsedIndex = Math.max(this.lastUsedIndex, index);
+  }
+
+  /** The clusters of all blocks, for the overlap checks; made when it is asked for first. */
+  get blocks(): ClusterSet {
+    if (this.#blocks === null) {
+      this.#blocks = new ClusterSet(this.#clusterBytes);
+      for (let index = 0; index <= this.lastUsedIndex; index++) this.#blocks.add(this.blockOffset(index));
+    }
+    return this.#blocks;
+  }
+}

@@ -1,0 +1,277 @@
+/** Refcounts: read, changed, and clusters taken and given back by them. */
+import { BlockError } from '../../block/error.ts';
+import { Event } from '../../block/events.ts';
+import { Errno, strerror } from '../../util/errno.ts';
+import { corrupt, signalCorruption } from './corruption.ts';
+import { DiscardReason, type Qcow2Image } from './image.ts';
+import { ignoringErrors } from './io.ts';
+import { Cluster, clusterType } from './l2-entry.ts';
+import { entryOffset, hex, type HostOffset } from './offsets.ts';
+import { pdiscard } from '../../block/request/discard.ts';
+import { refcountBlockForUpdate } from './refcount-grow.ts';
+
+/** Field widths end cluster offsets here. */
+const MAX_CLUSTER_OFFSET = 2 ** 56 - 1;
+
+/**
+ * How often an allocation begins anew because its refcounts needed space themselves. Once or twice is enough; more only
+ * happens if the file fails with this very errno, where QEMU would go on for ever.
+ */
+const MAX_RESTARTS = 64;
+
+export function blockIndexOf(image: Qcow2Image, clusterIndex: number): number {
+  return clusterIndex & (image.refcountBlockEntries - 1);
+}
+
+export function refcountTableIndexOf(image: Qcow2Image, clusterIndex: number): number {
+  return Math.floor(clusterIndex / image.refcountBlockEntries);
+}
+
+/** The refcount of a cluster; 0 where nothing covers it. */
+export function getRefcount(image: Qcow2Image, clusterIndex: number): number | Promise<number> {
+  const offset = image.refcountTable.blockOffset(refcountTableIndexOf(image, clusterIndex));
+  if (offset === 0) return 0;
+  if (image.intoCluster(offset) !== 0) return refuseUnalignedBlock(image, offset, clusterIndex);
+  const slot = image.refcountCache.get(offset);
+  return typeof slot === 'number' ? refcountIn(image, slot, clusterIndex) : refcountWhenLoaded(image, slot, clusterIndex);
+}
+
+function refcountIn(image: Qcow2Image, slot: number, clusterIndex: number): number {
+  const value = image.refcountWidth.get(image.refcountCache.table(slot), blockIndexOf(image, clusterIndex));
+  image.refcountCache.put(slot);
+  return value;
+}
+
+async function refcountWhenLoaded(image: Qcow2Image, slot: Promise<number>, clusterIndex: number): Promise<number> {
+  return refcountIn(image, await slot, clusterIndex);
+}
+
+export function refuseUnalignedBlock(image: Qcow2Image, offset: number, clusterIndex: number): Promise<never> {
+  const index = hex(refcountTableIndexOf(image, clusterIndex));
+  return corrupt(image, `Refblock offset ${hex(offset)} unaligned (reftable index: ${index})`);
+}
+
+/**
+ * Adds `change` to the refcounts of all clusters that a range touches. On failure what was changed is changed back, as
+ * far as that is possible. EINVAL if a count would leave its range. EAGAIN: refcount structures had to be made, perhaps
+ * just where the caller wants its clusters; it has to look for free ones again.
+ */
+export async function updateRefcount(
+  image: Qcow2Image,
+  offset: number,
+  bytes: number,
+  change: number,
+  reason: number,
+): Promise<void> {
+  if (bytes < 0) throw new BlockError(Errno.EINVAL);
+  if (bytes === 0) return;
+  const { refcountCache, l2Cache, clusterBytes } = image;
+  // A cluster must not be free on disk while an L2 table on disk still points to it.
+  if (change < 0) await ignoringErrors(() => refcountCache.dependOn(l2Cache));
+
+  const start = image.startOfCluster(offset);
+  const last = image.startOfCluster(offset + bytes - 1);
+  let slot = -1;
+  let tableIndex = -1;
+  let position = start;
+  let failure: unknown = null;
+  try {
+    for (; position <= last; position += clusterBytes) {
+      const clusterIndex = position / clusterBytes;
+      const wantedIndex = refcountTableIndexOf(image, clusterIndex);
+      if (wantedIndex !== tableIndex) {
+        if (slot !== -1) refcountCache.put(slot);
+        slot = -1;
+        slot = await blockForUpdate(image, clusterIndex, start / clusterBytes);
+      }
+      tableIndex = wantedIndex;
+      refcountCache.markDirty(slot);
+
+      const refcount = changeCount(image, slot, blockIndexOf(image, clusterIndex), change);
+      if (refcount !== 0) continue;
+      if (clusterIndex < image.freeClusterIndex) image.freeClusterIndex = clusterIndex;
+      const cachedBlock = refcountCache.find(offset);
+      if (cachedBlock !== -1) {
+        refcountCache.put(slot);
+        slot = -1;
+        tableIndex = -1;
+        refcountCache.discard(cachedBlock);
+      }
+      const cachedL2 = l2Cache.find(offset);
+      if (cachedL2 !== -1) l2Cache.discard(cachedL2);
+      if (image.discardPassthrough[reason] === true) image.discards.add(position, clusterBytes);
+    }
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    failure = error;
+  }
+
+  if (!image.discards.isHeld) {
+    const wait = image.discards.process(failure === null);
+    if (wait !== undefined) await wait;
+  }
+  if (slot !== -1) refcountCache.put(slot);
+  if (failure !== null) {
+    await ignoringErrors(() => updateRefcount(image, offset, position - offset, -change, DiscardReason.NEVER));
+    throw failure;
+  }
+}
+
+async function blockForUpdate(image: Qcow2Image, clusterIndex: number, startIndex: number): Promise<number> {
+  try {
+    return await refcountBlockForUpdate(image, clusterIndex);
+  } catch (error) {
+    // The search that follows tries the same clusters first: they may still be free.
+    if (isRestart(error) && image.freeClusterIndex > startIndex) image.freeClusterIndex = startIndex;
+    throw error;
+  }
+}
+
+/** Changes one count in a block and returns the new one. EINVAL if it would leave its range. */
+function changeCount(image: Qcow2Image, slot: number, index: number, change: number): number {
+  const { refcountWidth, refcountCache } = image;
+  const block = refcountCache.table(slot);
+  const old = refcountWidth.get(block, index);
+  if (old > Number.MAX_SAFE_INTEGER) return changeHugeCount(block, index, change);
+  const refcount = old + change;
+  if (refcount < 0 || refcount > refcountWidth.max) throw new BlockError(Errno.EINVAL);
+  refcountWidth.set(block, index, refcount);
+  return refcount;
+}
+
+/** A count beyond 2^53 is nothing that clusters add up to, but an image may say so. */
+function changeHugeCount(block: Buffer, index: number, change: number): number {
+  const refcount = block.readBigUInt64BE(index * 8) + BigInt(change);
+  if (refcount >= 1n << 64n) throw new BlockError(Errno.EINVAL);
+  block.writeBigUInt64BE(refcount, index * 8);
+  return Number(refcount);
+}
+
+export function isRestart(error: unknown): boolean {
+  return error instanceof BlockError && error.errno === Errno.EAGAIN;
+}
+
+/** Repeats a step as long as it asks for that with EAGAIN. */
+export async function withRestarts<T>(step: () => Promise<T>): Promise<T> {
+  for (let count = 0; ; count++) {
+    try {
+      return await step();
+    } catch (error) {
+      if (!isRestart(error) || count >= MAX_RESTARTS) throw error;
+    }
+  }
+}
+
+/** Finds free clusters in a row, without taking them. EFBIG if they end behind `maxOffset`. */
+export async function findFreeClusters(image: Qcow2Image, bytes: number, maxOffset: number): Promise<HostOffset> {
+  // What is still queued for being discarded must not get new content before.
+  if (image.discards.isHeld) await image.discards.process(true);
+  const wanted = image.clustersFor(bytes);
+  let found = 0;
+  while (found < wanted) {
+    const clusterIndex = image.freeClusterIndex;
+    image.freeClusterIndex += 1;
+    const refcount = getRefcount(image, clusterIndex);
+    if (typeof refcount === 'number' ? refcount !== 0 : (await refcount) !== 0) found = 0;
+    else found += 1;
+  }
+  const { freeClusterIndex, clusterBytes } = image;
+  if (freeClusterIndex > 0 && freeClusterIndex - 1 > Math.floor(maxOffset / clusterBytes)) {
+    throw new BlockError(Errno.EFBIG);
+  }
+  return ((freeClusterIndex - wanted) * clusterBytes) as HostOffset;
+}
+
+/** Takes free clusters in a row and returns where they are. */
+export async function allocateClusters(image: Qcow2Image, bytes: number): Promise<HostOffset> {
+  await image.fire(Event.CLUSTER_ALLOC);
+  return withRestarts(async () => {
+    const offset = await findFreeClusters(image, bytes, MAX_CLUSTER_OFFSET);
+    await updateRefcount(image, offset, bytes, 1, DiscardReason.NEVER);
+    return offset;
+  });
+}
+
+/** Takes up to `clusterCount` clusters at a given place, as far as they are free; returns how many. */
+export async function allocateClustersAt(image: Qcow2Image, offset: number, clusterCount: number): Promise<number> {
+  if (clusterCount === 0) return 0;
+  return withRestarts(async () => {
+    const first = image.clusterIndexOf(offset);
+    let free = 0;
+    while (free < clusterCount && (await getRefcount(image, first + free)) === 0) free += 1;
+    await updateRefcount(image, offset, free * image.clusterBytes, 1, DiscardReason.NEVER);
+    return free;
+  });
+}
+
+/** Takes space for a compressed cluster of at most one cluster's size, right behind the last one where there is room. */
+export async function allocateBytes(image: Qcow2Image, bytes: number): Promise<HostOffset> {
+  await image.fire(Event.CLUSTER_ALLOC_BYTES);
+  const { clusterBytes } = image;
+  let offset = image.freeByteOffset;
+  if (offset !== 0) {
+    const refcount = await getRefcount(image, image.clusterIndexOf(offset));
+    if (refcount === image.refcountWidth.max) offset = 0;
+  }
+  let free = clusterBytes - image.intoCluster(offset);
+  const maxOffset = Math.min(2 ** (70 - image.clusterBits) - 1, MAX_CLUSTER_OFFSET);
+  await withRestarts(async () => {
+    if (offset === 0 || free < bytes) {
+      const cluster = await findFreeClusters(image, clusterBytes, maxOffset);
+      if (cluster === 0) {
+        await corrupt(image, 'Preventing invalid allocation of compressed cluster at offset 0');
+      }
+      if (offset === 0 || image.alignUpToCluster(offset) !== cluster) {
+        offset = cluster;
+        free = clusterBytes;
+      } else {
+        free += clusterBytes;
+      }
+    }
+    try {
+      await updateRefcount(image, offset, bytes, 1, DiscardReason.NEVER);
+    } catch (error) {
+      if (error instanceof BlockError) offset = 0;
+      throw error;
+    }
+  });
+  // The refcount has to be on disk before the L2 entry that the caller is about to write.
+  await ignoringErrors(() => image.l2Cache.dependOn(image.refcountCache));
+  const end = offset + bytes;
+  image.freeByteOffset = image.intoCluster(end) === 0 ? 0 : end;
+  return offset as HostOffset;
+}
+
+/** Gives clusters back. A failure leaks them, and is only printed. */
+export async function freeClusters(image: Qcow2Image, offset: number, bytes: number, reason: number): Promise<void> {
+  await image.fire(Event.CLUSTER_FREE);
+  try {
+    await updateRefcount(image, offset, bytes, -1, reason);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    image.node.context.warn(`qcow2_free_clusters failed: ${strerror(error.errno)}`);
+  }
+}
+
+/** Gives back what an L2 entry points to, whatever it is. */
+export async function freeEntry(image: Qcow2Image, high: number, low: number, reason: number): Promise<void> {
+  const type = clusterType(image, high, low);
+  const offset = entryOffset(high, low);
+  if (image.hasDataFile) {
+    const hasCluster = type === Cluster.NORMAL || type === Cluster.ZERO_ALLOC;
+    if (image.discardPassthrough[reason] === true && hasCluster) {
+      await ignoringErrors(() => pdiscard(image.dataFile, offset, image.clusterBytes));
+    }
+    return;
+  }
+  if (type === Cluster.COMPRESSED) {
+    const range = image.compressedRange(high, low);
+    await freeClusters(image, range.offset, range.bytes, reason);
+  } else if (type === Cluster.NORMAL || type === Cluster.ZERO_ALLOC) {
+    if (image.intoCluster(offset) !== 0) {
+      await signalCorruption(image, false, `Cannot free unaligned cluster ${hex(offset)}`);
+    } else {
+      await freeClusters(image, offset, image.clusterBytes, reason);
+    }
+  }
+}

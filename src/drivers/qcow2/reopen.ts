@@ -1,0 +1,25 @@
+/** Reopening: new run-time options, and everything written when the image becomes read-only. */
+import type { ReopenState } from '../../block/driver.ts';
+import { Open } from '../../block/flags.ts';
+import { flush } from '../../block/request/flush.ts';
+import { storeBitmapsReadOnly } from './bitmaps.ts';
+import { markClean } from './header-write.ts';
+import type { Qcow2Image } from './image.ts';
+import { commitOptions, type PreparedOptions, prepareOptions } from './options.ts';
+
+export async function prepareReopen(state: ReopenState<Qcow2Image>): Promise<void> {
+  const { node } = state;
+  const image = node.state;
+  state.prepared = await prepareOptions(image, state.options, state.flags);
+  if ((state.flags & Open.READ_WRITE) !== 0) return;
+  await storeBitmapsReadOnly(image);
+  await flush(node);
+  await markClean(image);
+}
+
+export function commitReopen({ node, prepared }: ReopenState<Qcow2Image>): void {
+  commitOptions(node.state, prepared as PreparedOptions);
+}
+
+/** The caches that were prepared are dropped. */
+export function abortReopen(): void {}

@@ -1,0 +1,100 @@
+/** Block status and the numbers about the image. */
+import type { BlockStatus, DriverInfo, SpecificInfo } from '../../block/driver.ts';
+import { BlockError } from '../../block/error.ts';
+import { Status } from '../../block/flags.ts';
+import type { BlockNode } from '../../block/node.ts';
+import { bitmapInfo } from './bitmaps.ts';
+import { Compatible, Compression, Incompatible, type Qcow2Image } from './image.ts';
+import { Subcluster } from './l2-entry.ts';
+import { lookUp, Mapping } from './mapping.ts';
+import type { GuestOffset } from './offsets.ts';
+import { getRefcount } from './refcount.ts';
+
+const INT_MAX = 0x7fff_ffff;
+
+export async function statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Promise<BlockStatus> {
+  const mapping = new Mapping();
+  const locking = image.lock.lock();
+  if (locking !== undefined) await locking;
+  try {
+    image.isPreallocated ??= await looksPreallocated(image);
+    const looking = lookUp(image, guest, Math.min(bytes, INT_MAX), mapping);
+    if (looking !== undefined) await looking;
+  } finally {
+    image.lock.unlock();
+  }
+  const { type } = mapping;
+  let flags = 0;
+  const hasHost = type === Subcluster.NORMAL || type === Subcluster.ZERO_ALLOC || type === Subcluster.UNALLOCATED_ALLOC;
+  if (hasHost) flags |= Status.OFFSET_VALID;
+  if (type === Subcluster.ZERO_PLAIN || type === Subcluster.ZERO_ALLOC) flags |= Status.ZERO;
+  else if (type === Subcluster.NORMAL || type === Subcluster.COMPRESSED) flags |= Status.DATA;
+  const isMappedData = Status.DATA | Status.OFFSET_VALID;
+  if (image.isPreallocated && (flags & isMappedData) === isMappedData) flags |= Status.RECURSE;
+  return {
+    flags,
+    bytes: mapping.bytes,
+    map: hasHost ? mapping.host : 0,
+    file: hasHost ? image.dataFile.node : null,
+  };
+}
+
+/** The space that a node takes on the host, as far as its driver can say. */
+function allocatedBytes(node: BlockNode): number | null {
+  const { driver } = node;
+  if (driver.getAllocatedBytes !== undefined) return driver.getAllocatedBytes(node);
+  if (driver.protocolName !== undefined) return null;
+  if (node.filteredChild !== null) return allocatedBytes(node.filteredChild.node);
+  return null;
+}
+
+/**
+ * Whether far more clusters are counted than the file has space for: then metadata was preallocated, and what L2 calls
+ * data may be holes. The lock is held.
+ */
+async function looksPreallocated(image: Qcow2Image): Promise<boolean> {
+  try {
+    const { node } = image.file;
+    const fileLength = node.getLength();
+    const bytes = allocatedBytes(node);
+    if (bytes === null) return false;
+    const real = Math.floor(bytes / image.clusterBytes);
+    const threshold = Math.max(Math.floor((real * 10) / 9), real + 2);
+    const end = image.clustersFor(fileLength);
+    let counted = 0;
+    for (let cluster = 0; cluster < end && counted < threshold; cluster++) {
+      const refcount = getRefcount(image, cluster);
+      if ((typeof refcount === 'number' ? refcount : await refcount) !== 0) counted += 1;
+    }
+    return counted >= threshold;
+  } catch (error) {
+    if (error instanceof BlockError) return false;
+    throw error;
+  }
+}
+
+export function infoOf(image: Qcow2Image): DriverInfo {
+  return {
+    clusterBytes: image.clusterBytes,
+    vmStateOffset: image.vmStateOffset,
+    isDirty: !image.needsAccurateRefcounts,
+  };
+}
+
+/** What `info` prints about the format, in the order in which it does. */
+export function specificInfoOf(image: Qcow2Image): SpecificInfo {
+  const refcountBits = 1 << image.refcountOrder;
+  if (image.version === 2) return { compat: '0.10', 'refcount bits': refcountBits };
+  const bitmaps = bitmapInfo(image);
+  return {
+    compat: '1.1',
+    'compression type': image.compressionType === Compression.ZSTD ? 'zstd' : 'zlib',
+    'lazy refcounts': (image.compatible & Compatible.LAZY_REFCOUNTS) !== 0n,
+    ...(bitmaps.length > 0 ? { bitmaps } : {}),
+    'refcount bits': refcountBits,
+    corrupt: (image.incompatible & Incompatible.CORRUPT) !== 0n,
+    ...(image.dataFileName === null ? {} : { 'data file': image.dataFileName.toString('utf8') }),
+    ...(image.hasDataFile ? { 'data file raw': image.hasRawDataFile } : {}),
+    'extended l2': image.hasSubclusters,
+  };
+}
