@@ -34,5 +34,5 @@ async function namedImage(
     if (line.startsWith('warning: ')) session.error(line);
     else session.complain(`${line}\n`);
   };
-  return { filename: null, options: parseOptionString(file, 'file', { warn }) };
+  return { filename: null, options: parseOptionString(file, undefined, { warn, acceptsId: true }) };
 }

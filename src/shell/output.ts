@@ -9,7 +9,10 @@ export interface Output {
   stderr(text: string): void;
   /** Writes out what standard output has buffered. */
   flush(): void;
-  /** Forgets what standard output has buffered: what a program loses that calls abort(3). */
+  /**
+   * Before a sudden end: forgets what standard output has buffered, as a program does that calls abort(3), and makes sure
+   * of what has left.
+   */
   drop(): void;
   /** Whether a person sits in front of it, who gets hints that a pipe must not see. */
   readonly isTerminal: boolean;

@@ -6,13 +6,33 @@ export interface LineSource {
   next(): string | null | Promise<string | null>;
 }
 
+/** Commands run so long before Node gets a turn, in which it notices signals. */
+const TURN_MS = 20;
+
+/** Gives Node a turn now and then: commands that never wait would keep it from noticing Ctrl-C. */
+class Breather {
+  #turnedMs = performance.now();
+
+  breathe(): Promise<void> | undefined {
+    return performance.now() - this.#turnedMs < TURN_MS ? undefined : this.#turn();
+  }
+
+  async #turn(): Promise<void> {
+    await new Promise(setImmediate);
+    this.#turnedMs = performance.now();
+  }
+}
+
 /**
  * Runs the lines of a list (`-c`), one after the other, with nothing in between. Ends early after `quit`, or an error
  * with `bail` set. What the last line that failed returned; 0 if none has.
  */
 export async function runList(session: Session, lines: readonly string[]): Promise<number> {
+  const breather = new Breather();
   let lastError = 0;
   for (const line of lines) {
+    const wait = breather.breathe();
+    if (wait !== undefined) await wait;
     if (session.quitRequested) break;
     const status = await session.execute(line);
     if (status >= 0) continue;
@@ -29,6 +49,7 @@ export async function runList(session: Session, lines: readonly string[]): Promi
  */
 export async function runLines(session: Session, source: LineSource, prompt: string | null): Promise<number> {
   const { loop, output } = session;
+  const breather = new Breather();
   let lastError = 0;
   while (!session.quitRequested) {
     if (prompt !== null) {
@@ -36,6 +57,8 @@ export async function runLines(session: Session, source: LineSource, prompt: str
       output.flush();
     }
     if (loop.pending) await loop.runBottomHalves();
+    const wait = breather.breathe();
+    if (wait !== undefined) await wait;
     let line = source.next();
     if (line instanceof Promise) line = await arrival(session, line);
     if (line === null) break;
