@@ -1,6 +1,6 @@
 /** The backend: what a user of the block layer (the shell) holds of an opened image. */
 import { Errno } from '../util/errno.ts';
-import type { Preallocation } from './driver.ts';
+import type { Pending, Preallocation } from './driver.ts';
 import { BlockError } from './error.ts';
 import { Req } from './flags.ts';
 import type { EventLoop, RequestLabel } from './loop.ts';
@@ -37,48 +37,52 @@ export class BlockBackend implements Parent {
   }
 
   /** Fills `data` from `offset`. EIO if the range is not within the image. */
-  async pread(offset: number, data: Buffer): Promise<void> {
-    await this.#request('read', offset, data.length, () => preadv(this.root, offset, data, 0));
+  pread(offset: number, data: Buffer): Pending {
+    this.#begin('read', offset, data.length);
+    return this.#end(() => preadv(this.root, this.#within(offset, data.length), data, 0));
   }
 
   /** Writes `data`; `flags` are bits of `Req`. */
-  async pwrite(offset: number, data: Buffer, flags: number): Promise<void> {
-    await this.#request('write', offset, data.length, () => pwritev(this.root, offset, data, this.#withFua(flags)));
+  pwrite(offset: number, data: Buffer, flags: number): Pending {
+    this.#begin('write', offset, data.length);
+    return this.#end(() => pwritev(this.root, this.#within(offset, data.length), data, this.#withFua(flags)));
   }
 
-  async pwriteZeroes(offset: number, bytes: number, flags: number): Promise<void> {
-    await this.#request('write -z', offset, bytes, () => pwriteZeroes(this.root, offset, bytes, this.#withFua(flags)));
+  pwriteZeroes(offset: number, bytes: number, flags: number): Pending {
+    this.#begin('write -z', offset, bytes);
+    return this.#end(() => pwriteZeroes(this.root, this.#within(offset, bytes), bytes, this.#withFua(flags)));
   }
 
-  async pwriteCompressed(offset: number, data: Buffer): Promise<void> {
-    await this.#request('write -c', offset, data.length, () =>
-      pwritev(this.root, offset, data, this.#withFua(Req.WRITE_COMPRESSED)),
-    );
+  pwriteCompressed(offset: number, data: Buffer): Pending {
+    this.#begin('write -c', offset, data.length);
+    const flags = this.#withFua(Req.WRITE_COMPRESSED);
+    return this.#end(() => pwritev(this.root, this.#within(offset, data.length), data, flags));
   }
 
-  async pdiscard(offset: number, bytes: number): Promise<void> {
-    await this.#request('discard', offset, bytes, () => pdiscard(this.root, offset, bytes));
+  pdiscard(offset: number, bytes: number): Pending {
+    this.#begin('discard', offset, bytes);
+    return this.#end(() => pdiscard(this.root, this.#within(offset, bytes), bytes));
   }
 
-  async flush(): Promise<void> {
-    this.#label({ operation: 'flush' });
-    await this.#counted(() => flush(this.top));
+  flush(): Pending {
+    this.#begin('flush');
+    return this.#end(() => flush(this.top));
   }
 
-  async truncate(bytes: number, exact: boolean, preallocation: Preallocation, flags: number): Promise<void> {
-    this.#label({ operation: 'truncate', offset: bytes });
-    await this.#counted(() => truncate(this.root, bytes, exact, preallocation, flags));
+  truncate(bytes: number, exact: boolean, preallocation: Preallocation, flags: number): Pending {
+    this.#begin('truncate', bytes);
+    return this.#end(() => truncate(this.root, bytes, exact, preallocation, flags));
   }
 
-  async loadVmState(offset: number, data: Buffer): Promise<void> {
-    this.#label({ operation: 'read -b', offset, bytes: data.length });
-    await this.#counted(() => loadVmState(this.top, offset, data));
+  loadVmState(offset: number, data: Buffer): Pending {
+    this.#begin('read -b', offset, data.length);
+    return this.#end(() => loadVmState(this.top, offset, data));
   }
 
   /** Writes VM state; with the write cache off it is flushed as well. */
-  async saveVmState(offset: number, data: Buffer): Promise<void> {
-    this.#label({ operation: 'write -b', offset, bytes: data.length });
-    await this.#counted(async () => {
+  saveVmState(offset: number, data: Buffer): Pending {
+    this.#begin('write -b', offset, data.length);
+    return this.#end(async () => {
       await saveVmState(this.top, offset, data);
       if (!this.writeCacheEnabled) await flush(this.top);
     });
@@ -88,7 +92,7 @@ export class BlockBackend implements Parent {
    * Starts a request in the background: enters it and returns once it waits for something or is done. `onDone` is
    * called with what it threw, undefined for success; never before this returns.
    */
-  async start(label: RequestLabel, body: () => Promise<void>, onDone: (error: unknown) => void): Promise<void> {
+  async start(label: RequestLabel, body: () => Pending, onDone: (error: unknown) => void): Promise<void> {
     await this.#loop.spawn(label, body, onDone);
   }
 
@@ -96,34 +100,48 @@ export class BlockBackend implements Parent {
     return this.writeCacheEnabled ? flags : flags | Req.FUA;
   }
 
-  #label(label: RequestLabel): void {
+  /** Notes a request that begins, for the views: its coroutine shows what it does. */
+  #begin(operation: string, offset?: number, bytes?: number): void {
     const coroutine = this.#loop.current;
-    if (coroutine !== null) coroutine.label = label;
+    if (coroutine !== null) {
+      coroutine.operation = operation;
+      coroutine.offset = offset;
+      coroutine.bytes = bytes;
+    }
+    this.inFlight += 1;
   }
 
-  async #request(operation: string, offset: number, bytes: number, body: () => Promise<void>): Promise<void> {
-    this.#label({ operation, offset, bytes });
-    await this.#counted(() => {
-      this.#checkWithin(offset, bytes);
-      return body();
-    });
+  /** Runs a request that has begun and notes its end. */
+  #end(body: () => Pending): Pending {
+    let pending: Pending;
+    try {
+      pending = body();
+    } catch (error) {
+      this.inFlight -= 1;
+      throw error;
+    }
+    if (pending !== undefined) return this.#endAfter(pending);
+    this.inFlight -= 1;
+    this.#loop.checkCancelled();
+    return undefined;
+  }
+
+  async #endAfter(pending: Promise<void>): Promise<void> {
+    try {
+      await pending;
+    } finally {
+      this.inFlight -= 1;
+    }
     // A request cancelled at a point where it had no I/O left to fail has still been cancelled.
     this.#loop.checkCancelled();
   }
 
-  async #counted(body: () => Promise<void>): Promise<void> {
-    this.inFlight += 1;
-    try {
-      await body();
-    } finally {
-      this.inFlight -= 1;
-    }
-  }
-
-  #checkWithin(offset: number, bytes: number): void {
+  /** The offset of a range that is within the image. */
+  #within(offset: number, bytes: number): number {
     if (this.top.closed || !isInserted(this.top)) throw new BlockError(Errno.ENOMEDIUM);
     const length = this.getLength();
     if (offset < 0 || bytes < 0 || offset > length || length - offset < bytes) throw new BlockError(Errno.EIO);
+    return offset;
   }
 }
 

@@ -29,8 +29,8 @@ export type WaitReason =
 /** What a request does, for the views. Offsets and lengths are in bytes. */
 export interface RequestLabel {
   readonly operation: string;
-  readonly offset?: number;
-  readonly bytes?: number;
+  readonly offset?: number | undefined;
+  readonly bytes?: number | undefined;
 }
 
 const waitsForHostIo: WaitReason = { kind: 'host-io' };
@@ -41,7 +41,10 @@ const waitsForTimer: WaitReason = { kind: 'timer' };
 export class Coroutine {
   readonly id: number;
   /** What it does, for the views; a shell command that issues a request overwrites it with the request's. */
-  label: RequestLabel;
+  operation: string;
+  /** Where, in bytes; undefined if it has no range. */
+  offset: number | undefined;
+  bytes: number | undefined;
   /** When it was started, in the loop's clock. */
   readonly startedNs: number;
   done = false;
@@ -61,7 +64,9 @@ export class Coroutine {
 
   constructor(id: number, label: RequestLabel, startedNs: number) {
     this.id = id;
-    this.label = label;
+    this.operation = label.operation;
+    this.offset = label.offset;
+    this.bytes = label.bytes;
     this.startedNs = startedNs;
   }
 }
@@ -72,6 +77,9 @@ export class EventLoop {
   current: Coroutine | null = null;
   /** Every coroutine that was started and has not ended, oldest first. */
   readonly alive = new Set<Coroutine>();
+
+  /** Counts what is run from outside: commands and turns. What the host was asked in one need not be asked again in it. */
+  epoch = 0;
 
   #nextId = 1;
   #bottomHalves: (() => void | Promise<void>)[] = [];
@@ -86,21 +94,24 @@ export class EventLoop {
     this.clock = clock;
   }
 
-  /** A coroutine that is not entered yet. `onEnd` is called in it, last, with the value or the error. */
-  create<T>(
-    label: RequestLabel,
-    run: () => Promise<T>,
-    onEnd: (error: unknown, value: T | undefined) => void,
-  ): Coroutine {
+  /** A coroutine that is not entered yet. `onEnd` is called in it, last, with the error or undefined. */
+  create(label: RequestLabel, run: () => Promise<void> | undefined, onEnd: (error: unknown) => void): Coroutine {
     const coroutine = new Coroutine(this.#nextId++, label, this.clock.nowNs());
     this.alive.add(coroutine);
-    coroutine.proceed = () => {
-      run().then(
-        (value) => this.#end(coroutine, () => onEnd(undefined, value)),
-        (error: unknown) => this.#end(coroutine, () => onEnd(error, undefined)),
-      );
-    };
+    coroutine.proceed = () => this.#endAfter(coroutine, attempt(run), onEnd);
     return coroutine;
+  }
+
+  /** Ends a coroutine when its function does: at once if there is nothing to wait for. */
+  #endAfter(coroutine: Coroutine, pending: Promise<void> | undefined, onEnd: (error: unknown) => void): void {
+    if (pending === undefined) {
+      this.#end(coroutine, () => onEnd(undefined));
+      return;
+    }
+    pending.then(
+      () => this.#end(coroutine, () => onEnd(undefined)),
+      (error: unknown) => this.#end(coroutine, () => onEnd(error)),
+    );
   }
 
   #end(coroutine: Coroutine, report: () => void): void {
@@ -117,6 +128,10 @@ export class EventLoop {
    */
   async enter(coroutine: Coroutine): Promise<void> {
     await this.#runUntilStop(coroutine);
+    await this.#runWoken(coroutine);
+  }
+
+  async #runWoken(coroutine: Coroutine): Promise<void> {
     if (coroutine.woken === null) return;
     const queue = this.#takeWoken(coroutine);
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -171,7 +186,8 @@ export class EventLoop {
 
   /** Whether nothing but the running coroutine exists, so that putting its work off could change nothing. */
   get alone(): boolean {
-    return this.alive.size <= 1;
+    // A request that ended at once still has its report among the bottom halves, and that comes before our completion.
+    return this.alive.size <= 1 && this.#bottomHalves.length === 0;
   }
 
   /**
@@ -212,6 +228,7 @@ export class EventLoop {
   /** Runs the bottom halves that are due now, not those that they add. True if there were any. */
   async runBottomHalves(): Promise<boolean> {
     if (this.#bottomHalves.length === 0) return false;
+    this.epoch += 1;
     const due = this.#bottomHalves;
     this.#bottomHalves = [];
     for (const callback of due) await callback();
@@ -223,6 +240,7 @@ export class EventLoop {
    * fires. False if nothing can happen by itself any more, or if the sleep was interrupted.
    */
   async poll(wait = true): Promise<boolean> {
+    this.epoch += 1;
     if (await this.runBottomHalves()) return true;
     const fired = this.#fired.shift();
     if (fired !== undefined) {
@@ -268,17 +286,48 @@ export class EventLoop {
   /**
    * Runs a function as a coroutine and turns the loop until it has ended. False if it is stuck: it waits, directly or
    * not, for something that only a later command can bring (a breakpoint to be resumed). It then lives on and ends
-   * when that happens.
+   * when that happens. A function that is done when it returns (undefined) is done here, too, without a promise.
    */
-  async run(label: RequestLabel, body: () => Promise<void>): Promise<boolean> {
+  run(label: RequestLabel, body: () => Promise<void> | undefined): Promise<boolean> | true {
+    this.epoch += 1;
+    const coroutine = new Coroutine(this.#nextId++, label, this.clock.nowNs());
+    const outer = this.current;
+    let hasStopped = false;
+    coroutine.stopped = () => {
+      hasStopped = true;
+      this.current = outer;
+    };
+    this.alive.add(coroutine);
+    this.current = coroutine;
+    const pending = attempt(body);
+    if (pending === undefined && coroutine.woken === null) {
+      coroutine.done = true;
+      this.alive.delete(coroutine);
+      this.current = outer;
+      return true;
+    }
+    return this.#runOn(coroutine, pending ?? Promise.resolve(), () => hasStopped);
+  }
+
+  async #runOn(coroutine: Coroutine, pending: Promise<void>, hasStopped: () => boolean): Promise<boolean> {
     let failure: unknown;
     let detached = false;
-    const coroutine = this.create(label, body, (error) => {
+    const onEnd = (error: unknown): void => {
       failure = error;
       // Nobody waits any more; an error that the body let through is a bug and must not be lost.
       if (detached && error !== undefined) this.schedule(() => Promise.reject(error));
-    });
-    await this.enter(coroutine);
+    };
+    this.#endAfter(coroutine, pending, onEnd);
+    if (!hasStopped()) {
+      const { stopped } = coroutine;
+      await new Promise<void>((resolve) => {
+        coroutine.stopped = () => {
+          stopped();
+          resolve();
+        };
+      });
+    }
+    await this.#runWoken(coroutine);
     while (!coroutine.done) {
       if (await this.poll()) continue;
       detached = true;
@@ -292,7 +341,7 @@ export class EventLoop {
    * Starts an asynchronous request: enters it, and returns when it has parked or ended. `onDone` is called when it ends,
    * but never before this returns: a request that ends at once reports as a bottom half, as QEMU's AIO requests do.
    */
-  async spawn(label: RequestLabel, body: () => Promise<void>, onDone: (error: unknown) => void): Promise<Coroutine> {
+  async spawn(label: RequestLabel, body: () => Promise<void> | undefined, onDone: (error: unknown) => void): Promise<Coroutine> {
     let returned = false;
     const coroutine = this.create(label, body, (error) => {
       if (returned) onDone(error);
@@ -311,6 +360,15 @@ export class EventLoop {
   /** Throws ECANCELED if the running coroutine was cancelled. */
   checkCancelled(): void {
     if (this.current?.cancelled === true) throw new BlockError(Errno.ECANCELED);
+  }
+}
+
+/** Calls a function; what it throws becomes a rejected promise. */
+function attempt(body: () => Promise<void> | undefined): Promise<void> | undefined {
+  try {
+    return body();
+  } catch (error) {
+    return Promise.reject(error);
   }
 }
 

@@ -115,6 +115,8 @@ export class BlockNode<S = unknown> {
 
   /** Length in sectors, rounded up. */
   totalSectors = 0;
+  /** The loop's epoch in which the driver was asked for the length. */
+  #lengthEpoch = -1;
   /** Bits of `Req` that the driver's methods take. */
   supportedReadFlags = 0;
   supportedWriteFlags = 0;
@@ -151,11 +153,13 @@ export class BlockNode<S = unknown> {
   }
 
   /**
-   * The length in bytes, a multiple of 512. Where the driver says that it may vary, the host is asked.
-   * Throws EFBIG if it cannot be said.
+   * The length in bytes, a multiple of 512. Where the driver says that it may vary, the host is asked, once a command;
+   * what requests do to it in between is known without that. Throws EFBIG if it cannot be said.
    */
   getLength(): number {
-    if (this.driver.hasVariableLength === true) this.refreshTotalSectors(this.totalSectors);
+    if (this.driver.hasVariableLength === true && this.#lengthEpoch !== this.loop.epoch) {
+      this.refreshTotalSectors(this.totalSectors);
+    }
     return this.totalSectors * SECTOR_BYTES;
   }
 
@@ -169,6 +173,7 @@ export class BlockNode<S = unknown> {
       if (filtered !== null) sectors = divRoundUp(filtered.node.getLength(), SECTOR_BYTES);
     }
     this.totalSectors = sectors;
+    this.#lengthEpoch = this.loop.epoch;
     if (!Number.isSafeInteger(sectors * SECTOR_BYTES)) throw new BlockError(Errno.EFBIG);
   }
 

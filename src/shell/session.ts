@@ -2,6 +2,7 @@
 import type { BlockBackend } from '../block/backend.ts';
 import { type Clock, systemClock } from '../block/clock.ts';
 import { cancelSuspended, suspendedRequests } from '../block/debug.ts';
+import type { Pending } from '../block/driver.ts';
 import { BlockError } from '../block/error.ts';
 import { closeBackend } from '../block/graph.ts';
 import { type Coroutine, EventLoop, type RequestLabel } from '../block/loop.ts';
@@ -228,7 +229,7 @@ export class Session {
   }
 
   /** Starts a request in the background. `report` is called when it ends, with what it threw or undefined. */
-  async start(label: RequestLabel, body: () => Promise<void>, report: (error: unknown) => void): Promise<void> {
+  async start(label: RequestLabel, body: () => Pending, report: (error: unknown) => void): Promise<void> {
     this.#unfinished += 1;
     await this.image.start(label, body, (error) => {
       this.#unfinished -= 1;

@@ -1,6 +1,6 @@
 /** A block node over a buffer in memory, for tests: it notes every call of the driver and can be made to wait or fail. */
 import { BlockNode, type ChildLink, type GraphContext, noLimits, type Limits } from '../../src/block/node.ts';
-import type { Driver } from '../../src/block/driver.ts';
+import type { Driver, Pending } from '../../src/block/driver.ts';
 import { BlockError } from '../../src/block/error.ts';
 import { type DebugEvent, eventName } from '../../src/block/events.ts';
 import { Open, Perm, Role } from '../../src/block/flags.ts';
@@ -98,7 +98,7 @@ export function memoryNode(
 }
 
 /** Runs a request to its end and returns its error, or undefined. */
-export async function outcome(loop: EventLoop, body: () => Promise<void>): Promise<unknown> {
+export async function outcome(loop: EventLoop, body: () => Pending): Promise<unknown> {
   let caught: unknown;
   const ended = await loop.run({ operation: 'test' }, async () => {
     try {

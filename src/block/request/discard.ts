@@ -1,42 +1,38 @@
 /** Discards: a hint that a range is not needed, cut to what the driver takes. */
 import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
+import type { Pending } from '../driver.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Open } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../node.ts';
 import { checkRange } from './check.ts';
 import { checkOpen } from './flush.ts';
 import { forgetDataRange } from './status.ts';
-import { beginTrace, endTrace } from './traced.ts';
+import { whileTraced } from './traced.ts';
 import { finishWrite, prepareWrite } from './write.ts';
 
 /** Discards a range at any offset. Does nothing where discards are switched off or the driver has none. */
-export async function pdiscard(child: ChildLink, offset: number, bytes: number): Promise<void> {
+export function pdiscard(child: ChildLink, offset: number, bytes: number): Pending {
   const { node } = child;
   checkOpen(node);
   checkRange(offset, bytes);
-  if ((node.openFlags & Open.UNMAP) === 0) return;
-  if (node.driver.pdiscard === undefined && node.filteredChild === null) return;
+  if ((node.openFlags & Open.UNMAP) === 0) return undefined;
+  if (node.driver.pdiscard === undefined && node.filteredChild === null) return undefined;
   forgetDataRange(node, offset, bytes);
+  if (!node.trace.active) return trackedDiscard(node, offset, bytes);
+  return whileTraced(node, 'discard', offset, bytes, () => trackedDiscard(node, offset, bytes));
+}
 
-  const traced = node.trace.active;
-  if (traced) beginTrace(node, 'discard', offset, bytes);
-  node.inFlight += 1;
+async function trackedDiscard(node: BlockNode, offset: number, bytes: number): Promise<void> {
   const request = node.requests.begin('discard', offset, bytes);
-  let failure: unknown;
   let succeeded = false;
   try {
     await prepareWrite(node, request, 0);
     await discardPieces(node, offset, bytes);
     succeeded = true;
-  } catch (error) {
-    failure = error;
-    throw error;
   } finally {
     finishWrite(node, request, offset, bytes, succeeded);
     node.requests.end(request);
-    node.inFlight -= 1;
-    if (traced) endTrace(node, 'discard', failure);
   }
 }
 

@@ -50,8 +50,9 @@ export class RequestTracker {
     this.#node = node;
   }
 
-  /** Notes a request that begins. It must be ended, whatever happens. */
+  /** Notes a request that begins, also as in flight on the node. It must be ended, whatever happens. */
   begin(kind: TrackedKind, offset: number, bytes: number): TrackedRequest {
+    this.#node.inFlight += 1;
     const request = new TrackedRequest(kind, offset, bytes, this.#node.loop.current);
     request.older = this.#newest;
     if (this.#newest !== null) this.#newest.newer = request;
@@ -60,6 +61,7 @@ export class RequestTracker {
   }
 
   end(request: TrackedRequest): void {
+    this.#node.inFlight -= 1;
     if (request.isSerialising) this.#serialisingCount -= 1;
     if (request.newer === null) this.#newest = request.older;
     else request.newer.older = request.older;
@@ -67,10 +69,23 @@ export class RequestTracker {
     request.waiters?.wakeAll();
   }
 
+  /** Ends a request when `pending` ends, and hands on how that was. */
+  async endAfter(request: TrackedRequest, pending: Promise<void>): Promise<void> {
+    try {
+      await pending;
+    } finally {
+      this.end(request);
+    }
+  }
+
+  /** Whether a serialising request overlaps this one. */
+  mustWait(self: TrackedRequest): boolean {
+    return this.#serialisingCount > 0 && this.#findConflict(self) !== null;
+  }
+
   /** Waits for the serialising requests that overlap this one. Undefined if there is nothing to wait for. */
   waitForSerialising(self: TrackedRequest): Promise<void> | undefined {
-    if (this.#serialisingCount === 0 || this.#findConflict(self) === null) return undefined;
-    return this.#waitForConflicts(self);
+    return this.mustWait(self) ? this.#waitForConflicts(self) : undefined;
   }
 
   /** Makes a request serialising over its range widened to `align`, and waits for all that overlap it. */

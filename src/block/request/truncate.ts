@@ -5,7 +5,7 @@ import { BlockError, errorWithErrno } from '../error.ts';
 import { Req, SECTOR_BYTES } from '../flags.ts';
 import type { ChildLink } from '../node.ts';
 import { finishWrite, prepareWrite } from './write.ts';
-import { beginTrace, endTrace } from './traced.ts';
+import { whileTraced } from './traced.ts';
 
 /**
  * Sets a node's length in bytes. `exact`: not longer than asked for, either. The errors' texts are those that the user
@@ -24,13 +24,22 @@ export async function truncate(
   // No upper bound here: who cannot make a node that long says so in its own words (the host: "File too large").
   const oldBytes = orExplain('Failed to get old image size', () => node.getLength());
   if (node.isReadOnly) throw new BlockError(Errno.EACCES, 'Image is read-only');
-  const newBytes = Math.max(0, bytes - oldBytes);
 
-  const traced = node.trace.active;
-  if (traced) beginTrace(node, 'truncate', bytes, 0);
-  node.inFlight += 1;
+  const resize = (): Promise<void> => trackedTruncate(child, oldBytes, bytes, exact, preallocation, flags);
+  await (node.trace.active ? whileTraced(node, 'truncate', bytes, 0, resize) : resize());
+}
+
+async function trackedTruncate(
+  child: ChildLink,
+  oldBytes: number,
+  bytes: number,
+  exact: boolean,
+  preallocation: Preallocation,
+  flags: number,
+): Promise<void> {
+  const { node } = child;
+  const newBytes = Math.max(0, bytes - oldBytes);
   const request = node.requests.begin('truncate', bytes - newBytes, newBytes);
-  let failure: unknown;
   try {
     // Nobody may write to the new area while it is made: preallocation would overwrite it.
     if (newBytes > 0) await node.requests.makeSerialising(request, 1);
@@ -38,13 +47,8 @@ export async function truncate(
     await truncateDriver(child, oldBytes, newBytes, bytes, exact, preallocation, flags);
     const finalBytes = refreshedLength(child, bytes);
     finishWrite(node, request, finalBytes - newBytes, newBytes, true);
-  } catch (error) {
-    failure = error;
-    throw error;
   } finally {
     node.requests.end(request);
-    node.inFlight -= 1;
-    if (traced) endTrace(node, 'truncate', failure);
   }
 }
 

@@ -2,6 +2,7 @@
 import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 import { isAllZero } from '../../util/zero.ts';
+import type { Pending } from '../driver.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events.ts';
 import { Open, Req, SECTOR_BYTES } from '../flags.ts';
@@ -11,67 +12,36 @@ import { checkDataRange, checkRange } from './check.ts';
 import { blockCluster } from './copy-on-read.ts';
 import { driverPwritev, driverPwritevCompressed } from './driver-io.ts';
 import { checkOpen } from './flush.ts';
-import { paddingFor, readPadding, tailBlock } from './padding.ts';
+import { type Padding, paddingFor, readPadding, tailBlock } from './padding.ts';
 import type { TrackedRequest } from './serialise.ts';
-import { beginTrace, endTrace } from './traced.ts';
+import { whileTraced } from './traced.ts';
 import { zeroRange } from './zero.ts';
 
 const INT_MAX = 0x7fffffff;
 
 /** Writes `data` at any offset; `flags` are bits of `Req`. */
-export async function pwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Promise<void> {
+export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
   checkOpen(node);
   checkDataRange(offset, data.length);
-  if (!isAlignedEnough(node, offset, data.length, flags)) return;
-  await tracked(child, 'write', offset, data.length, async () => {
-    const padding = paddingFor(node, offset, data.length);
-    if (padding === null) {
-      const request = node.requests.begin('write', offset, data.length);
-      try {
-        await alignedPwritev(child, request, offset, data, data.length, flags);
-      } finally {
-        node.requests.end(request);
-      }
-      return;
-    }
-    const paddedOffset = offset - padding.head;
-    const paddedBytes = padding.head + data.length + padding.tail;
-    const request = node.requests.begin('write', paddedOffset, paddedBytes);
-    try {
-      await node.requests.makeSerialising(request, node.limits.requestAlignment);
-      await readPadding(child, request, padding);
-      const padded = padding.merged ? padding.buffer : allocateAligned(paddedBytes);
-      if (!padding.merged) {
-        padding.buffer.copy(padded, 0, 0, padding.head);
-        if (padding.tail > 0) {
-          padding.buffer.copy(padded, paddedBytes - padding.tail, padding.buffer.length - padding.tail);
-        }
-      }
-      data.copy(padded, padding.head);
-      await alignedPwritev(child, request, paddedOffset, padded, paddedBytes, flags);
-    } finally {
-      node.requests.end(request);
-    }
-  });
+  if (!isAlignedEnough(node, offset, data.length, flags)) return undefined;
+  if (!node.trace.active) return paddedPwritev(child, offset, data, flags);
+  return whileTraced(node, 'write', offset, data.length, () => paddedPwritev(child, offset, data, flags));
 }
 
 /** Makes `bytes` at `offset` read as zeroes; `flags` may hold MAY_UNMAP, NO_FALLBACK, FUA. */
-export async function pwriteZeroes(child: ChildLink, offset: number, bytes: number, flags: number): Promise<void> {
+export function pwriteZeroes(child: ChildLink, offset: number, bytes: number, flags: number): Pending {
   const { node } = child;
   const mayUnmap = (node.openFlags & Open.UNMAP) !== 0;
   const zeroFlags = (mayUnmap ? flags : flags & ~Req.MAY_UNMAP) | Req.ZERO_WRITE;
   checkOpen(node);
   checkRange(offset, bytes);
-  if (!isAlignedEnough(node, offset, bytes, zeroFlags)) return;
-  await tracked(child, 'write_zeroes', offset, bytes, async () => {
+  if (!isAlignedEnough(node, offset, bytes, zeroFlags)) return undefined;
+  const zero = (): Pending => {
     const request = node.requests.begin('write', offset, bytes);
-    try {
-      await paddedZeroes(child, request, offset, bytes, zeroFlags);
-    } finally {
-      node.requests.end(request);
-    }
-  });
+    return node.requests.endAfter(request, paddedZeroes(child, request, offset, bytes, zeroFlags));
+  };
+  return node.trace.active ? whileTraced(node, 'write_zeroes', offset, bytes, zero) : zero();
 }
 
 /**
@@ -86,26 +56,85 @@ function isAlignedEnough(node: BlockNode, offset: number, bytes: number, flags: 
   return bytes !== 0 || isAligned(offset, align);
 }
 
-async function tracked(
-  { node }: ChildLink,
-  operation: string,
-  offset: number,
-  bytes: number,
-  body: () => Promise<void>,
-): Promise<void> {
-  const traced = node.trace.active;
-  if (traced) beginTrace(node, operation, offset, bytes);
-  node.inFlight += 1;
-  let failure: unknown;
+function paddedPwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
+  const { node } = child;
+  const padding = paddingFor(node, offset, data.length);
+  if (padding !== null) return readModifyWrite(child, offset, data, flags, padding);
+
+  const request = node.requests.begin('write', offset, data.length);
+  let pending: Pending;
   try {
-    await body();
+    pending = isPlainWrite(node, data, flags)
+      ? plainPwritev(node, request, offset, data, flags)
+      : alignedPwritev(node, request, offset, data, data.length, flags);
   } catch (error) {
-    failure = error;
+    node.requests.end(request);
     throw error;
-  } finally {
-    node.inFlight -= 1;
-    if (traced) endTrace(node, operation, failure);
   }
+  if (pending !== undefined) return node.requests.endAfter(request, pending);
+  node.requests.end(request);
+  return undefined;
+}
+
+/** A write whose edges share blocks with other data: those are read, and written back with it. */
+async function readModifyWrite(
+  child: ChildLink,
+  offset: number,
+  data: Buffer,
+  flags: number,
+  padding: Padding,
+): Promise<void> {
+  const { node } = child;
+  const paddedOffset = offset - padding.head;
+  const paddedBytes = padding.head + data.length + padding.tail;
+  const request = node.requests.begin('write', paddedOffset, paddedBytes);
+  try {
+    await node.requests.makeSerialising(request, node.limits.requestAlignment);
+    await readPadding(child, request, padding);
+    const padded = padding.merged ? padding.buffer : allocateAligned(paddedBytes);
+    if (!padding.merged) {
+      padding.buffer.copy(padded, 0, 0, padding.head);
+      if (padding.tail > 0) {
+        padding.buffer.copy(padded, paddedBytes - padding.tail, padding.buffer.length - padding.tail);
+      }
+    }
+    data.copy(padded, padding.head);
+    await alignedPwritev(node, request, paddedOffset, padded, paddedBytes, flags);
+  } finally {
+    node.requests.end(request);
+  }
+}
+
+/** Whether a write is one call of the driver with an event before and behind it, and nothing else. */
+function isPlainWrite(node: BlockNode, data: Buffer, flags: number): boolean {
+  const isSpecial = (flags & ~(Req.FUA | Req.WRITE_UNCHANGED)) !== 0 || node.detectZeroes !== 'off';
+  return !isSpecial && !node.isReadOnly && data.length <= largestTransfer(node);
+}
+
+/** As `alignedPwritev` for a plain write: the same steps without a promise where none is needed. */
+function plainPwritev(
+  node: BlockNode,
+  request: TrackedRequest,
+  offset: number,
+  data: Buffer,
+  flags: number,
+): Pending {
+  if (node.requests.mustWait(request)) return alignedPwritev(node, request, offset, data, data.length, flags);
+  const before = node.debugEvent(Event.PWRITEV);
+  let pending: Pending;
+  try {
+    pending =
+      before === undefined
+        ? driverPwritev(node, offset, data, flags)
+        : before.then(() => driverPwritev(node, offset, data, flags));
+  } catch (error) {
+    pending = Promise.reject(error);
+  }
+  if (pending !== undefined) return endWrite(node, request, offset, data.length, pending);
+  const done = node.debugEvent(Event.PWRITEV_DONE);
+  if (done !== undefined) return done.then(() => finishWrite(node, request, offset, data.length, true));
+  finishWrite(node, request, offset, data.length, true);
+  return undefined;
 }
 
 /** Zeroes with edges that are not aligned: the edge blocks are read, changed and written as data. */
@@ -129,7 +158,7 @@ async function paddedZeroes(
     padding.buffer.fill(0, padding.head, padding.buffer.length - padding.tail);
     if (padding.head > 0 || padding.merged) {
       const edge = padding.merged ? padding.buffer : padding.buffer.subarray(0, align);
-      await alignedPwritev(child, request, alignDown(offset, align), edge, edge.length, dataFlags);
+      await alignedPwritev(node, request, alignDown(offset, align), edge, edge.length, dataFlags);
       if (padding.merged) return;
       start += edge.length - padding.head;
       rest -= edge.length - padding.head;
@@ -137,48 +166,67 @@ async function paddedZeroes(
   }
   if (rest >= align) {
     const middle = alignDown(rest, align);
-    await alignedPwritev(child, request, start, null, middle, flags);
+    await alignedPwritev(node, request, start, null, middle, flags);
     start += middle;
     rest -= middle;
   }
   if (rest > 0 && padding !== null) {
-    await alignedPwritev(child, request, start, tailBlock(node, padding), align, dataFlags);
+    await alignedPwritev(node, request, start, tailBlock(node, padding), align, dataFlags);
   }
 }
 
 /** Writes an aligned range under a request that is tracked already; `data` is null for zeroes. */
-async function alignedPwritev(
-  child: ChildLink,
+function alignedPwritev(
+  node: BlockNode,
   request: TrackedRequest,
   offset: number,
   data: Buffer | null,
   bytes: number,
   flags: number,
 ): Promise<void> {
-  const { node } = child;
+  return endWrite(node, request, offset, bytes, performWrite(node, request, offset, data, bytes, flags));
+}
+
+async function performWrite(
+  node: BlockNode,
+  request: TrackedRequest,
+  offset: number,
+  data: Buffer | null,
+  bytes: number,
+  flags: number,
+): Promise<void> {
+  await prepareWrite(node, request, flags);
+  if (data === null || wantsZeroDetection(node, data, flags)) {
+    const unmap = data !== null && node.detectZeroes === 'unmap' ? Req.MAY_UNMAP : 0;
+    await node.debugEvent(Event.PWRITEV_ZERO);
+    await zeroRange(node, offset, bytes, flags | unmap | Req.ZERO_WRITE);
+  } else if ((flags & Req.WRITE_COMPRESSED) !== 0) {
+    await driverPwritevCompressed(node, offset, data);
+  } else {
+    await node.debugEvent(Event.PWRITEV);
+    await fragmentedPwritev(node, offset, data, flags);
+  }
+}
+
+/** What follows the driver's part of a write, whether that went well or not. */
+async function endWrite(
+  node: BlockNode,
+  request: TrackedRequest,
+  offset: number,
+  bytes: number,
+  pending: Promise<void>,
+): Promise<void> {
   let failure: unknown;
-  let failed = false;
+  let succeeded = false;
   try {
-    await prepareWrite(node, request, flags);
-    if (data === null || wantsZeroDetection(node, data, flags)) {
-      const unmap = data !== null && node.detectZeroes === 'unmap' ? Req.MAY_UNMAP : 0;
-      await node.debugEvent(Event.PWRITEV_ZERO);
-      await zeroRange(node, offset, bytes, flags | unmap | Req.ZERO_WRITE);
-    } else if ((flags & Req.WRITE_COMPRESSED) !== 0) {
-      await driverPwritevCompressed(node, offset, data);
-    } else {
-      const wait = node.debugEvent(Event.PWRITEV);
-      if (wait !== undefined) await wait;
-      await fragmentedPwritev(node, offset, data, flags);
-    }
+    await pending;
+    succeeded = true;
   } catch (error) {
     failure = error;
-    failed = true;
   }
-  const wait = node.debugEvent(Event.PWRITEV_DONE);
-  if (wait !== undefined) await wait;
-  finishWrite(node, request, offset, bytes, !failed);
-  if (failed) throw failure;
+  await node.debugEvent(Event.PWRITEV_DONE);
+  finishWrite(node, request, offset, bytes, succeeded);
+  if (!succeeded) throw failure;
 }
 
 function wantsZeroDetection(node: BlockNode, data: Buffer, flags: number): boolean {
@@ -186,9 +234,13 @@ function wantsZeroDetection(node: BlockNode, data: Buffer, flags: number): boole
   return node.driver.pwriteZeroes !== undefined && isAllZero(data);
 }
 
+/** The longest write in bytes that the driver takes in one go. */
+function largestTransfer({ limits }: BlockNode): number {
+  return alignDown(minNonZero(limits.maxTransfer, INT_MAX), limits.requestAlignment);
+}
+
 async function fragmentedPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Promise<void> {
-  const align = node.limits.requestAlignment;
-  const maxTransfer = alignDown(minNonZero(node.limits.maxTransfer, INT_MAX), align);
+  const maxTransfer = largestTransfer(node);
   if (data.length <= maxTransfer) {
     await driverPwritev(node, offset, data, flags);
     return;

@@ -33,15 +33,15 @@ export class Hold implements SuspendedRequest {
   }
 
   get operation(): string {
-    return this.stop.coroutine.label.operation;
+    return this.stop.coroutine.operation;
   }
 
   get offset(): number {
-    return this.stop.coroutine.label.offset ?? 0;
+    return this.stop.coroutine.offset ?? 0;
   }
 
   get bytes(): number {
-    return this.stop.coroutine.label.bytes ?? 0;
+    return this.stop.coroutine.bytes ?? 0;
   }
 
   get event(): EventName {

@@ -213,9 +213,9 @@ const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
 
   getInfo: () => ({ clusterBytes: 0, vmStateOffset: 0 }),
 
-  async preadv(node, offset, data) {
+  preadv(node, offset, data) {
     const { state } = node;
-    await hostCall(node, () => {
+    return hostCall(node, () => {
       const isUsable = state.memoryAlignment === 1 || isBufferAligned(data, state.memoryAlignment);
       const target = isUsable ? data : alignedBuffer(data.length);
       const count = readRange(state.fd, target, offset, isDirect(state));
@@ -225,9 +225,9 @@ const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
     });
   },
 
-  async pwritev(node, offset, data) {
+  pwritev(node, offset, data) {
     const { state } = node;
-    await hostCall(node, () => {
+    return hostCall(node, () => {
       let source = data;
       if (state.memoryAlignment !== 1 && !isBufferAligned(data, state.memoryAlignment)) {
         source = alignedBuffer(data.length);
@@ -237,17 +237,17 @@ const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
     });
   },
 
-  async pwriteZeroes(node, offset, bytes, flags) {
-    await hostResult(node, () => zeroHostRange(node, offset, bytes, flags));
+  pwriteZeroes(node, offset, bytes, flags) {
+    return hostResult(node, () => zeroHostRange(node, offset, bytes, flags));
   },
 
-  async pdiscard(node, offset, bytes) {
-    await hostResult(node, () => discardHostRange(node, offset, bytes));
+  pdiscard(node, offset, bytes) {
+    return hostResult(node, () => discardHostRange(node, offset, bytes));
   },
 
-  async flushToDisk(node) {
+  flushToDisk(node) {
     const { state } = node;
-    await hostCall(node, () => {
+    return hostCall(node, () => {
       if (state.lostWriteErrno !== 0) throw new BlockError(state.lostWriteErrno);
       try {
         fdatasyncSync(state.fd);

@@ -1,4 +1,5 @@
 /** What a node over a host file or device keeps, and how a host call becomes a step of a request. */
+import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import type { BlockNode } from '../../block/node.ts';
 import { hostErrno } from '../../sys/host-error.ts';
@@ -28,23 +29,32 @@ export interface FileState {
 export type FileNode = BlockNode<FileState>;
 
 /**
- * Makes a host call for a request. It is done at once; its end is put off as if a thread did it, so that other requests
- * run in between as they do in QEMU.
+ * Makes a host call for a request. It is made at once; if there are other requests, its end is put off as if a thread
+ * made it, so that they run in between as they do in QEMU.
  */
-export async function hostCall(node: FileNode, call: () => void): Promise<void> {
+export function hostCall(node: FileNode, call: () => void): Pending {
+  if (!node.loop.alone) return hostCallInTurn(node, call);
+  try {
+    call();
+  } catch (error) {
+    throw asBlockError(error);
+  }
+  return undefined;
+}
+
+async function hostCallInTurn(node: FileNode, call: () => void): Promise<void> {
   let failure: BlockError | null = null;
   try {
     call();
   } catch (error) {
     failure = asBlockError(error);
   }
-  const wait = node.loop.hostIo();
-  if (wait !== undefined) await wait;
+  await node.loop.hostIo();
   if (failure !== null) throw failure;
 }
 
 /** As `hostCall`, for calls that return 0 or a positive errno. */
-export function hostResult(node: FileNode, call: () => number): Promise<void> {
+export function hostResult(node: FileNode, call: () => number): Pending {
   return hostCall(node, () => {
     const errno = call();
     if (errno !== 0) throw new BlockError(errno);

@@ -44,22 +44,19 @@ function readWindow(options: Options): RawWindow {
   return { offsetBytes: offset, sizeBytes: size };
 }
 
-/**
- * The state for a window, checked against the file. The messages show the window that was in force before: at open,
- * zeroes (observed with qemu-io 7.2.22).
- */
-function applyWindow(node: RawNode, { offsetBytes, sizeBytes }: RawWindow, inForce: RawWindow): RawState {
+/** The state for a window, checked against the file. EINVAL if it reaches behind the file's end. */
+function applyWindow(node: RawNode, { offsetBytes, sizeBytes }: RawWindow): RawState {
   const fileBytes = fileLength(node);
   if (offsetBytes > fileBytes) {
     throw new BlockError(
       Errno.EINVAL,
-      `Offset (${inForce.offsetBytes}) cannot be greater than size of the containing file (${fileBytes})`,
+      `Offset (${BigInt(offsetBytes)}) cannot be greater than size of the containing file (${fileBytes})`,
     );
   }
   if (sizeBytes !== null && fileBytes - offsetBytes < sizeBytes) {
     throw new BlockError(
       Errno.EINVAL,
-      `The sum of offset (${inForce.offsetBytes}) and size (${inForce.sizeBytes ?? 0}) has to be smaller or equal to ` +
+      `The sum of offset (${BigInt(offsetBytes)}) and size (${BigInt(sizeBytes)}) has to be smaller or equal to ` +
         `the  actual size of the containing file (${fileBytes})`,
     );
   }
@@ -132,12 +129,12 @@ export const raw: Driver<RawState> = {
       Req.WRITE_UNCHANGED | ((Req.FUA | Req.MAY_UNMAP | Req.NO_FALLBACK) & supportedZeroFlags);
     node.supportedTruncateFlags = Req.ZERO_WRITE & supportedTruncateFlags;
     if (node.probed && !node.isReadOnly) warnOfGuess(node);
-    node.state = applyWindow(node, window, { offsetBytes: 0, sizeBytes: 0 });
+    node.state = applyWindow(node, window);
   },
 
   async reopenPrepare(reopen) {
     const { node } = reopen;
-    reopen.prepared = applyWindow(node, readWindow(reopen.options), { offsetBytes: 0, sizeBytes: 0 });
+    reopen.prepared = applyWindow(node, readWindow(reopen.options));
   },
 
   reopenCommit(reopen) {
@@ -165,27 +162,31 @@ export const raw: Driver<RawState> = {
 
   getInfo: (node) => driverInfo(fileOf(node).node),
 
-  async preadv(node, offset, data, flags) {
+  preadv(node, offset, data, flags) {
+    const file = fileOf(node);
     const position = inFile(node, offset, data.length, false);
-    const wait = childEvent(node.file, Event.READ_AIO);
-    if (wait !== undefined) await wait;
-    await preadv(fileOf(node), position, data, flags);
+    const wait = childEvent(file, Event.READ_AIO);
+    return wait === undefined
+      ? preadv(file, position, data, flags)
+      : wait.then(() => preadv(file, position, data, flags));
   },
 
-  async pwritev(node, offset, data, flags) {
+  pwritev(node, offset, data, flags) {
+    const file = fileOf(node);
     checkHead(node, offset, data);
     const position = inFile(node, offset, data.length, true);
-    const wait = childEvent(node.file, Event.WRITE_AIO);
-    if (wait !== undefined) await wait;
-    await pwritev(fileOf(node), position, data, flags);
+    const wait = childEvent(file, Event.WRITE_AIO);
+    return wait === undefined
+      ? pwritev(file, position, data, flags)
+      : wait.then(() => pwritev(file, position, data, flags));
   },
 
-  async pwriteZeroes(node, offset, bytes, flags) {
-    await pwriteZeroes(fileOf(node), inFile(node, offset, bytes, true), bytes, flags);
+  pwriteZeroes(node, offset, bytes, flags) {
+    return pwriteZeroes(fileOf(node), inFile(node, offset, bytes, true), bytes, flags);
   },
 
-  async pdiscard(node, offset, bytes) {
-    await pdiscard(fileOf(node), inFile(node, offset, bytes, true), bytes);
+  pdiscard(node, offset, bytes) {
+    return pdiscard(fileOf(node), inFile(node, offset, bytes, true), bytes);
   },
 
   async blockStatus(node, _wantZero, offset, bytes) {

@@ -1,4 +1,5 @@
 /** `aio_write`: starts a write and goes on. */
+import type { Pending } from '../../block/driver.ts';
 import { Perm, Req } from '../../block/flags.ts';
 import { CommandOptions, patternArgument, refuse, sizeArgument, usage, vectorArguments } from '../arguments.ts';
 import type { Command } from '../command.ts';
@@ -64,7 +65,7 @@ async function runAioWrite(session: Session, argv: string[]): Promise<void> {
   const lease = zeroes ? null : session.writeBuffers.lease(Number(bytes), pattern);
   const start = clock.nowNs();
   const label = { operation: zeroes ? 'aio_write -z' : 'aio_write', offset: Number(offset), bytes: Number(bytes) };
-  const body = (): Promise<void> =>
+  const body = (): Pending =>
     lease === null
       ? image.pwriteZeroes(label.offset, label.bytes, flags)
       : image.pwrite(label.offset, lease.data, flags);

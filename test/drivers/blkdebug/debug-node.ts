@@ -1,4 +1,5 @@
 /** A blkdebug node over an image in memory, put together by hand, and what a test wants to see of it. */
+import type { Pending } from '../../../src/block/driver.ts';
 import { BlockNode, type ChildLink, type GraphContext } from '../../../src/block/node.ts';
 import { Open, Perm, Role } from '../../../src/block/flags.ts';
 import type { Coroutine, EventLoop } from '../../../src/block/loop.ts';
@@ -27,7 +28,7 @@ export interface DebugNode {
   /** What ended in the background: "write: ok", "write: 5". */
   readonly ended: string[];
   /** Runs a request and returns its errno, 0 for success. */
-  readonly errnoOf: (body: () => Promise<void>) => Promise<number>;
+  readonly errnoOf: (body: () => Pending) => Promise<number>;
   readonly read: (offset: number, bytes?: number) => Promise<number>;
   readonly write: (offset: number, bytes?: number) => Promise<number>;
   /** Starts a write in the background. */
@@ -62,7 +63,7 @@ export function debugNode(given: Record<string, OptionValue> = {}, imageBytes = 
   blkdebug.refreshLimits?.(node);
   const child: ChildLink = { name: 'root', parent: { description: 'test', node: null }, node, ...link };
 
-  const errnoOf = async (body: () => Promise<void>): Promise<number> => {
+  const errnoOf = async (body: () => Pending): Promise<number> => {
     const error = await outcome(loop, body);
     if (error !== undefined && !(error instanceof BlockError)) throw error;
     return error?.errno ?? 0;

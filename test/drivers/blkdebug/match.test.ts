@@ -1,3 +1,4 @@
+import type { Pending } from '../../../src/block/driver.ts';
 import { describe, expect, it } from 'vitest';
 import { Event, type EventName, eventNames } from '../../../src/block/events.ts';
 import type { OptionValue } from '../../../src/block/options.ts';
@@ -115,7 +116,7 @@ describe('inject-error', () => {
     expect([await debug.read(0), await debug.read(512)]).toEqual([Errno.EIO, 0]);
   });
 
-  const requests: Record<string, (debug: ReturnType<typeof debugNode>) => Promise<void>> = {
+  const requests: Record<string, (debug: ReturnType<typeof debugNode>) => Pending> = {
     read: ({ child }) => preadv(child, 0, Buffer.alloc(512), 0),
     write: async (debug) => {
       if ((await debug.write(0)) !== 0) throw new Error('failed');
