@@ -1,4 +1,5 @@
 /** What a shell command is: one literal, from which usage, help, completion and manual come. */
+import type { Pending } from '../block/driver.ts';
 import type { Session } from './session.ts';
 
 export interface Command {
@@ -30,7 +31,7 @@ export interface Command {
    * Does the work; `argv[0]` is the name as typed. Throws `CommandFailure` after it has said what is wrong, or
    * `BlockError` to have it said as "qemu-io: …".
    */
-  run(session: Session, argv: string[]): void | Promise<void>;
+  run(session: Session, argv: string[]): Pending | void;
 }
 
 export type OperandKind = 'offset' | 'length' | 'event' | 'tag' | 'file' | 'command' | 'on/off' | 'word';

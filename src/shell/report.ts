@@ -1,8 +1,10 @@
 /** What a request reports when it is done: its size, its time, its rate. */
 import { strerror } from '../util/errno.ts';
 import { formatDuration, formatFixed, formatSize } from '../util/format.ts';
+import type { Pending } from '../block/driver.ts';
 import { errnoOf } from '../block/error.ts';
 import type { Size } from './arguments.ts';
+import type { Lease } from './buffer-pool.ts';
 import { CommandFailure } from './command.ts';
 import type { Session } from './session.ts';
 
@@ -34,6 +36,54 @@ export function printRequestFailure(session: Session, what: string, error: unkno
 }
 
 /** As `printRequestFailure`; the failure of the command is for the caller to throw. */
-export function requestFailed(session: Session, what: string, error: unknown): CommandFailure {
+function requestFailed(session: Session, what: string, error: unknown): CommandFailure {
   return new CommandFailure(printRequestFailure(session, what, error));
+}
+
+/**
+ * Does the request of a command: `begin` starts it; `done` is called with its nanoseconds when it has succeeded, and may
+ * throw. A failure is printed as that of `what`. The lease is released in every case.
+ */
+export function timedRequest(
+  session: Session,
+  what: string,
+  lease: Lease | null,
+  begin: () => Pending,
+  done: (ns: number) => void,
+): Pending {
+  const { clock } = session.loop;
+  const start = clock.nowNs();
+  let pending: Pending;
+  try {
+    pending = begin();
+  } catch (error) {
+    lease?.release();
+    throw requestFailed(session, what, error);
+  }
+  if (pending !== undefined) return timedRest(session, what, lease, pending, () => done(clock.nowNs() - start));
+  try {
+    done(clock.nowNs() - start);
+  } finally {
+    lease?.release();
+  }
+  return undefined;
+}
+
+async function timedRest(
+  session: Session,
+  what: string,
+  lease: Lease | null,
+  pending: Promise<void>,
+  done: () => void,
+): Promise<void> {
+  try {
+    try {
+      await pending;
+    } catch (error) {
+      throw requestFailed(session, what, error);
+    }
+    done();
+  } finally {
+    lease?.release();
+  }
 }

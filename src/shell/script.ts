@@ -34,7 +34,8 @@ export async function runList(session: Session, lines: readonly string[]): Promi
     const wait = breather.breathe();
     if (wait !== undefined) await wait;
     if (session.quitRequested) break;
-    const status = await session.execute(line);
+    const result = session.execute(line);
+    const status = typeof result === 'number' ? result : await result;
     if (status >= 0) continue;
     lastError = status;
     if (session.bail) break;
@@ -62,7 +63,8 @@ export async function runLines(session: Session, source: LineSource, prompt: str
     let line = source.next();
     if (line instanceof Promise) line = await arrival(session, line);
     if (line === null) break;
-    const status = await session.execute(line);
+    const result = session.execute(line);
+    const status = typeof result === 'number' ? result : await result;
     if (status >= 0) continue;
     lastError = status;
     if (session.bail) break;

@@ -45,6 +45,14 @@ export interface OpenRequest {
   readonly forceShare: boolean;
 }
 
+/** A command whose coroutine has begun. */
+interface RunningCommand {
+  coroutine: Coroutine | null;
+  status: number;
+  /** It is stuck, and nobody waits for its status any more. */
+  isDetached: boolean;
+}
+
 export class Session {
   readonly output: Output;
   readonly loop: EventLoop;
@@ -123,28 +131,27 @@ export class Session {
   }
 
   /**
-   * Runs one command line. 0 or the negative errno of the failure, which counts for `exitStatus`, too. A command that
-   * cannot end (its request is suspended) counts as 0 now; it goes on when something wakes it, and reports then.
+   * Runs one command line. 0 or the negative errno of the failure, which counts for `exitStatus`, too; a promise only if
+   * the command has to wait for something. A command that cannot end (its request is suspended) counts as 0 now; it
+   * goes on when something wakes it, and reports then.
    */
-  async execute(line: string): Promise<number> {
+  execute(line: string): number | Promise<number> {
     const argv = tokenize(line);
     const name = argv[0];
     if (name === undefined) return 0;
     this.#interrupted = false;
     const command = this.commands.find(name);
-    let status: number;
     if (command === undefined) {
       this.output.stderr(`command "${name}" not found\n`);
-      status = -Errno.EINVAL;
-    } else {
-      status = this.#admit(command, argv) ?? (await this.#run(command, argv));
+      return this.#record(-Errno.EINVAL);
     }
-    this.#record(status);
-    return status;
+    const status = this.#admit(command, argv) ?? this.#run(command, argv);
+    return typeof status === 'number' ? this.#record(status) : status.then((late) => this.#record(late));
   }
 
-  #record(status: number): void {
+  #record(status: number): number {
     if (status < 0) this.lastError = status;
+    return status;
   }
 
   /** The checks before a command runs; a negative errno if it must not. */
@@ -169,9 +176,18 @@ export class Session {
     }
   }
 
-  #run(command: Command, argv: string[]): Promise<number> {
-    if (command.polls === true) return this.#statusOf(command, () => command.run(this, argv));
+  #run(command: Command, argv: string[]): number | Promise<number> {
+    if (command.polls === true) return this.#poll(command, argv);
     return this.#runCoroutine(command, argv, () => command.run(this, argv));
+  }
+
+  async #poll(command: Command, argv: string[]): Promise<number> {
+    try {
+      await command.run(this, argv);
+      return 0;
+    } catch (error) {
+      return this.#failure(command, error);
+    }
   }
 
   /**
@@ -183,38 +199,40 @@ export class Session {
     if (status < 0) throw new CommandFailure(-status);
   }
 
-  async #runCoroutine(command: Command, argv: readonly string[], body: () => void | Promise<void>): Promise<number> {
-    let status = 0;
-    let isDetached = false;
-    let coroutine: Coroutine | null = null;
-    const hasEnded = await this.loop.run({ operation: command.name }, async () => {
-      coroutine = this.loop.current;
+  #runCoroutine(command: Command, argv: readonly string[], body: () => Pending | void): number | Promise<number> {
+    const running: RunningCommand = { coroutine: null, status: 0, isDetached: false };
+    const ended = this.loop.run({ operation: command.name }, () => {
+      running.coroutine = this.loop.current;
       try {
-        const wait = body();
-        if (wait !== undefined) await wait;
+        const pending = body();
+        return pending === undefined ? undefined : this.#rest(command, running, pending);
       } catch (error) {
-        status = this.#failure(command, error);
+        running.status = this.#failure(command, error);
+        return undefined;
       }
-      if (!isDetached) return;
-      this.#unfinished -= 1;
-      this.#record(status);
     });
-    if (hasEnded) return status;
-    isDetached = true;
-    this.#unfinished += 1;
-    if (this.output.isTerminal) this.output.stderr(stuckHint(argv, coroutine, this.#interrupted));
-    return 0;
+    return ended === true ? running.status : this.#ending(argv, running, ended);
   }
 
-  /** 0, or the negative errno of what was thrown, after everything about it has been said. */
-  async #statusOf(command: Command, body: () => void | Promise<void>): Promise<number> {
+  /** The rest of a command that has to wait. */
+  async #rest(command: Command, running: RunningCommand, pending: Promise<void>): Promise<void> {
     try {
-      const wait = body();
-      if (wait !== undefined) await wait;
-      return 0;
+      await pending;
     } catch (error) {
-      return this.#failure(command, error);
+      running.status = this.#failure(command, error);
     }
+    if (!running.isDetached) return;
+    this.#unfinished -= 1;
+    this.#record(running.status);
+  }
+
+  /** The status of a command that waits; 0 if it is stuck. */
+  async #ending(argv: readonly string[], running: RunningCommand, ended: Promise<boolean>): Promise<number> {
+    if (await ended) return running.status;
+    running.isDetached = true;
+    this.#unfinished += 1;
+    if (this.output.isTerminal) this.output.stderr(stuckHint(argv, running.coroutine, this.#interrupted));
+    return 0;
   }
 
   /** The status for what a command threw, after everything about it has been said. */

@@ -82,7 +82,7 @@ export class FakeClock implements Clock {
 export interface TestShell {
   readonly session: Session;
   /** Runs a line; its status. */
-  readonly run: (line: string) => Promise<number>;
+  readonly run: (line: string) => number | Promise<number>;
   /** What went to standard output since the last call, with times and rates taken out. */
   readonly out: () => string;
   /** The same for standard error. */

@@ -1,5 +1,7 @@
 /** `abort`: crashes the program. */
+import { constants } from 'node:os';
 import type { Command } from '../command.ts';
+import { die } from '../die.ts';
 
 export const abort = {
   name: 'abort',
@@ -10,6 +12,6 @@ export const abort = {
   run(session) {
     session.output.drop();
     // Not process.abort(): that prints stack traces first.
-    process.kill(process.pid, 'SIGABRT');
+    die(constants.signals.SIGABRT);
   },
 } satisfies Command;

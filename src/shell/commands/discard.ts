@@ -1,8 +1,9 @@
 /** `discard`: gives a range back to the host. */
+import type { Pending } from '../../block/driver.ts';
 import { Perm } from '../../block/flags.ts';
 import { CommandOptions, lengthArgument, sizeArgument, usage } from '../arguments.ts';
 import type { Command } from '../command.ts';
-import { report, requestFailed } from '../report.ts';
+import { report, timedRequest } from '../report.ts';
 import type { Session } from '../session.ts';
 
 export const discard = {
@@ -28,7 +29,7 @@ export const discard = {
   run: runDiscard,
 } satisfies Command;
 
-async function runDiscard(session: Session, argv: string[]): Promise<void> {
+function runDiscard(session: Session, argv: string[]): Pending {
   let terse = false;
   let quiet = false;
   const options = new CommandOptions(session, argv, discard.options);
@@ -42,12 +43,8 @@ async function runDiscard(session: Session, argv: string[]): Promise<void> {
   const offset = sizeArgument(session, offsetText);
   const bytes = lengthArgument(session, lengthText);
 
-  const { clock } = session.loop;
-  const start = clock.nowNs();
-  try {
-    await session.image.pdiscard(Number(offset), bytes);
-  } catch (error) {
-    throw requestFailed(session, 'discard', error);
-  }
-  if (!quiet) report(session, 'discard', offset, bytes, clock.nowNs() - start, terse);
+  const begin = (): Pending => session.image.pdiscard(Number(offset), bytes);
+  return timedRequest(session, 'discard', null, begin, (ns) => {
+    if (!quiet) report(session, 'discard', offset, bytes, ns, terse);
+  });
 }

@@ -1,4 +1,5 @@
 /** `read`: reads a range, checks it against a pattern, dumps it. */
+import type { Pending } from '../../block/driver.ts';
 import { Errno } from '../../util/errno.ts';
 import { hexDump } from '../../util/hex-dump.ts';
 import { isFilledWith } from '../../util/pattern.ts';
@@ -13,7 +14,7 @@ import {
   usage,
 } from '../arguments.ts';
 import { type Command, CommandFailure } from '../command.ts';
-import { report, requestFailed } from '../report.ts';
+import { report, timedRequest } from '../report.ts';
 import type { Session } from '../session.ts';
 
 export const read = {
@@ -44,29 +45,78 @@ export const read = {
   run: runRead,
 } satisfies Command;
 
-async function runRead(session: Session, argv: string[]): Promise<void> {
-  let vmState = false;
-  let terse = false;
-  let quiet = false;
-  let dump = false;
-  let pattern: number | null = null;
-  let compareOffset: Size | null = null;
-  let compareBytes: Size | null = null;
-  const options = new CommandOptions(session, argv, read.options);
-  for (const { name, argument } of options) {
-    if (name === 'b') vmState = true;
-    else if (name === 'C') terse = true;
-    else if (name === 'l') compareBytes = sizeArgument(session, argument);
-    else if (name === 'P') pattern = patternArgument(session, argument);
-    else if (name === 'q') quiet = true;
-    else if (name === 's') compareOffset = sizeArgument(session, argument);
-    else if (name === 'v') dump = true;
-  }
-  const { operands } = options;
+interface ReadOptions {
+  vmState: boolean;
+  terse: boolean;
+  quiet: boolean;
+  dump: boolean;
+  pattern: number | null;
+  compareOffset: Size | null;
+  compareBytes: Size | null;
+}
+
+function runRead(session: Session, argv: string[]): Pending {
+  const { options, operands } = parse(session, argv);
+  const { vmState, terse, quiet, dump, pattern } = options;
   const [offsetText, lengthText] = operands;
   if (operands.length !== 2 || offsetText === undefined || lengthText === undefined) throw usage();
   const offset = sizeArgument(session, offsetText);
   const bytes = lengthArgument(session, lengthText);
+  const { from, count } = comparedRange(session, options, bytes);
+  if (vmState) {
+    requireSector(session, offset, 'offset');
+    requireSector(session, bytes, 'count');
+  }
+
+  const { image } = session;
+  const position = Number(offset);
+  // Only drivers that read nothing (null) leave the filling there to be seen.
+  const lease = session.readBuffers.lease(bytes, 0xab);
+  const { data } = lease;
+  const begin = (): Pending => (vmState ? image.loadVmState(position, data) : image.pread(position, data));
+  return timedRequest(session, 'read', lease, begin, (ns) => {
+    const differs = pattern !== null && !isFilledWith(data, pattern, from, from + count);
+    if (differs) {
+      const where = BigInt(offset) + BigInt(from);
+      session.output.stdout(`Pattern verification failed at offset ${where}, ${count} bytes\n`);
+    }
+    if (!quiet) {
+      if (dump) hexDump(data, position, (text) => session.output.stdout(text));
+      report(session, 'read', offset, bytes, ns, terse);
+    }
+    if (differs) throw new CommandFailure(Errno.EINVAL);
+  });
+}
+
+function parse(session: Session, argv: string[]): { options: ReadOptions; operands: string[] } {
+  const options: ReadOptions = {
+    vmState: false,
+    terse: false,
+    quiet: false,
+    dump: false,
+    pattern: null,
+    compareOffset: null,
+    compareBytes: null,
+  };
+  const words = new CommandOptions(session, argv, read.options);
+  for (const { name, argument } of words) {
+    if (name === 'b') options.vmState = true;
+    else if (name === 'C') options.terse = true;
+    else if (name === 'l') options.compareBytes = sizeArgument(session, argument);
+    else if (name === 'P') options.pattern = patternArgument(session, argument);
+    else if (name === 'q') options.quiet = true;
+    else if (name === 's') options.compareOffset = sizeArgument(session, argument);
+    else if (name === 'v') options.dump = true;
+  }
+  return { options, operands: words.operands };
+}
+
+/** The part of the data that is compared with the pattern. */
+function comparedRange(
+  session: Session,
+  { pattern, compareOffset, compareBytes }: ReadOptions,
+  bytes: number,
+): { from: number; count: number } {
   if (pattern === null && (compareOffset !== null || compareBytes !== null)) throw usage();
   // Values too large for a plain number are far behind the end of the data, whatever they are exactly.
   const from = Number(compareOffset ?? 0);
@@ -74,36 +124,5 @@ async function runRead(session: Session, argv: string[]): Promise<void> {
   if (count < 0 || from + count > bytes) {
     throw refuse(session, 'pattern verification range exceeds end of read data');
   }
-  if (vmState) {
-    requireSector(session, offset, 'offset');
-    requireSector(session, bytes, 'count');
-  }
-
-  const { image } = session;
-  const { clock } = session.loop;
-  // Only drivers that read nothing (null) leave the filling there to be seen.
-  const lease = session.readBuffers.lease(bytes, 0xab);
-  try {
-    const start = clock.nowNs();
-    try {
-      if (vmState) await image.loadVmState(Number(offset), lease.data);
-      else await image.pread(Number(offset), lease.data);
-    } catch (error) {
-      throw requestFailed(session, 'read', error);
-    }
-    const end = clock.nowNs();
-
-    const differs = pattern !== null && !isFilledWith(lease.data, pattern, from, from + count);
-    if (differs) {
-      const where = BigInt(offset) + BigInt(from);
-      session.output.stdout(`Pattern verification failed at offset ${where}, ${count} bytes\n`);
-    }
-    if (!quiet) {
-      if (dump) hexDump(lease.data, Number(offset), (text) => session.output.stdout(text));
-      report(session, 'read', offset, bytes, end - start, terse);
-    }
-    if (differs) throw new CommandFailure(Errno.EINVAL);
-  } finally {
-    lease.release();
-  }
+  return { from, count };
 }

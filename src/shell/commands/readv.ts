@@ -1,10 +1,11 @@
 /** `readv`: reads a range into several buffers. */
+import type { Pending } from '../../block/driver.ts';
 import { Errno } from '../../util/errno.ts';
 import { hexDump } from '../../util/hex-dump.ts';
 import { isFilledWith } from '../../util/pattern.ts';
 import { CommandOptions, patternArgument, sizeArgument, usage, vectorArguments } from '../arguments.ts';
 import { type Command, CommandFailure } from '../command.ts';
-import { report, requestFailed } from '../report.ts';
+import { report, timedRequest } from '../report.ts';
 import type { Session } from '../session.ts';
 
 export const readv = {
@@ -29,7 +30,7 @@ export const readv = {
   run: runReadv,
 } satisfies Command;
 
-async function runReadv(session: Session, argv: string[]): Promise<void> {
+function runReadv(session: Session, argv: string[]): Pending {
   let terse = false;
   let quiet = false;
   let dump = false;
@@ -46,24 +47,23 @@ async function runReadv(session: Session, argv: string[]): Promise<void> {
   const offset = sizeArgument(session, offsetText);
   const bytes = vectorArguments(session, lengths);
 
-  const { clock } = session.loop;
+  const { image } = session;
+  const position = Number(offset);
   const lease = session.readBuffers.lease(bytes, 0xab);
-  try {
-    const start = clock.nowNs();
-    try {
-      await session.image.pread(Number(offset), lease.data);
-    } catch (error) {
-      throw requestFailed(session, 'readv', error);
-    }
-    const end = clock.nowNs();
-    const differs = pattern !== null && !isFilledWith(lease.data, pattern);
-    if (differs) session.output.stdout(`Pattern verification failed at offset ${offset}, ${bytes} bytes\n`);
-    if (!quiet) {
-      if (dump) hexDump(lease.data, Number(offset), (text) => session.output.stdout(text));
-      report(session, 'read', offset, bytes, end - start, terse);
-    }
-    if (differs) throw new CommandFailure(Errno.EINVAL);
-  } finally {
-    lease.release();
-  }
+  const { data } = lease;
+  return timedRequest(
+    session,
+    'readv',
+    lease,
+    () => image.pread(position, data),
+    (ns) => {
+      const differs = pattern !== null && !isFilledWith(data, pattern);
+      if (differs) session.output.stdout(`Pattern verification failed at offset ${offset}, ${bytes} bytes\n`);
+      if (!quiet) {
+        if (dump) hexDump(data, position, (text) => session.output.stdout(text));
+        report(session, 'read', offset, bytes, ns, terse);
+      }
+      if (differs) throw new CommandFailure(Errno.EINVAL);
+    },
+  );
 }

@@ -28,7 +28,8 @@ export const sigraise = {
       throw refuse(session, `signal argument '${text}' is too large to be a valid signal`);
     }
     session.output.flush();
-    session.output.sync();
+    // Nothing is held back then; what is on its way gets there.
+    session.output.drop();
     if (survived.has(signal)) process.kill(process.pid, signal);
     else if (!withoutEffect.has(signal)) die(signal);
   },

@@ -1,10 +1,11 @@
 /** `write`: writes a pattern, a file's content, zeroes, compressed data or VM state. */
+import type { Pending } from '../../block/driver.ts';
 import { Perm, REQUEST_MAX_BYTES, Req } from '../../block/flags.ts';
 import { CommandOptions, patternArgument, refuse, requireSector, sizeArgument, usage } from '../arguments.ts';
 import type { Lease } from '../buffer-pool.ts';
 import type { Command } from '../command.ts';
 import { leaseFromFile } from '../pattern-file.ts';
-import { report, requestFailed } from '../report.ts';
+import { report, timedRequest } from '../report.ts';
 import type { Session } from '../session.ts';
 
 export const write = {
@@ -51,7 +52,7 @@ interface WriteOptions {
   flags: number;
 }
 
-async function runWrite(session: Session, argv: string[]): Promise<void> {
+function runWrite(session: Session, argv: string[]): Pending {
   const { options, operands } = parse(session, argv);
   const [offsetText, lengthText] = operands;
   if (operands.length !== 2 || offsetText === undefined || lengthText === undefined) throw usage();
@@ -69,22 +70,18 @@ async function runWrite(session: Session, argv: string[]): Promise<void> {
   }
 
   const { image } = session;
-  const { clock } = session.loop;
-  const lease = zeroes ? null : leaseData(session, options, Number(bytes));
-  try {
-    const start = clock.nowNs();
-    try {
-      if (lease === null) await image.pwriteZeroes(Number(offset), Number(bytes), flags);
-      else if (vmState) await image.saveVmState(Number(offset), lease.data);
-      else if (compressed) await image.pwriteCompressed(Number(offset), lease.data);
-      else await image.pwrite(Number(offset), lease.data, flags);
-    } catch (error) {
-      throw requestFailed(session, 'write', error);
-    }
-    if (!quiet) report(session, 'wrote', offset, bytes, clock.nowNs() - start, terse);
-  } finally {
-    lease?.release();
-  }
+  const position = Number(offset);
+  const count = Number(bytes);
+  const lease = zeroes ? null : leaseData(session, options, count);
+  const begin = (): Pending => {
+    if (lease === null) return image.pwriteZeroes(position, count, flags);
+    if (vmState) return image.saveVmState(position, lease.data);
+    if (compressed) return image.pwriteCompressed(position, lease.data);
+    return image.pwrite(position, lease.data, flags);
+  };
+  return timedRequest(session, 'write', lease, begin, (ns) => {
+    if (!quiet) report(session, 'wrote', offset, bytes, ns, terse);
+  });
 }
 
 function parse(session: Session, argv: string[]): { options: WriteOptions; operands: string[] } {

@@ -1,8 +1,9 @@
 /** `writev`: writes a pattern from several buffers. */
+import type { Pending } from '../../block/driver.ts';
 import { Perm, Req } from '../../block/flags.ts';
 import { CommandOptions, patternArgument, sizeArgument, usage, vectorArguments } from '../arguments.ts';
 import type { Command } from '../command.ts';
-import { report, requestFailed } from '../report.ts';
+import { report, timedRequest } from '../report.ts';
 import type { Session } from '../session.ts';
 
 export const writev = {
@@ -28,7 +29,7 @@ export const writev = {
   run: runWritev,
 } satisfies Command;
 
-async function runWritev(session: Session, argv: string[]): Promise<void> {
+function runWritev(session: Session, argv: string[]): Pending {
   let terse = false;
   let quiet = false;
   let pattern = 0xcd;
@@ -45,17 +46,10 @@ async function runWritev(session: Session, argv: string[]): Promise<void> {
   const offset = sizeArgument(session, offsetText);
   const bytes = vectorArguments(session, lengths);
 
-  const { clock } = session.loop;
+  const { image } = session;
   const lease = session.writeBuffers.lease(bytes, pattern);
-  try {
-    const start = clock.nowNs();
-    try {
-      await session.image.pwrite(Number(offset), lease.data, flags);
-    } catch (error) {
-      throw requestFailed(session, 'writev', error);
-    }
-    if (!quiet) report(session, 'wrote', offset, bytes, clock.nowNs() - start, terse);
-  } finally {
-    lease.release();
-  }
+  const begin = (): Pending => image.pwrite(Number(offset), lease.data, flags);
+  return timedRequest(session, 'writev', lease, begin, (ns) => {
+    if (!quiet) report(session, 'wrote', offset, bytes, ns, terse);
+  });
 }
