@@ -56,6 +56,8 @@ export async function reopenNode(node: BlockNode, options: Options, keepOldOptio
     // Children first: a parent may write to them in its own commit.
     for (const entry of [...queue].reverse()) commit(entry);
     transaction.commit();
+    // Only now a file has the descriptor that its new flags ask for, and with it perhaps another alignment.
+    for (const entry of [...queue].reverse()) refreshLimitsIfPossible(entry.node);
   } catch (error) {
     transaction.abort();
     for (const entry of queue) if (entry.state !== null) entry.node.driver.reopenAbort?.(entry.state);

@@ -5,7 +5,10 @@ import { constants } from 'node:os';
 export function die(signal: number): void {
   process.emit('exit', 128 + signal);
   const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
-  // Without listeners the signal does again what it does by default.
-  if (name !== undefined) process.removeAllListeners(name);
+  if (name !== undefined) {
+    // Node ignores this one; a listener that comes and goes puts the default action back.
+    if (name === 'SIGXFSZ') process.on(name, () => {});
+    process.removeAllListeners(name);
+  }
   process.kill(process.pid, signal);
 }

@@ -32,6 +32,11 @@ function resizeFile(node: FileNode, bytes: number, preallocation: Preallocation)
   if (bytes < oldBytes && preallocation !== 'off') {
     throw new BlockError(Errno.ENOTSUP, 'Cannot use preallocation for shrinking files');
   }
+  // Node takes no number that large; no file system does, either.
+  if (bytes > Number.MAX_SAFE_INTEGER && preallocation !== 'metadata') {
+    const what = preallocation === 'falloc' ? 'Could not preallocate new data' : 'Could not resize file';
+    throw errorWithErrno(Errno.EFBIG, what);
+  }
   switch (preallocation) {
     case 'off':
       explained('Could not resize file', () => ftruncateSync(fd, bytes));
