@@ -300,19 +300,31 @@ describe('a table of rules', () => {
     expect(blkdebugRules(debug.node).every((rule) => rule.hits === 0)).toBe(true);
   });
 
-  it('keeps the rest in order when rules are removed', async () => {
-    const debug = debugNode(inject(...[1, 2, 3, 4].map((errno) => ({ event: 'none', errno }))));
-    const [first, , third, fourth] = [...debug.node.state.rules.all()];
-    fire(debug, 'none');
-    for (const [rule, next] of [
-      [first, 2],
-      [third, 2],
-      [fourth, 2],
-    ] as const) {
-      if (rule !== undefined) debug.node.state.rules.remove(rule);
-      expect(await debug.read(0)).toBe(next);
-      fire(debug, 'none');
-      expect(await debug.read(0)).toBe(next);
+  it('keeps the rest in order, whichever rule is removed next', () => {
+    for (const order of permutations([1, 2, 3, 4])) {
+      const { rules } = debugNode(inject(...[1, 2, 3, 4].map((errno) => ({ event: 'none', errno })))).node.state;
+      const rest = new Map([...rules.all()].map((rule) => [rule.number, rule]));
+      for (const number of order) {
+        const rule = rest.get(number);
+        if (rule !== undefined) rules.remove(rule);
+        rest.delete(number);
+        const found: number[] = [];
+        for (let next = rules.newestOf(Event.NONE); next !== null; next = next.older) found.push(next.number);
+        expect(found).toEqual([...rest.keys()].reverse());
+      }
     }
   });
+
+  it('removes a rule from those that are active, too', async () => {
+    const debug = debugNode(inject({ event: 'none', errno: 1 }, { event: 'none', errno: 2 }));
+    fire(debug, 'none');
+    const [first] = debug.node.state.rules.all();
+    if (first !== undefined) debug.node.state.rules.remove(first);
+    expect(await debug.read(0)).toBe(2);
+  });
 });
+
+function permutations(items: readonly number[]): number[][] {
+  if (items.length === 0) return [[]];
+  return items.flatMap((item) => permutations(items.filter((other) => other !== item)).map((rest) => [item, ...rest]));
+}
