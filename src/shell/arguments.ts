@@ -45,6 +45,15 @@ export class CommandOptions implements Iterable<CommandOption> {
   get operands(): string[] {
     return this.#getopt.operands;
   }
+
+  /** The operands of a command that takes two; any other number ends in the usage line. */
+  get twoOperands(): readonly [string, string] {
+    const { argv, optionIndex } = this.#getopt;
+    const first = argv[optionIndex];
+    const second = argv[optionIndex + 1];
+    if (first === undefined || second === undefined || argv.length > optionIndex + 2) throw usage();
+    return [first, second];
+  }
 }
 
 /** A size; a wrong one is refused with EINVAL or ERANGE. `shown` is what the complaint quotes. */

@@ -30,7 +30,17 @@ function formatQuick(value: number, digits: number): string | null {
   if (rest > 0.499 && rest < 0.501) return null;
   const units = rest < 0.5 ? below : below + 1;
   const whole = Math.floor(units / power);
-  return `${whole}.${String(units - whole * power).padStart(digits, '0')}`;
+  const fraction = units - whole * power;
+  if (digits === 3) return `${whole}.${thousandths()[fraction] ?? ''}`;
+  return `${whole}.${String(fraction).padStart(digits, '0')}`;
+}
+
+let thousandthTexts: readonly string[] | null = null;
+
+/** "000" to "999". */
+function thousandths(): readonly string[] {
+  thousandthTexts ??= Array.from({ length: 1000 }, (_, index) => String(index).padStart(3, '0'));
+  return thousandthTexts;
 }
 
 const units = [
@@ -45,8 +55,11 @@ const units = [
 /** A number of bytes in the largest unit that fits: "1.500 KiB", "64 KiB", "512 bytes". */
 export function formatSize(bytes: number): string {
   for (const [unit, suffix] of units) {
-    if (bytes >= unit) return withUnit(formatFixed(bytes / unit, 3), suffix);
+    if (bytes < unit) continue;
+    const count = bytes / unit;
+    return Number.isInteger(count) ? count + suffix : withUnit(formatFixed(count, 3), suffix);
   }
+  if (Number.isInteger(bytes)) return `${bytes} bytes`;
   return withUnit(formatFixed(bytes, 6), ' bytes');
 }
 
@@ -60,6 +73,7 @@ function withUnit(text: string, suffix: string): string {
 export function formatDuration(ns: number, clockForm: boolean): string {
   const seconds = Math.floor(ns / 1e9);
   const fraction = (ns - seconds * 1e9) / 1e9;
+  if (!clockForm && ns < 4_900_000) return '00.00 sec';
   if (!clockForm && seconds === 0) return `${formatFixed(fraction, 2).padStart(5, '0')} sec`;
   const hours = Math.floor(seconds / 3600);
   const minutes = String(Math.floor((seconds % 3600) / 60)).padStart(2, '0');

@@ -1,6 +1,6 @@
 /** `aio_discard`: starts a discard and goes on. Not in qemu-io. */
 import { Perm } from '../../block/flags.ts';
-import { CommandOptions, lengthArgument, sizeArgument, usage } from '../arguments.ts';
+import { CommandOptions, lengthArgument, sizeArgument } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { printRequestFailure, report } from '../report.ts';
 import type { Session } from '../session.ts';
@@ -35,9 +35,7 @@ async function runAioDiscard(session: Session, argv: string[]): Promise<void> {
     if (name === 'C') terse = true;
     else if (name === 'q') quiet = true;
   }
-  const { operands } = options;
-  const [offsetText, lengthText] = operands;
-  if (operands.length !== 2 || offsetText === undefined || lengthText === undefined) throw usage();
+  const [offsetText, lengthText] = options.twoOperands;
   const offset = sizeArgument(session, offsetText);
   const bytes = lengthArgument(session, lengthText);
 

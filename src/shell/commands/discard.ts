@@ -1,7 +1,7 @@
 /** `discard`: gives a range back to the host. */
 import type { Pending } from '../../block/driver.ts';
 import { Perm } from '../../block/flags.ts';
-import { CommandOptions, lengthArgument, sizeArgument, usage } from '../arguments.ts';
+import { CommandOptions, lengthArgument, sizeArgument } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { report, timedRequest } from '../report.ts';
 import type { Session } from '../session.ts';
@@ -37,9 +37,7 @@ function runDiscard(session: Session, argv: string[]): Pending {
     if (name === 'C') terse = true;
     else if (name === 'q') quiet = true;
   }
-  const { operands } = options;
-  const [offsetText, lengthText] = operands;
-  if (operands.length !== 2 || offsetText === undefined || lengthText === undefined) throw usage();
+  const [offsetText, lengthText] = options.twoOperands;
   const offset = sizeArgument(session, offsetText);
   const bytes = lengthArgument(session, lengthText);
 

@@ -56,10 +56,10 @@ interface ReadOptions {
 }
 
 function runRead(session: Session, argv: string[]): Pending {
-  const { options, operands } = parse(session, argv);
+  const words = new CommandOptions(session, argv, read.options);
+  const options = parse(session, words);
   const { vmState, terse, quiet, dump, pattern } = options;
-  const [offsetText, lengthText] = operands;
-  if (operands.length !== 2 || offsetText === undefined || lengthText === undefined) throw usage();
+  const [offsetText, lengthText] = words.twoOperands;
   const offset = sizeArgument(session, offsetText);
   const bytes = lengthArgument(session, lengthText);
   const { from, count } = comparedRange(session, options, bytes);
@@ -88,7 +88,7 @@ function runRead(session: Session, argv: string[]): Pending {
   });
 }
 
-function parse(session: Session, argv: string[]): { options: ReadOptions; operands: string[] } {
+function parse(session: Session, words: CommandOptions): ReadOptions {
   const options: ReadOptions = {
     vmState: false,
     terse: false,
@@ -98,7 +98,6 @@ function parse(session: Session, argv: string[]): { options: ReadOptions; operan
     compareOffset: null,
     compareBytes: null,
   };
-  const words = new CommandOptions(session, argv, read.options);
   for (const { name, argument } of words) {
     if (name === 'b') options.vmState = true;
     else if (name === 'C') options.terse = true;
@@ -108,7 +107,7 @@ function parse(session: Session, argv: string[]): { options: ReadOptions; operan
     else if (name === 's') options.compareOffset = sizeArgument(session, argument);
     else if (name === 'v') options.dump = true;
   }
-  return { options, operands: words.operands };
+  return options;
 }
 
 /** The part of the data that is compared with the pattern. */

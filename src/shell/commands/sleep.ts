@@ -21,13 +21,16 @@ export const sleep = {
     const delayNs = Number(BigInt.asIntN(64, ms * NS_PER_MS));
     let isOver = false;
     const { loop } = session;
-    await loop.spawn(
+    const sleeper = await loop.spawn(
       { operation: 'sleep' },
       () => loop.sleep(Math.max(0, delayNs)),
       () => {
         isOver = true;
       },
     );
-    if (!(await session.pollUntil(() => isOver))) throw new CommandFailure(Errno.EINTR);
+    if (await session.pollUntil(() => isOver)) return;
+    // Its timer would keep everybody waiting who waits for what can happen by itself.
+    loop.cancel(sleeper);
+    throw new CommandFailure(Errno.EINTR);
   },
 } satisfies Command;

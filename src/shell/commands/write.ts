@@ -1,7 +1,7 @@
 /** `write`: writes a pattern, a file's content, zeroes, compressed data or VM state. */
 import type { Pending } from '../../block/driver.ts';
 import { Perm, REQUEST_MAX_BYTES, Req } from '../../block/flags.ts';
-import { CommandOptions, patternArgument, refuse, requireSector, sizeArgument, usage } from '../arguments.ts';
+import { CommandOptions, patternArgument, refuse, requireSector, sizeArgument } from '../arguments.ts';
 import type { Lease } from '../buffer-pool.ts';
 import type { Command } from '../command.ts';
 import { leaseFromFile } from '../pattern-file.ts';
@@ -53,9 +53,9 @@ interface WriteOptions {
 }
 
 function runWrite(session: Session, argv: string[]): Pending {
-  const { options, operands } = parse(session, argv);
-  const [offsetText, lengthText] = operands;
-  if (operands.length !== 2 || offsetText === undefined || lengthText === undefined) throw usage();
+  const words = new CommandOptions(session, argv, write.options);
+  const options = parse(session, words);
+  const [offsetText, lengthText] = words.twoOperands;
   refuseContradictions(session, options);
   const { vmState, compressed, zeroes, terse, quiet, flags } = options;
 
@@ -84,7 +84,7 @@ function runWrite(session: Session, argv: string[]): Pending {
   });
 }
 
-function parse(session: Session, argv: string[]): { options: WriteOptions; operands: string[] } {
+function parse(session: Session, words: CommandOptions): WriteOptions {
   const options: WriteOptions = {
     vmState: false,
     compressed: false,
@@ -95,7 +95,6 @@ function parse(session: Session, argv: string[]): { options: WriteOptions; opera
     sourceFile: null,
     flags: 0,
   };
-  const words = new CommandOptions(session, argv, write.options);
   for (const { name, argument } of words) {
     if (name === 'b') options.vmState = true;
     else if (name === 'c') options.compressed = true;
@@ -108,7 +107,7 @@ function parse(session: Session, argv: string[]): { options: WriteOptions; opera
     else if (name === 'u') options.flags |= Req.MAY_UNMAP;
     else if (name === 'z') options.zeroes = true;
   }
-  return { options, operands: words.operands };
+  return options;
 }
 
 function leaseData(session: Session, { pattern, sourceFile }: WriteOptions, bytes: number): Lease {
