@@ -84,7 +84,8 @@ export class EventLoop {
   #nextId = 1;
   #bottomHalves: (() => void | Promise<void>)[] = [];
   #completions: Coroutine[] = [];
-  #timers = 0;
+  /** How to end the sleep of each coroutine that sleeps. */
+  readonly #sleepers = new Map<Coroutine, () => void>();
   #fired: Coroutine[] = [];
   /** Resolves the wait of `poll` when a timer fires or somebody interrupts. */
   #kick: (() => void) | null = null;
@@ -216,12 +217,16 @@ export class EventLoop {
   sleep(delayNs: number): Promise<void> {
     const coroutine = this.current;
     if (coroutine === null) throw new Error('sleep outside of a coroutine');
-    this.#timers += 1;
-    this.clock.after(delayNs, () => {
-      this.#timers -= 1;
+    const rouse = (): void => {
+      this.#sleepers.delete(coroutine);
       this.#fired.push(coroutine);
       this.#kick?.();
+    };
+    this.#sleepers.set(coroutine, () => {
+      takeBack();
+      rouse();
     });
+    const takeBack = this.clock.after(delayNs, rouse);
     return this.park(waitsForTimer);
   }
 
@@ -252,7 +257,7 @@ export class EventLoop {
       await this.enter(completed);
       return true;
     }
-    if (!wait || this.#timers === 0) return false;
+    if (!wait || this.#sleepers.size === 0) return false;
     await this.#sleepUntilKicked();
     return !this.#takeInterrupt();
   }
@@ -280,7 +285,9 @@ export class EventLoop {
 
   /** Whether a turn could do something without waiting for a command: work is queued or a timer runs. */
   get pending(): boolean {
-    return this.#bottomHalves.length > 0 || this.#completions.length > 0 || this.#fired.length > 0 || this.#timers > 0;
+    return (
+      this.#bottomHalves.length > 0 || this.#completions.length > 0 || this.#fired.length > 0 || this.#sleepers.size > 0
+    );
   }
 
   /**
@@ -341,7 +348,11 @@ export class EventLoop {
    * Starts an asynchronous request: enters it, and returns when it has parked or ended. `onDone` is called when it ends,
    * but never before this returns: a request that ends at once reports as a bottom half, as QEMU's AIO requests do.
    */
-  async spawn(label: RequestLabel, body: () => Promise<void> | undefined, onDone: (error: unknown) => void): Promise<Coroutine> {
+  async spawn(
+    label: RequestLabel,
+    body: () => Promise<void> | undefined,
+    onDone: (error: unknown) => void,
+  ): Promise<Coroutine> {
     let returned = false;
     const coroutine = this.create(label, body, (error) => {
       if (returned) onDone(error);
@@ -352,9 +363,13 @@ export class EventLoop {
     return coroutine;
   }
 
-  /** Marks a coroutine as cancelled: it ends with ECANCELED at its next I/O. Whoever parked it must still wake it. */
+  /**
+   * Marks a coroutine as cancelled: it ends with ECANCELED at its next I/O. One that sleeps wakes up; who else parked it
+   * must still wake it.
+   */
   cancel(coroutine: Coroutine): void {
     coroutine.cancelled = true;
+    this.#sleepers.get(coroutine)?.();
   }
 
   /** Throws ECANCELED if the running coroutine was cancelled. */

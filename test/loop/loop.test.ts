@@ -213,6 +213,24 @@ describe('EventLoop', () => {
     expect(await polled).toBe(false);
   });
 
+  it('ends the sleep of a cancelled coroutine, and takes its timer back', async () => {
+    const clock = new ManualClock();
+    const loop = new EventLoop(clock);
+    let hasEnded = false;
+    const sleeper = await loop.spawn(
+      { operation: 's' },
+      () => loop.sleep(1e9),
+      () => {
+        hasEnded = true;
+      },
+    );
+    loop.cancel(sleeper);
+    expect(await loop.poll()).toBe(true);
+    expect(hasEnded).toBe(true);
+    clock.advance(1e9);
+    expect(loop.pending).toBe(false);
+  });
+
   it('fails a cancelled coroutine with ECANCELED where it looks', async () => {
     const loop = new EventLoop();
     let message = '';
