@@ -1,8 +1,9 @@
 /** Block status and the numbers about the image. */
-import type { BlockStatus, DriverInfo, SpecificInfo } from '../../block/driver.ts';
+import type { BlockStatus, DriverInfo, SpecificInfo, SpecificValue } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Status } from '../../block/flags.ts';
 import type { BlockNode } from '../../block/node.ts';
+import { hashOrder } from '../../block/options.ts';
 import { bitmapInfo } from './bitmaps.ts';
 import { Compatible, Compression, Incompatible, type Qcow2Image } from './image.ts';
 import { Subcluster } from './l2-entry.ts';
@@ -83,18 +84,27 @@ export function infoOf(image: Qcow2Image): DriverInfo {
 
 /** What `info` prints about the format, in the order in which it does. */
 export function specificInfoOf(image: Qcow2Image): SpecificInfo {
-  const refcountBits = 1 << image.refcountOrder;
-  if (image.version === 2) return { compat: '0.10', 'refcount bits': refcountBits };
-  const bitmaps = bitmapInfo(image);
-  return {
-    compat: '1.1',
-    'compression type': image.compressionType === Compression.ZSTD ? 'zstd' : 'zlib',
-    'lazy refcounts': (image.compatible & Compatible.LAZY_REFCOUNTS) !== 0n,
-    ...(bitmaps.length > 0 ? { bitmaps } : {}),
-    'refcount bits': refcountBits,
-    corrupt: (image.incompatible & Incompatible.CORRUPT) !== 0n,
-    ...(image.dataFileName === null ? {} : { 'data file': image.dataFileName.toString('utf8') }),
-    ...(image.hasDataFile ? { 'data file raw': image.hasRawDataFile } : {}),
-    'extended l2': image.hasSubclusters,
+  const always = {
+    'refcount-bits': 1 << image.refcountOrder,
+    'compression-type': image.compressionType === Compression.ZSTD ? 'zstd' : 'zlib',
   };
+  if (image.version === 2) return inQemuOrder({ compat: '0.10', ...always });
+  const bitmaps = bitmapInfo(image);
+  return inQemuOrder({
+    compat: '1.1',
+    ...(image.dataFileName === null ? {} : { 'data-file': image.dataFileName.toString('utf8') }),
+    ...(image.hasDataFile ? { 'data-file-raw': image.hasRawDataFile } : {}),
+    'extended-l2': image.hasSubclusters,
+    'lazy-refcounts': (image.compatible & Compatible.LAZY_REFCOUNTS) !== 0n,
+    corrupt: (image.incompatible & Incompatible.CORRUPT) !== 0n,
+    ...(bitmaps.length > 0 ? { bitmaps } : {}),
+    ...always,
+  });
+}
+
+/** Keys come as QEMU's dictionary has them, with spaces for dashes. */
+function inQemuOrder(info: { readonly [key: string]: SpecificValue }): SpecificInfo {
+  return Object.fromEntries(
+    hashOrder(Object.keys(info)).map((key) => [key.replaceAll('-', ' '), info[key] as SpecificValue]),
+  );
 }
