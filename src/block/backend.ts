@@ -10,7 +10,7 @@ import { flush } from './request/flush.ts';
 import { preadv } from './request/read.ts';
 import { truncate } from './request/truncate.ts';
 import { loadVmState, saveVmState } from './request/vmstate.ts';
-import { pwriteZeroes, pwritev } from './request/write.ts';
+import { pwriteZeroesOfUser, pwritev } from './request/write.ts';
 
 export class BlockBackend implements Parent {
   readonly description = 'an unnamed block device';
@@ -50,7 +50,7 @@ export class BlockBackend implements Parent {
 
   pwriteZeroes(offset: number, bytes: number, flags: number): Pending {
     this.#begin('write -z', offset, bytes);
-    return this.#end(() => pwriteZeroes(this.root, this.#within(offset, bytes), bytes, this.#withFua(flags)));
+    return this.#end(() => pwriteZeroesOfUser(this.root, this.#within(offset, bytes), bytes, this.#withFua(flags)));
   }
 
   pwriteCompressed(offset: number, data: Buffer): Pending {

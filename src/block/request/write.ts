@@ -29,11 +29,19 @@ export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: n
   return whileTraced(node, 'write', offset, data.length, () => paddedPwritev(child, offset, data, flags));
 }
 
-/** Makes `bytes` at `offset` read as zeroes; `flags` may hold MAY_UNMAP, NO_FALLBACK, FUA. */
+/**
+ * Makes `bytes` at `offset` read as zeroes; `flags` may hold MAY_UNMAP, NO_FALLBACK, FUA. MAY_UNMAP does not count where
+ * the node was opened without discards.
+ */
 export function pwriteZeroes(child: ChildLink, offset: number, bytes: number, flags: number): Pending {
+  const mayUnmap = (child.node.openFlags & Open.UNMAP) !== 0;
+  return pwriteZeroesOfUser(child, offset, bytes, mayUnmap ? flags : flags & ~Req.MAY_UNMAP);
+}
+
+/** The same for a request of a backend's user: its MAY_UNMAP counts always (observed with qemu-io 7.2.22). */
+export function pwriteZeroesOfUser(child: ChildLink, offset: number, bytes: number, flags: number): Pending {
   const { node } = child;
-  const mayUnmap = (node.openFlags & Open.UNMAP) !== 0;
-  const zeroFlags = (mayUnmap ? flags : flags & ~Req.MAY_UNMAP) | Req.ZERO_WRITE;
+  const zeroFlags = flags | Req.ZERO_WRITE;
   checkOpen(node);
   checkRange(offset, bytes);
   if (!isAlignedEnough(node, offset, bytes, zeroFlags)) return undefined;
