@@ -7,6 +7,7 @@ import { file, hostCdrom, hostDevice } from './file/driver.ts';
 import { nullAio, nullCo } from './null/driver.ts';
 import { qcow2 } from './qcow2/driver.ts';
 import { raw } from './raw/driver.ts';
+import { recognisedFormats } from './recognised/driver.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: each driver has its own state.
 export const drivers: readonly Driver<any>[] = [
@@ -20,4 +21,5 @@ export const drivers: readonly Driver<any>[] = [
   nullCo,
   qcow2,
   raw,
+  ...recognisedFormats,
 ];
