@@ -26,6 +26,11 @@ class Program {
   }
 
   async run(): Promise<never> {
+    // Nothing is left that could go on, and yet we wait: better a message than an exit that looks like success.
+    process.once('beforeExit', () => {
+      this.#stdio.end();
+      process.exit(this.#explain(new Error('nothing is left to wait for')));
+    });
     let status: number;
     try {
       status = await this.#main();

@@ -23,6 +23,8 @@ export type WriteGuard = (write: () => void) => void;
 export class Stdio implements Output {
   readonly stdoutIsTerminal: boolean;
   readonly isTerminal: boolean;
+  /** Whether what was written last, to either stream, ended its line. */
+  endsLine = true;
   /** Set while somebody types at a prompt. */
   guard: WriteGuard | null = null;
 
@@ -136,6 +138,7 @@ export class Stdio implements Output {
    * ignores SIGPIPE and does not look at what printf returns. A non-blocking pipe that is full is waited for.
    */
   #writeAll(fd: number, bytes: Buffer, start: number, end: number): void {
+    if (end > start) this.endsLine = bytes[end - 1] === 0x0a;
     for (let position = start; position < end && !this.#dead.has(fd); ) {
       try {
         position += writeSync(fd, bytes, position, end - position);

@@ -46,6 +46,8 @@ export class Terminal implements StoppableSource {
     });
     this.#readline.on('line', (line) => this.#receive(line));
     this.#readline.on('SIGINT', () => this.interrupt());
+    // Node leaves it paused after Ctrl-Z and `fg`.
+    this.#readline.on('SIGCONT', () => this.#readline.resume());
     this.#readline.on('close', () => this.#end());
     stdio.guard = (write) => this.#writeAbove(write);
   }
@@ -111,19 +113,25 @@ export class Terminal implements StoppableSource {
     waiter?.(line);
   }
 
-  /** While a line is typed: takes it off the screen, writes, and puts it back below. */
+  /** Takes what is being typed off the screen, writes, and puts it back below, if it is asked for. */
   #writeAbove(write: () => void): void {
-    if (this.#waiter === null) {
-      write();
-      return;
+    const isPrompting = this.#waiter !== null;
+    // In the middle of a line of output nothing of ours is on the screen.
+    if (this.#stdio.endsLine && (isPrompting || this.#readline.line !== '')) {
+      const rows = isPrompting ? this.#readline.getCursorPos().rows : this.#rowsTypedAhead();
+      process.stdout.moveCursor(0, -rows);
+      process.stdout.cursorTo(0);
+      process.stdout.clearScreenDown();
     }
-    const { rows } = this.#readline.getCursorPos();
-    process.stdout.moveCursor(0, -rows);
-    process.stdout.cursorTo(0);
-    process.stdout.clearScreenDown();
     write();
+    if (!isPrompting || !this.#stdio.endsLine) return;
     this.#readline.prevRows = 0;
     this.#readline.prompt(true);
+  }
+
+  /** The rows above the cursor of text that is echoed without a prompt while a command runs. */
+  #rowsTypedAhead(): number {
+    return Math.floor(this.#readline.cursor / Math.max(1, process.stdout.columns));
   }
 }
 
