@@ -31,6 +31,8 @@ async function bundle() {
   await build.write({
     dir: fresh,
     format: 'cjs',
+    // The kept code is run without Node's loader of ES modules.
+    dynamicImportInCjs: false,
     entryFileNames: '[name].js',
     chunkFileNames: '[name]-[hash].js',
     sourcemap: true,
