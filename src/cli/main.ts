@@ -4,7 +4,7 @@ import { BlockError } from '../block/error.ts';
 import { runLines, runList } from '../shell/script.ts';
 import type { Session } from '../shell/session.ts';
 import { type Invocation, parseArguments } from './arguments.ts';
-import type { StoppableSource } from './input.ts';
+import { openInput, type StoppableSource } from './input.ts';
 import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
 import { Stdio } from './stdio.ts';
 import { makeSession, openImage } from './wiring.ts';
@@ -76,7 +76,6 @@ class Program {
   }
 
   async #runInput(session: Session): Promise<void> {
-    const { openInput } = await import('./input.ts');
     this.#source = await openInput();
     if (this.#signal === null) await runLines(session, this.#source, `${this.#name}> `);
   }

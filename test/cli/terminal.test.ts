@@ -1,0 +1,197 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { spawn } from '@lydell/node-pty';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { blkscope, plainEnvironment } from '../helpers/run-program.ts';
+import { Transcript } from './live-program.ts';
+
+const cwd = mkdtempSync(path.join(tmpdir(), 'blkscope-terminal-'));
+afterAll(() => rmSync(cwd, { recursive: true }));
+const history = path.join(cwd, 'state', 'blkscope', 'history');
+beforeAll(() => {
+  writeFileSync(path.join(cwd, 'a.img'), '');
+  truncateSync(path.join(cwd, 'a.img'), 1 << 20);
+});
+beforeEach(() => rmSync(history, { force: true }));
+
+const ctrlC = '\x03';
+const ctrlD = '\x04';
+const up = '\x1b[A';
+
+interface TerminalProgram {
+  readonly screen: Transcript;
+  readonly type: (text: string) => void;
+  readonly exit: Promise<{ exitCode: number; signal?: number | undefined }>;
+}
+
+/** Starts blkscope on a terminal and waits for its prompt. */
+async function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<TerminalProgram> {
+  const pty = spawn(blkscope.command, [...blkscope.args, ...args], {
+    cwd,
+    cols: 100,
+    rows: 30,
+    env: {
+      ...plainEnvironment(),
+      TMPDIR: tmpdir(),
+      TERM: 'xterm',
+      NO_COLOR: '1',
+      XDG_STATE_HOME: path.join(cwd, 'state'),
+      ...env,
+    },
+  });
+  const screen = new Transcript();
+  pty.onData((data) => screen.add(data));
+  const exit = new Promise<{ exitCode: number; signal?: number | undefined }>((resolve) => {
+    pty.onExit((end) => {
+      screen.end();
+      resolve(end);
+    });
+  });
+  await screen.until('blkscope> ');
+  return { screen, exit, type: (text) => pty.write(text) };
+}
+
+const onBlkdebug = ['-f', 'raw', 'blkdebug::a.img'];
+
+describe('a terminal', () => {
+  it('shows its own prompt and messages, and leaves on Ctrl-D', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('length\r');
+    await screen.until('1 MiB\r\n');
+    await screen.until('blkscope> ');
+    type('sleep abc\r');
+    await screen.until('abc is not a valid number');
+    await screen.until('blkscope> ');
+    type(ctrlD);
+    expect(await exit).toMatchObject({ exitCode: 1 });
+  });
+
+  it('greets on the demo image', async () => {
+    const { screen, type, exit } = await start(['--demo']);
+    expect(screen.text).toContain('"help" lists the commands');
+    type('quit\r');
+    expect(await exit).toMatchObject({ exitCode: 0 });
+  });
+
+  it('gives the prompt back from a suspended write, and shows its end above the line being typed', async () => {
+    const { screen, type, exit } = await start(onBlkdebug);
+    type('break pwritev A\r');
+    await screen.until('blkscope> ');
+    type('write 0 4k\r');
+    await screen.until('"resume A" lets it go on)');
+    await screen.until('blkscope> ');
+    type('resume A\r');
+    await screen.until('wrote 4096/4096 bytes');
+    await screen.until('blkscope> ');
+    type(ctrlD);
+    expect(await exit).toMatchObject({ exitCode: 0 });
+  });
+
+  it('puts a report above the line being typed', async () => {
+    const { screen, type, exit } = await start(['--image-opts', 'driver=null-aio,size=1M,latency-ns=300000000']);
+    type('aio_read 0 4k\r');
+    await screen.until('blkscope> ');
+    type('leng');
+    await screen.until('read 4096/4096');
+    await screen.until('blkscope> leng');
+    type('th\r');
+    await screen.until('1 MiB');
+    type('quit\r');
+    expect(await exit).toMatchObject({ exitCode: 0 });
+  });
+
+  it('stays with bail on after an error', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('bail on\r');
+    await screen.until('blkscope> ');
+    type('nonsense\r');
+    await screen.until('not found');
+    await screen.until('blkscope> ');
+    type('length\r');
+    await screen.until('1 MiB');
+    type(ctrlD);
+    await exit;
+  });
+
+  it('runs pasted lines in order', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('length\rdiscard\rlength\rquit\r');
+    await screen.until('1 MiB');
+    await screen.until('bad argument count');
+    await screen.until('1 MiB');
+    expect(await exit).toMatchObject({ exitCode: 1 });
+  });
+
+  it('completes commands, events and tags', async () => {
+    const { screen, type, exit } = await start(onBlkdebug);
+    type('bre\t');
+    await screen.until('break ');
+    type('pwritev_zer\t');
+    await screen.until('pwritev_zero ');
+    type('TAG\r');
+    await screen.until('blkscope> ');
+    type('remove_break T\t');
+    await screen.until('remove_break TAG ');
+    type('\r');
+    await screen.until('blkscope> ');
+    type(ctrlD);
+    expect(await exit).toMatchObject({ exitCode: 0 });
+  });
+});
+
+describe('Ctrl-C', () => {
+  it('ends what a command waits for', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('sleep 1000000\r');
+    await screen.until('\r\n');
+    type(ctrlC);
+    await screen.until('blkscope> ');
+    type('length\r');
+    await screen.until('1 MiB');
+    type(ctrlD);
+    await exit;
+  });
+
+  it('clears a line; on an empty one it hints, and leaves the second time', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('nonsense');
+    await screen.until('nonsense');
+    type(ctrlC);
+    type('length\r');
+    await screen.until('1 MiB');
+    type(ctrlC);
+    await screen.until('(Ctrl-C again');
+    type(ctrlC);
+    expect(await exit).toMatchObject({ exitCode: 0 });
+    expect(screen.text).not.toContain('not found');
+  });
+});
+
+describe('history', () => {
+  it('is kept from one session to the next', async () => {
+    const first = await start(['-f', 'raw', 'a.img']);
+    first.type('length\r');
+    await first.screen.until('1 MiB');
+    first.type(ctrlD);
+    await first.exit;
+    expect(readFileSync(history, 'utf8')).toBe('length\n');
+
+    const second = await start(['-f', 'raw', 'a.img']);
+    second.type(up);
+    await second.screen.until('length');
+    second.type('\r');
+    await second.screen.until('1 MiB');
+    second.type(ctrlD);
+    await second.exit;
+  });
+
+  it('that cannot be kept is no trouble', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img'], { XDG_STATE_HOME: '/dev/null' });
+    type('length\r');
+    await screen.until('1 MiB');
+    type(ctrlD);
+    expect(await exit).toMatchObject({ exitCode: 0 });
+    expect(existsSync(history)).toBe(false);
+  });
+});
