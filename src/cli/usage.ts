@@ -5,11 +5,11 @@ declare const __BLKSCOPE_VERSION__: string | undefined;
 /** The version of qemu-io whose behaviour is the measure; scripts look for it. */
 const QEMU_VERSION = '7.2';
 
-export function version(): string {
+function version(): string {
   return typeof __BLKSCOPE_VERSION__ === 'string' ? __BLKSCOPE_VERSION__ : 'source';
 }
 
-export function versionText(): string {
+function versionText(): string {
   return `qemu-io version ${QEMU_VERSION} (blkscope ${version()})\n`;
 }
 
