@@ -9,7 +9,7 @@ function version(): string {
   return typeof __BLKSCOPE_VERSION__ === 'string' ? __BLKSCOPE_VERSION__ : 'source';
 }
 
-function versionText(): string {
+export function versionText(): string {
   return `qemu-io version ${QEMU_VERSION} (blkscope ${version()})\n`;
 }
 
