@@ -105,6 +105,10 @@ export interface Driver<S = unknown> {
   /** Gives everything back. The node has no request in flight. Children are closed by the block layer afterwards. */
   close?(node: BlockNode<S>): Promise<void>;
 
+  /**
+   * Fills up the options of a reopen with old ones (`old`, a copy that may be changed). Default: those that are not given.
+   */
+  joinOptions?(options: Options, old: Options): void;
   reopenPrepare?(state: ReopenState<S>): Promise<void>;
   reopenCommit?(state: ReopenState<S>): void;
   reopenAbort?(state: ReopenState<S>): void;

@@ -85,14 +85,14 @@ function enqueue(
 ): void {
   const known = queue.find((entry) => entry.node === node);
   // What counts, from the most to the least: options given now, those given before, inherited ones, effective ones.
-  if (known !== undefined || keepOldOptions) options.join(known?.explicitOptions ?? node.explicitOptions);
+  if (known !== undefined || keepOldOptions) join(node, options, known?.explicitOptions ?? node.explicitOptions);
   const explicitOptions = options.clone();
   let flags = node.openFlags;
   if (parent !== null) {
     const from = inheritFrom(parent.node, parent.role);
     flags = inheritOptions(options, { ...from, options: parent.options, flags: parent.flags });
   }
-  if (keepOldOptions) options.join(node.options);
+  if (keepOldOptions) join(node, options, node.options);
   flags = applyToFlags(flags, genericOptionsOf(options)) & ~Open.PROTOCOL;
   if ((flags & Open.READ_WRITE) !== 0) flags |= Open.ALLOW_READ_WRITE;
 
@@ -118,6 +118,12 @@ function enqueue(
     }
     enqueue(queue, child.node, childOptions, keepChildOptions, { node, role: child.role, options, flags });
   }
+}
+
+/** Fills up new options with old ones, as the driver does it: some of them belong together. */
+function join(node: BlockNode, options: Options, old: Options): void {
+  if (node.driver.joinOptions === undefined) options.join(old);
+  else node.driver.joinOptions(options, old.clone());
 }
 
 /** The generic options, without taking them; a bad value is complained about when they are taken. */

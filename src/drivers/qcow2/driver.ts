@@ -10,7 +10,7 @@ import { HEADER_BYTES, MAGIC } from './header.ts';
 import type { Qcow2Image } from './image.ts';
 import { advance, type GuestOffset } from './offsets.ts';
 import { openImage } from './open.ts';
-import { mutableOptions } from './options.ts';
+import { joinOptions, mutableOptions } from './options.ts';
 import { readRange } from './read.ts';
 import { abortReopen, commitReopen, prepareReopen } from './reopen.ts';
 import { infoOf, specificInfoOf, statusOf } from './status.ts';
@@ -32,6 +32,7 @@ export const qcow2: Driver<Qcow2Image> = {
 
   open: openImage,
   close: ({ state }) => closeImage(state),
+  joinOptions,
   reopenPrepare: prepareReopen,
   reopenCommit: commitReopen,
   reopenAbort: abortReopen,

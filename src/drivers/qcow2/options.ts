@@ -225,3 +225,21 @@ function checkEncryption(image: Qcow2Image, format: string | undefined): void {
       throw refused(`Unsupported encryption method ${image.cryptMethod}`);
   }
 }
+
+/** Fills up new options with old ones: a new template of overlap checks, or a new total size, counts for all of its kind. */
+export function joinOptions(options: Options, old: Options): void {
+  if (options.has('overlap-check') || options.has('overlap-check.template')) {
+    for (const key of ['overlap-check', 'overlap-check.template', ...overlapSwitches.map(([name]) => name)]) {
+      // QEMU forgets this one, and keeps its old value.
+      if (key !== 'overlap-check.bitmap-directory') old.delete(key);
+    }
+  }
+  const hasNewTotal = options.has('cache-size');
+  if (hasNewTotal) {
+    old.delete('l2-cache-size');
+    old.delete('refcount-cache-size');
+  }
+  options.join(old);
+  const hasAnySize = ['cache-size', 'l2-cache-size', 'refcount-cache-size'].some((key) => options.has(key));
+  if (hasAnySize && !hasNewTotal) options.delete('cache-size');
+}

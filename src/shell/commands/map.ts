@@ -42,11 +42,21 @@ async function runAt(top: BlockNode, offset: number, bytes: number): Promise<{ a
   const { allocated, bytes: first } = await isAllocated(top, offset, bytes);
   let found = first;
   while (found > 0 && found < bytes) {
-    const next = await isAllocated(top, offset + found, bytes - found);
-    if (next.allocated !== allocated || next.bytes === 0) break;
+    const next = await isAllocatedOrUnknown(top, offset + found, bytes - found);
+    if (next?.allocated !== allocated || next.bytes === 0) break;
     found += next.bytes;
   }
   return { allocated, bytes: found };
+}
+
+/** Null if it cannot be told: then the run ends here, and the next one will say why. */
+async function isAllocatedOrUnknown(top: BlockNode, offset: number, bytes: number) {
+  try {
+    return await isAllocated(top, offset, bytes);
+  } catch (error) {
+    errnoOf(error);
+    return null;
+  }
 }
 
 async function orError<T>(session: Session, what: string, body: () => T | Promise<T>): Promise<T> {
