@@ -1,11 +1,11 @@
 /** Compressed clusters: each is a deflate or zstd stream of its own, at any byte of the file. */
-import * as zlib from 'node:zlib';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { childEvent } from '../../block/node.ts';
 import { truncate } from '../../block/request/truncate.ts';
 import { pwritev } from '../../block/request/write.ts';
+import { type Codec, deflate, zstd } from '../../sys/compression.ts';
 import { Errno } from '../../util/errno.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { Compression, type Qcow2Image } from './image.ts';
@@ -15,13 +15,6 @@ import { checkDataOverlap } from './overlap.ts';
 import { allocateBytes } from './refcount.ts';
 import { TaskPool } from './task-pool.ts';
 import { writeRange } from './write.ts';
-
-/** A small window and no header, as the format has it. */
-const deflateOptions: zlib.ZlibOptions = { windowBits: 12, memLevel: 9 };
-
-/** zstd came to Node with version 22.15; its types are not those that the oldest supported version has. */
-type Zstd = (data: Buffer, options?: { maxOutputLength?: number }) => Buffer;
-const zstd = zlib as unknown as { readonly zstdCompressSync?: Zstd; readonly zstdDecompressSync?: Zstd };
 
 /** Fills `data` from the compressed cluster whose entry this is; the guest range lies within it. */
 export async function readCompressed(
@@ -35,50 +28,22 @@ export async function readCompressed(
   const compressed = Buffer.alloc(range.bytes);
   await image.fire(Event.READ_COMPRESSED);
   await readFile(image, range.offset, compressed);
-  const cluster = decompress(image, compressed);
+  const cluster = codecOf(image).decompress(compressed, image.clusterBytes);
   // QEMU does this, and compressing, in a thread: others run meanwhile.
   const wait = image.loop.hostIo();
   if (wait !== undefined) await wait;
+  if (cluster === null) throw new BlockError(Errno.EIO);
   const into = image.intoCluster(guest);
   cluster.copy(data, 0, into, into + data.length);
 }
 
-function decompress(image: Qcow2Image, data: Buffer): Buffer {
-  const { clusterBytes } = image;
-  const isZstd = image.compressionType === Compression.ZSTD;
-  if (isZstd && zstd.zstdDecompressSync === undefined) throw noZstd(image);
-  let cluster: Buffer;
-  try {
-    cluster =
-      isZstd && zstd.zstdDecompressSync !== undefined
-        ? zstd.zstdDecompressSync(data, { maxOutputLength: clusterBytes })
-        : // The length in the entry is only known to the sector, and a stream may go on behind the cluster's end.
-          zlib.inflateRawSync(data, {
-            windowBits: deflateOptions.windowBits,
-            finishFlush: zlib.constants.Z_SYNC_FLUSH,
-            maxOutputLength: clusterBytes,
-          });
-  } catch {
-    throw new BlockError(Errno.EIO);
-  }
-  if (cluster.length !== clusterBytes) throw new BlockError(Errno.EIO);
-  return cluster;
-}
-
-function noZstd(image: Qcow2Image): BlockError {
-  image.node.context.warn(`qcow2: zstd needs Node.js 22.15 or newer; this is ${process.version}`);
-  return new BlockError(Errno.ENOTSUP);
-}
-
-/** The stream, or null if it would not be shorter than the cluster. */
-function compress(image: Qcow2Image, cluster: Buffer): Buffer | null {
-  const isZstd = image.compressionType === Compression.ZSTD;
-  if (isZstd && zstd.zstdCompressSync === undefined) throw noZstd(image);
-  const data =
-    isZstd && zstd.zstdCompressSync !== undefined
-      ? zstd.zstdCompressSync(cluster)
-      : zlib.deflateRawSync(cluster, deflateOptions);
-  return data.length < cluster.length ? data : null;
+/** How the clusters of this image are packed. ENOTSUP where that needs a library that is not there. */
+function codecOf(image: Qcow2Image): Codec {
+  if (image.compressionType === Compression.ZLIB) return deflate();
+  const codec = zstd();
+  if (codec !== null) return codec;
+  image.node.context.warn('qemu-io: zstd needs libzstd.so.1, or Node.js 22.15 or newer');
+  throw new BlockError(Errno.ENOTSUP);
 }
 
 /**
@@ -121,7 +86,8 @@ async function writeCluster(image: Qcow2Image, guest: GuestOffset, data: Buffer)
     cluster = Buffer.alloc(image.clusterBytes);
     data.copy(cluster);
   }
-  const compressed = compress(image, cluster);
+  // It has to save at least one byte.
+  const compressed = codecOf(image).compress(cluster, image.clusterBytes - 1);
   const wait = image.loop.hostIo();
   if (wait !== undefined) await wait;
   if (compressed === null) {
