@@ -4,7 +4,7 @@
  */
 'use strict';
 const { readFileSync, writeFileSync } = require('node:fs');
-const { createRequire, wrap } = require('node:module');
+const Module = require('node:module');
 const { Script } = require('node:vm');
 
 const filename = `${__dirname}/program.js`;
@@ -19,8 +19,12 @@ function keptCode() {
   }
 }
 
-const script = new Script(wrap(readFileSync(filename, 'latin1')), { filename, cachedData: keptCode() });
+const script = new Script(Module.wrap(readFileSync(filename, 'latin1')), { filename, cachedData: keptCode() });
 if (process.env.BLKSCOPE_KEEP_CODE !== undefined)
   process.on('exit', () => writeFileSync(codeFile, script.createCachedData()));
-const program = { exports: {} };
-script.runInThisContext()(program.exports, createRequire(filename), program, filename, __dirname);
+// In the module cache, so that the chunks that require the program get this one and do not run it again.
+const program = new Module(filename);
+program.filename = filename;
+program.loaded = true;
+require.cache[filename] = program;
+script.runInThisContext()(program.exports, Module.createRequire(filename), program, filename, __dirname);

@@ -34,7 +34,8 @@ function step(what, args) {
 
 function npmCli() {
   const fromNpm = process.env.npm_execpath;
-  if (fromNpm === undefined) throw new Error('dependencies are missing: run this through npm, or run `npm install` first');
+  if (fromNpm === undefined)
+    throw new Error('dependencies are missing: run this through npm, or run `npm install` first');
   return fromNpm;
 }
 
