@@ -78,7 +78,7 @@ export async function runLines(session: Session, source: LineSource, prompt: str
 
 /** Turns the loop until the line is there. */
 async function arrival(session: Session, promise: Promise<string | null>): Promise<string | null> {
-  const { loop } = session;
+  const { loop, output } = session;
   let hasArrived = false;
   const arrived = promise.finally(() => {
     hasArrived = true;
@@ -86,6 +86,10 @@ async function arrival(session: Session, promise: Promise<string | null>): Promi
   });
   // A line that is there already goes first: what it does must not depend on how fast it was.
   await new Promise(setImmediate);
-  while (!hasArrived && loop.pending) await loop.poll();
+  while (!hasArrived && loop.pending) {
+    await loop.poll();
+    // Somebody may be reading what goes on, at the other end of a pipe.
+    output.flush();
+  }
   return arrived;
 }
