@@ -34,8 +34,7 @@ function step(what, args) {
 
 function npmCli() {
   const fromNpm = process.env.npm_execpath;
-  if (fromNpm === undefined)
-    throw new Error('dependencies are missing: run this through npm, or run `npm install` first');
+  if (fromNpm === undefined) throw new Error('dependencies are missing: run this through npm, or run `npm ci` first');
   return fromNpm;
 }
 
@@ -45,15 +44,7 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
 }
 // npm writes this file last, so an install that was cut short does not count. No package of ours needs its install script.
 if (changedAt('node_modules/.package-lock.json') < changedAt('package-lock.json')) {
-  // Not `npm ci`: it wants the optional packages of all platforms in the lock file, which not every registry has.
-  step('installing dependencies (once)', [
-    npmCli(),
-    'install',
-    '--ignore-scripts',
-    '--no-save',
-    '--no-audit',
-    '--no-fund',
-  ]);
+  step('installing dependencies (once)', [npmCli(), 'ci', '--ignore-scripts']);
 }
 const sources = Math.max(newestIn('src'), changedAt('scripts/build.js'), changedAt('package-lock.json'));
 if (changedAt('dist/cli/main.js') < sources) step('building', ['scripts/build.js', '--bundle']);
