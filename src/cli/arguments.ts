@@ -210,6 +210,10 @@ class ArgumentParser {
       throw new Exit(0);
     }
     this.#wantsTrace = true;
+    // QEMU says this of a name that it does not have; patterns match what there is, which is nothing here.
+    if (typeof pattern === 'string' && pattern !== '' && !pattern.includes('*')) {
+      this.#console.stderr(`${this.#console.programName}: warning: trace event '${pattern}' does not exist\n`);
+    }
     const events = options.get('events');
     if (typeof events === 'string') this.#checkReadable(events);
   }

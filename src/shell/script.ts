@@ -86,9 +86,10 @@ async function arrival(session: Session, promise: Promise<string | null>): Promi
   });
   // A line that is there already goes first: what it does must not depend on how fast it was.
   await new Promise(setImmediate);
+  // Somebody may be reading what goes on, at the other end of a pipe.
+  output.flush();
   while (!hasArrived && loop.pending) {
     await loop.poll();
-    // Somebody may be reading what goes on, at the other end of a pipe.
     output.flush();
   }
   return arrived;
