@@ -2,7 +2,9 @@
 import { Options } from '../block/options.ts';
 import { parseOptionString } from '../block/option-string.ts';
 import { registerDrivers } from '../block/registry.ts';
+import { setOverlayMaker } from '../block/snapshot.ts';
 import { drivers } from '../drivers/index.ts';
+import { makeTemporaryOverlay } from '../drivers/qcow2/temporary-overlay.ts';
 import type { Output } from '../shell/output.ts';
 import { type OpenRequest, Session } from '../shell/session.ts';
 import type { Invocation } from './arguments.ts';
@@ -10,6 +12,7 @@ import type { Invocation } from './arguments.ts';
 /** A session with every driver, and with no image yet. */
 export function makeSession(invocation: Invocation, output: Output, programName: string): Session {
   registerDrivers(drivers);
+  setOverlayMaker(makeTemporaryOverlay);
   const { misalign, imageOptions, bail } = invocation;
   const session = new Session({ output, programName, misalign, imageOptions });
   session.bail = bail;

@@ -1,0 +1,70 @@
+/** The overlay of snapshot mode: an empty qcow2 image in a temporary file. */
+import { randomBytes } from 'node:crypto';
+import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { BlockError, errorWithErrno } from '../../block/error.ts';
+import type { TemporaryOverlay } from '../../block/snapshot.ts';
+import { hostErrno } from '../../sys/host-error.ts';
+import { divRoundUp } from '../../util/align.ts';
+import { Errno } from '../../util/errno.ts';
+
+const CLUSTER_BITS = 16;
+const CLUSTER_BYTES = 1 << CLUSTER_BITS;
+const ENTRY_BYTES = 8;
+/** What one L2 table of a cluster's size covers. */
+const L2_COVERS_BYTES = (CLUSTER_BYTES / ENTRY_BYTES) * CLUSTER_BYTES;
+/** The largest L1 table that is opened. */
+const MAX_L1_BYTES = 32 << 20;
+const HEADER_BYTES = 112;
+
+/**
+ * Makes the file, private to the user. Throws EFBIG for a length that no L1 table covers, and what the host says when
+ * the file cannot be made.
+ */
+export async function makeTemporaryOverlay(lengthBytes: number): Promise<TemporaryOverlay> {
+  const filename = path.join(process.env.TMPDIR ?? tmpdir(), `blkscope-${randomBytes(6).toString('hex')}.qcow2`);
+  try {
+    const fd = openSync(filename, 'wx', 0o600);
+    try {
+      writeSync(fd, emptyImage(lengthBytes));
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    if (error instanceof BlockError) throw error;
+    throw errorWithErrno(hostErrno(error), `Could not create temporary overlay '${filename}'`);
+  }
+  return { filename, remove: () => unlinkSync(filename) };
+}
+
+/** An empty version 3 image: header, refcount table, one refcount block, L1 table, each in clusters of its own. */
+export function emptyImage(lengthBytes: number): Buffer {
+  const l1Entries = Math.max(1, divRoundUp(lengthBytes, L2_COVERS_BYTES));
+  if (l1Entries * ENTRY_BYTES > MAX_L1_BYTES) {
+    throw new BlockError(Errno.EFBIG, 'Could not create temporary overlay: the image is too large for qcow2');
+  }
+  const l1Clusters = divRoundUp(l1Entries * ENTRY_BYTES, CLUSTER_BYTES);
+  const usedClusters = 3 + l1Clusters;
+  const image = Buffer.alloc(usedClusters * CLUSTER_BYTES);
+  writeHeader(image, lengthBytes, l1Entries);
+  image.writeBigUInt64BE(BigInt(2 * CLUSTER_BYTES), CLUSTER_BYTES);
+  for (let cluster = 0; cluster < usedClusters; cluster++) image.writeUInt16BE(1, 2 * CLUSTER_BYTES + 2 * cluster);
+  return image;
+}
+
+/** Field by field as in the qcow2 specification; what is zero there is zero here. */
+function writeHeader(image: Buffer, lengthBytes: number, l1Entries: number): void {
+  const refcountTable = { offset: CLUSTER_BYTES, clusters: 1 };
+  image.write('QFI\xfb', 0, 'latin1');
+  image.writeUInt32BE(3, 4);
+  image.writeUInt32BE(CLUSTER_BITS, 20);
+  image.writeBigUInt64BE(BigInt(lengthBytes), 24);
+  image.writeUInt32BE(l1Entries, 36);
+  image.writeBigUInt64BE(BigInt(3 * CLUSTER_BYTES), 40);
+  image.writeBigUInt64BE(BigInt(refcountTable.offset), 48);
+  image.writeUInt32BE(refcountTable.clusters, 56);
+  // 2 to the 4th is a refcount width of 16 bits.
+  image.writeUInt32BE(4, 96);
+  image.writeUInt32BE(HEADER_BYTES, 100);
+}
