@@ -15,7 +15,7 @@ function isAbsolute(filename: string): boolean {
 }
 
 /** `filename` seen from the folder of `base`; base's protocol prefix stays. */
-export function combinePaths(base: string, filename: string): string {
+function combinePaths(base: string, filename: string): string {
   if (isAbsolute(filename)) return filename;
   const afterProtocol = hasProtocol(base) ? base.indexOf(':') + 1 : 0;
   const afterFolder = base.lastIndexOf('/') + 1;

@@ -15,11 +15,6 @@ export function registerDrivers(added: readonly Driver[]): void {
   }
 }
 
-/** All drivers, in the order in which they were registered. */
-export function registeredDrivers(): readonly Driver[] {
-  return drivers;
-}
-
 /** The driver of this name, or null. */
 export function findFormat(name: string): Driver | null {
   return drivers.find((driver) => driver.formatName === name) ?? null;

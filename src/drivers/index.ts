@@ -9,7 +9,7 @@ import { qcow2 } from './qcow2/driver.ts';
 import { raw } from './raw/driver.ts';
 import { recognisedFormats } from './recognised/driver.ts';
 
-// biome-ignore lint/suspicious/noExplicitAny: each driver has its own state.
+// oxlint-disable-next-line typescript/no-explicit-any -- each driver has its own state
 export const drivers: readonly Driver<any>[] = [
   blkdebug,
   compress,

@@ -59,7 +59,9 @@ export async function copyOnRead(child: ChildLink, offset: number, data: Buffer,
 
   while (rest > 0) {
     const wanted = Math.min(rest, maxTransfer);
-    let { allocated, bytes } = await allocationOrNone(node, position, wanted);
+    const found = await allocationOrNone(node, position, wanted);
+    const { allocated } = found;
+    let { bytes } = found;
     // The image ends in the middle of the last cluster.
     if (!allocated && bytes === 0) break;
 

@@ -17,7 +17,8 @@ export function flush(node: BlockNode): Pending {
 /** Whether nothing of the flush can wait before the driver's own call, and the children of the node come to nothing more. */
 function isImmediate(node: BlockNode): boolean {
   const { driver } = node;
-  if (node.flushActive || driver.flush !== undefined || driver.flushToOs !== undefined || node.trace.active) return false;
+  if (node.flushActive || driver.flush !== undefined || driver.flushToOs !== undefined || node.trace.active)
+    return false;
   return node.children.length <= 1 && node.primaryChild?.node.driver.debugEvent === undefined;
 }
 

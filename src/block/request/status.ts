@@ -79,12 +79,7 @@ async function askDriver(node: BlockNode, wantZero: boolean, offset: number, byt
 }
 
 /** Follows RAW and RECURSE to the node below, and adds what follows from having or not having a backing file. */
-async function resolve(
-  node: BlockNode,
-  wantZero: boolean,
-  offset: number,
-  status: BlockStatus,
-): Promise<BlockStatus> {
+async function resolve(node: BlockNode, wantZero: boolean, offset: number, status: BlockStatus): Promise<BlockStatus> {
   const { file, map, bytes } = status;
   if ((status.flags & Status.RAW) !== 0) {
     if (file === null) throw new Error('a driver said RAW without a node');

@@ -120,13 +120,7 @@ function isPlainWrite(node: BlockNode, data: Buffer, flags: number): boolean {
 }
 
 /** As `alignedPwritev` for a plain write: the same steps without a promise where none is needed. */
-function plainPwritev(
-  node: BlockNode,
-  request: TrackedRequest,
-  offset: number,
-  data: Buffer,
-  flags: number,
-): Pending {
+function plainPwritev(node: BlockNode, request: TrackedRequest, offset: number, data: Buffer, flags: number): Pending {
   if (node.requests.mustWait(request)) return alignedPwritev(node, request, offset, data, data.length, flags);
   const before = node.debugEvent(Event.PWRITEV);
   let pending: Pending;

@@ -1,4 +1,6 @@
-/** `help`: lists the commands, or says more about one. */
+/** `help`: lists the commands, or says more about one, or about a debug event. */
+import { eventByName, type EventName, eventName } from '../../block/events.ts';
+import { eventGuide } from '../../block/event-guide.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Command, CommandFailure, usageLine } from '../command.ts';
 import type { Session } from '../session.ts';
@@ -23,15 +25,29 @@ function runHelp(session: Session, [, name]: string[]): void {
     return;
   }
   const command = commands.find(name);
-  if (command === undefined) {
+  if (command !== undefined) {
+    output.stdout(usageLine(command, name) + helpText(command));
+    return;
+  }
+  const event = eventByName(name);
+  if (event === undefined) {
     output.stdout(`command ${name} not found\n`);
     throw new CommandFailure(Errno.EINVAL);
   }
-  output.stdout(usageLine(command, name) + helpText(command));
+  output.stdout(eventText(eventName(event)));
+}
+
+/** What an event means; ours, in the place of qemu-io's "not found". */
+function eventText(name: EventName): string {
+  const { meaning, firedBy, onDisk, before, after } = eventGuide[name];
+  const lines = [`fired by: ${firedBy}`, `on disk: ${onDisk}`];
+  if (before.length > 0) lines.push(`often after: ${before.join(', ')}`);
+  if (after.length > 0) lines.push(`often before: ${after.join(', ')}`);
+  return `${name} -- ${meaning}\n\n${lines.map((line) => ` ${line}\n`).join('')}\n`;
 }
 
 /** Everything below the usage line; empty for a command that needs no more words. */
-export function helpText(command: Command): string {
+function helpText(command: Command): string {
   if (command.help === undefined) return '';
   const options = Object.entries(command.optionHelp ?? {}).map(([letter, text]) => ` -${letter}  ${text}\n`);
   const gap = options.length === 0 ? '' : '\n';
