@@ -7,6 +7,8 @@ const BLKROGET = 0x125e;
 const BLKSSZGET = 0x1268;
 const CDROM_DRIVE_STATUS = 0x5326;
 const CDS_DISC_OK = 4;
+/** The slot of a changer that is in use. */
+const CDSL_CURRENT = 0x7fffffff;
 const BLKDISCARD = 0x1277;
 const BLKZEROOUT = 0x127f;
 /** `_IOR('X', 30, struct dioattr)`: three 32-bit numbers, the second the smallest direct I/O. */
@@ -29,10 +31,19 @@ export function isReadOnlyDevice(fd: number): boolean {
   return (number(fd, BLKROGET, 4, 0) ?? 0) !== 0;
 }
 
+/** Whether a device is a drive for optical discs, with or without one in it. */
+export function isDiscDrive(fd: number): boolean {
+  return driveStatus(fd) >= 0;
+}
+
 /** Whether a drive says that it has a readable disc. */
 export function hasDisc(fd: number): boolean {
-  const library = libc();
-  return library !== null && library.ioctl(fd, CDROM_DRIVE_STATUS, Buffer.alloc(8)) === CDS_DISC_OK;
+  return driveStatus(fd) === CDS_DISC_OK;
+}
+
+/** What a drive says of itself; negative if the device is no drive. */
+function driveStatus(fd: number): number {
+  return libc()?.ioctlValue(fd, CDROM_DRIVE_STATUS, CDSL_CURRENT) ?? -1;
 }
 
 function rangeCall(fd: number, request: number, offset: number, bytes: number): number {

@@ -11,6 +11,8 @@ export interface Libc {
   /** The new position, or -1. */
   lseek(fd: number, offset: number, whence: number): number;
   ioctl(fd: number, request: number, argument: Buffer): number;
+  /** An ioctl whose argument is a number itself. */
+  ioctlValue(fd: number, request: number, argument: number): number;
   fcntl(fd: number, command: number, argument: Buffer): number;
   /** The errno of the call before; to be asked right after it. */
   errno(): number;
@@ -26,15 +28,20 @@ export function libc(): Libc | null {
   return loaded;
 }
 
+/** Hosts whose structures and numbers are those that this folder writes: 64-bit, little-endian, the generic Linux ones. */
+const ARCHITECTURES = ['x64', 'arm64', 'riscv64', 'loong64'];
+
 function load(): Libc | null {
-  if (process.platform !== 'linux') return null;
+  if (process.platform !== 'linux' || !ARCHITECTURES.includes(process.arch)) return null;
   try {
     const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    const library = koffi.load('libc.so.6');
+    // No name: whatever C library Node itself runs on, glibc or another.
+    const library = koffi.load(null);
     return {
       fallocate: library.func('int fallocate(int fd, int mode, int64 offset, int64 bytes)'),
       lseek: library.func('int64 lseek(int fd, int64 offset, int whence)'),
       ioctl: library.func('int ioctl(int fd, unsigned long request, _Inout_ void *argument)'),
+      ioctlValue: library.func('int ioctl(int fd, unsigned long request, long argument)'),
       fcntl: library.func('int fcntl(int fd, int command, _Inout_ void *argument)'),
       errno: () => koffi.errno(),
       address: (buffer) => koffi.address(buffer),

@@ -1,5 +1,5 @@
 /** lseek(2): the length of a file or device, and its holes. */
-import { fstatSync } from 'node:fs';
+import { fstatSync, readFileSync, type Stats } from 'node:fs';
 import { Errno } from '../util/errno.ts';
 import { HostError } from './host-error.ts';
 import { libc } from './libc.ts';
@@ -11,10 +11,21 @@ const SEEK_HOLE = 4;
 /** The length in bytes of a file or block device. */
 export function lengthOf(fd: number): number {
   const library = libc();
-  if (library === null) return fstatSync(fd).size;
+  if (library === null) return lengthWithoutLibc(fstatSync(fd));
   const length = library.lseek(fd, 0, SEEK_END);
   if (length < 0) throw new HostError(library.errno());
   return length;
+}
+
+function lengthWithoutLibc(stat: Stats): number {
+  return stat.isBlockDevice() ? sectorsInSysfs(stat.rdev) * 512 : stat.size;
+}
+
+/** The length that the kernel shows for a block device, in sectors of 512 bytes. */
+function sectorsInSysfs(device: number): number {
+  const major = (device >>> 8) & 0xfff;
+  const minor = (device & 0xff) | ((device >>> 12) & 0xfff00);
+  return Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'latin1'));
 }
 
 /** An extent of a file: data, or a hole, from the offset asked for to `end`. `end` null: a hole up to the end of the file. */

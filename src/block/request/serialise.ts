@@ -100,6 +100,20 @@ export class RequestTracker {
     return this.#findConflict(request) === null;
   }
 
+  /**
+   * Makes the newest request of the running coroutine serialising from `offset` to beyond the end of every node, and
+   * waits for all that overlap it: for a driver that makes its file longer. Undefined if there is nothing to wait for.
+   */
+  keepOthersBehind(offset: number): Promise<void> | undefined {
+    const { current } = this.#node.loop;
+    let own = this.#newest;
+    while (own !== null && (own.coroutine !== current || own.offset > offset)) own = own.older;
+    if (own === null) return undefined;
+    this.#widen(own, this.#node.limits.requestAlignment);
+    own.overlapBytes = Number.MAX_SAFE_INTEGER - own.overlapOffset;
+    return this.#findConflict(own) === null ? undefined : this.#waitForConflicts(own);
+  }
+
   #widen(request: TrackedRequest, align: number): void {
     const offset = alignDown(request.offset, align);
     const bytes = alignUp(request.offset + request.bytes, align) - offset;

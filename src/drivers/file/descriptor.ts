@@ -1,5 +1,5 @@
 /** Opening the descriptor of a host file: access mode, O_DIRECT, and the messages of what can go wrong. */
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { Open, Perm } from '../../block/flags.ts';
 import { isReadOnlyDevice } from '../../sys/block-device.ts';
@@ -30,8 +30,9 @@ export function openDescriptor(path: string, hostFlags: number): number {
 }
 
 function openOrExplain(path: string, hostFlags: number): number {
+  if (path.startsWith(FD_SET_PREFIX)) throw noSuchFdSet(path, hostFlags);
   try {
-    return openSync(path, hostFlags);
+    return openSync(path, isPipe(path) ? hostFlags | constants.O_NONBLOCK : hostFlags);
   } catch (error) {
     const errno = hostErrno(error);
     if (errno === Errno.EINVAL && (hostFlags & constants.O_DIRECT) !== 0 && opens(path, hostFlags)) {
@@ -40,6 +41,23 @@ function openOrExplain(path: string, hostFlags: number): number {
     const message = `Could not open '${path}': ${strerror(errno)}`;
     throw new BlockError(errno === Errno.EROFS ? Errno.EACCES : errno, message);
   }
+}
+
+/** Whether a name is that of a named pipe, whose open would wait for somebody at its other end, only to be refused then. */
+function isPipe(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFIFO() === true;
+}
+
+/** Names of descriptors that a monitor has been given. There is no monitor here: the texts are those of qemu-io 7.2.22. */
+const FD_SET_PREFIX = '/dev/fdset/';
+const INT_MAX = 0x7fffffff;
+
+function noSuchFdSet(path: string, hostFlags: number): BlockError {
+  const number = /^\s*\+?(\d+)$/.exec(path.slice(FD_SET_PREFIX.length))?.[1];
+  if (number === undefined || Number(number) > INT_MAX) {
+    return new BlockError(Errno.EINVAL, `Could not parse fdset ${path}`);
+  }
+  return errorWithErrno(Errno.ENOSYS, `Could not dup FD for ${path} flags ${hostFlags.toString(16)}`);
 }
 
 /** Whether it would open without O_DIRECT. */

@@ -1,20 +1,24 @@
 /** What a node over a host file or device keeps, and how a host call becomes a step of a request. */
+import { constants } from 'node:fs';
 import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import type { BlockNode } from '../../block/node.ts';
 import { hostErrno } from '../../sys/host-error.ts';
+import type { DirectIoNeeds } from './direct-io.ts';
 import type { FileLocks } from './locks.ts';
 
 export interface FileState {
   fd: number;
-  /** Flags of open(2) that `fd` was opened with: access mode and O_DIRECT. */
+  /** Flags of open(2) that `fd` was opened with: access mode and O_DIRECT, and `fixedHostFlags`. */
   hostFlags: number;
+  /** Flags of open(2) that this kind of file always has. */
+  readonly fixedHostFlags: number;
   readonly isDevice: boolean;
   readonly locks: FileLocks | null;
   /** Flags of `Open` that a reopen is about to bring; null if none is under way. */
   reopenFlags: number | null;
   /** A descriptor that is to take the place of `fd` when the permissions are set. */
-  pending: { readonly fd: number; readonly hostFlags: number } | null;
+  pending: Replacement | null;
 
   /** Cleared when the host says that it cannot. */
   canDiscard: boolean;
@@ -26,7 +30,19 @@ export interface FileState {
   memoryAlignment: number;
 }
 
+/** Another descriptor of the same file. */
+export interface Replacement {
+  readonly fd: number;
+  readonly hostFlags: number;
+  readonly needs: DirectIoNeeds;
+}
+
 export type FileNode = BlockNode<FileState>;
+
+/** Whether a descriptor goes past the host's page cache. */
+export function isDirect({ hostFlags }: Pick<FileState, 'hostFlags'>): boolean {
+  return (hostFlags & constants.O_DIRECT) !== 0;
+}
 
 /**
  * Makes a host call for a request. It is made at once; if there are other requests, its end is put off as if a thread

@@ -32,7 +32,9 @@ function zeroFile(node: FileNode, offset: number, bytes: number): number {
       state.canReserve = false;
     } else if (errno === Errno.ENOTSUP) {
       state.canDiscard = false;
-    } else if (errno !== Errno.EINVAL) {
+    } else if (errno === Errno.EINVAL) {
+      warnOfMisbehaviour(node);
+    } else {
       return errno;
     }
   }
@@ -43,6 +45,18 @@ function zeroFile(node: FileNode, offset: number, bytes: number): number {
     state.canReserve = false;
   }
   return Errno.ENOTSUP;
+}
+
+let misbehaviourIsKnown = false;
+
+function warnOfMisbehaviour(node: FileNode): void {
+  if (misbehaviourIsKnown) return;
+  misbehaviourIsKnown = true;
+  const { warn } = node.context;
+  warn(
+    'qemu-io: warning: Your file system is misbehaving: fallocate(FALLOC_FL_PUNCH_HOLE) returned EINVAL. ' +
+      'Please report this bug to your file system vendor.',
+  );
 }
 
 /** The kernel itself may write zeroes for this call, which is what NO_FALLBACK excludes. */

@@ -1,5 +1,5 @@
 /** null-co and null-aio: images of nothing. Writes are lost, reads leave the buffer alone or give zeroes. */
-import type { Driver } from '../../block/driver.ts';
+import type { Driver, Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { MAX_LENGTH, Req, Status } from '../../block/flags.ts';
 import type { BlockNode } from '../../block/node.ts';
@@ -19,10 +19,9 @@ const DEFAULT_LENGTH_BYTES = 1024 ** 3;
 const INT64_END = 2 ** 63;
 
 /** `finish` is what ends a request without latency: at once, or a turn of the loop later. */
-function nullDriver(name: string, finish: (node: NullNode) => Promise<void> | undefined): Driver<NullState> {
-  async function wait(node: NullNode): Promise<void> {
-    if (node.state.latencyNs > 0) await node.loop.sleep(node.state.latencyNs);
-    else await finish(node);
+function nullDriver(name: string, finish: (node: NullNode) => Pending): Driver<NullState> {
+  function wait(node: NullNode): Pending {
+    return node.state.latencyNs > 0 ? node.loop.sleep(node.state.latencyNs) : finish(node);
   }
 
   return {
@@ -43,7 +42,10 @@ function nullDriver(name: string, finish: (node: NullNode) => Promise<void> | un
       // A negative number wraps around to the upper half of the unsigned ones.
       if (latencyNs >= INT64_END) throw new BlockError(Errno.EINVAL, 'latency-ns is invalid');
       if (lengthBytes > MAX_LENGTH) {
-        throw new BlockError(Errno.EFBIG, `size ${lengthBytes} is beyond ${MAX_LENGTH} bytes, the most that blkscope handles`);
+        throw new BlockError(
+          Errno.EFBIG,
+          `size ${BigInt(lengthBytes)} is beyond ${MAX_LENGTH} bytes, the most that blkscope handles`,
+        );
       }
       node.state = { lengthBytes, latencyNs, readsZeroes: parsed['read-zeroes'] ?? false };
       node.supportedWriteFlags = Req.FUA;
@@ -58,10 +60,11 @@ function nullDriver(name: string, finish: (node: NullNode) => Promise<void> | un
     },
 
     getLength: (node) => node.state.lengthBytes,
+    getAllocatedBytes: () => 0,
 
-    async preadv(node, _offset, data) {
+    preadv(node, _offset, data) {
       if (node.state.readsZeroes) data.fill(0);
-      await wait(node);
+      return wait(node);
     },
 
     pwritev: wait,

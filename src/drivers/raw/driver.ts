@@ -4,7 +4,7 @@ import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { childEvent, type BlockNode, type ChildLink } from '../../block/node.ts';
 import { Event } from '../../block/events.ts';
 import { MAX_LENGTH, Perm, Req, Role, SECTOR_BYTES, Status } from '../../block/flags.ts';
-import { type Options, absorbOptions } from '../../block/options.ts';
+import { type Options, absorbOptions, optionText } from '../../block/options.ts';
 import { openChild } from '../../block/open.ts';
 import { defaultPermissions } from '../../block/permissions.ts';
 import { refreshFilename } from '../../block/refresh-filename.ts';
@@ -16,15 +16,19 @@ import { truncate } from '../../block/request/truncate.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { isAligned } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
+import { parseSize } from '../../util/parse-number.ts';
+
+/** The part of the file that was asked for, in bytes. */
+interface RawWindow {
+  readonly offset: bigint;
+  readonly size: bigint | null;
+}
 
 /** The part of the file that the image is. */
-interface RawWindow {
+interface RawState {
   readonly offsetBytes: number;
   /** Null: up to the end of the file, wherever that is. */
   readonly sizeBytes: number | null;
-}
-
-interface RawState extends RawWindow {
   /** What the window has now; less than `sizeBytes` if the file has become shorter. */
   lengthBytes: number;
 }
@@ -40,26 +44,34 @@ function fileOf(node: RawNode): ChildLink {
 }
 
 function readWindow(options: Options): RawWindow {
-  const { offset = 0, size = null } = absorbOptions(options, { offset: 'size', size: 'size' });
-  return { offsetBytes: offset, sizeBytes: size };
+  const given = options.clone();
+  absorbOptions(options, { offset: 'size', size: 'size' });
+  return { offset: exactSize(given, 'offset') ?? 0n, size: exactSize(given, 'size') };
+}
+
+/** An option that has been found to be a size, to the byte also beyond 2^53; null if it is not given. */
+function exactSize(options: Options, key: string): bigint | null {
+  const value = options.get(key) ?? null;
+  const parsed = value === null ? null : parseSize(optionText(value));
+  return typeof parsed === 'bigint' ? parsed : null;
 }
 
 /** The state for a window, checked against the file. EINVAL if it reaches behind the file's end. */
-function applyWindow(node: RawNode, { offsetBytes, sizeBytes }: RawWindow): RawState {
+function applyWindow(node: RawNode, { offset, size }: RawWindow): RawState {
   const fileBytes = fileLength(node);
-  if (offsetBytes > fileBytes) {
-    throw new BlockError(
-      Errno.EINVAL,
-      `Offset (${BigInt(offsetBytes)}) cannot be greater than size of the containing file (${fileBytes})`,
-    );
+  if (offset > fileBytes) {
+    const message = `Offset (${offset}) cannot be greater than size of the containing file (${fileBytes})`;
+    throw new BlockError(Errno.EINVAL, message);
   }
-  if (sizeBytes !== null && fileBytes - offsetBytes < sizeBytes) {
+  const offsetBytes = Number(offset);
+  if (size !== null && fileBytes - offsetBytes < size) {
     throw new BlockError(
       Errno.EINVAL,
-      `The sum of offset (${BigInt(offsetBytes)}) and size (${BigInt(sizeBytes)}) has to be smaller or equal to ` +
+      `The sum of offset (${offset}) and size (${size}) has to be smaller or equal to ` +
         `the  actual size of the containing file (${fileBytes})`,
     );
   }
+  const sizeBytes = size === null ? null : Number(size);
   // Lengths are rounded up to sectors; a window that is none would leak what lies behind it.
   if (sizeBytes !== null && !isAligned(sizeBytes, SECTOR_BYTES)) {
     throw new BlockError(Errno.EINVAL, `Specified size is not multiple of ${SECTOR_BYTES}`);
@@ -119,14 +131,13 @@ export const raw: Driver<RawState> = {
 
   async open(node, options) {
     const window = readWindow(options);
-    const isWindow = window.offsetBytes !== 0 || window.sizeBytes !== null;
+    const isWindow = window.offset !== 0n || window.size !== null;
     const role = Role.PRIMARY | (isWindow ? Role.DATA : Role.FILTERED);
     const file = await openChild(node, options, 'file', role);
     if (file === null) throw new Error('the file is not optional');
     const { supportedWriteFlags, supportedZeroFlags, supportedTruncateFlags } = file.node;
     node.supportedWriteFlags = Req.WRITE_UNCHANGED | (Req.FUA & supportedWriteFlags);
-    node.supportedZeroFlags =
-      Req.WRITE_UNCHANGED | ((Req.FUA | Req.MAY_UNMAP | Req.NO_FALLBACK) & supportedZeroFlags);
+    node.supportedZeroFlags = Req.WRITE_UNCHANGED | ((Req.FUA | Req.MAY_UNMAP | Req.NO_FALLBACK) & supportedZeroFlags);
     node.supportedTruncateFlags = Req.ZERO_WRITE & supportedTruncateFlags;
     if (node.probed && !node.isReadOnly) warnOfGuess(node);
     node.state = applyWindow(node, window);

@@ -1,0 +1,182 @@
+/** What all host files and devices have in common: reads, writes, permissions, limits. */
+import { closeSync, fdatasyncSync, fstatSync } from 'node:fs';
+import type { Driver, Pending } from '../../block/driver.ts';
+import { BlockError } from '../../block/error.ts';
+import { SECTOR_BYTES } from '../../block/flags.ts';
+import { setAllocator } from '../../block/memory.ts';
+import { alignedBuffer, isBufferAligned } from '../../sys/aligned-memory.ts';
+import { hostErrno } from '../../sys/host-error.ts';
+import { readRange, writeRange } from '../../sys/positional-io.ts';
+import { lengthOf } from '../../sys/seek.ts';
+import { hostFlagsFor, openDescriptor } from './descriptor.ts';
+import { directIoNeeds, type DirectIoNeeds } from './direct-io.ts';
+import { takeReopenOptions } from './open.ts';
+import {
+  asBlockError,
+  hostCall,
+  hostResult,
+  isDirect,
+  type FileNode,
+  type FileState,
+  type Replacement,
+} from './state.ts';
+import { truncateHostFile } from './truncate.ts';
+import { discardHostRange, zeroHostRange } from './zero.ts';
+
+const PAGE_BYTES = 4096;
+
+export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
+  needsFilename: true,
+  mutableOptions: ['x-check-cache-dropped'],
+
+  async close(node) {
+    closeSync(node.state.fd);
+  },
+
+  async reopenPrepare(reopen) {
+    takeReopenOptions(reopen.options);
+    reopen.node.state.reopenFlags = reopen.flags;
+  },
+
+  reopenCommit({ node }) {
+    node.state.reopenFlags = null;
+  },
+
+  reopenAbort({ node }) {
+    node.state.reopenFlags = null;
+  },
+
+  checkPermissions(node, perm, shared) {
+    const { state } = node;
+    const replacement = replacementFor(node, perm);
+    try {
+      state.locks?.check(state.fd, perm, shared, node.filename);
+      if (replacement !== null) state.locks?.copyTo(replacement.fd, perm, shared);
+    } catch (error) {
+      if (replacement !== null) closeSync(replacement.fd);
+      state.locks?.abort(state.fd);
+      throw error;
+    }
+    state.pending = replacement;
+  },
+
+  setPermissions(node, perm, shared) {
+    const { state } = node;
+    if (state.pending !== null) {
+      closeSync(state.fd);
+      state.fd = state.pending.fd;
+      state.hostFlags = state.pending.hostFlags;
+      applyNeeds(node, state.pending.needs);
+      state.pending = null;
+    }
+    state.locks?.commit(state.fd, perm, shared);
+  },
+
+  abortPermissions(node) {
+    const { state } = node;
+    if (state.pending !== null) closeSync(state.pending.fd);
+    state.pending = null;
+    state.locks?.abort(state.fd);
+  },
+
+  refreshLimits(node) {
+    const { state, limits } = node;
+    if (isDirect(state)) setAllocator(alignedBuffer);
+    applyNeeds(node, directIoNeeds(state.fd, state.hostFlags));
+    limits.minMemAlignment = state.memoryAlignment;
+    limits.optMemAlignment = Math.max(state.memoryAlignment, PAGE_BYTES);
+  },
+
+  getLength(node) {
+    try {
+      return lengthOf(node.state.fd);
+    } catch (error) {
+      throw asBlockError(error);
+    }
+  },
+
+  getAllocatedBytes(node) {
+    try {
+      // In units of 512 bytes, whatever the file system's blocks are.
+      return fstatSync(node.state.fd).blocks * 512;
+    } catch (error) {
+      throw asBlockError(error);
+    }
+  },
+
+  getInfo: () => ({ clusterBytes: 0, vmStateOffset: 0 }),
+
+  preadv(node, offset, data) {
+    const { state } = node;
+    return hostCall(node, () => {
+      const isUsable = state.memoryAlignment === 1 || isBufferAligned(data, state.memoryAlignment);
+      const target = isUsable ? data : alignedBuffer(data.length);
+      const count = readRange(state.fd, target, offset, isDirect(state));
+      // The end of the file is in the middle of the last block.
+      target.fill(0, count);
+      if (!isUsable) target.copy(data);
+    });
+  },
+
+  pwritev(node, offset, data) {
+    const { state } = node;
+    return hostCall(node, () => {
+      let source = data;
+      if (state.memoryAlignment !== 1 && !isBufferAligned(data, state.memoryAlignment)) {
+        source = alignedBuffer(data.length);
+        data.copy(source);
+      }
+      writeRange(state.fd, source, offset);
+    });
+  },
+
+  pwriteZeroes(node, offset, bytes, flags) {
+    const zero = (): Pending => hostResult(node, () => zeroHostRange(node, offset, bytes, flags));
+    // A file that is being made longer is not written to behind its end: some hosts would lose that.
+    const wait = offset + bytes > node.totalSectors * SECTOR_BYTES ? node.requests.keepOthersBehind(offset) : undefined;
+    return wait === undefined ? zero() : wait.then(zero);
+  },
+
+  pdiscard(node, offset, bytes) {
+    return hostResult(node, () => discardHostRange(node, offset, bytes));
+  },
+
+  flushToDisk(node) {
+    const { state } = node;
+    return hostCall(node, () => {
+      if (state.lostWriteErrno !== 0) throw new BlockError(state.lostWriteErrno);
+      try {
+        fdatasyncSync(state.fd);
+      } catch (error) {
+        const errno = hostErrno(error);
+        // The page cache forgets what it could not write; only O_DIRECT does not pass through it.
+        if (!isDirect(state)) state.lostWriteErrno = errno;
+        throw new BlockError(errno);
+      }
+    });
+  },
+
+  async truncate(node, bytes, exact, preallocation) {
+    await hostCall(node, () => truncateHostFile(node, bytes, exact, preallocation));
+  },
+};
+
+/** A descriptor for new permissions or flags: null if the one that there is will do. */
+function replacementFor(node: FileNode, perm: number): Replacement | null {
+  const { state } = node;
+  const hostFlags = hostFlagsFor(state.reopenFlags ?? node.openFlags, perm) | state.fixedHostFlags;
+  if (hostFlags === state.hostFlags) return null;
+  const fd = openDescriptor(node.filename, hostFlags);
+  try {
+    // A descriptor that works for no direct I/O must not take the place of one that does.
+    return { fd, hostFlags, needs: directIoNeeds(fd, hostFlags) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function applyNeeds(node: FileNode, needs: DirectIoNeeds): void {
+  node.limits.requestAlignment = needs.request;
+  node.state.memoryAlignment = needs.memory;
+}
