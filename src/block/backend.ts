@@ -31,8 +31,14 @@ export class BlockBackend implements Parent {
     return this.root.node;
   }
 
-  /** The length in bytes now. */
+  /** Whether there is something to be read: the node is open, and a drive has a disc. */
+  get isAvailable(): boolean {
+    return !this.top.closed && isInserted(this.top);
+  }
+
+  /** The length in bytes now. ENOMEDIUM for a drive without a disc. */
   getLength(): number {
+    this.#checkMedium();
     return this.top.getLength();
   }
 
@@ -71,7 +77,10 @@ export class BlockBackend implements Parent {
 
   truncate(bytes: number, exact: boolean, preallocation: Preallocation, flags: number): Pending {
     this.#begin('truncate', bytes);
-    return this.#end(() => truncate(this.root, bytes, exact, preallocation, flags));
+    return this.#end(() => {
+      this.#checkMedium('No medium inserted');
+      return truncate(this.root, bytes, exact, preallocation, flags);
+    });
   }
 
   loadVmState(offset: number, data: Buffer): Pending {
@@ -138,10 +147,14 @@ export class BlockBackend implements Parent {
 
   /** The offset of a range that is within the image. */
   #within(offset: number, bytes: number): number {
-    if (this.top.closed || !isInserted(this.top)) throw new BlockError(Errno.ENOMEDIUM);
-    const length = this.getLength();
+    this.#checkMedium();
+    const length = this.top.getLength();
     if (offset < 0 || bytes < 0 || offset > length || length - offset < bytes) throw new BlockError(Errno.EIO);
     return offset;
+  }
+
+  #checkMedium(message?: string): void {
+    if (!this.isAvailable) throw new BlockError(Errno.ENOMEDIUM, message);
   }
 }
 
