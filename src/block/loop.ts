@@ -10,6 +10,10 @@
  * are apart because a shell that has more input ready runs the first between two commands, and the second only when a
  * command waits (observed with qemu-io 7.2.22: piped `aio_write` on null-co reports before the next command, on a file
  * only when a later command polls).
+ *
+ * Host I/O that was under way when a command began has ended by the time it polls, and is delivered newest first; what is
+ * started after that ends in its order. QEMU's thread pool does so: it walks its list of requests from the newest on
+ * (observed with qemu-io 7.2.22: of three piped `aio_write` the last reports first, a `read` behind them reports last).
  */
 import { BlockError } from './error.ts';
 import { Errno } from '../util/errno.ts';
@@ -84,6 +88,8 @@ export class EventLoop {
   #nextId = 1;
   #bottomHalves: (() => void | Promise<void>)[] = [];
   #completions: Coroutine[] = [];
+  /** Host I/O that ended before the running command began. */
+  #ended: Coroutine[] = [];
   /** How to end the sleep of each coroutine that sleeps. */
   readonly #sleepers = new Map<Coroutine, () => void>();
   #fired: Coroutine[] = [];
@@ -202,6 +208,13 @@ export class EventLoop {
     return this.park(waitsForHostIo);
   }
 
+  /** Called when a command begins: the host has had the time to end what is under way. */
+  endHostIo(): void {
+    if (this.#completions.length === 0) return;
+    this.#ended.push(...this.#completions);
+    this.#completions = [];
+  }
+
   /**
    * Puts the running coroutine off by one turn of the loop. Also when it is alone: the commands that a script brings in
    * between see it unfinished. Undefined outside of a coroutine.
@@ -230,18 +243,18 @@ export class EventLoop {
     return this.park(waitsForTimer);
   }
 
-  /** Runs the bottom halves that are due now, not those that they add. True if there were any. */
+  /** Runs the bottom halves that are due now, newest first as QEMU does, not those that they add. True if there were any. */
   async runBottomHalves(): Promise<boolean> {
     if (this.#bottomHalves.length === 0) return false;
     this.epoch += 1;
     const due = this.#bottomHalves;
     this.#bottomHalves = [];
-    for (const callback of due) await callback();
+    for (let callback = due.pop(); callback !== undefined; callback = due.pop()) await callback();
     return true;
   }
 
   /**
-   * One turn: bottom halves, else timers that fired, else the oldest host I/O, else (with `wait`) sleeps until a timer
+   * One turn: bottom halves, else timers that fired, else one host I/O, else (with `wait`) sleeps until a timer
    * fires. False if nothing can happen by itself any more, or if the sleep was interrupted.
    */
   async poll(wait = true): Promise<boolean> {
@@ -252,7 +265,7 @@ export class EventLoop {
       await this.enter(fired);
       return true;
     }
-    const completed = this.#completions.shift();
+    const completed = this.#ended.pop() ?? this.#completions.shift();
     if (completed !== undefined) {
       await this.enter(completed);
       return true;
@@ -286,7 +299,11 @@ export class EventLoop {
   /** Whether a turn could do something without waiting for a command: work is queued or a timer runs. */
   get pending(): boolean {
     return (
-      this.#bottomHalves.length > 0 || this.#completions.length > 0 || this.#fired.length > 0 || this.#sleepers.size > 0
+      this.#bottomHalves.length > 0 ||
+      this.#completions.length > 0 ||
+      this.#ended.length > 0 ||
+      this.#fired.length > 0 ||
+      this.#sleepers.size > 0
     );
   }
 

@@ -1,5 +1,4 @@
 /** What a shell command is: one literal, from which usage, help, completion and manual come. */
-import type { Pending } from '../block/driver.ts';
 import type { Session } from './session.ts';
 
 export interface Command {
@@ -31,8 +30,17 @@ export interface Command {
    * Does the work; `argv[0]` is the name as typed. Throws `CommandFailure` after it has said what is wrong, or
    * `BlockError` to have it said as "qemu-io: …".
    */
-  run(session: Session, argv: string[]): Pending | void;
+  run(session: Session, argv: string[]): Outcome;
 }
+
+/**
+ * What a command has to say when it is done. It is said after the turn of the loop in which its request ended: requests in
+ * the background that end in the same turn report first (observed with qemu-io 7.2.22).
+ */
+export type Report = () => void;
+
+/** A promise only if the command has to wait. */
+export type Outcome = void | Promise<void | Report>;
 
 export type OperandKind = 'offset' | 'length' | 'event' | 'tag' | 'file' | 'command' | 'on/off' | 'word';
 

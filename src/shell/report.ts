@@ -5,7 +5,7 @@ import type { Pending } from '../block/driver.ts';
 import { errnoOf } from '../block/error.ts';
 import type { Size } from './arguments.ts';
 import type { Lease } from './buffer-pool.ts';
-import { CommandFailure } from './command.ts';
+import { CommandFailure, type Outcome, type Report } from './command.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -50,7 +50,7 @@ export function timedRequest(
   lease: Lease | null,
   begin: () => Pending,
   done: (ns: number) => void,
-): Pending {
+): Outcome {
   const { clock } = session.loop;
   const start = clock.nowNs();
   let pending: Pending;
@@ -75,15 +75,20 @@ async function timedRest(
   lease: Lease | null,
   pending: Promise<void>,
   done: () => void,
-): Promise<void> {
+): Promise<Report> {
+  let finish = done;
   try {
-    try {
-      await pending;
-    } catch (error) {
+    await pending;
+  } catch (error) {
+    finish = () => {
       throw requestFailed(session, what, error);
-    }
-    done();
-  } finally {
-    lease?.release();
+    };
   }
+  return () => {
+    try {
+      finish();
+    } finally {
+      lease?.release();
+    }
+  };
 }

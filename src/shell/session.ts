@@ -13,7 +13,7 @@ import { setBackendPermissions } from '../block/permissions.ts';
 import { TraceBus } from '../block/trace.ts';
 import { Errno } from '../util/errno.ts';
 import { BufferPool } from './buffer-pool.ts';
-import { type Command, CommandFailure, type CommandTable, usageLine } from './command.ts';
+import { type Command, CommandFailure, type CommandTable, type Outcome, type Report, usageLine } from './command.ts';
 import { commandTable } from './commands/index.ts';
 import type { Output } from './output.ts';
 import { stuckHint, stuckLines } from './stuck.ts';
@@ -47,6 +47,8 @@ export interface OpenRequest {
 
 /** A command whose coroutine has begun. */
 interface RunningCommand {
+  readonly command: Command;
+  report: Report | null;
   coroutine: Coroutine | null;
   status: number;
   /** It is stuck, and nobody waits for its status any more. */
@@ -140,6 +142,7 @@ export class Session {
     const name = argv[0];
     if (name === undefined) return 0;
     this.#interrupted = false;
+    this.loop.endHostIo();
     const command = this.commands.find(name);
     if (command === undefined) {
       this.output.stderr(`command "${name}" not found\n`);
@@ -199,13 +202,13 @@ export class Session {
     if (status < 0) throw new CommandFailure(-status);
   }
 
-  #runCoroutine(command: Command, argv: readonly string[], body: () => Pending | void): number | Promise<number> {
-    const running: RunningCommand = { coroutine: null, status: 0, isDetached: false };
+  #runCoroutine(command: Command, argv: readonly string[], body: () => Outcome): number | Promise<number> {
+    const running: RunningCommand = { command, coroutine: null, report: null, status: 0, isDetached: false };
     const ended = this.loop.run({ operation: command.name }, () => {
       running.coroutine = this.loop.current;
       try {
         const pending = body();
-        return pending === undefined ? undefined : this.#rest(command, running, pending);
+        return pending instanceof Promise ? this.#rest(running, pending) : undefined;
       } catch (error) {
         running.status = this.#failure(command, error);
         return undefined;
@@ -215,24 +218,34 @@ export class Session {
   }
 
   /** The rest of a command that has to wait. */
-  async #rest(command: Command, running: RunningCommand, pending: Promise<void>): Promise<void> {
+  async #rest(running: RunningCommand, pending: Promise<void | Report>): Promise<void> {
     try {
-      await pending;
+      running.report = (await pending) ?? null;
     } catch (error) {
-      running.status = this.#failure(command, error);
+      running.status = this.#failure(running.command, error);
     }
     if (!running.isDetached) return;
     this.#unfinished -= 1;
-    this.#record(running.status);
+    this.#record(this.#reported(running));
   }
 
   /** The status of a command that waits; 0 if it is stuck. */
   async #ending(argv: readonly string[], running: RunningCommand, ended: Promise<boolean>): Promise<number> {
-    if (await ended) return running.status;
+    if (await ended) return this.#reported(running);
     running.isDetached = true;
     this.#unfinished += 1;
     if (this.output.isTerminal) this.output.stderr(stuckHint(argv, running.coroutine, this.#interrupted));
     return 0;
+  }
+
+  /** The status of a command that has ended, after its report. */
+  #reported(running: RunningCommand): number {
+    try {
+      running.report?.();
+    } catch (error) {
+      running.status = this.#failure(running.command, error);
+    }
+    return running.status;
   }
 
   /** The status for what a command threw, after everything about it has been said. */

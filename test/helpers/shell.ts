@@ -3,6 +3,7 @@ import type { Clock } from '../../src/block/clock.ts';
 import type { Driver } from '../../src/block/driver.ts';
 import { BlockError } from '../../src/block/error.ts';
 import { Open, Perm, Status } from '../../src/block/flags.ts';
+import type { BlockNode } from '../../src/block/node.ts';
 import { absorbOptions, Options, type OptionValue } from '../../src/block/options.ts';
 import { registerDrivers } from '../../src/block/registry.ts';
 import { blkdebug } from '../../src/drivers/blkdebug/driver.ts';
@@ -13,6 +14,11 @@ import { Errno } from '../../src/util/errno.ts';
 
 /** The bytes of every image by name. */
 const images = new Map<string, Buffer>();
+
+/** Host I/O, or for the image "bh" a bottom half, as null-aio has it. */
+function hostIo(node: BlockNode<{ name: string }>): Promise<void> | undefined {
+  return node.state.name === 'bh' ? node.loop.bottomHalf() : node.loop.hostIo();
+}
 
 /** What a file driver does, over memory: host I/O, and nothing that a test cannot see. */
 const memoryFile: Driver<{ name: string }> = {
@@ -36,18 +42,18 @@ const memoryFile: Driver<{ name: string }> = {
   getInfo: () => ({ clusterBytes: 0, vmStateOffset: 0 }),
   async preadv(node, offset, data) {
     images.get(node.state.name)?.copy(data, 0, offset, offset + data.length);
-    await node.loop.hostIo();
+    await hostIo(node);
   },
   async pwritev(node, offset, data) {
     data.copy(images.get(node.state.name) ?? Buffer.alloc(0), offset);
-    await node.loop.hostIo();
+    await hostIo(node);
   },
   async pdiscard(node, offset, bytes) {
     images.get(node.state.name)?.fill(0, offset, offset + bytes);
-    await node.loop.hostIo();
+    await hostIo(node);
   },
   async flushToDisk(node) {
-    await node.loop.hostIo();
+    await hostIo(node);
   },
   async truncate(node, bytes) {
     if (bytes > 2 ** 30) throw new BlockError(Errno.EFBIG, 'Could not resize file: File too large');

@@ -123,7 +123,7 @@ describe('EventLoop', () => {
     expect(log).toEqual(['no wait', 'other1', 'entered', 'second done']);
   });
 
-  it('turns bottom halves before host I/O, each in order of arrival', async () => {
+  it('turns bottom halves before host I/O, the newest of them first', async () => {
     const loop = new EventLoop();
     const log: string[] = [];
     await start(loop, log, 'x', 2);
@@ -139,9 +139,36 @@ describe('EventLoop', () => {
         ),
       );
     }
-    loop.schedule(() => void log.push('bh'));
+    loop.schedule(() => void log.push('bh1'));
+    loop.schedule(() => void log.push('bh2'));
     while (await loop.poll()) log.push('|');
-    expect(log).toEqual(['x1', 'bh', '|', 'io1', '|', 'io2', '|']);
+    expect(log).toEqual(['x1', 'bh2', 'bh1', '|', 'io1', '|', 'io2', '|']);
+  });
+
+  it('delivers what ended before a command newest first, and then what was started since', async () => {
+    const loop = new EventLoop();
+    const log: string[] = [];
+    await start(loop, log, 'x', 2);
+    const submit = (name: string): Promise<void> =>
+      loop.enter(
+        loop.create(
+          { operation: name },
+          async () => {
+            await loop.hostIo();
+            log.push(name);
+            await loop.hostIo();
+            log.push(`${name} again`);
+          },
+          () => {},
+        ),
+      );
+    await submit('old1');
+    loop.endHostIo();
+    await submit('old2');
+    loop.endHostIo();
+    await submit('new');
+    while (await loop.poll()) continue;
+    expect(log).toEqual(['x1', 'old2', 'old1', 'new', 'old2 again', 'old1 again', 'new again']);
   });
 
   it('reports a request that ends at once only after spawn has returned', async () => {

@@ -5,7 +5,7 @@ import { testShell } from '../helpers/shell.ts';
 const written = (offset: number): string => `wrote 512/512 bytes at offset ${offset}\n512 bytes, 1 ops; TIME\n`;
 
 describe('asynchronous commands', () => {
-  it('report when something polls, in the order of their host I/O', async () => {
+  it('report when something polls: newest first, and before what polls', async () => {
     const shell = await testShell();
     await shell.run('aio_write 0 512');
     await shell.run('aio_write 512 512');
@@ -13,8 +13,8 @@ describe('asynchronous commands', () => {
     expect(shell.session.unfinished).toBe(2);
     await shell.session.loop.runBottomHalves();
     expect(shell.out()).toBe('');
-    expect(await shell.run('read -q 0 512')).toBe(0);
-    expect(shell.out()).toBe(written(0) + written(512));
+    expect(await shell.run('read 1k 512')).toBe(0);
+    expect(shell.out()).toBe(`${written(512)}${written(0)}read 512/512 bytes at offset 1024\n512 bytes, 1 ops; TIME\n`);
     expect(shell.session.unfinished).toBe(0);
   });
 
@@ -26,9 +26,17 @@ describe('asynchronous commands', () => {
     await shell.run('aio_write -z 512 512');
     expect(await shell.run('aio_flush')).toBe(0);
     expect(shell.out()).toBe(
-      `${written(0)}discard 4096/4096 bytes at offset 4096\n4 KiB, 1 ops; TIME\n` +
-        `read 512/512 bytes at offset 0\n512 bytes, 1 ops; TIME\n${written(512)}`,
+      `${written(512)}read 512/512 bytes at offset 0\n512 bytes, 1 ops; TIME\n` +
+        `discard 4096/4096 bytes at offset 4096\n4 KiB, 1 ops; TIME\n${written(0)}`,
     );
+  });
+
+  it('report before a synchronous command whose request ends in the same turn', async () => {
+    const shell = await testShell({}, { name: 'bh' });
+    await shell.run('aio_write 0 512');
+    await shell.run('aio_write 512 512');
+    await shell.run('read 1k 512');
+    expect(shell.out()).toBe(`${written(512)}${written(0)}read 512/512 bytes at offset 1024\n512 bytes, 1 ops; TIME\n`);
   });
 
   it('count as done although the request fails', async () => {
@@ -40,7 +48,7 @@ describe('asynchronous commands', () => {
     expect(await shell.run('aio_write 0 512')).toBe(0);
     expect(await shell.run('aio_read 2M 512')).toBe(0);
     expect(await shell.run('aio_flush')).toBe(0);
-    expect(shell.out()).toBe('aio_write failed: No space left on device\nreadv failed: Input/output error\n');
+    expect(shell.out()).toBe('readv failed: Input/output error\naio_write failed: No space left on device\n');
     expect(shell.session.exitStatus).toBe(0);
   });
 

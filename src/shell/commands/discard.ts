@@ -2,7 +2,7 @@
 import type { Pending } from '../../block/driver.ts';
 import { Perm } from '../../block/flags.ts';
 import { CommandOptions, lengthArgument, sizeArgument } from '../arguments.ts';
-import type { Command } from '../command.ts';
+import type { Command, Outcome } from '../command.ts';
 import { report, timedRequest } from '../report.ts';
 import type { Session } from '../session.ts';
 
@@ -29,7 +29,7 @@ export const discard = {
   run: runDiscard,
 } satisfies Command;
 
-function runDiscard(session: Session, argv: string[]): Pending {
+function runDiscard(session: Session, argv: string[]): Outcome {
   let terse = false;
   let quiet = false;
   const options = new CommandOptions(session, argv, discard.options);

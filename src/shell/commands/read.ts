@@ -13,7 +13,7 @@ import {
   sizeArgument,
   usage,
 } from '../arguments.ts';
-import { type Command, CommandFailure } from '../command.ts';
+import { type Command, CommandFailure, type Outcome } from '../command.ts';
 import { report, timedRequest } from '../report.ts';
 import type { Session } from '../session.ts';
 
@@ -55,7 +55,7 @@ interface ReadOptions {
   compareBytes: Size | null;
 }
 
-function runRead(session: Session, argv: string[]): Pending {
+function runRead(session: Session, argv: string[]): Outcome {
   const words = new CommandOptions(session, argv, read.options);
   const options = parse(session, words);
   const { vmState, terse, quiet, dump, pattern } = options;

@@ -1,10 +1,9 @@
 /** `readv`: reads a range into several buffers. */
-import type { Pending } from '../../block/driver.ts';
 import { Errno } from '../../util/errno.ts';
 import { hexDump } from '../../util/hex-dump.ts';
 import { isFilledWith } from '../../util/pattern.ts';
 import { CommandOptions, patternArgument, sizeArgument, usage, vectorArguments } from '../arguments.ts';
-import { type Command, CommandFailure } from '../command.ts';
+import { type Command, CommandFailure, type Outcome } from '../command.ts';
 import { report, timedRequest } from '../report.ts';
 import type { Session } from '../session.ts';
 
@@ -30,7 +29,7 @@ export const readv = {
   run: runReadv,
 } satisfies Command;
 
-function runReadv(session: Session, argv: string[]): Pending {
+function runReadv(session: Session, argv: string[]): Outcome {
   let terse = false;
   let quiet = false;
   let dump = false;

@@ -3,7 +3,7 @@ import type { Pending } from '../../block/driver.ts';
 import { Perm, REQUEST_MAX_BYTES, Req } from '../../block/flags.ts';
 import { CommandOptions, patternArgument, refuse, requireSector, sizeArgument } from '../arguments.ts';
 import type { Lease } from '../buffer-pool.ts';
-import type { Command } from '../command.ts';
+import type { Command, Outcome } from '../command.ts';
 import { leaseFromFile } from '../pattern-file.ts';
 import { report, timedRequest } from '../report.ts';
 import type { Session } from '../session.ts';
@@ -52,7 +52,7 @@ interface WriteOptions {
   flags: number;
 }
 
-function runWrite(session: Session, argv: string[]): Pending {
+function runWrite(session: Session, argv: string[]): Outcome {
   const words = new CommandOptions(session, argv, write.options);
   const options = parse(session, words);
   const [offsetText, lengthText] = words.twoOperands;

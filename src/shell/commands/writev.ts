@@ -2,7 +2,7 @@
 import type { Pending } from '../../block/driver.ts';
 import { Perm, Req } from '../../block/flags.ts';
 import { CommandOptions, patternArgument, sizeArgument, usage, vectorArguments } from '../arguments.ts';
-import type { Command } from '../command.ts';
+import type { Command, Outcome } from '../command.ts';
 import { report, timedRequest } from '../report.ts';
 import type { Session } from '../session.ts';
 
@@ -29,7 +29,7 @@ export const writev = {
   run: runWritev,
 } satisfies Command;
 
-function runWritev(session: Session, argv: string[]): Pending {
+function runWritev(session: Session, argv: string[]): Outcome {
   let terse = false;
   let quiet = false;
   let pattern = 0xcd;
