@@ -16,10 +16,11 @@ import type { Qcow2Image } from './image.ts';
 import { needsNewCluster, Subcluster, subclusterRun, subclusterType, trailingZeroes } from './l2-entry.ts';
 import { L2Meta } from './l2-meta.ts';
 import { place } from './mapping.ts';
-import { advance, entryOffset, type GuestOffset, hex, type HostOffset, ZERO } from './offsets.ts';
+import { advance, COPIED, entryOffset, type GuestOffset, hex, type HostOffset, ZERO } from './offsets.ts';
 import { allocateClusters, allocateClustersAt } from './refcount.ts';
 
-const NOWHERE = -1 as HostOffset;
+/** No place, or any. */
+export const NOWHERE = -1 as HostOffset;
 const waitsForAllocation: WaitReason = { kind: 'lock', name: 'qcow2 allocation' };
 
 /** What `allocate` found: contiguous host space, and the parts of it that have yet to be entered into the L2 table. */
@@ -120,6 +121,37 @@ async function waitFor(image: Qcow2Image, other: L2Meta): Promise<void> {
   await other.dependents.wait(waitsForAllocation);
   const wait = image.lock.lock();
   if (wait !== undefined) await wait;
+}
+
+/**
+ * The host offset of a guest range that can be overwritten in place as a whole, all of it holding data already; NOWHERE
+ * if it is not so simple, or if finding out would take time. Nobody holds the lock.
+ */
+export function findOverwritable(image: Qcow2Image, guest: GuestOffset, bytes: number): HostOffset {
+  if (image.lock.isLocked || image.allocations.length > 0 || bytes > REQUEST_MAX_BYTES) return NOWHERE;
+  const { l1, l2Cache } = image;
+  const l1Index = image.l1IndexOf(guest);
+  if (l1Index >= l1.entryCount || (l1.high(l1Index) & COPIED) === 0) return NOWHERE;
+  const l2Offset = l1.l2Offset(l1Index);
+  const index = image.sliceIndexOf(guest);
+  const into = image.intoCluster(guest);
+  const clusterCount = image.clustersFor(into + bytes);
+  if (image.intoCluster(l2Offset) !== 0 || index + clusterCount > image.sliceEntries) return NOWHERE;
+  const sliceOffset = l2Offset + image.sliceStartOf(guest);
+  const slot = l2Cache.find(sliceOffset);
+  if (slot === -1) return NOWHERE;
+
+  const table = l2Cache.table(slot);
+  const at = index * image.l2EntryBytes;
+  const host = entryOffset(table.readUInt32BE(at), table.readUInt32BE(at + 4));
+  const isSimple =
+    image.intoCluster(host) === 0 &&
+    countForWrite(image, table, index, clusterCount, false) === clusterCount &&
+    checkPart(image, table, index, clusterCount, into, into + bytes, true) === NOTHING_TO_DO;
+  if (!isSimple) return NOWHERE;
+  // In use just now.
+  l2Cache.touch(slot);
+  return advance(host, into);
 }
 
 /** How many clusters to look at, from the one with `position` on: within the slice and the longest request. */

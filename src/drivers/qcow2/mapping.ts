@@ -46,6 +46,14 @@ export function lookUp(
   return lookUpWhenLoaded(image, slot, guest, needed, l2Offset, result);
 }
 
+/** Whether `lookUp` can answer at once: there is no table, or the slice is cached. */
+export function isSliceCached(image: Qcow2Image, guest: GuestOffset): boolean {
+  const l1Index = image.l1IndexOf(guest);
+  if (l1Index >= image.l1.entryCount) return true;
+  const l2Offset = image.l1.l2Offset(l1Index);
+  return l2Offset === 0 || image.l2Cache.find(l2Offset + image.sliceStartOf(guest)) !== -1;
+}
+
 export function refuseL2Offset(image: Qcow2Image, l2Offset: number, l1Index: number): Promise<never> {
   return corrupt(image, `L2 table offset ${hex(l2Offset)} unaligned (L1 index: ${hex(l1Index)})`);
 }

@@ -68,6 +68,14 @@ export function checkOverlap(
   return hitsBitmapDirectory(image, checks, offset, bytes) ? refuse(image, Overlap.BITMAP_DIRECTORY) : undefined;
 }
 
+/** Whether a write of guest data hits no metadata, as far as that can be told at once. */
+export function isClearOfMetadata(image: Qcow2Image, offset: number, bytes: number): boolean {
+  const checks = image.overlapChecks;
+  if (checks === 0 || image.hasDataFile) return true;
+  if ((checks & Overlap.INACTIVE_L2) !== 0 && image.snapshots.length > 0) return false;
+  return findOverlap(image, checks, offset, bytes) === 0 && !hitsBitmapDirectory(image, checks, offset, bytes);
+}
+
 /** As `checkOverlap`, for a write of guest data, which may go to a file that has no metadata. */
 export function checkDataOverlap(image: Qcow2Image, offset: number, bytes: number): Promise<void> | undefined {
   return image.hasDataFile ? undefined : checkOverlap(image, 0, offset, bytes);

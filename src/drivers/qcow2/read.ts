@@ -1,18 +1,43 @@
 /** Reads: each part of the range from where it is, several parts at the same time. */
+import type { Pending } from '../../block/driver.ts';
 import { Event } from '../../block/events.ts';
 import { preadv } from '../../block/request/read.ts';
 import { readCompressed } from './compressed.ts';
 import type { Qcow2Image } from './image.ts';
 import { readChild } from './io.ts';
 import { Subcluster } from './l2-entry.ts';
-import { lookUp, Mapping } from './mapping.ts';
+import { isSliceCached, lookUp, Mapping } from './mapping.ts';
 import { advance, type GuestOffset } from './offsets.ts';
 import { TaskPool } from './task-pool.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
+/** Filled and used up without waiting in between. */
+const scratch = new Mapping();
+
 /** Fills `data` with what the guest sees from an offset on. */
-export async function readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Promise<void> {
+export function readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
+  if (!canLookUpNow(image, guest)) return readParts(image, guest, data);
+  const looking = lookUp(image, guest, data.length, scratch);
+  if (looking !== undefined || scratch.bytes < data.length) return readParts(image, guest, data, looking);
+  const { type, host } = scratch;
+  if (isZero(image, type)) {
+    data.fill(0);
+    return undefined;
+  }
+  if (type !== Subcluster.NORMAL) return readParts(image, guest, data);
+  const wait = image.fire(Event.READ_AIO);
+  if (wait === undefined) return readChild(image.dataFile, host, data);
+  return wait.then(() => readChild(image.dataFile, host, data));
+}
+
+/** Whether nobody holds the lock and the table is cached: then looking up takes no time, and no lock. */
+function canLookUpNow(image: Qcow2Image, guest: GuestOffset): boolean {
+  return !image.lock.isLocked && isSliceCached(image, guest);
+}
+
+async function readParts(image: Qcow2Image, guest: GuestOffset, data: Buffer, failing?: Pending): Promise<void> {
+  await failing;
   const mapping = new Mapping();
   let pool: TaskPool | null = null;
   let done = 0;

@@ -106,6 +106,12 @@ export class TableCache {
     return this.#slots.get(offset) ?? -1;
   }
 
+  /** Marks a table that is cached as just used. */
+  touch(slot: number): void {
+    this.#hold(slot);
+    this.put(slot);
+  }
+
   /**
    * Forgets a table without writing it back. EIO if it is held: then it was freed through an entry of its own, as only
    * a corrupt image has one.

@@ -280,7 +280,8 @@ async function zeroNewArea(image: Qcow2Image, oldLength: number, length: number)
   const zeroes = allocateAligned(Math.min(zeroStart, length) - oldLength);
   image.lock.unlock();
   try {
-    await explained(writeRange(image, oldLength as GuestOffset, zeroes), 'Failed to zero out the new area');
+    const writing = (async () => writeRange(image, oldLength as GuestOffset, zeroes))();
+    await explained(writing, 'Failed to zero out the new area');
   } finally {
     const locking = image.lock.lock();
     if (locking !== undefined) await locking;

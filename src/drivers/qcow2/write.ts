@@ -1,18 +1,51 @@
 /** Writes: space for each part of the range, the data into it, then the metadata that makes it visible. */
+import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { pwritev } from '../../block/request/write.ts';
-import { allocate, Allocation } from './allocate.ts';
+import { allocate, Allocation, findOverwritable, NOWHERE } from './allocate.ts';
 import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
 import type { Qcow2Image } from './image.ts';
 import { advance, type GuestOffset } from './offsets.ts';
-import { checkDataOverlap } from './overlap.ts';
+import { checkDataOverlap, isClearOfMetadata } from './overlap.ts';
 import { TaskPool } from './task-pool.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
 /** Writes `data` at a guest offset. */
-export async function writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Promise<void> {
+export function writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
+  const host = findOverwritable(image, guest, data.length);
+  if (host === NOWHERE || !isClearOfMetadata(image, host, data.length)) return writeParts(image, guest, data);
+  const wait = image.fire(Event.WRITE_AIO);
+  const writing =
+    wait === undefined
+      ? pwritev(image.dataFile, host, data, 0)
+      : wait.then(() => pwritev(image.dataFile, host, data, 0));
+  return writing === undefined ? undefined : endOverwrite(image, writing);
+}
+
+/** A write ends behind whoever holds the lock, also one that changes no metadata. */
+async function endOverwrite(image: Qcow2Image, writing: Promise<void>): Promise<void> {
+  let failure: unknown;
+  let hasFailed = false;
+  try {
+    await writing;
+  } catch (error) {
+    failure = error;
+    hasFailed = true;
+  }
+  await passLock(image);
+  if (hasFailed) throw failure;
+  await passLock(image);
+}
+
+async function passLock(image: Qcow2Image): Promise<void> {
+  const locking = image.lock.lock();
+  if (locking !== undefined) await locking;
+  image.lock.unlock();
+}
+
+async function writeParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): Promise<void> {
   let pool: TaskPool | null = null;
   let done = 0;
   try {
@@ -29,9 +62,7 @@ export async function writeRange(image: Qcow2Image, guest: GuestOffset, data: Bu
       done += part.length;
     }
     // QEMU takes the lock once more here: a write does not end while another one holds it.
-    const locking = image.lock.lock();
-    if (locking !== undefined) await locking;
-    image.lock.unlock();
+    await passLock(image);
   } finally {
     await pool?.drain();
   }
