@@ -1,0 +1,262 @@
+/** The page's script, first part: from the lines of a run to requests with their spans, marks and states. */
+
+export const modelScript = String.raw`
+/* A moment is a time in nanoseconds (t) and a step (s): how many records there were until then. */
+
+function readRun(text) {
+  const run = {
+    header: null, first: null, last: null, requests: [], byId: new Map(), states: [], rules: new Map(), notes: [],
+    eventCounts: new Map(), records: 0, ended: false, t0: Infinity, t1: -Infinity, steps: 0, holds: 0, fails: [],
+  };
+  for (let from = 0; from < text.length;) {
+    let to = text.indexOf('\n', from);
+    if (to < 0) to = text.length;
+    if (to > from) takeLine(run, text.slice(from, to));
+    from = to + 1;
+  }
+  if (run.t0 > run.t1) { run.t0 = run.header ? run.header.startedNs : 0; run.t1 = run.t0 + 1; }
+  finishRun(run);
+  return run;
+}
+
+function takeLine(run, text) {
+  let line;
+  try { line = JSON.parse(text); } catch { run.notes.push('a line of the run is torn and left out'); return; }
+  switch (line.kind) {
+    case 'header': run.header = run.header || line; break;
+    case 'picture': takePicture(run, line); break;
+    case 'note': run.notes.push(line.dropped > 0 ? line.text + ' (' + line.dropped + ' records missing)' : line.text); break;
+    case 'end': run.ended = true; extend(run, line.timeNs); break;
+    default: if ('sequence' in line) takeRecord(run, line);
+  }
+}
+
+function extend(run, t) {
+  if (t < run.t0) run.t0 = t;
+  if (t > run.t1) run.t1 = t;
+}
+
+function takePicture(run, picture) {
+  extend(run, picture.timeNs);
+  const isFirst = run.first === null;
+  if (isFirst) run.first = picture;
+  run.last = picture;
+  for (const rule of picture.rules) {
+    const known = ruleOf(run, rule.number);
+    Object.assign(known, rule);
+  }
+  if (!isFirst) return;
+  const now = { t: picture.timeNs, s: run.steps };
+  for (const { request, operation, offset, bytes } of picture.requests) {
+    const r = requestOf(run, request, now);
+    r.early = true;
+    name(r, operation, offset, bytes);
+  }
+  for (const { request, tag, event } of picture.suspended) {
+    hold(run, requestOf(run, request, now), tag, event, now);
+  }
+}
+
+function ruleOf(run, number) {
+  let rule = run.rules.get(number);
+  if (!rule) {
+    rule = { number, action: '', event: '', effect: '', conditions: '', status: 'gone', hits: 0, lastSkip: null };
+    run.rules.set(number, rule);
+  }
+  return rule;
+}
+
+/* Rules that were gone before a picture was taken are known by what they did. */
+function guess(run, r, number, action, effect) {
+  const rule = number === null ? run.rules.get(r.lastHit) : run.rules.get(number);
+  if (!rule || rule.action !== '') return;
+  rule.action = action;
+  rule.effect = effect;
+}
+
+function requestOf(run, id, now) {
+  let r = run.byId.get(id);
+  if (!r) {
+    r = {
+      id, operation: '', offset: null, bytes: null, kind: 'flush', b: now, e: null, errno: 0, early: false,
+      spans: [], stack: [], lastHit: 0, holds: [], waits: [], wait: null, marks: [], hay: null,
+    };
+    run.byId.set(id, r);
+    run.requests.push(r);
+  }
+  return r;
+}
+
+function name(r, operation, offset, bytes) {
+  r.operation = operation;
+  r.offset = offset;
+  r.bytes = bytes;
+  r.kind = kindOf(operation);
+}
+
+function kindOf(operation) {
+  if (/zero|-z/.test(operation)) return 'zero';
+  if (/write/.test(operation)) return 'write';
+  if (/read/.test(operation)) return 'read';
+  return /discard/.test(operation) ? 'discard' : 'flush';
+}
+
+function hold(run, r, tag, event, now) {
+  run.holds += 1;
+  r.holds.push({ tag, event, b: now, e: null });
+}
+
+function mark(r, now, type, text, node, more) {
+  r.marks.push({ t: now.t, s: now.s, type, text, node, more: more || '' });
+}
+
+function takeRecord(run, record) {
+  run.records += 1;
+  run.steps += 1;
+  extend(run, record.timeNs);
+  const now = { t: record.timeNs, s: run.steps };
+  const r = requestOf(run, record.request, now);
+  if (r.wait !== null && record.kind !== 'lock-wait') { r.wait.e = now; r.wait = null; }
+  switch (record.kind) {
+    case 'request-begin': {
+      const span = { node: record.node, operation: record.operation, offset: record.offset, bytes: record.bytes, depth: r.stack.length, b: now, e: null, errno: 0 };
+      if (r.operation === '') name(r, record.operation, record.offset, record.bytes);
+      r.stack.push(span);
+      r.spans.push(span);
+      r.e = null;
+      break;
+    }
+    case 'request-end': {
+      const at = r.stack.findLastIndex((span) => span.node === record.node && span.operation === record.operation);
+      if (at >= 0) {
+        r.stack[at].errno = record.errno;
+        for (const span of r.stack.splice(at)) span.e = now;
+      }
+      if (r.stack.length === 0) { r.e = now; r.errno = record.errno || r.errno; }
+      break;
+    }
+    case 'event':
+      run.eventCounts.set(record.event, (run.eventCounts.get(record.event) || 0) + 1);
+      mark(r, now, 'event', record.event, record.node);
+      break;
+    case 'rule-hit': {
+      const rule = ruleOf(run, record.rule);
+      rule.event = rule.event || record.event;
+      rule.hits += 1;
+      rule.lastSkip = null;
+      r.lastHit = record.rule;
+      mark(r, now, 'hit', 'rule ' + record.rule + ' hit', record.node, record.event);
+      break;
+    }
+    case 'rule-skip': {
+      const rule = ruleOf(run, record.rule);
+      rule.event = rule.event || record.event;
+      rule.lastSkip = record.reason;
+      mark(r, now, 'skip', 'rule ' + record.rule + ' skipped', record.node, record.reason);
+      break;
+    }
+    case 'error-injected':
+      ruleOf(run, record.rule);
+      guess(run, r, record.rule, 'inject-error', errnoName(record.errno));
+      mark(r, now, 'fail', errnoName(record.errno) + ' injected', record.node, 'rule ' + record.rule);
+      run.fails.push(now);
+      break;
+    case 'state-change':
+      guess(run, r, record.rule, 'set-state', record.from + '\u2192' + record.to);
+      run.states.push({ from: record.from, to: record.to, rule: record.rule, t: now.t, s: now.s });
+      mark(r, now, 'state', 'state ' + record.from + ' to ' + record.to, record.node, record.rule > 0 ? 'rule ' + record.rule : '');
+      break;
+    case 'suspend':
+      guess(run, r, null, 'suspend', record.tag);
+      hold(run, r, record.tag, record.event, now);
+      mark(r, now, 'hold', 'suspended ' + record.tag, record.node, record.event);
+      break;
+    case 'resume': {
+      const held = r.holds.findLast((one) => one.tag === record.tag && one.e === null);
+      if (held) held.e = now;
+      mark(r, now, 'hold', 'resumed ' + record.tag, record.node);
+      break;
+    }
+    case 'lock-wait':
+      if (r.wait !== null) r.wait.e = now;
+      r.wait = { on: record.on, b: now, e: null };
+      r.waits.push(r.wait);
+      mark(r, now, 'wait', 'waits for ' + record.on, record.node);
+      break;
+  }
+}
+
+/* What never ended lasts to the end of the run. */
+function finishRun(run) {
+  const end = { t: run.t1, s: run.steps + 1, isOpen: true };
+  for (const r of run.requests) {
+    const last = r.marks.at(-1);
+    const isOpen = r.stack.length > 0 || r.holds.some((one) => one.e === null) || (r.early && r.e === null);
+    for (const one of [...r.spans, ...r.holds, ...r.waits]) one.e = one.e || end;
+    r.isOpen = isOpen;
+    r.e = isOpen ? end : r.e || (last ? { t: last.t, s: last.s } : r.b);
+    if (last && last.s > r.e.s) r.e = { t: last.t, s: last.s };
+    if (r.id === 0 && r.operation === '') r.operation = 'outside of requests';
+    else if (r.operation === '') r.operation = 'request';
+  }
+}
+
+/* The words of a request that a filter can find. */
+function hayOf(run, r) {
+  if (r.hay === null) {
+    const words = new Set(['#' + r.id, title(r), r.isOpen ? 'unfinished' : 'done']);
+    for (const one of r.spans) words.add(one.operation).add(one.node).add(nodeLabel(run, one.node));
+    for (const one of r.marks) words.add(one.text).add(one.more);
+    for (const one of r.holds) words.add('suspended ' + one.tag);
+    if (r.errno !== 0) words.add(errnoName(r.errno)).add('failed error');
+    r.hay = [...words].join('\n').toLowerCase();
+  }
+  return r.hay;
+}
+
+function matches(run, r, words) {
+  const hay = words.length > 0 ? hayOf(run, r) : '';
+  for (const word of words) {
+    const wanted = !word.startsWith('-');
+    const text = wanted ? word : word.slice(1);
+    if (text === '') continue;
+    const isNumber = /^#\d+$/.test(text);
+    if ((isNumber ? '#' + r.id === text : hay.includes(text)) !== wanted) return false;
+  }
+  return true;
+}
+
+function nodeLabel(run, node) {
+  const picture = run.last;
+  const found = picture && picture.nodes.find((one) => one.name === node);
+  return found ? found.driver : node;
+}
+
+function title(r) {
+  if (r.offset === null) return r.operation;
+  return r.operation + ' ' + (r.bytes ? compact(r.bytes) : '') + '@' + compact(r.offset);
+}
+
+function compact(bytes) {
+  for (const [unit, suffix] of [[2 ** 40, 'T'], [2 ** 30, 'G'], [2 ** 20, 'M'], [2 ** 10, 'k']]) {
+    if (bytes >= unit && bytes % unit === 0) return bytes / unit + suffix;
+  }
+  return String(bytes);
+}
+
+function duration(ns) {
+  if (ns < 1000) return Math.round(ns) + ' ns';
+  if (ns < 1e6) return trim(ns / 1e3) + ' \u00b5s';
+  if (ns < 1e9) return trim(ns / 1e6) + ' ms';
+  if (ns < 60e9) return trim(ns / 1e9) + ' s';
+  return Math.floor(ns / 60e9) + ' min ' + Math.round(ns % 60e9 / 1e9) + ' s';
+}
+
+function trim(value) {
+  return String(Number(value.toPrecision(value >= 100 ? 4 : 3)));
+}
+
+function errnoName(errno) {
+  return errnoNames[errno] || 'errno ' + errno;
+}
+`;

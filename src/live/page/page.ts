@@ -1,0 +1,46 @@
+/**
+ * The page of a run: one file without anything from a network. It is `pageStart`, the lines of the run as NDJSON, and
+ * `pageEnd`; the page's script reads the lines when it is opened. So the page can be written while the run goes on.
+ *
+ * The parts are text in which nothing is escaped (`String.raw`) and everything is ASCII.
+ */
+import { Errno } from '../../util/errno.ts';
+import { pageMarkup } from './markup.ts';
+import { modelScript } from './model-script.ts';
+import { pageStyle } from './style.ts';
+import { timelineScript } from './timeline-script.ts';
+import { viewScript } from './view-script.ts';
+
+/** Nothing may be loaded from anywhere, whatever a file name in the run says. */
+const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
+const errnoNames = Object.fromEntries(Object.entries(Errno).map(([name, errno]) => [errno, name]));
+
+export const pageScript = `'use strict';
+const errnoNames = ${JSON.stringify(errnoNames)};
+${modelScript}
+${timelineScript}
+${viewScript}`;
+
+export const pageStart = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<title>blkscope run</title>
+<style>${pageStyle}</style>
+</head>
+<body>
+${pageMarkup}
+<script>
+${pageScript}
+</script>
+<script type="application/x-ndjson" id="run">
+`;
+
+export const pageEnd = `</script>
+<script>showRun(document.getElementById('run').textContent);</script>
+</body>
+</html>
+`;

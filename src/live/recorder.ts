@@ -1,0 +1,136 @@
+/** Keeps a run in a file while it happens. */
+import { BlockError } from '../block/error.ts';
+import type { TraceBus, TraceRecord } from '../block/trace.ts';
+import type { Picture } from './picture.ts';
+import { SCHEMA_VERSION } from './record-schema.ts';
+import { openRunSink, type RunSink } from './run-sink.ts';
+
+export interface RecorderOptions {
+  readonly bus: TraceBus;
+  /** Now, in the bus's clock. */
+  readonly nowNs: () => number;
+  /** The current picture; it goes into the file at the beginning and at the end. */
+  readonly picture: () => Picture;
+  /** Name and version of the program, and the words of its command line, for the reader. */
+  readonly program: string;
+  readonly command: readonly string[];
+  /** Told once if the file cannot be written any more. The recording has ended then; the run goes on. */
+  readonly onError: (error: BlockError) => void;
+}
+
+/** What is held back reaches the file at the latest after this. */
+const FLUSH_MS = 250;
+
+export class Recorder {
+  readonly path: string;
+  readonly #options: RecorderOptions;
+  /** Null once the recording has ended. */
+  #sink: RunSink | null;
+  #unsubscribe: () => void = () => {};
+  #timer: NodeJS.Timeout | null = null;
+  #records = 0;
+
+  /**
+   * Begins a recording; the end of `path` says the form (`.ndjson`, `.json`, `.html`). A file of that name is replaced.
+   * EINVAL for another ending, the host's errno if the file cannot be made.
+   */
+  constructor(path: string, options: RecorderOptions) {
+    this.path = path;
+    this.#options = options;
+    const sink = openRunSink(path);
+    this.#sink = sink;
+    const { program, command } = options;
+    sink.line({
+      kind: 'header',
+      schema: SCHEMA_VERSION,
+      program,
+      startedAt: new Date().toISOString(),
+      startedNs: Math.round(options.nowNs()),
+      command,
+    });
+    sink.line({ kind: 'picture', ...options.picture() });
+    sink.flush();
+    this.#unsubscribe = options.bus.subscribe((record) => this.#record(record));
+  }
+
+  /** False after `close`, and after the file could not be written. */
+  get isRecording(): boolean {
+    return this.#sink !== null;
+  }
+
+  /** How many records of the bus were kept. */
+  get recordCount(): number {
+    return this.#records;
+  }
+
+  /** Puts the current picture into the file, after something that the bus does not tell: rules changed, an image opened. */
+  pictureChanged(): void {
+    this.#attempt((sink) => sink.line({ kind: 'picture', ...this.#options.picture() }));
+    this.#flushSoon();
+  }
+
+  /** Ends the recording. Synchronous, so that it can be called on the way out. */
+  close(): void {
+    this.#attempt((sink) => {
+      sink.line({ kind: 'picture', ...this.#options.picture() });
+      sink.line({ kind: 'end', timeNs: Math.round(this.#options.nowNs()), records: this.#records });
+    });
+    this.#end((sink) => sink.close());
+  }
+
+  #record(record: TraceRecord): void {
+    if (this.#sink === null) return;
+    this.#records += 1;
+    try {
+      this.#sink.record(record);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#flushSoon();
+  }
+
+  #flushSoon(): void {
+    if (this.#timer !== null || this.#sink === null) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#attempt((sink) => sink.flush());
+    }, FLUSH_MS);
+    this.#timer.unref();
+  }
+
+  #attempt(action: (sink: RunSink) => void): void {
+    if (this.#sink === null) return;
+    try {
+      action(this.#sink);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (!(error instanceof BlockError)) throw error;
+    this.#end((sink) => {
+      try {
+        sink.close();
+      } catch {
+        // What could not be written a moment ago cannot be written now; it was told.
+      }
+    });
+    this.#options.onError(error);
+  }
+
+  #end(close: (sink: RunSink) => void): void {
+    const sink = this.#sink;
+    if (sink === null) return;
+    this.#sink = null;
+    this.#unsubscribe();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    try {
+      close(sink);
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      this.#options.onError(error);
+    }
+  }
+}
