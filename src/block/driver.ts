@@ -112,6 +112,8 @@ export interface Driver<S = unknown> {
   reopenPrepare?(state: ReopenState<S>): Promise<void>;
   reopenCommit?(state: ReopenState<S>): void;
   reopenAbort?(state: ReopenState<S>): void;
+  /** Called when a reopen is done, for all nodes. Does not fail any more. */
+  afterReopen?(node: BlockNode<S>): Promise<void>;
 
   /** The length in bytes now. Default for filters: the child's; otherwise `node.totalSectors` is trusted. */
   getLength?(node: BlockNode<S>): number;

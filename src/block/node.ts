@@ -112,6 +112,8 @@ export class BlockNode<S = unknown> {
   forceShare = false;
   copyOnRead = 0;
   closed = false;
+  /** Called for every range that a write or a discard may have changed: dirty bitmaps. */
+  onChanged: ((offset: number, bytes: number) => void) | null = null;
 
   /** Length in sectors, rounded up. */
   totalSectors = 0;

@@ -66,6 +66,7 @@ export async function reopenNode(node: BlockNode, options: Options, keepOldOptio
     for (const entry of queue) announceReopen(entry.node, undefined);
     for (const released of transaction.released) await releaseNode(released);
   }
+  for (const { node } of queue) await node.driver.afterReopen?.(node);
 }
 
 interface ReopenParent {

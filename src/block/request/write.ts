@@ -282,6 +282,7 @@ export function finishWrite(
   succeeded: boolean,
 ): void {
   node.writeGeneration += 1;
+  if (node.onChanged !== null && bytes > 0 && request.kind !== 'truncate') node.onChanged(offset, bytes);
   if (!succeeded || request.kind === 'discard') return;
   const endSector = Math.ceil((offset + bytes) / SECTOR_BYTES);
   if (request.kind === 'truncate' || endSector > node.totalSectors) node.totalSectors = endSector;

@@ -1,13 +1,264 @@
-/** Persistent dirty bitmaps. */
-import type { SpecificValue } from '../../block/driver.ts';
+/**
+ * Persistent dirty bitmaps: which parts of the disk were written since somebody asked for it.
+ *
+ * While an image is open for writing its bitmaps are marked "in use" on disk, kept in memory, and stored anew when it is
+ * closed. One that is found in use was not stored, and cannot be believed; it stays as it is. The autoclear bit says
+ * that the directory is up to date: it is off while the directory is being written.
+ */
+import type { SpecificInfo } from '../../block/driver.ts';
+import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { hashOrder } from '../../block/options.ts';
+import { Errno } from '../../util/errno.ts';
+import { BitmapBits } from './bitmap-bits.ts';
+import { BitmapFlag, type DirectoryEntry, encodeDirectory, readDirectory } from './bitmap-directory.ts';
+import { clustersOf, freeBitmap, readBits, readTable, writeBitmap } from './bitmap-table.ts';
 import type { CheckState } from './check.ts';
-import type { Qcow2Image } from './image.ts';
+import { updateHeaderSync, writeCaches } from './header-write.ts';
+import { Autoclear, DiscardReason, type Qcow2Image } from './image.ts';
+import { flushFile, writeFile } from './io.ts';
+import { checkOverlap, Overlap } from './overlap.ts';
+import { allocateClusters, freeClusters } from './refcount.ts';
 
-export interface PersistentBitmaps { readonly count: number }
+/** All bitmaps of an image together take no more memory than this. */
+const MAX_MEMORY_BYTES = 2 ** 30;
 
-export async function loadBitmaps(_image: Qcow2Image): Promise<boolean> { return false; }
-export async function storeBitmaps(_image: Qcow2Image): Promise<boolean> { return true; }
-export async function checkTruncate(_image: Qcow2Image): Promise<void> {}
-export function bitmapInfo(_image: Qcow2Image): SpecificValue[] { return []; }
-export async function storeBitmapsReadOnly(_image: Qcow2Image): Promise<void> {}
-export async function countBitmaps(_image: Qcow2Image, _state: CheckState): Promise<void> {}
+interface Bitmap {
+  /** As it is in the directory on disk. */
+  readonly entry: DirectoryEntry;
+  /** Null if what is on disk cannot be believed. */
+  readonly bits: BitmapBits | null;
+  /** Whether writes are noted. */
+  readonly isEnabled: boolean;
+  /** Not marked in use: the image was opened, or reopened, read-only. */
+  isReadOnly: boolean;
+}
+
+export interface PersistentBitmaps {
+  readonly all: readonly Bitmap[];
+}
+
+function nameOf(bitmap: Bitmap): string {
+  return bitmap.entry.name.toString('latin1');
+}
+
+/** Reads the bitmaps, and marks them in use if the image may be written. True if the header was written for that. */
+export async function loadBitmaps(image: Qcow2Image): Promise<boolean> {
+  if (image.bitmapCount === 0) return false;
+  const entries = await readDirectory(image);
+  const all: Bitmap[] = [];
+  let memory = 0;
+  for (const entry of entries) {
+    if (all.some((other) => other.entry.name.equals(entry.name))) {
+      throw new BlockError(Errno.EINVAL, `Bitmap already exists: ${entry.name.toString('latin1')}`);
+    }
+    const isInUse = (entry.flags & BitmapFlag.IN_USE) !== 0;
+    const bits = isInUse ? null : await loadBits(image, entry, MAX_MEMORY_BYTES - memory);
+    memory += bits?.bytes.length ?? 0;
+    all.push({ entry, bits, isEnabled: (entry.flags & BitmapFlag.AUTO) !== 0, isReadOnly: !image.isWritable });
+  }
+  image.bitmaps = { all };
+  image.node.onChanged = (offset, bytes) => noteChange(all, offset, bytes);
+  return image.isWritable && markInUse(image);
+}
+
+function noteChange(all: readonly Bitmap[], offset: number, bytes: number): void {
+  for (const { bits, isEnabled } of all) if (isEnabled) bits?.mark(offset, bytes);
+}
+
+async function loadBits(image: Qcow2Image, entry: DirectoryEntry, maxBytes: number): Promise<BitmapBits> {
+  const name = entry.name.toString('latin1');
+  const bytes = Math.ceil(image.lengthBytes / 2 ** entry.granularityBits / 8);
+  if (bytes > maxBytes) throw new BlockError(Errno.ENOMEM, `Bitmap '${name}' is too big`);
+  const bits = new BitmapBits(image.lengthBytes, entry.granularityBits);
+  let table: Buffer;
+  try {
+    table = await readTable(image, entry);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    throw errorWithErrno(error.errno, `Could not read bitmap_table table from image for bitmap '${name}'`);
+  }
+  try {
+    await readBits(image, table, bits);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    throw errorWithErrno(error.errno, `Could not read bitmap '${name}' from image`);
+  }
+  return bits;
+}
+
+/** Marks all bitmaps that can be believed as in use on disk. False if there was none to mark. */
+async function markInUse(image: Qcow2Image): Promise<boolean> {
+  const all = image.bitmaps?.all ?? [];
+  const unmarked = all.filter(({ entry }) => (entry.flags & BitmapFlag.IN_USE) === 0);
+  for (const { entry } of unmarked) entry.flags |= BitmapFlag.IN_USE;
+  if (unmarked.length > 0) {
+    try {
+      await rewriteDirectory(image);
+    } catch (error) {
+      if (error instanceof BlockError) throw errorWithErrno(error.errno, "Can't update bitmap directory");
+      throw error;
+    }
+  }
+  for (const bitmap of all) bitmap.isReadOnly = false;
+  return unmarked.length > 0;
+}
+
+/** Writes the directory where it is, with the autoclear bit off meanwhile. */
+async function rewriteDirectory(image: Qcow2Image): Promise<void> {
+  const entries = (image.bitmaps?.all ?? []).map(({ entry }) => entry);
+  if ((image.autoclear & Autoclear.BITMAPS) === 0n) throw new BlockError(Errno.EINVAL);
+  image.autoclear &= ~Autoclear.BITMAPS;
+  await updateHeaderSync(image);
+  const directory = encodeDirectory(image, entries);
+  if (directory.length !== image.bitmapDirectoryBytes) throw new BlockError(Errno.EINVAL);
+  await checkOverlap(image, Overlap.BITMAP_DIRECTORY, image.bitmapDirectoryOffset, directory.length);
+  await writeFile(image, image.bitmapDirectoryOffset, directory);
+  await updateHeaderSync(image);
+  image.autoclear |= Autoclear.BITMAPS;
+  await updateHeaderSync(image);
+}
+
+/** Stores the bitmaps when the image is closed. False, and a message, if they are lost. */
+export async function storeBitmaps(image: Qcow2Image): Promise<boolean> {
+  image.node.onChanged = null;
+  try {
+    await store(image);
+    return true;
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    const { nodeName, context } = image.node;
+    context.warn(
+      `qemu-io: Lost persistent bitmaps during inactivation of node '${nodeName}': ${error.message}`,
+    );
+    return false;
+  }
+}
+
+async function store(image: Qcow2Image): Promise<void> {
+  const all = image.bitmaps?.all ?? [];
+  const changed = all.filter(({ bits, isReadOnly }) => bits !== null && !isReadOnly);
+  if (changed.length === 0) return;
+  const old = new Map(changed.map(({ entry }) => [entry, { ...entry }]));
+  const stored: DirectoryEntry[] = [];
+  try {
+    for (const { entry, bits, isEnabled } of changed) {
+      if (bits === null) continue;
+      await writeBitmap(image, entry, bits);
+      stored.push(entry);
+      entry.flags = isEnabled ? BitmapFlag.AUTO : 0;
+    }
+    await replaceDirectory(image);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    for (const entry of stored) await freeBitmap(image, entry);
+    for (const [entry, before] of old) Object.assign(entry, before);
+    throw error;
+  }
+  for (const before of old.values()) await freeBitmap(image, before);
+}
+
+/** Writes the directory to new clusters, and frees the old one. */
+async function replaceDirectory(image: Qcow2Image): Promise<void> {
+  const directory = encodeDirectory(
+    image,
+    (image.bitmaps?.all ?? []).map(({ entry }) => entry),
+  );
+  const before = {
+    bitmapDirectoryOffset: image.bitmapDirectoryOffset,
+    bitmapDirectoryBytes: image.bitmapDirectoryBytes,
+    autoclear: image.autoclear,
+  };
+  let offset = 0;
+  try {
+    offset = await allocateClusters(image, directory.length);
+    await checkOverlap(image, 0, offset, directory.length);
+    await writeFile(image, offset, directory);
+    await writeCaches(image);
+    await flushFile(image);
+    image.autoclear |= Autoclear.BITMAPS;
+    image.bitmapDirectoryOffset = offset;
+    image.bitmapDirectoryBytes = directory.length;
+    await updateHeaderSync(image);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    if (offset > 0) await freeClusters(image, offset, directory.length, DiscardReason.OTHER);
+    Object.assign(image, before);
+    throw errorWithErrno(error.errno, 'Failed to update bitmap extension');
+  }
+  await freeClusters(image, before.bitmapDirectoryOffset, before.bitmapDirectoryBytes, DiscardReason.OTHER);
+}
+
+/** Stores the bitmaps before the image becomes read-only; they stay in memory. */
+export async function storeBitmapsReadOnly(image: Qcow2Image): Promise<void> {
+  await store(image);
+  for (const bitmap of image.bitmaps?.all ?? []) bitmap.isReadOnly = true;
+}
+
+/** Marks the bitmaps as in use again, after the image has become writable. A failure is only printed. */
+export async function resumeBitmaps(image: Qcow2Image): Promise<void> {
+  try {
+    if (image.isWritable && image.bitmaps !== null) await markInUse(image);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    image.node.context.warn(
+      `qemu-io: ${image.node.nodeName}: Failed to make dirty bitmaps writable: ${error.message}`,
+    );
+  }
+}
+
+/** Throws ENOTSUP if a bitmap stands in the way of a new length. */
+export function checkTruncate(image: Qcow2Image): void {
+  for (const bitmap of image.bitmaps?.all ?? []) {
+    if (bitmap.isReadOnly) {
+      throw new BlockError(Errno.ENOTSUP, `Bitmap '${nameOf(bitmap)}' is readonly and cannot be modified`);
+    }
+    if (bitmap.bits === null) {
+      throw new BlockError(
+        Errno.ENOTSUP,
+        `Bitmap '${nameOf(bitmap)}' is inconsistent and cannot be used\n` +
+          'Try block-dirty-bitmap-remove to delete this bitmap from disk',
+      );
+    }
+  }
+}
+
+/** Follows a change of the disk's length. */
+export function resizeBitmaps(image: Qcow2Image): void {
+  for (const { bits } of image.bitmaps?.all ?? []) bits?.resize(image.lengthBytes);
+}
+
+/** What `info` prints about the bitmaps. */
+export function bitmapInfo(image: Qcow2Image): SpecificInfo[] {
+  return (image.bitmaps?.all ?? []).map(({ entry }) => {
+    const flags = [];
+    if ((entry.flags & BitmapFlag.IN_USE) !== 0) flags.push('in-use');
+    if ((entry.flags & BitmapFlag.AUTO) !== 0) flags.push('auto');
+    const info = { name: entry.name.toString('utf8'), granularity: 2 ** entry.granularityBits, flags };
+    return Object.fromEntries(hashOrder(['name', 'granularity', 'flags']).map((key) => [key, info[key as 'name']]));
+  });
+}
+
+/** Counts the clusters of all bitmaps for a check. */
+export async function countBitmaps(image: Qcow2Image, { map, result }: CheckState): Promise<void> {
+  if (image.bitmapCount === 0) return;
+  map.addReference(result, image.bitmapDirectoryOffset, image.bitmapDirectoryBytes);
+  let entries: DirectoryEntry[];
+  try {
+    entries = await readDirectory(image);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    result.corruptions += 1;
+    throw new BlockError(Errno.EINVAL);
+  }
+  for (const entry of entries) {
+    map.addReference(result, entry.tableOffset, entry.tableEntries * 8);
+    let table: Buffer;
+    try {
+      table = await readTable(image, entry);
+    } catch (error) {
+      if (error instanceof BlockError) result.corruptions += 1;
+      throw error;
+    }
+    for (const offset of clustersOf(table)) map.addReference(result, offset, image.clusterBytes);
+  }
+}

@@ -12,7 +12,7 @@ import { advance, type GuestOffset } from './offsets.ts';
 import { openImage } from './open.ts';
 import { joinOptions, mutableOptions } from './options.ts';
 import { readRange } from './read.ts';
-import { abortReopen, commitReopen, prepareReopen } from './reopen.ts';
+import { abortReopen, afterReopen, commitReopen, prepareReopen } from './reopen.ts';
 import { infoOf, specificInfoOf, statusOf } from './status.ts';
 import { truncateImage } from './truncate.ts';
 import { writeRange } from './write.ts';
@@ -36,6 +36,7 @@ export const qcow2: Driver<Qcow2Image> = {
   reopenPrepare: prepareReopen,
   reopenCommit: commitReopen,
   reopenAbort: abortReopen,
+  afterReopen,
   childPermissions: defaultPermissions,
 
   refreshLimits({ state, limits }) {

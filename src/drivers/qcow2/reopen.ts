@@ -2,9 +2,9 @@
 import type { ReopenState } from '../../block/driver.ts';
 import { Open } from '../../block/flags.ts';
 import { flush } from '../../block/request/flush.ts';
-import { storeBitmapsReadOnly } from './bitmaps.ts';
+import { resumeBitmaps, storeBitmapsReadOnly } from './bitmaps.ts';
 import { markClean } from './header-write.ts';
-import type { Qcow2Image } from './image.ts';
+import type { Qcow2Image, Qcow2Node } from './image.ts';
 import { commitOptions, type PreparedOptions, prepareOptions } from './options.ts';
 
 export async function prepareReopen(state: ReopenState<Qcow2Image>): Promise<void> {
@@ -19,6 +19,11 @@ export async function prepareReopen(state: ReopenState<Qcow2Image>): Promise<voi
 
 export function commitReopen({ node, prepared }: ReopenState<Qcow2Image>): void {
   commitOptions(node.state, prepared as PreparedOptions);
+}
+
+/** Bitmaps are in use again once the image can be written. */
+export function afterReopen({ state }: Qcow2Node): Promise<void> {
+  return resumeBitmaps(state);
 }
 
 /** The caches that were prepared are dropped. */

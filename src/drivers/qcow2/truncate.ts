@@ -7,7 +7,7 @@ import type { ChildLink } from '../../block/node.ts';
 import { truncate } from '../../block/request/truncate.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { allocate, Allocation } from './allocate.ts';
-import { checkTruncate } from './bitmaps.ts';
+import { checkTruncate, resizeBitmaps } from './bitmaps.ts';
 import { corrupt } from './corruption.ts';
 import { abandonParts, linkPart, linkParts } from './cow.ts';
 import { discardClusters } from './discard.ts';
@@ -58,7 +58,7 @@ async function truncateLocked(
   if (image.snapshots.length > 0 && image.version < 3) {
     throw new BlockError(Errno.ENOTSUP, "Can't resize a v2 image which has snapshots");
   }
-  await checkTruncate(image);
+  checkTruncate(image);
   const oldLength = image.lengthBytes;
   const l1EntryCount = Math.ceil(length / (image.l2Entries * image.clusterBytes));
   let mode = preallocation;
@@ -89,6 +89,7 @@ async function truncateLocked(
   writeUint64(field, length, 0);
   await explained(writeFileSync(image, HEADER_LENGTH, field), 'Failed to update the image size');
   image.l1VmStateIndex = l1EntryCount;
+  resizeBitmaps(image);
   // The default sizes of the caches follow from the length.
   commitOptions(image, await prepareOptions(image, image.node.options.clone(), image.node.openFlags));
 }

@@ -1,0 +1,130 @@
+/** The tables of persistent bitmaps, and the clusters with their bits. */
+import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { Errno } from '../../util/errno.ts';
+import { isAllZero } from '../../util/zero.ts';
+import type { BitmapBits } from './bitmap-bits.ts';
+import type { DirectoryEntry } from './bitmap-directory.ts';
+import { DiscardReason, type Qcow2Image } from './image.ts';
+import { explained, readFile, writeFile } from './io.ts';
+import { entryOffset, writeUint64 } from './offsets.ts';
+import { checkOverlap } from './overlap.ts';
+import { allocateClusters, freeClusters } from './refcount.ts';
+
+const TABLE_ENTRY_BYTES = 8;
+const RESERVED_HIGH = 0xff00_0000;
+const RESERVED_LOW = 0x1fe;
+/** Without a cluster: all bits are set. */
+const ALL_ONES = 1;
+
+/** Reads the table of a bitmap. EINVAL for an entry that cannot be. */
+export async function readTable(image: Qcow2Image, entry: DirectoryEntry): Promise<Buffer> {
+  const table = Buffer.alloc(entry.tableEntries * TABLE_ENTRY_BYTES);
+  await readFile(image, entry.tableOffset, table);
+  for (let at = 0; at < table.length; at += TABLE_ENTRY_BYTES) {
+    const high = table.readUInt32BE(at);
+    const low = table.readUInt32BE(at + 4);
+    const offset = entryOffset(high, low);
+    const isReserved = (high & RESERVED_HIGH) !== 0 || (low & RESERVED_LOW) !== 0;
+    const isBadOffset = offset !== 0 && ((low & ALL_ONES) !== 0 || image.intoCluster(offset) !== 0);
+    if (isReserved || isBadOffset) throw new BlockError(Errno.EINVAL);
+  }
+  return table;
+}
+
+/** The host offsets of the clusters that a table names. */
+export function clustersOf(table: Buffer): number[] {
+  const offsets: number[] = [];
+  for (let at = 0; at < table.length; at += TABLE_ENTRY_BYTES) {
+    const offset = entryOffset(table.readUInt32BE(at), table.readUInt32BE(at + 4));
+    if (offset !== 0) offsets.push(offset);
+  }
+  return offsets;
+}
+
+/** Reads the bits of a bitmap. EINVAL if the table does not fit the disk. */
+export async function readBits(image: Qcow2Image, table: Buffer, bits: BitmapBits): Promise<void> {
+  const { clusterBytes } = image;
+  if (table.length / TABLE_ENTRY_BYTES !== image.clustersFor(bits.bytes.length)) throw new BlockError(Errno.EINVAL);
+  const cluster = Buffer.alloc(clusterBytes);
+  for (let index = 0; index * TABLE_ENTRY_BYTES < table.length; index++) {
+    const high = table.readUInt32BE(index * TABLE_ENTRY_BYTES);
+    const low = table.readUInt32BE(index * TABLE_ENTRY_BYTES + 4);
+    const offset = entryOffset(high, low);
+    const part = bits.bytes.subarray(index * clusterBytes, (index + 1) * clusterBytes);
+    if (offset !== 0) {
+      await readFile(image, offset, cluster);
+      cluster.copy(part);
+    } else if ((low & ALL_ONES) !== 0) {
+      part.fill(0xff);
+    }
+  }
+  bits.trim();
+}
+
+/** Writes a bitmap to new clusters, and sets where its table is. What was taken is given back on failure. */
+export async function writeBitmap(image: Qcow2Image, entry: DirectoryEntry, bits: BitmapBits): Promise<void> {
+  const name = entry.name.toString('latin1');
+  const tableEntries = image.clustersFor(bits.bytes.length);
+  const table = Buffer.alloc(tableEntries * TABLE_ENTRY_BYTES);
+  let tableOffset = 0;
+  try {
+    for (let index = 0; index < tableEntries; index++) await writePart(image, table, index, bits, name);
+    tableOffset = await explained(
+      allocateClusters(image, table.length),
+      `Failed to allocate clusters for bitmap '${name}'`,
+    );
+    await checkPlace(image, tableOffset, table.length);
+    await explained(writeFile(image, tableOffset, table), `Failed to write bitmap '${name}' to file`);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    await freeParts(image, table);
+    if (tableOffset > 0) await freeClusters(image, tableOffset, table.length, DiscardReason.OTHER);
+    throw error;
+  }
+  entry.tableOffset = tableOffset;
+  entry.tableEntries = tableEntries;
+}
+
+/** Clusters of bits that are all zero are not stored. */
+async function writePart(image: Qcow2Image, table: Buffer, index: number, bits: BitmapBits, name: string): Promise<void> {
+  const { clusterBytes } = image;
+  const part = bits.bytes.subarray(index * clusterBytes, (index + 1) * clusterBytes);
+  if (isAllZero(part)) return;
+  const offset = await explained(
+    allocateClusters(image, clusterBytes),
+    `Failed to allocate clusters for bitmap '${name}'`,
+  );
+  writeUint64(table, offset, index * TABLE_ENTRY_BYTES);
+  const cluster = Buffer.alloc(clusterBytes);
+  part.copy(cluster);
+  await checkPlace(image, offset, clusterBytes);
+  await explained(writeFile(image, offset, cluster), `Failed to write bitmap '${name}' to file`);
+}
+
+async function checkPlace(image: Qcow2Image, offset: number, bytes: number): Promise<void> {
+  try {
+    await checkOverlap(image, 0, offset, bytes);
+  } catch (error) {
+    if (error instanceof BlockError) throw errorWithErrno(error.errno, 'Qcow2 overlap check failed');
+    throw error;
+  }
+}
+
+async function freeParts(image: Qcow2Image, table: Buffer): Promise<void> {
+  for (const offset of clustersOf(table)) {
+    await freeClusters(image, offset, image.clusterBytes, DiscardReason.ALWAYS);
+  }
+}
+
+/** Gives back all clusters of a bitmap; nothing if its table cannot be read. */
+export async function freeBitmap(image: Qcow2Image, entry: DirectoryEntry): Promise<void> {
+  let table: Buffer;
+  try {
+    table = await readTable(image, entry);
+  } catch (error) {
+    if (error instanceof BlockError) return;
+    throw error;
+  }
+  await freeParts(image, table);
+  await freeClusters(image, entry.tableOffset, table.length, DiscardReason.OTHER);
+}
