@@ -84,7 +84,18 @@ function hostZlib(): Codec | null {
     compress(data, maxBytes) {
       const output = Buffer.allocUnsafeSlow(maxBytes);
       const stream = zStream(data, output);
-      if (z.deflateInit(addressOf(stream), -1, Z_DEFLATED, -WINDOW_BITS, MEMORY_LEVEL, 0, ZLIB_VERSION, Z_STREAM_BYTES) !== Z_OK) {
+      if (
+        z.deflateInit(
+          addressOf(stream),
+          -1,
+          Z_DEFLATED,
+          -WINDOW_BITS,
+          MEMORY_LEVEL,
+          0,
+          ZLIB_VERSION,
+          Z_STREAM_BYTES,
+        ) !== Z_OK
+      ) {
         return nodeZlib.compress(data, maxBytes);
       }
       const ended = z.deflate(addressOf(stream), Z_FINISH) === Z_STREAM_END;

@@ -86,7 +86,13 @@ export async function writeBitmap(image: Qcow2Image, entry: DirectoryEntry, bits
 }
 
 /** Clusters of bits that are all zero are not stored. */
-async function writePart(image: Qcow2Image, table: Buffer, index: number, bits: BitmapBits, name: string): Promise<void> {
+async function writePart(
+  image: Qcow2Image,
+  table: Buffer,
+  index: number,
+  bits: BitmapBits,
+  name: string,
+): Promise<void> {
   const { clusterBytes } = image;
   const part = bits.bytes.subarray(index * clusterBytes, (index + 1) * clusterBytes);
   if (isAllZero(part)) return;

@@ -65,12 +65,7 @@ function withFlag(high: number, refcount: number): number {
   return (refcount === 1 ? high | COPIED : high & ~COPIED) >>> 0;
 }
 
-async function checkL2Table(
-  image: Qcow2Image,
-  result: CheckResult,
-  l2Offset: number,
-  repairs: boolean,
-): Promise<void> {
+async function checkL2Table(image: Qcow2Image, result: CheckResult, l2Offset: number, repairs: boolean): Promise<void> {
   const { warn } = image.node.context;
   const table = Buffer.alloc(image.clusterBytes);
   await failing(image, result, 'ERROR: Could not read L2 table', readFile(image, l2Offset, table));

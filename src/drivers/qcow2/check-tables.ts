@@ -144,9 +144,7 @@ function countCompressed(image: Qcow2Image, state: CheckState, entry: Entry): vo
     return;
   }
   if (image.hasSubclusters && !table.subarray(at + 8, at + 16).equals(NO_BITMAP)) {
-    warn(
-      `ERROR compressed cluster ${index} with non-zero subcluster allocation bitmap, entry=0x${hex64(high, low)}`,
-    );
+    warn(`ERROR compressed cluster ${index} with non-zero subcluster allocation bitmap, entry=0x${hex64(high, low)}`);
     result.corruptions += 1;
     return;
   }

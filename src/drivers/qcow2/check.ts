@@ -149,9 +149,7 @@ async function countReferences(image: Qcow2Image, state: CheckState): Promise<vo
   for (const { id, name, l1Offset, l1EntryCount } of image.snapshots) {
     const which = `ERROR snapshot ${id.toString('latin1')} (${name.toString('latin1')})`;
     if (image.intoCluster(l1Offset) !== 0) {
-      warn(
-        `${which} l1_offset=${hex(l1Offset)}: L1 table is not cluster aligned; snapshot table entry corrupted`,
-      );
+      warn(`${which} l1_offset=${hex(l1Offset)}: L1 table is not cluster aligned; snapshot table entry corrupted`);
       result.corruptions += 1;
     } else if (l1EntryCount > MAX_L1_BYTES / L1_ENTRY_BYTES) {
       warn(`${which} l1_size=${hex(l1EntryCount)}: L1 table is too large; snapshot table entry corrupted`);

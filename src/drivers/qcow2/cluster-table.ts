@@ -16,7 +16,8 @@ export function sliceForUpdate(image: Qcow2Image, guest: GuestOffset): number | 
   const l1Index = image.l1IndexOf(guest);
   if (l1Index < l1.entryCount && (l1.high(l1Index) & COPIED) !== 0) {
     const l2Offset = l1.l2Offset(l1Index);
-    if (l2Offset !== 0 && image.intoCluster(l2Offset) === 0) return image.l2Cache.get(l2Offset + image.sliceStartOf(guest));
+    if (l2Offset !== 0 && image.intoCluster(l2Offset) === 0)
+      return image.l2Cache.get(l2Offset + image.sliceStartOf(guest));
   }
   return makeSlice(image, guest, l1Index);
 }

@@ -60,8 +60,7 @@ export const qcow2: Driver<Qcow2Image> = {
     }
   },
 
-  truncate: ({ state }, bytes, exact, preallocation, flags) =>
-    truncateImage(state, bytes, exact, preallocation, flags),
+  truncate: ({ state }, bytes, exact, preallocation, flags) => truncateImage(state, bytes, exact, preallocation, flags),
   blockStatus: ({ state }, _wantZero, offset, bytes) => statusOf(state, offset as GuestOffset, bytes),
 
   async saveVmState({ state }, offset, data) {

@@ -124,9 +124,7 @@ function takeBitmaps(image: Qcow2Image, data: Buffer): void {
   const directoryOffset = readUint64(data, 16);
   if (data.readUInt32BE(4) !== 0) throw refused('bitmaps_ext: Reserved field is not zero');
   if (count > MAX_BITMAPS) {
-    throw refused(
-      `bitmaps_ext: Image has ${count} bitmaps, exceeding the QEMU supported maximum of ${MAX_BITMAPS}`,
-    );
+    throw refused(`bitmaps_ext: Image has ${count} bitmaps, exceeding the QEMU supported maximum of ${MAX_BITMAPS}`);
   }
   if (count === 0) throw refused('found bitmaps extension with zero bitmaps');
   if (directoryOffset % image.clusterBytes !== 0) throw refused('bitmaps_ext: invalid bitmap directory offset');

@@ -69,13 +69,7 @@ export function subclusterType(
 }
 
 /** How many subclusters from `index` on, within the cluster, have this type, which `index` has and is not INVALID. */
-export function subclusterRun(
-  image: Qcow2Image,
-  type: number,
-  allocated: number,
-  zero: number,
-  index: number,
-): number {
+export function subclusterRun(image: Qcow2Image, type: number, allocated: number, zero: number, index: number): number {
   if (!image.hasSubclusters || type === Subcluster.COMPRESSED) return image.subclustersPerCluster - index;
   switch (type) {
     case Subcluster.NORMAL:

@@ -95,7 +95,8 @@ function lookUpIn(
   if (image.version < 3 && (type === Subcluster.ZERO_PLAIN || type === Subcluster.ZERO_ALLOC)) {
     problem = `Zero cluster entry found in pre-v3 image ${place(l2Offset, index)}`;
   } else if (type === Subcluster.COMPRESSED) {
-    if (image.hasDataFile) problem = `Compressed cluster entry found in image with external data file ${place(l2Offset, index)}`;
+    if (image.hasDataFile)
+      problem = `Compressed cluster entry found in image with external data file ${place(l2Offset, index)}`;
     result.high = high;
     result.low = low;
   } else if (hasHost(type)) {

@@ -13,14 +13,7 @@ import { DiscardQueue } from './discard-queue.ts';
 import { readExtensions, unsupportedFeatures, untilNul } from './extensions.ts';
 import { checkRefcountOrder, type Header, HEADER_BYTES, MIN_CLUSTER_BITS, parseHeader } from './header.ts';
 import { updateHeader } from './header-write.ts';
-import {
-  AUTOCLEAR_KNOWN,
-  Compression,
-  Incompatible,
-  INCOMPATIBLE_KNOWN,
-  Qcow2Image,
-  type Qcow2Node,
-} from './image.ts';
+import { AUTOCLEAR_KNOWN, Compression, Incompatible, INCOMPATIBLE_KNOWN, Qcow2Image, type Qcow2Node } from './image.ts';
 import { explained, readFile } from './io.ts';
 import { L1_ENTRY_BYTES, L1Table, MAX_L1_BYTES } from './l1.ts';
 import { commitOptions, prepareOptions } from './options.ts';

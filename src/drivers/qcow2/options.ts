@@ -164,7 +164,9 @@ function cacheSizes(image: Qcow2Image, given: Given): { l2Bytes: number; entryBy
   const entryBytes = given['l2-cache-entry-size'] ?? entryDefault;
   const entryMin = 1 << MIN_CLUSTER_BITS;
   if (entryBytes < entryMin || entryBytes > clusterBytes || !isPowerOf2(entryBytes)) {
-    throw refused(`L2 cache entry size must be a power of two between ${entryMin} and the cluster size (${clusterBytes})`);
+    throw refused(
+      `L2 cache entry size must be a power of two between ${entryMin} and the cluster size (${clusterBytes})`,
+    );
   }
   return { l2Bytes, entryBytes, refcountBytes };
 }

@@ -21,11 +21,7 @@ export const Overlap = {
 } as const;
 
 const CONSTANT =
-  Overlap.MAIN_HEADER |
-  Overlap.ACTIVE_L1 |
-  Overlap.REFCOUNT_TABLE |
-  Overlap.SNAPSHOT_TABLE |
-  Overlap.BITMAP_DIRECTORY;
+  Overlap.MAIN_HEADER | Overlap.ACTIVE_L1 | Overlap.REFCOUNT_TABLE | Overlap.SNAPSHOT_TABLE | Overlap.BITMAP_DIRECTORY;
 const CACHED = CONSTANT | Overlap.ACTIVE_L2 | Overlap.REFCOUNT_BLOCK | Overlap.INACTIVE_L1;
 
 /** The values of `overlap-check`. Only `all` reads from disk. */

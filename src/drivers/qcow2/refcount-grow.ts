@@ -13,7 +13,13 @@ import { corrupt } from './corruption.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
 import { writeFileSync } from './io.ts';
 import { type HostOffset, writeUint64 } from './offsets.ts';
-import { blockIndexOf, findFreeClusters, freeClusters, refcountTableIndexOf, refuseUnalignedBlock } from './refcount.ts';
+import {
+  blockIndexOf,
+  findFreeClusters,
+  freeClusters,
+  refcountTableIndexOf,
+  refuseUnalignedBlock,
+} from './refcount.ts';
 import { updateRefcount } from './refcount.ts';
 import { REFCOUNT_ENTRY_BYTES, RefcountTable } from './refcount-table.ts';
 

@@ -33,7 +33,9 @@ export function getRefcount(image: Qcow2Image, clusterIndex: number): number | P
   if (offset === 0) return 0;
   if (image.intoCluster(offset) !== 0) return refuseUnalignedBlock(image, offset, clusterIndex);
   const slot = image.refcountCache.get(offset);
-  return typeof slot === 'number' ? refcountIn(image, slot, clusterIndex) : refcountWhenLoaded(image, slot, clusterIndex);
+  return typeof slot === 'number'
+    ? refcountIn(image, slot, clusterIndex)
+    : refcountWhenLoaded(image, slot, clusterIndex);
 }
 
 function refcountIn(image: Qcow2Image, slot: number, clusterIndex: number): number {

@@ -216,7 +216,8 @@ export class TableCache {
   }
 
   #victim(offset: number): number {
-    const slot = this.#unusedCount > 0 ? this.#firstUnused(((offset / this.tableBytes) * 4) % this.slotCount) : this.#oldest;
+    const slot =
+      this.#unusedCount > 0 ? this.#firstUnused(((offset / this.tableBytes) * 4) % this.slotCount) : this.#oldest;
     if (slot === -1) throw new Error(`all slots of the ${this.kind} cache are held`);
     return slot;
   }

@@ -185,10 +185,7 @@ async function preallocateData(
     makeRefcountArea(image, fileEnd, clusterCount + l2Tables, true, 0, 0),
     'Failed to resize refcount structures',
   )) as HostOffset;
-  const taken = await explained(
-    allocateClustersAt(image, start, clusterCount),
-    'Failed to allocate data clusters',
-  );
+  const taken = await explained(allocateClustersAt(image, start, clusterCount), 'Failed to allocate data clusters');
   // Only a corrupt image counts something behind its last cluster.
   if (taken !== clusterCount) throw errorWithErrno(Errno.EIO, 'Failed to allocate data clusters');
 

@@ -97,12 +97,7 @@ export async function zeroSubclusters(
   });
 }
 
-async function zeroInSlice(
-  image: Qcow2Image,
-  guest: GuestOffset,
-  clusterCount: number,
-  flags: number,
-): Promise<void> {
+async function zeroInSlice(image: Qcow2Image, guest: GuestOffset, clusterCount: number, flags: number): Promise<void> {
   const { l2Cache, l2EntryBytes, hasSubclusters } = image;
   const slot = await sliceForUpdate(image, guest);
   try {
