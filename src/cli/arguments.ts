@@ -24,6 +24,12 @@ export interface Invocation {
   readonly bail: boolean;
   /** Open a temporary image instead of a file. */
   readonly demo: boolean;
+  /** Show the panel above the prompt. */
+  readonly live: boolean;
+  /** Keep the run in this file. */
+  readonly record: string | null;
+  /** Let others watch through this socket. */
+  readonly monitor: string | null;
   /** Tracing was asked for, which is QEMU's own. */
   readonly wantsTrace: boolean;
 }
@@ -60,6 +66,9 @@ const longOptions: readonly LongOption[] = [
 const ownOptions: readonly LongOption[] = [
   { name: 'bail', argument: 'none', value: 'bail' },
   { name: 'demo', argument: 'none', value: 'demo' },
+  { name: 'live', argument: 'none', value: 'live' },
+  { name: 'record', argument: 'required', value: 'record' },
+  { name: 'monitor', argument: 'required', value: 'monitor' },
 ];
 
 /** Ends the program with a status, after everything has been said. */
@@ -96,6 +105,9 @@ class ArgumentParser {
   #misalign = false;
   #bail = false;
   #demo = false;
+  #live = false;
+  #record: string | null = null;
+  #monitor: string | null = null;
   #wantsTrace = false;
 
   constructor(console: Console) {
@@ -104,7 +116,7 @@ class ArgumentParser {
 
   parse(words: readonly string[]): Invocation {
     const { programName } = this.#console;
-    const long = [...longOptions, ...ownOptions.filter(({ name }) => words.includes(`--${name}`))];
+    const long = [...longOptions, ...ownOptions.filter(({ name }) => isWrittenOut(name, words))];
     const complain = (text: string): void => this.#console.stderr(text);
     const options = new Getopt([programName, ...words], shortOptions, complain, long);
     for (let option = options.next(); option !== null; option = options.next()) this.#take(option);
@@ -123,6 +135,9 @@ class ArgumentParser {
       misalign: this.#misalign,
       bail: this.#bail,
       demo: this.#demo,
+      live: this.#live,
+      record: this.#record,
+      monitor: this.#monitor,
       wantsTrace: this.#wantsTrace,
     };
   }
@@ -187,6 +202,15 @@ class ArgumentParser {
       case 'demo':
         this.#demo = true;
         break;
+      case 'live':
+        this.#live = true;
+        break;
+      case 'record':
+        this.#record = value;
+        break;
+      case 'monitor':
+        this.#monitor = value;
+        break;
       default:
         throw this.#usage(1);
     }
@@ -235,6 +259,11 @@ class ArgumentParser {
 }
 
 const traceOptions: ReadonlySet<string> = new Set(['enable', 'events', 'file', 'id']);
+
+/** Whether an option is there in full, with or without its argument. */
+function isWrittenOut(name: string, words: readonly string[]): boolean {
+  return words.some((word) => word === `--${name}` || word.startsWith(`--${name}=`));
+}
 
 function refusal(message: string): BlockError {
   return new BlockError(Errno.EINVAL, message);

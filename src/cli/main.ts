@@ -7,6 +7,7 @@ import { type Invocation, parseArguments } from './arguments.ts';
 import { openInput, type StoppableSource } from './input.ts';
 import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
 import { Stdio } from './stdio.ts';
+import type { Watching } from './watching.ts';
 import { makeSession, openImage } from './wiring.ts';
 
 class Program {
@@ -44,6 +45,12 @@ class Program {
 
   async #main(): Promise<number> {
     const stdio = this.#stdio;
+    const [first] = this.#words;
+    // As qemu-io's operands these would be one too many, or an unknown option.
+    if ((first === 'attach' || first === 'report') && this.#words.length > 1) {
+      const { runSubcommand } = await import('./subcommands.ts');
+      return runSubcommand(this.#words, stdio);
+    }
     const invocation = parseArguments(this.#words, {
       programName: this.#name,
       isTerminal: stdio.stdoutIsTerminal,
@@ -56,13 +63,25 @@ class Program {
     this.#session = session;
     onFatalSignals((signal) => this.#stop(signal));
     if (invocation.wantsTrace && stdio.isTerminal) session.warn("QEMU's trace events do not exist here");
-    if (!(await openImage(session, invocation))) return 1;
+    const watching = await this.#startWatching(session, invocation);
     try {
-      await this.#runCommands(session, invocation);
+      if (!(await openImage(session, invocation))) return 1;
+      watching?.pictureChanged();
+      try {
+        await this.#runCommands(session, invocation);
+      } finally {
+        await session.close();
+      }
     } finally {
-      await session.close();
+      await watching?.close();
     }
     return session.exitStatus;
+  }
+
+  async #startWatching(session: Session, invocation: Invocation): Promise<Watching | null> {
+    if (invocation.record === null && invocation.monitor === null) return null;
+    const { Watching } = await import('./watching.ts');
+    return Watching.start(session, invocation, this.#words);
   }
 
   async #runCommands(session: Session, invocation: Invocation): Promise<void> {
@@ -82,7 +101,10 @@ class Program {
 
   async #converse(session: Session, invocation: Invocation): Promise<void> {
     const { openTerminal } = await import('./terminal.ts');
-    const terminal = await openTerminal(session, this.#stdio, invocation.demo);
+    const terminal = await openTerminal(session, this.#stdio, {
+      isDemo: invocation.demo,
+      isLive: invocation.live || invocation.demo,
+    });
     this.#source = terminal;
     // An error ends a script, with `bail on`, but no conversation.
     while (this.#signal === null && !session.quitRequested && !terminal.isEnded)

@@ -17,8 +17,8 @@ const COALESCE_BYTES = 64 << 10;
 /** Committed bytes wait at most this long while commands run one after the other. */
 const COALESCE_MS = 8;
 
-/** Called around each write to the terminal: takes the line being typed away, runs `write`, draws the line again. */
-export type WriteGuard = (write: () => void) => void;
+/** Called around each write to the terminal: takes the line being typed away, runs `write`, which writes `text`, draws the line again. */
+export type WriteGuard = (write: () => void, text: string) => void;
 
 export class Stdio implements Output {
   readonly stdoutIsTerminal: boolean;
@@ -27,6 +27,8 @@ export class Stdio implements Output {
   endsLine = true;
   /** Set while somebody types at a prompt. */
   guard: WriteGuard | null = null;
+  /** What has to be written to the terminal last of all, whichever way the program ends. */
+  farewell: (() => string) | null = null;
 
   readonly #out: number;
   readonly #err: number;
@@ -63,7 +65,7 @@ export class Stdio implements Output {
   /** Text for standard error, which has no buffer. Standard output's held bytes stay behind, as they do in C. */
   stderr(text: string): void {
     const bytes = Buffer.from(text);
-    this.#guarded(() => {
+    this.#guarded(text, () => {
       this.#writeCommitted();
       this.#writeAll(this.#err, bytes, 0, bytes.length);
     });
@@ -78,19 +80,23 @@ export class Stdio implements Output {
 
   /** Hands everything committed to the kernel. */
   sync(): void {
-    if (this.#committed > 0) this.#guarded(() => this.#writeCommitted());
+    if (this.#committed === 0) return;
+    const text = this.guard === null ? '' : this.#buffer.toString('utf8', 0, this.#committed);
+    this.#guarded(text, () => this.#writeCommitted());
   }
 
   /** The orderly end: nothing is held back any more. */
   end(): void {
     this.flush();
     this.sync();
+    this.#sayFarewell();
   }
 
   /** Before a sudden death: what went out reaches the kernel, what stdio holds is lost. */
   drop(): void {
     this.sync();
     this.#end = 0;
+    this.#sayFarewell();
   }
 
   #afterCommit(): void {
@@ -114,9 +120,15 @@ export class Stdio implements Output {
     this.#buffer = larger;
   }
 
-  #guarded(write: () => void): void {
+  #guarded(text: string, write: () => void): void {
     if (this.guard === null) write();
-    else this.guard(write);
+    else this.guard(write, text);
+  }
+
+  #sayFarewell(): void {
+    const bytes = Buffer.from(this.farewell?.() ?? '');
+    this.farewell = null;
+    this.#writeAll(this.#out, bytes, 0, bytes.length);
   }
 
   #writeCommitted(): void {

@@ -1,14 +1,18 @@
 /** The prompt on a terminal: line editing, history, completion, Ctrl-C, and output that comes while a line is typed. */
 import { createInterface, type Interface } from 'node:readline';
 import { complete } from '../shell/completion.ts';
+import type { LivePanel } from '../live/live-panel.ts';
 import type { Session } from '../shell/session.ts';
 import { History, HISTORY_LINES } from './history.ts';
 import type { StoppableSource } from './input.ts';
 import type { Stdio } from './stdio.ts';
+import { terminalSize } from './terminal-size.ts';
 
 export interface TerminalOptions {
   readonly prompt: string;
   readonly history?: History;
+  /** Sits above the shell; it is running. */
+  readonly panel?: LivePanel | null;
 }
 
 /** Node's own count of the rows between the prompt and the cursor, which a redraw goes up. */
@@ -22,6 +26,7 @@ export class Terminal implements StoppableSource {
   readonly #readline: Interface & Partial<RowCount>;
   readonly #history: History;
   readonly #prompt: string;
+  readonly #panel: LivePanel | null;
   /** Lines that were typed or pasted before they were asked for. */
   readonly #typedAhead: string[] = [];
   /** Nothing more will be typed. */
@@ -29,10 +34,11 @@ export class Terminal implements StoppableSource {
   #isWarned = false;
   #waiter: ((line: string | null) => void) | null = null;
 
-  constructor(session: Session, stdio: Stdio, { prompt, history = new History() }: TerminalOptions) {
+  constructor(session: Session, stdio: Stdio, { prompt, history = new History(), panel = null }: TerminalOptions) {
     this.#session = session;
     this.#stdio = stdio;
     this.#prompt = prompt;
+    this.#panel = panel;
     this.#history = history;
     this.#readline = createInterface({
       input: process.stdin,
@@ -49,7 +55,8 @@ export class Terminal implements StoppableSource {
     // Node leaves it paused after Ctrl-Z and `fg`.
     this.#readline.on('SIGCONT', () => this.#readline.resume());
     this.#readline.on('close', () => this.#end());
-    stdio.guard = (write) => this.#writeAbove(write);
+    stdio.guard = (write, text) => this.#writeAbove(write, text);
+    if (panel !== null) process.stdout.on('resize', () => this.#resize(panel));
   }
 
   next(): string | null | Promise<string | null> {
@@ -91,7 +98,17 @@ export class Terminal implements StoppableSource {
     this.#readline.write(null, { ctrl: true, name: 'u' });
   }
 
+  #resize(panel: LivePanel): void {
+    panel.resize(terminalSize());
+    if (this.#waiter === null) return;
+    this.#readline.prevRows = 0;
+    this.#readline.prompt(true);
+  }
+
   #receive(line: string): void {
+    this.#panel?.remember(`${this.#prompt}${line}\n`);
+    // What the line does to rules and image is not all on the bus.
+    this.#panel?.changed();
     this.#isWarned = false;
     this.#history.add(line);
     if (this.#waiter === null) this.#typedAhead.push(line);
@@ -114,7 +131,7 @@ export class Terminal implements StoppableSource {
   }
 
   /** Takes what is being typed off the screen, writes, and puts it back below, if it is asked for. */
-  #writeAbove(write: () => void): void {
+  #writeAbove(write: () => void, text: string): void {
     const isPrompting = this.#waiter !== null;
     // In the middle of a line of output nothing of ours is on the screen.
     if (this.#stdio.endsLine && (isPrompting || this.#readline.line !== '')) {
@@ -123,7 +140,10 @@ export class Terminal implements StoppableSource {
       process.stdout.cursorTo(0);
       process.stdout.clearScreenDown();
     }
+    const { before, after } = this.#panel?.passage(text) ?? { before: '', after: '' };
+    if (before !== '') process.stdout.write(before);
     write();
+    if (after !== '') process.stdout.write(after);
     if (!isPrompting || !this.#stdio.endsLine) return;
     this.#readline.prevRows = 0;
     this.#readline.prompt(true);
@@ -143,13 +163,22 @@ function candidatesFor(session: Session, line: string): [string[], string] {
   return [isWhole ? [`${first} `] : [...candidates], word];
 }
 
-/** The prompt of a session, with a word of welcome on the demo image. */
-export async function openTerminal(session: Session, stdio: Stdio, isDemo: boolean): Promise<Terminal> {
+/** The prompt of a session, with a word of welcome on the demo image; `isLive` puts the panel above it. */
+export async function openTerminal(
+  session: Session,
+  stdio: Stdio,
+  { isDemo, isLive }: { isDemo: boolean; isLive: boolean },
+): Promise<Terminal> {
   const { Chalk } = await import('chalk');
   const chalk = new Chalk(process.env.NO_COLOR ? { level: 0 } : {});
   if (isDemo) {
     const { demoGreeting } = await import('./demo.ts');
     stdio.stdout(chalk.dim(demoGreeting));
   }
-  return new Terminal(session, stdio, { prompt: `${chalk.cyan('blkscope>')} ` });
+  let panel: LivePanel | null = null;
+  if (isLive) {
+    const { openPanel } = await import('./watching.ts');
+    panel = openPanel(session, stdio);
+  }
+  return new Terminal(session, stdio, { prompt: `${chalk.cyan('blkscope>')} `, panel });
 }

@@ -39,10 +39,14 @@ How to reach it:
 What to do:
   -c, --cmd STRING       run this command and do not read standard input; may be repeated
       --bail             stop at the first command that fails
+      --live             on a terminal: show events, rules and suspended requests above the prompt
+      --record FILE      keep the run: .ndjson, .json (for Perfetto) or .html
+      --monitor SOCKET   let others watch: blkscope attach SOCKET
   -T, --trace OPTS       taken for compatibility; QEMU's trace events do not exist here
   -h, --help             print this
   -V, --version          print the version
 
 '${name} -c help' lists the commands.
+'blkscope attach SOCKET' watches a session, 'blkscope report RUN.ndjson -o RUN.html' makes a page of a kept run.
 `;
 }

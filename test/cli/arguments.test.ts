@@ -54,6 +54,9 @@ describe('options', () => {
       misalign: false,
       bail: false,
       demo: false,
+      live: false,
+      record: null,
+      monitor: null,
       wantsTrace: false,
     });
   });

@@ -1,5 +1,6 @@
 /** What a blkdebug node lets be seen of its rules and its state, as plain values that do not change any more. */
 import { type EventName, eventName } from '../../block/events.ts';
+import { errnoName } from '../../util/errno.ts';
 import type { StateChange } from './rule-table.ts';
 import type { Rule } from './rules/index.ts';
 import type { BlkdebugNode } from './state.ts';
@@ -10,6 +11,10 @@ export interface RuleView {
   readonly event: EventName;
   /** Conditions and action: "state=2 errno=28 once=on". */
   readonly text: string;
+  /** What it does, in a word: "ENOSPC", "→2", a tag. */
+  readonly effect: string;
+  /** The text without what `effect` says. */
+  readonly conditions: string;
   /** How often its event fired with its state. */
   readonly hits: number;
   /** How many requests it failed; 0 for rules that fail none. */
@@ -39,11 +44,27 @@ function viewRule(rule: Rule): RuleView {
     kind,
     event: eventName(rule.event),
     text: rule.describe(),
+    effect: effectOf(rule),
+    conditions: rule
+      .describe()
+      .replace(/ ?(?:errno|new_state|tag)=\S*/, '')
+      .trim(),
     hits,
     injected: isInject ? rule.injected : 0,
     active: isInject && rule.active,
     lastSkip: rule.lastSkip?.unmet() ?? null,
   };
+}
+
+function effectOf(rule: Rule): string {
+  switch (rule.kind) {
+    case 'inject-error':
+      return errnoName(rule.errno) ?? String(rule.errno);
+    case 'set-state':
+      return `→${rule.newState}`;
+    case 'suspend':
+      return rule.tag;
+  }
 }
 
 export function blkdebugState(node: BlkdebugNode): StateView {
