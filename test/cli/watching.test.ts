@@ -1,0 +1,81 @@
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { blkscope, runProgram } from '../helpers/run-program.ts';
+
+let folder = '';
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-watching-'));
+  writeFileSync(path.join(folder, 'disk.raw'), '');
+  truncateSync(path.join(folder, 'disk.raw'), 1 << 20);
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const image = 'driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename=disk.raw';
+const rule = 'file.inject-error.0.event=pwritev,file.inject-error.0.errno=28,file.inject-error.0.state=1';
+const script = 'break read_aio A\naio_read -q 0 512\nwrite 0 4k\nresume A\naio_flush\n';
+
+function run(args: readonly string[], stdin = ''): ReturnType<typeof runProgram> {
+  return runProgram(blkscope, args, { cwd: folder, stdin });
+}
+
+function recorded(name: string): Record<string, unknown>[] {
+  const text = readFileSync(path.join(folder, name), 'utf8');
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+describe('--record', () => {
+  it('keeps the run and changes nothing of what the program says', async () => {
+    const plain = await run(['--image-opts', `${image},${rule}`], script);
+    const kept = await run(['--record', 'run.ndjson', '--image-opts', `${image},${rule}`], script);
+    expect(kept).toEqual(plain);
+    const lines = recorded('run.ndjson');
+    const kinds = new Set(lines.map(({ kind }) => kind));
+    for (const kind of ['header', 'picture', 'suspend', 'resume', 'error-injected', 'end'])
+      expect(kinds).toContain(kind);
+    const rules = lines.filter(({ kind }) => kind === 'picture').at(1)?.rules;
+    expect(rules).toMatchObject([
+      { action: 'inject-error', event: 'pwritev', effect: 'ENOSPC', conditions: 'state=1' },
+    ]);
+  });
+
+  it('of a name that says no form is refused before the image is opened', async () => {
+    const { exit, stderr } = await run(['--record', 'run.txt', '-f', 'raw', 'missing.raw', '-c', 'quit']);
+    expect(exit).toBe('1');
+    expect(stderr).toContain('run.txt');
+    expect(stderr).not.toContain('missing.raw');
+  });
+});
+
+describe('report', () => {
+  it('makes a page of a kept run', async () => {
+    await run(['--record', 'run.ndjson', '--image-opts', image, '-c', 'write -q 0 4k']);
+    const { exit, stdout } = await run(['report', 'run.ndjson', '-o', 'run.html']);
+    expect(exit).toBe('0');
+    expect(stdout).toMatch(/^run\.html: \d+ records\n$/);
+    expect(readFileSync(path.join(folder, 'run.html'), 'utf8')).toMatch(/^<!doctype html>/i);
+  });
+
+  it.each([[['report', 'run.ndjson']], [['report', '-o', 'x.html']], [['attach', 'a', 'b']]])(
+    'with wrong words (%j) says how it is used',
+    async (words) => {
+      const { exit, stderr } = await run(words);
+      expect(exit).toBe('1');
+      expect(stderr).toMatch(/^qemu-io: Usage: blkscope (report|attach) /);
+    },
+  );
+});
+
+describe('attach', () => {
+  it('to a socket that nobody listens on fails in one line', async () => {
+    const { exit, stderr } = await run(['attach', 'none.sock']);
+    expect(exit).toBe('1');
+    expect(stderr.split('\n')).toHaveLength(2);
+  });
+});
