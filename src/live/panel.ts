@@ -167,18 +167,24 @@ function statusLine(model: LiveModel, { columns, nowNs }: PanelView): Part[] {
 
 // Events
 
-const eventFields: readonly Field[] = [
-  { min: 4, ideal: 6, drop: 1 },
-  { min: 11, ideal: 20, grow: 1 },
-  { min: 3, ideal: 5, drop: 2, grow: 3 },
-  { min: 5, ideal: 30, grow: 2 },
-];
+/** Numbers are shown whole or not at all. */
+function eventFields(rows: readonly EventRow[]): Field[] {
+  const sequenceWidth = Math.max(4, `#${rows[0]?.sequence ?? 0}`.length);
+  const whoWidth = Math.max(3, ...rows.map(({ who }) => who.length));
+  return [
+    { min: sequenceWidth, ideal: sequenceWidth, drop: 1 },
+    { min: 11, ideal: 20, grow: 1 },
+    { min: whoWidth, ideal: whoWidth, drop: 2 },
+    { min: 5, ideal: 30, grow: 2 },
+  ];
+}
 
 function drawEvents(model: LiveModel, width: number, rows: number): Part[][] {
-  const widths = fitFields(eventFields, width);
-  const lines = [[part('EVENTS', 'bold')]];
-  for (const row of model.latest(rows)) lines.push(tableRow(eventFields, widths, eventCells(row)));
-  if (lines.length === 1) lines.push([part('none yet', 'quiet')]);
+  const latest = model.latest(rows);
+  const fields = eventFields(latest);
+  const widths = fitFields(fields, width);
+  const lines = [[part('EVENTS', 'bold')], ...latest.map((row) => tableRow(fields, widths, eventCells(row)))];
+  if (latest.length === 0) lines.push([part('none yet', 'quiet')]);
   return lines;
 }
 
@@ -186,9 +192,9 @@ function eventCells({ sequence, event, who, marks }: EventRow): Part[][] {
   const isMarked = marks.length > 0;
   return [
     [part(`#${sequence}`, 'quiet')],
-    [part(event, isMarked ? 'bold' : 'plain')],
+    event === '' ? markParts(marks) : [part(event, isMarked ? 'bold' : 'plain')],
     [part(who, 'cyan')],
-    markParts(marks),
+    event === '' ? [] : markParts(marks),
   ];
 }
 
@@ -214,7 +220,7 @@ const ruleFields: readonly Field[] = [
   { min: 10, ideal: 15, grow: 1 },
   { min: 8, ideal: 20, drop: 3, grow: 2 },
   { min: 8, ideal: 30, drop: 1, grow: 3 },
-  { min: 5, ideal: 8, drop: 2 },
+  { min: 5, ideal: 5, drop: 2 },
   { min: 2, ideal: 5, alignRight: true, grow: 4 },
 ];
 
@@ -254,36 +260,41 @@ function ruleCells({ number, action, effect, event, conditions, status, hits }: 
     [part(`${actionWords[action]} ${effect}`, status === 'armed' && action === 'inject-error' ? 'magenta' : style)],
     [part(event, style)],
     [part(conditions, 'quiet')],
-    [part(status, status === 'armed' ? 'green' : 'quiet')],
+    [part(status === 'disabled' ? 'off' : status, status === 'armed' ? 'green' : 'quiet')],
     [part(String(hits), hits > 0 ? 'bold' : 'quiet')],
   ];
 }
 
 // Suspended requests, and others that wait
 
-const waitingFields: readonly Field[] = [
-  { min: 2, ideal: 8, grow: 4 },
-  { min: 3, ideal: 5, grow: 3 },
-  { min: 10, ideal: 16, drop: 2, grow: 1 },
-  { min: 9, ideal: 20, drop: 1, grow: 2 },
-  { min: 4, ideal: 5, alignRight: true },
-];
+function waitingFields(requests: readonly { readonly operation: string; readonly request: number }[]): Field[] {
+  const whoWidth = Math.max(3, ...requests.map((one) => whoOf(one).length));
+  return [
+    { min: 2, ideal: 8, grow: 3 },
+    { min: whoWidth, ideal: whoWidth },
+    { min: 10, ideal: 16, drop: 2, grow: 1 },
+    { min: 9, ideal: 20, drop: 1, grow: 2 },
+    { min: 4, ideal: 5, alignRight: true },
+  ];
+}
 
 function drawWaiting(picture: Picture | null, nowNs: number, width: number, rows: number): Part[][] {
-  const widths = fitFields(waitingFields, width);
   const lines = [[part('SUSPENDED', 'bold')]];
   if (picture === null) return lines;
   const { suspended, requests } = picture;
   const held = new Set(suspended.map(({ request }) => request));
   const others = requests.filter(({ request }) => !held.has(request));
-  const total = picture.suspendedCount + others.length;
+  // The lists of a picture are cut, its counts are not.
+  const total = picture.suspendedCount + Math.max(others.length, picture.requestCount - picture.suspendedCount);
   const room = total > rows ? rows - 1 : rows;
-  const cells = [
-    ...suspended.map((one) => suspendedCells(one, nowNs)),
-    ...others.map((one) => waitingCells(one, nowNs)),
-  ].slice(0, room);
-  for (const row of cells) lines.push(tableRow(waitingFields, widths, row));
-  if (total > cells.length) lines.push([part(`and ${total - cells.length} more`, 'quiet')]);
+  const shownHeld = suspended.slice(0, room);
+  const shownOthers = others.slice(0, room - shownHeld.length);
+  const fields = waitingFields([...shownHeld, ...shownOthers]);
+  const widths = fitFields(fields, width);
+  for (const one of shownHeld) lines.push(tableRow(fields, widths, suspendedCells(one, nowNs)));
+  for (const one of shownOthers) lines.push(tableRow(fields, widths, waitingCells(one, nowNs)));
+  const rest = total - shownHeld.length - shownOthers.length;
+  if (rest > 0) lines.push([part(`and ${rest} more`, 'quiet')]);
   if (total === 0) lines.push([part('none', 'quiet')]);
   return lines;
 }

@@ -37,20 +37,28 @@ export class Recorder {
   constructor(path: string, options: RecorderOptions) {
     this.path = path;
     this.#options = options;
-    const sink = openRunSink(path);
-    this.#sink = sink;
-    const { program, command } = options;
+    this.#sink = openRunSink(path);
+    try {
+      this.#begin(this.#sink);
+    } catch (error) {
+      closeQuietly(this.#sink);
+      throw error;
+    }
+    this.#unsubscribe = options.bus.subscribe((record) => this.#record(record));
+  }
+
+  #begin(sink: RunSink): void {
+    const { program, command, nowNs, picture } = this.#options;
     sink.line({
       kind: 'header',
       schema: SCHEMA_VERSION,
       program,
       startedAt: new Date().toISOString(),
-      startedNs: Math.round(options.nowNs()),
+      startedNs: Math.round(nowNs()),
       command,
     });
-    sink.line({ kind: 'picture', ...options.picture() });
+    sink.line({ kind: 'picture', ...picture() });
     sink.flush();
-    this.#unsubscribe = options.bus.subscribe((record) => this.#record(record));
   }
 
   /** False after `close`, and after the file could not be written. */
@@ -109,13 +117,7 @@ export class Recorder {
 
   #fail(error: unknown): void {
     if (!(error instanceof BlockError)) throw error;
-    this.#end((sink) => {
-      try {
-        sink.close();
-      } catch {
-        // What could not be written a moment ago cannot be written now; it was told.
-      }
-    });
+    this.#end(closeQuietly);
     this.#options.onError(error);
   }
 
@@ -132,5 +134,14 @@ export class Recorder {
       if (!(error instanceof BlockError)) throw error;
       this.#options.onError(error);
     }
+  }
+}
+
+/** For a file that could not be written a moment ago, which was told: that it cannot be written now is no news. */
+function closeQuietly(sink: RunSink): void {
+  try {
+    sink.close();
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
   }
 }

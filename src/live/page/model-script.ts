@@ -206,7 +206,7 @@ function hayOf(run, r) {
   if (r.hay === null) {
     const words = new Set(['#' + r.id, title(r), r.isOpen ? 'unfinished' : 'done']);
     for (const one of r.spans) words.add(one.operation).add(one.node).add(nodeLabel(run, one.node));
-    for (const one of r.marks) words.add(one.text).add(one.more);
+    for (const one of r.marks) words.add(one.text).add(one.more).add(one.node).add(nodeLabel(run, one.node));
     for (const one of r.holds) words.add('suspended ' + one.tag);
     if (r.errno !== 0) words.add(errnoName(r.errno)).add('failed error');
     r.hay = [...words].join('\n').toLowerCase();

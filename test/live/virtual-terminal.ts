@@ -1,0 +1,85 @@
+/** A terminal without a window: @xterm/headless, and what is on its screen. */
+import { createRequire } from 'node:module';
+
+interface BufferLine {
+  translateToString(trimRight: boolean): string;
+}
+
+interface HeadlessTerminal {
+  readonly cols: number;
+  readonly rows: number;
+  readonly buffer: {
+    readonly active: {
+      readonly baseY: number;
+      readonly cursorX: number;
+      readonly cursorY: number;
+      readonly length: number;
+      getLine(row: number): BufferLine | undefined;
+    };
+  };
+  write(text: string, done: () => void): void;
+  resize(columns: number, rows: number): void;
+}
+
+interface Headless {
+  readonly Terminal: new (options: object) => HeadlessTerminal;
+}
+
+function load(): Headless | null {
+  try {
+    return createRequire(import.meta.url)('@xterm/headless') as Headless;
+  } catch {
+    return null;
+  }
+}
+
+const headless = load();
+
+/** Whether the package is there; without it the tests on a terminal cannot run. */
+export const hasTerminal = headless !== null;
+
+export class VirtualTerminal {
+  readonly #terminal: HeadlessTerminal;
+  /** All that was ever written. */
+  written = '';
+
+  constructor(columns: number, rows: number) {
+    if (headless === null) throw new Error('@xterm/headless is not installed');
+    this.#terminal = new headless.Terminal({ cols: columns, rows, scrollback: 5000, allowProposedApi: true });
+  }
+
+  readonly write = (text: string): void => {
+    this.written += text;
+    this.#terminal.write(text, () => {});
+  };
+
+  resize(columns: number, rows: number): void {
+    this.#terminal.resize(columns, rows);
+  }
+
+  /** Resolves when everything written so far is on the screen. */
+  settle(): Promise<void> {
+    return new Promise((resolve) => this.#terminal.write('', resolve));
+  }
+
+  /** The rows of the screen, without blanks at their ends. */
+  get screen(): string[] {
+    const { baseY } = this.#terminal.buffer.active;
+    return Array.from({ length: this.#terminal.rows }, (_, row) => this.#line(baseY + row));
+  }
+
+  /** The rows that have scrolled off the top. */
+  get scrollback(): string[] {
+    return Array.from({ length: this.#terminal.buffer.active.baseY }, (_, row) => this.#line(row));
+  }
+
+  /** Column and row, from 0. */
+  get cursor(): [number, number] {
+    const { cursorX, cursorY } = this.#terminal.buffer.active;
+    return [cursorX, cursorY];
+  }
+
+  #line(row: number): string {
+    return this.#terminal.buffer.active.getLine(row)?.translateToString(true).trimEnd() ?? '';
+  }
+}
