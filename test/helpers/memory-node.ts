@@ -29,7 +29,7 @@ async function step(node: BlockNode<MemoryState>, name: string, text: string): P
   }
 }
 
-export const memoryDriver: Driver<MemoryState> = {
+const memoryDriver: Driver<MemoryState> = {
   formatName: 'memory',
   protocolName: 'memory',
   open: async () => {},

@@ -9,9 +9,9 @@ export const BitmapFlag = { IN_USE: 1, AUTO: 2 } as const;
 
 const ENTRY_BYTES = 24;
 const DIRTY_TRACKING = 1;
-export const MAX_TABLE_ENTRIES = 0x800_0000;
+const MAX_TABLE_ENTRIES = 0x800_0000;
 /** The longest bitmap, in bytes. */
-export const MAX_PHYSICAL_BYTES = 0x2000_0000;
+const MAX_PHYSICAL_BYTES = 0x2000_0000;
 const MIN_GRANULARITY_BITS = 9;
 const MAX_GRANULARITY_BITS = 31;
 const MAX_NAME_BYTES = 1023;

@@ -14,7 +14,7 @@ export const Extension = {
   DATA_FILE: 0x4441_5441,
 } as const;
 
-export const MAX_BITMAPS = 65535;
+const MAX_BITMAPS = 65535;
 const MAX_BITMAP_DIRECTORY_BYTES = 1024 * MAX_BITMAPS;
 const BITMAPS_BYTES = 24;
 /** QEMU keeps the format's name in 16 bytes, the terminator included. */

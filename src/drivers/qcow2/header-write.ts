@@ -37,7 +37,7 @@ export async function updateHeaderSync(image: Qcow2Image): Promise<void> {
 }
 
 /** What `updateHeader` writes. */
-export function headerCluster(image: Qcow2Image): Buffer {
+function headerCluster(image: Qcow2Image): Buffer {
   const cluster = allocateAligned(image.clusterBytes);
   const isV3 = image.version >= 3;
   writeFields(image, cluster);

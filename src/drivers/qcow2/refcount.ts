@@ -149,12 +149,12 @@ function changeHugeCount(block: Buffer, index: number, change: number): number {
   return Number(refcount);
 }
 
-export function isRestart(error: unknown): boolean {
+function isRestart(error: unknown): boolean {
   return error instanceof BlockError && error.errno === Errno.EAGAIN;
 }
 
 /** Repeats a step as long as it asks for that with EAGAIN. */
-export async function withRestarts<T>(step: () => Promise<T>): Promise<T> {
+async function withRestarts<T>(step: () => Promise<T>): Promise<T> {
   for (let count = 0; ; count++) {
     try {
       return await step();

@@ -13,7 +13,7 @@ export const MAX_SNAPSHOTS = 65536;
 /** The fixed part of a table entry. */
 export const SNAPSHOT_ENTRY_BYTES = 40;
 const MAX_TABLE_BYTES = 1024 * MAX_SNAPSHOTS;
-export const MAX_EXTRA_BYTES = 1024;
+const MAX_EXTRA_BYTES = 1024;
 /** VM state size, disk size, instruction count. */
 const KNOWN_EXTRA_BYTES = 24;
 const INT_MAX = 0x7fff_ffff;
