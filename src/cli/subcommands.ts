@@ -7,6 +7,8 @@ import type { Stdio } from './stdio.ts';
 import { terminalSize } from './terminal-size.ts';
 
 const attachUsage = 'Usage: blkscope attach SOCKET';
+/** q, and Ctrl-C and Ctrl-D, which raw mode gives as keys. */
+const LEAVING_KEYS = ['q', '\u0003', '\u0004'];
 const reportUsage = 'Usage: blkscope report RUN.ndjson -o RUN.html|RUN.json';
 
 /** Runs a subcommand; the exit status. Throws BlockError with the reason why it cannot. */
@@ -36,8 +38,7 @@ async function attach(words: readonly string[], stdio: Stdio): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
   if (stdin.isTTY) stdin.setRawMode(true);
   stdin.on('data', (keys) => {
-    // Raw mode gives Ctrl-C as a key.
-    if (/[q\x03\x04]/.test(keys.toString())) stop();
+    if (LEAVING_KEYS.some((key) => keys.includes(key))) stop();
   });
   try {
     const endedInOrder = await view.run();
