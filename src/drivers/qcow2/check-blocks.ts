@@ -1,5 +1,5 @@
 /** Checking the refcount table: its blocks have to be in the file, and referenced once. */
-import { BlockError } from '../../block/error.ts';
+import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { truncate } from '../../block/request/truncate.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { type CheckState, verb } from './check.ts';
@@ -41,8 +41,10 @@ async function growFile(image: Qcow2Image, state: CheckState, offset: number): P
   const { result, map } = state;
   const { warn } = image.node.context;
   try {
-    if (!Number.isSafeInteger(offset + image.clusterBytes)) throw new BlockError(Errno.EINVAL);
+    if (offset >= 2 ** 63 - image.clusterBytes) throw new BlockError(Errno.EINVAL);
     try {
+      // No host has files that end behind the offsets that are exact here.
+      if (!Number.isSafeInteger(offset + image.clusterBytes)) throw errorWithErrno(Errno.EFBIG, 'Could not resize file');
       await truncate(image.file, offset + image.clusterBytes, false, 'off', 0);
     } catch (error) {
       if (error instanceof BlockError) warn(`qemu-io: ${error.message}`);

@@ -3,6 +3,7 @@ import type { DriverInfo, SpecificValue } from '../../block/driver.ts';
 import { errnoOf } from '../../block/error.ts';
 import type { BlockNode } from '../../block/node.ts';
 import { driverInfo } from '../../block/request/copy-on-read.ts';
+import { Errno } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
 import { type Command, CommandFailure } from '../command.ts';
 import type { Session } from '../session.ts';
@@ -19,6 +20,8 @@ export const info = {
 
 function runInfo(session: Session): void {
   const { top } = session;
+  // An image that turned out to be corrupt has no driver any more; qemu-io says nothing.
+  if (top.closed) throw new CommandFailure(Errno.ENOMEDIUM);
   const { driver } = top;
   session.output.stdout(`format name: ${driver.formatName}\n`);
   if (driver.protocolName !== undefined) session.output.stdout(`format name: ${driver.protocolName}\n`);

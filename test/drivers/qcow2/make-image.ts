@@ -1,0 +1,61 @@
+/** Empty qcow2 images of any geometry, made field by field: header, refcount table, one refcount block, L1 table. */
+
+export interface ImageSettings {
+  readonly lengthBytes?: number;
+  readonly version?: 2 | 3;
+  readonly clusterBits?: number;
+  readonly refcountOrder?: number;
+  readonly extendedL2?: boolean;
+  readonly lazyRefcounts?: boolean;
+  readonly backing?: { readonly filename: string; readonly format: string };
+}
+
+export function makeImage(settings: ImageSettings = {}): Buffer {
+  const { lengthBytes = 1 << 20, version = 3, clusterBits = 16, refcountOrder = 4, extendedL2 = false } = settings;
+  const clusterBytes = 1 << clusterBits;
+  const perL1Entry = (clusterBytes / (extendedL2 ? 16 : 8)) * clusterBytes;
+  const l1Entries = Math.max(1, Math.ceil(lengthBytes / perL1Entry));
+  const usedClusters = 3 + Math.ceil((l1Entries * 8) / clusterBytes);
+  const image = Buffer.alloc(usedClusters * clusterBytes);
+  image.write('QFI\xfb', 0, 'latin1');
+  image.writeUInt32BE(version, 4);
+  image.writeUInt32BE(clusterBits, 20);
+  image.writeBigUInt64BE(BigInt(lengthBytes), 24);
+  image.writeUInt32BE(l1Entries, 36);
+  image.writeBigUInt64BE(BigInt(3 * clusterBytes), 40);
+  image.writeBigUInt64BE(BigInt(clusterBytes), 48);
+  image.writeUInt32BE(1, 56);
+  if (version === 3) {
+    if (extendedL2) image.writeBigUInt64BE(16n, 72);
+    if (settings.lazyRefcounts === true) image.writeBigUInt64BE(1n, 80);
+    image.writeUInt32BE(refcountOrder, 96);
+    image.writeUInt32BE(112, 100);
+  }
+  if (settings.backing !== undefined) writeBacking(image, version === 3 ? 112 : 72, settings.backing);
+  image.writeBigUInt64BE(BigInt(2 * clusterBytes), clusterBytes);
+  for (let cluster = 0; cluster < usedClusters; cluster++) {
+    countOnce(image, 2 * clusterBytes, cluster, version === 3 ? refcountOrder : 4);
+  }
+  return image;
+}
+
+function writeBacking(image: Buffer, at: number, { filename, format }: { filename: string; format: string }): void {
+  image.writeUInt32BE(0xe2792aca, at);
+  image.writeUInt32BE(format.length, at + 4);
+  image.write(format, at + 8, 'latin1');
+  const nameAt = at + 8 + Math.ceil(format.length / 8) * 8 + 8;
+  image.writeBigUInt64BE(BigInt(nameAt), 8);
+  image.writeUInt32BE(filename.length, 16);
+  image.write(filename, nameAt, 'latin1');
+}
+
+/** Sets the refcount of a cluster in a block to 1. */
+export function countOnce(image: Buffer, blockOffset: number, cluster: number, refcountOrder: number): void {
+  const bits = 2 ** refcountOrder;
+  if (bits < 8) {
+    const at = blockOffset + Math.floor((cluster * bits) / 8);
+    image[at] = (image[at] ?? 0) | (1 << ((cluster * bits) % 8));
+  } else {
+    image[blockOffset + ((cluster + 1) * bits) / 8 - 1] = 1;
+  }
+}
