@@ -7,7 +7,7 @@ import { hostErrno } from '../../sys/host-error.ts';
 import { Errno } from '../../util/errno.ts';
 
 /** Alignments in bytes. */
-export interface DirectIoNeeds {
+interface DirectIoNeeds {
   readonly request: number;
   readonly memory: number;
 }

@@ -9,7 +9,7 @@ import { hostErrno } from '../../sys/host-error.ts';
 import { readRange, writeRange } from '../../sys/positional-io.ts';
 import { lengthOf } from '../../sys/seek.ts';
 import { hostFlagsFor, openDescriptor } from './descriptor.ts';
-import { directIoNeeds, type DirectIoNeeds } from './direct-io.ts';
+import { directIoNeeds } from './direct-io.ts';
 import { takeReopenOptions } from './open.ts';
 import {
   asBlockError,
@@ -66,7 +66,6 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
       closeSync(state.fd);
       state.fd = state.pending.fd;
       state.hostFlags = state.pending.hostFlags;
-      applyNeeds(node, state.pending.needs);
       state.pending = null;
     }
     state.locks?.commit(state.fd, perm, shared);
@@ -82,9 +81,11 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
   refreshLimits(node) {
     const { state, limits } = node;
     if (isDirect(state)) setAllocator(alignedBuffer);
-    applyNeeds(node, directIoNeeds(state.fd, state.hostFlags));
-    limits.minMemAlignment = state.memoryAlignment;
-    limits.optMemAlignment = Math.max(state.memoryAlignment, PAGE_BYTES);
+    const needs = directIoNeeds(state.fd, state.hostFlags);
+    state.memoryAlignment = needs.memory;
+    limits.requestAlignment = needs.request;
+    limits.minMemAlignment = needs.memory;
+    limits.optMemAlignment = Math.max(needs.memory, PAGE_BYTES);
   },
 
   getLength(node) {
@@ -168,15 +169,11 @@ function replacementFor(node: FileNode, perm: number): Replacement | null {
   if (hostFlags === state.hostFlags) return null;
   const fd = openDescriptor(node.filename, hostFlags);
   try {
-    // A descriptor that works for no direct I/O must not take the place of one that does.
-    return { fd, hostFlags, needs: directIoNeeds(fd, hostFlags) };
+    // A descriptor that direct I/O does not work with must not take the place of the old one.
+    directIoNeeds(fd, hostFlags);
+    return { fd, hostFlags };
   } catch (error) {
     closeSync(fd);
     throw error;
   }
-}
-
-function applyNeeds(node: FileNode, needs: DirectIoNeeds): void {
-  node.limits.requestAlignment = needs.request;
-  node.state.memoryAlignment = needs.memory;
 }

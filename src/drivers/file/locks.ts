@@ -25,22 +25,16 @@ export class FileLocks {
   #shared: number = Perm.ALL;
 
   /**
-   * Locks what the new permissions need in addition to the old ones, and looks for conflicts. On failure the locks are
-   * as before. `filename` is for the hint.
+   * Locks what the new permissions need in addition to the old ones, and looks for conflicts. After a failure `abort`
+   * must follow. `filename` is for the hint.
    */
   check(fd: number, perm: number, shared: number, filename: string): void {
     const asksNothingNew = (this.#perm | perm) === this.#perm && (this.#shared & shared) === this.#shared;
     if (asksNothingNew) return;
-    try {
-      take(fd, this.#held, this.#perm | perm, Perm.ALL & (~this.#shared | ~shared));
-    } catch (error) {
-      this.abort(fd);
-      throw error;
-    }
+    take(fd, this.#held, this.#perm | perm, Perm.ALL & (~this.#shared | ~shared));
     try {
       checkConflicts(fd, perm, shared);
     } catch (error) {
-      this.abort(fd);
       if (!(error instanceof BlockError)) throw error;
       throw new BlockError(error.errno, `${error.message}\nIs another process using the image [${filename}]?`);
     }

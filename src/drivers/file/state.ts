@@ -4,7 +4,6 @@ import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import type { BlockNode } from '../../block/node.ts';
 import { hostErrno } from '../../sys/host-error.ts';
-import type { DirectIoNeeds } from './direct-io.ts';
 import type { FileLocks } from './locks.ts';
 
 export interface FileState {
@@ -34,7 +33,6 @@ export interface FileState {
 export interface Replacement {
   readonly fd: number;
   readonly hostFlags: number;
-  readonly needs: DirectIoNeeds;
 }
 
 export type FileNode = BlockNode<FileState>;
