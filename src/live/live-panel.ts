@@ -1,4 +1,5 @@
 /** The panel in a session's terminal: follows the bus, draws when something has changed, and shares the screen with the shell. */
+import { stripVTControlCharacters } from 'node:util';
 import type { TraceBus } from '../block/trace.ts';
 import { LiveModel } from './model.ts';
 import { panelRows, renderPanel } from './panel.ts';
@@ -178,7 +179,7 @@ export class LivePanel {
     const lines: string[] = [];
     for (let at = this.#tail.length - 2; at >= 0; at -= 1) {
       const line = this.#tail[at] ?? '';
-      room -= Math.max(1, Math.ceil(textWidth(line) / columns));
+      room -= Math.max(1, Math.ceil(textWidth(stripVTControlCharacters(line)) / columns));
       if (room < 0) break;
       lines.unshift(line);
     }

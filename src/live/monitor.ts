@@ -33,6 +33,8 @@ const GOODBYE_MS = 200;
 
 interface Watcher {
   readonly socket: Socket;
+  /** It gets nothing until it has taken what waits for it. */
+  isBehind: boolean;
   /** Records that it did not get since it fell behind. */
   dropped: number;
 }
@@ -88,9 +90,15 @@ export class Monitor {
   async close(): Promise<void> {
     this.#server.close();
     this.#unfollow();
-    this.#encoder.line({ kind: 'picture', ...this.#options.picture() });
-    this.#encoder.line({ kind: 'end', timeNs: Math.round(this.#options.nowNs()), records: this.#records });
     this.#encoder.flush();
+    const lastWords =
+      encodeLine({ kind: 'picture', ...this.#options.picture() }) +
+      encodeLine({ kind: 'end', timeNs: Math.round(this.#options.nowNs()), records: this.#records });
+    for (const watcher of this.#watchers) {
+      // They are few, and for those who are behind as well.
+      this.#catchUp(watcher);
+      watcher.socket.write(lastWords);
+    }
     await Promise.all(Array.from(this.#watchers, ({ socket }) => goodbye(socket)));
     this.#watchers.clear();
   }
@@ -118,7 +126,7 @@ export class Monitor {
 
   #welcome(socket: Socket): void {
     socket.unref();
-    const watcher: Watcher = { socket, dropped: 0 };
+    const watcher: Watcher = { socket, isBehind: false, dropped: 0 };
     const leave = (): void => {
       this.#watchers.delete(watcher);
       if (this.#watchers.size === 0) this.#unfollow();
@@ -143,9 +151,10 @@ export class Monitor {
   #follow(): void {
     this.#unsubscribe ??= this.#options.bus.subscribe((record) => {
       this.#records += 1;
-      this.#batched += 1;
       this.#wantsPicture = true;
       this.#encoder.record(record);
+      // After: what the encoder handed out to make room was without this one.
+      this.#batched += 1;
       this.#handOutSoon();
     });
   }
@@ -184,19 +193,20 @@ export class Monitor {
     const records = this.#batched;
     this.#batched = 0;
     for (const watcher of this.#watchers) {
-      if (watcher.dropped > 0 || watcher.socket.writableLength > MAX_BACKLOG_BYTES)
-        watcher.dropped += Math.max(1, records);
+      watcher.isBehind ||= watcher.socket.writableLength > MAX_BACKLOG_BYTES;
+      if (watcher.isBehind) watcher.dropped += records;
       else watcher.socket.write(lines);
     }
   }
 
   /** A watcher that fell behind has taken everything: it is told what it missed, and what is true now. */
   #catchUp(watcher: Watcher): void {
-    if (watcher.dropped === 0) return;
-    const { dropped } = watcher;
+    if (!watcher.isBehind) return;
+    const { socket, dropped } = watcher;
+    watcher.isBehind = false;
     watcher.dropped = 0;
-    watcher.socket.write(encodeLine({ kind: 'note', text: 'records left out for a slow watcher', dropped }));
-    watcher.socket.write(encodeLine({ kind: 'picture', ...this.#options.picture() }));
+    socket.write(encodeLine({ kind: 'note', text: 'records left out for a slow watcher', dropped }));
+    socket.write(encodeLine({ kind: 'picture', ...this.#options.picture() }));
   }
 }
 

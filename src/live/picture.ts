@@ -164,7 +164,7 @@ function requestPicture(coroutine: Coroutine): RequestPicture {
 }
 
 /** What a request waits for, in a few words. */
-export function describeWait(reason: WaitReason): string {
+function describeWait(reason: WaitReason): string {
   switch (reason.kind) {
     case 'breakpoint':
       return `breakpoint ${reason.tag}`;

@@ -4,7 +4,7 @@ import { BlockError, errorWithErrno } from '../block/error.ts';
 import { Errno } from '../util/errno.ts';
 
 /** Makes or empties a file. Fails with the host's errno and "Could not open 'NAME': …". */
-export function openRunFile(path: string): number {
+function openRunFile(path: string): number {
   try {
     return openSync(path, 'w');
   } catch (error) {

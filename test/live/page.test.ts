@@ -33,10 +33,10 @@ interface PageRun {
 
 /** The functions of the page's script that need no document. */
 interface PageFunctions {
-  readRun(text: string): PageRun;
-  matches(run: PageRun, request: PageRequest, words: string[]): boolean;
-  title(request: PageRequest): string;
-  duration(ns: number): string;
+  readonly readRun: (text: string) => PageRun;
+  readonly matches: (run: PageRun, request: PageRequest, words: string[]) => boolean;
+  readonly title: (request: PageRequest) => string;
+  readonly duration: (ns: number) => string;
 }
 
 const functions = runInNewContext(`${pageScript}\n;({ readRun, matches, title, duration })`) as PageFunctions;

@@ -14,7 +14,7 @@ export interface RunningSession {
   readonly options: RecorderOptions;
   /** What `onError` was told. */
   readonly errors: string[];
-  run(...lines: string[]): Promise<void>;
+  readonly run: (...lines: string[]) => Promise<void>;
 }
 
 /** `config` is a config file of blkdebug. */

@@ -308,6 +308,16 @@ describe.skipIf(!hasTerminal)('a session on a terminal', () => {
     );
   });
 
+  test('colours in the shell\u2019s text take no room', async () => {
+    const { terminal, panel, print, resize } = session(100, 24);
+    panel.start();
+    for (let at = 0; at < 30; at += 1) print(`\x1b[36m${'c'.repeat(96)}\x1b[39m\n`);
+    resize(100, 20);
+    await terminal.settle();
+    const height = panelRows(100, 20);
+    expect(terminal.screen.slice(height).filter((line) => line.startsWith('c'))).toHaveLength(20 - height - 1);
+  });
+
   test('a cleared screen has the panel again', async () => {
     const { terminal, panel, print } = session(100, 24);
     panel.start();
