@@ -44,7 +44,8 @@ async function growFile(image: Qcow2Image, state: CheckState, offset: number): P
     if (offset >= 2 ** 63 - image.clusterBytes) throw new BlockError(Errno.EINVAL);
     try {
       // No host has files that end behind the offsets that are exact here.
-      if (!Number.isSafeInteger(offset + image.clusterBytes)) throw errorWithErrno(Errno.EFBIG, 'Could not resize file');
+      if (!Number.isSafeInteger(offset + image.clusterBytes))
+        throw errorWithErrno(Errno.EFBIG, 'Could not resize file');
       await truncate(image.file, offset + image.clusterBytes, false, 'off', 0);
     } catch (error) {
       if (error instanceof BlockError) warn(`qemu-io: ${error.message}`);

@@ -54,7 +54,11 @@ describe('random writes, zero writes and reads', () => {
     ['version 2', { version: 2 }, {}],
     ['512-byte clusters and small caches', { clusterBits: 9 }, { 'l2-cache-size': '1k', 'refcount-cache-size': '2k' }],
     ['512-byte clusters with 64-bit refcounts', { clusterBits: 9, refcountOrder: 6 }, {}],
-    ['4 KiB clusters with 1-bit refcounts, all overlap checks', { clusterBits: 12, refcountOrder: 0 }, { 'overlap-check': 'all' }],
+    [
+      '4 KiB clusters with 1-bit refcounts, all overlap checks',
+      { clusterBits: 12, refcountOrder: 0 },
+      { 'overlap-check': 'all' },
+    ],
     ['subclusters of 512 bytes', { clusterBits: 14, extendedL2: true }, { 'l2-cache-entry-size': '512' }],
     ['subclusters of 2 KiB', { clusterBits: 16, extendedL2: true, refcountOrder: 3 }, {}],
     ['2 MiB clusters', { clusterBits: 21, refcountOrder: 1 }, {}],

@@ -50,7 +50,7 @@ function writeBacking(image: Buffer, at: number, { filename, format }: { filenam
 }
 
 /** Sets the refcount of a cluster in a block to 1. */
-export function countOnce(image: Buffer, blockOffset: number, cluster: number, refcountOrder: number): void {
+function countOnce(image: Buffer, blockOffset: number, cluster: number, refcountOrder: number): void {
   const bits = 2 ** refcountOrder;
   if (bits < 8) {
     const at = blockOffset + Math.floor((cluster * bits) / 8);

@@ -20,10 +20,7 @@ describe('a header is refused', () => {
     ['Invalid backing file offset', (image) => image.writeBigUInt64BE(65537n, 8)],
     ['qcow2: unknown compression type: 2', (image) => image.writeUInt8(2, 104)],
     ['qcow2: Compression type incompatible feature bit must be set', (image) => image.writeUInt8(1, 104)],
-    [
-      'qcow2: Compression type incompatible feature bit must not be set',
-      (image) => image.writeBigUInt64BE(8n, 72),
-    ],
+    ['qcow2: Compression type incompatible feature bit must not be set', (image) => image.writeBigUInt64BE(8n, 72)],
     [
       'Unsupported qcow2 feature(s): Unknown incompatible feature: 8000000000000000',
       (image) => image.writeBigUInt64BE(1n << 63n, 72),
@@ -47,10 +44,7 @@ describe('a header is refused', () => {
     ["'data-file' is required for this image", (image) => image.writeBigUInt64BE(4n, 72)],
     ['data-file-raw requires a data file', (image) => image.writeBigUInt64BE(2n, 88)],
     ['Unsupported encryption method 9', (image) => image.writeUInt32BE(9, 32)],
-    [
-      'Backing file name too long',
-      (image) => image.writeBigUInt64BE(200n, 8) && image.writeUInt32BE(1024, 16),
-    ],
+    ['Backing file name too long', (image) => image.writeBigUInt64BE(200n, 8) && image.writeUInt32BE(1024, 16)],
   ];
   it.each(cases)('%s', async (message, change) => {
     host.image('x', {}, change);
