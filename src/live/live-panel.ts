@@ -101,6 +101,18 @@ export class LivePanel {
     if (this.#tail.length > 2 * REMEMBERED_LINES) this.#tail = this.#tail.slice(-REMEMBERED_LINES);
   }
 
+  /**
+   * What a line editor writes by itself (readline's echo), as it has to be written while the panel is there: a new line may
+   * scroll, and the top of the screen (Ctrl-L) is the row below the panel.
+   */
+  echo(text: string): string {
+    if (!this.#screen.isShown) return text;
+    if (text === '\x1b[1;1H') return this.#screen.homeSequence();
+    if (!text.includes('\n')) return text;
+    const { before, after } = this.#screen.passage();
+    return before + text + after;
+  }
+
   /** The terminal has another size. Afterwards the shell draws its prompt again, if somebody types at one. */
   resize(size: Size): void {
     this.#size = size;
@@ -109,7 +121,7 @@ export class LivePanel {
     this.#draw();
   }
 
-  /** The screen was cleared (Ctrl-L), or somebody else has written over it. The shell draws its prompt again afterwards. */
+  /** Somebody else has written over the screen. The shell draws its prompt again afterwards. */
   clear(): void {
     if (!this.isOn) return;
     this.#tail = [''];

@@ -121,7 +121,7 @@ function headLine(picture: Picture | null, stateChangedAt: number | null, width:
 
 function fileOf(picture: Picture | null): string {
   if (picture === null || picture.nodes.length === 0) return 'no image';
-  return picture.nodes.find(({ file }) => file !== '')?.file ?? picture.nodes[0]?.driver ?? '';
+  return picture.nodes.findLast(({ file }) => file !== '')?.file ?? picture.nodes[0]?.driver ?? '';
 }
 
 function stateText(picture: Picture | null, changedAt: number | null): Part[] {

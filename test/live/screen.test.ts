@@ -318,7 +318,7 @@ describe.skipIf(!hasTerminal)('a session on a terminal', () => {
     expect(terminal.screen.slice(height).filter((line) => line.startsWith('c'))).toHaveLength(20 - height - 1);
   });
 
-  test('a cleared screen has the panel again', async () => {
+  test('a screen that somebody wrote over has the panel again', async () => {
     const { terminal, panel, print } = session(100, 24);
     panel.start();
     print('text\n');
@@ -329,6 +329,26 @@ describe.skipIf(!hasTerminal)('a session on a terminal', () => {
     expect(terminal.screen[0]).toMatch(/^┌ blkscope/);
     expect(terminal.screen[panelRows(100, 24)]).toBe('blkscope>');
     expect(terminal.screen.join('\n')).not.toContain('text');
+  });
+
+  test('lines that are typed stay in the scrollback, and Ctrl-L clears below the panel', async () => {
+    const { terminal, panel, prompt } = session(100, 20);
+    panel.start();
+    const typed = Array.from({ length: 30 }, (_, at) => `${prompt}read ${at}k 1k`);
+    for (const line of typed) {
+      terminal.write(panel.echo(line));
+      terminal.write(panel.echo('\r\n'));
+    }
+    await terminal.settle();
+    const height = panelRows(100, 20);
+    expect([...terminal.scrollback, ...terminal.screen.slice(height)]).toEqual([...typed, '']);
+    // What readline writes for Ctrl-L.
+    for (const text of ['\x1b[1;1H', '\x1b[0J', prompt]) terminal.write(panel.echo(text));
+    await terminal.settle();
+    expect(terminal.screen[0]).toMatch(/^┌ blkscope/);
+    expect(terminal.screen.slice(height, height + 2)).toEqual(['blkscope>', '']);
+    panel.stop();
+    expect(panel.echo('\r\n')).toBe('\r\n');
   });
 
   test('events that arrive while somebody types leave the line alone', async () => {

@@ -32,7 +32,7 @@ function count(n, one, many, cls) {
 function showFacts(run) {
   const { header, last } = run;
   const nodes = last ? last.nodes : [];
-  const file = (nodes.find((node) => node.file) || { file: '' }).file;
+  const file = (nodes.findLast((node) => node.file) || { file: '' }).file;
   byId('chain').textContent = [file, ...nodes.map((node) => node.driver)].filter((part) => part !== '').join(' \u2500 ');
   if (file) document.title = file + ' - blkscope run';
   const when = header ? new Date(header.startedAt) : null;
