@@ -28,7 +28,7 @@ export class ChromeTrace {
   /** The spans of each request that have begun and not ended, outermost first. */
   readonly #open = new Map<number, Span[]>();
   /** Names of nodes as a reader knows them. */
-  #labels = new Map<string, string>();
+  readonly #labels = new Map<string, string>();
   #lastNs = 0;
   #isFirst = true;
   #state: number | null = null;
@@ -65,7 +65,7 @@ export class ChromeTrace {
   }
 
   #picture(picture: Picture): string {
-    this.#labels = new Map(picture.nodes.map(({ name, driver }) => [name, driver]));
+    for (const { name, driver } of picture.nodes) this.#labels.set(name, driver);
     this.#lastNs = Math.max(this.#lastNs, picture.timeNs);
     return picture.state === null ? '' : this.#counter(picture.state.value);
   }

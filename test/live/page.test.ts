@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { encodeLine } from '../../src/live/encoder.ts';
 import { pageEnd, pageScript, pageStart } from '../../src/live/page/page.ts';
 import type { RunLine } from '../../src/live/record-schema.ts';
-import { eventfulRequest, picture, suspended } from './pictures.ts';
+import { emptyPicture, eventfulRequest, picture, suspended } from './pictures.ts';
 
 interface Moment {
   readonly t: number;
@@ -114,6 +114,15 @@ describe('the page of a run', () => {
     expect(found('qcow2', 'blkdebug')).toEqual([4, 9]);
     expect(found('unfinished')).toEqual([9]);
     expect(found('nothing')).toEqual([]);
+  });
+
+  test('knows the nodes of an image that was opened after the beginning and closed before the end', () => {
+    const [first, last] = [0.5e9, 9e9].map((timeNs) => ({ kind: 'picture', ...emptyPicture, timeNs }) as const);
+    if (first === undefined || last === undefined) throw new Error('two were made');
+    const run = read([header, first, { kind: 'picture', ...before }, ...eventfulRequest(), last]);
+    const [write] = run.requests;
+    if (write === undefined) throw new Error('no request');
+    expect(functions.matches(run, write, ['blkdebug'])).toBe(true);
   });
 
   test('opens a run without records, a torn one, and one of only records', () => {

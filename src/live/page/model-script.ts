@@ -5,7 +5,7 @@ export const modelScript = String.raw`
 
 function readRun(text) {
   const run = {
-    header: null, first: null, last: null, requests: [], byId: new Map(), states: [], rules: new Map(), notes: [],
+    header: null, first: null, open: null, requests: [], byId: new Map(), states: [], rules: new Map(), notes: [],
     eventCounts: new Map(), records: 0, ended: false, t0: Infinity, t1: -Infinity, steps: 0, holds: 0, fails: [],
   };
   for (let from = 0; from < text.length;) {
@@ -40,7 +40,8 @@ function takePicture(run, picture) {
   extend(run, picture.timeNs);
   const isFirst = run.first === null;
   if (isFirst) run.first = picture;
-  run.last = picture;
+  /* Before an image is opened and after it is closed there is nothing to see. */
+  if (picture.nodes.length > 0) run.open = picture;
   for (const rule of picture.rules) {
     const known = ruleOf(run, rule.number);
     Object.assign(known, rule);
@@ -227,7 +228,7 @@ function matches(run, r, words) {
 }
 
 function nodeLabel(run, node) {
-  const picture = run.last;
+  const picture = run.open;
   const found = picture && picture.nodes.find((one) => one.name === node);
   return found ? found.driver : node;
 }

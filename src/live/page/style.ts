@@ -83,7 +83,7 @@ text.tag { font-weight: 700; fill: var(--text); } rect.pill { fill: var(--hold-b
 .tick { stroke: var(--tick); stroke-width: 1.2; } .tick.far { stroke-opacity: .35; } .tick.found { stroke: var(--accent); stroke-width: 3; }
 .hit { fill: var(--hit); stroke: var(--card); }
 .fail { stroke: var(--fail); stroke-width: 2.2; fill: none; }
-text.fail { fill: var(--fail); stroke: none; font-weight: 700; }
+text.fail { fill: var(--fail); stroke: var(--card); stroke-width: 3px; paint-order: stroke; font-weight: 700; }
 .state { stroke: var(--state); stroke-width: 1.6; stroke-dasharray: 5 3; }
 .legend .state { stroke-dasharray: none; stroke-width: 2; }
 text.state { fill: var(--state); stroke: none; font-weight: 700; }

@@ -239,13 +239,14 @@ function drawRequest(parts, r, top) {
   const end = xOf(at(r.e));
   if (r.isOpen && end <= view.width + 1) parts.push('<path class="open-end" d="M' + (end - 1).toFixed(1) + ' ' + top + 'v' + ROW + '"/>');
   if (r.errno !== 0 && end >= view.label && end <= view.width) {
-    const isTight = end > view.width - 80;
-    parts.push('<text class="fail" text-anchor="' + (isTight ? 'end' : 'start') + '" x="' + (end + (isTight ? -6 : 8)).toFixed(1) + '" y="' + (top + 15) + '">' + errnoName(r.errno) + '</text>');
+    const start = xOf(at(r.b));
+    const [x, anchor] = end < view.width - 80 ? [end + 8, 'start'] : [start > view.label + 90 ? start - 8 : end - 8, 'end'];
+    parts.push('<text class="fail" text-anchor="' + anchor + '" x="' + x.toFixed(1) + '" y="' + (top + 15) + '">' + errnoName(r.errno) + '</text>');
   }
 }
 
 function drawMarks(parts, r, top) {
-  const debugNode = view.run.last ? view.run.last.debugNode : null;
+  const debugNode = view.run.open ? view.run.open.debugNode : null;
   const words = view.words.filter((word) => !word.startsWith('-'));
   let lastKey = '';
   for (let i = lowerBound(r.marks, view.from); i < r.marks.length; i += 1) {

@@ -30,8 +30,8 @@ function count(n, one, many, cls) {
 }
 
 function showFacts(run) {
-  const { header, last } = run;
-  const nodes = last ? last.nodes : [];
+  const { header, open } = run;
+  const nodes = open ? open.nodes : [];
   const file = (nodes.findLast((node) => node.file) || { file: '' }).file;
   byId('chain').textContent = [file, ...nodes.map((node) => node.driver)].filter((part) => part !== '').join(' \u2500 ');
   if (file) document.title = file + ' - blkscope run';
@@ -42,7 +42,7 @@ function showFacts(run) {
   parts.push(count(run.requests.length, 'request', 'requests'), count(run.records, 'record', 'records'));
   parts.push(count(run.holds, 'suspension', 'suspensions'));
   parts.push(count(run.fails.length, 'injected error', 'injected errors', run.fails.length > 0 ? 'bad' : ''));
-  const state = run.states.length > 0 ? run.states.at(-1).to : last && last.state ? last.state.value : null;
+  const state = run.states.length > 0 ? run.states.at(-1).to : open && open.state ? open.state.value : null;
   if (state !== null) parts.push('<li>state <b>' + state + '</b></li>');
   byId('facts').innerHTML = parts.join('');
   const notes = [...run.notes];
