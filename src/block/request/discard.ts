@@ -65,6 +65,8 @@ async function discardPieces(node: BlockNode, offset: number, bytes: number): Pr
       }
     }
     piece = Math.min(piece, maxDiscard);
+    // The piece before may have found the image corrupt.
+    checkOpen(node);
     try {
       if (node.driver.pdiscard !== undefined) await node.driver.pdiscard(node, start, piece);
       else if (node.filteredChild !== null) await pdiscard(node.filteredChild, start, piece);

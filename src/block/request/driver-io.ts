@@ -4,7 +4,7 @@ import { BlockError } from '../error.ts';
 import { Req } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../node.ts';
 import { Errno } from '../../util/errno.ts';
-import { flush } from './flush.ts';
+import { checkOpen, flush } from './flush.ts';
 import { preadv } from './read.ts';
 import { pwritev } from './write.ts';
 
@@ -16,6 +16,7 @@ function filteredOrRefuse(node: BlockNode): ChildLink {
 
 /** Reads an aligned, bounded range. A filter without a method of its own passes it to its child. */
 export function driverPreadv(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
+  checkOpen(node);
   const { driver } = node;
   if (driver.preadv !== undefined) return driver.preadv(node, offset, data, flags);
   return preadv(filteredOrRefuse(node), offset, data, flags);
@@ -23,6 +24,7 @@ export function driverPreadv(node: BlockNode, offset: number, data: Buffer, flag
 
 /** Writes an aligned, bounded range. FUA that the driver does not know becomes a flush afterwards. */
 export function driverPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
+  checkOpen(node);
   const { driver } = node;
   const driverFlags = flags & node.supportedWriteFlags;
   const pending =

@@ -56,8 +56,11 @@ export class RefcountMap {
     return this.#data.subarray(index * clusterBytes, (index + 1) * clusterBytes);
   }
 
-  /** Counts one reference to every cluster of a range. What lies outside of the file is a corruption. */
-  addReference(result: CheckResult, offset: number, bytes: number): void {
+  /**
+   * Counts one reference to every cluster of a range. What lies outside of the file is a corruption; `shown` is how its
+   * message says the offset, for one that is inexact.
+   */
+  addReference(result: CheckResult, offset: number, bytes: number, shown?: string): void {
     if (bytes <= 0) return;
     const image = this.#image;
     const { warn } = image.node.context;
@@ -65,7 +68,7 @@ export class RefcountMap {
     if (offset + bytes - fileLength >= image.clusterBytes) {
       warn(
         'ERROR: counting reference for region exceeding the end of the file by one cluster or more: ' +
-          `offset 0x${hexOf(offset)} size 0x${hexOf(bytes)}`,
+          `offset 0x${shown ?? hexOf(offset)} size 0x${hexOf(bytes)}`,
       );
       result.corruptions += 1;
       return;

@@ -133,8 +133,10 @@ function countCompressed(image: Qcow2Image, state: CheckState, entry: Entry): vo
   const { table, index, at, low } = entry;
   let { high } = entry;
   const range = image.compressedRange(high, low);
+  // An offset beyond 2^53 is only ever shown.
+  const shown = hex64(high & ((1 << (38 - image.clusterBits)) - 1), low);
   if ((high & COPIED) !== 0) {
-    warn(`ERROR: coffset=0x${hexOf(range.offset)}: copied flag must never be set for compressed clusters`);
+    warn(`ERROR: coffset=0x${shown}: copied flag must never be set for compressed clusters`);
     high = (high & ~COPIED) >>> 0;
     result.corruptions += 1;
   }
@@ -148,7 +150,7 @@ function countCompressed(image: Qcow2Image, state: CheckState, entry: Entry): vo
     result.corruptions += 1;
     return;
   }
-  map.addReference(result, range.offset, range.bytes);
+  map.addReference(result, range.offset, range.bytes, shown);
 }
 
 async function countCluster(image: Qcow2Image, state: CheckState, entry: Entry): Promise<void> {
