@@ -171,6 +171,8 @@ export class Session {
       return -Errno.EINVAL;
     }
     if (command.perm === undefined || backend === null || (command.perm & ~backend.root.perm) === 0) return undefined;
+    // Without a disc the request itself fails, with the better reason.
+    if (!backend.isAvailable) return undefined;
     try {
       setBackendPermissions(backend, backend.root.perm | command.perm, backend.root.shared);
       return undefined;

@@ -185,6 +185,17 @@ describe('truncate', () => {
   });
 });
 
+describe('a drive without a disc', () => {
+  it('opens, and has nothing to read, to write or to be long', async () => {
+    const image = await host.open({ driver: 'host_cdrom', filename: '/dev/null' });
+    expect(image.isAvailable).toBe(false);
+    expect(() => image.getLength()).toThrow('No medium found');
+    expect(await host.errno(() => image.pread(0, Buffer.alloc(512)))).toBe(Errno.ENOMEDIUM);
+    expect(await host.write(image, 0, 512, 1)).toBe(Errno.ENOMEDIUM);
+    expect(await host.message(() => image.truncate(512, false, 'off', 0))).toBe('No medium inserted');
+  });
+});
+
 describe.skipIf(libc() === null)('block status', () => {
   it('tells data from holes, and rounds the end of the file up to its alignment', async () => {
     host.file('x', 0, [K64, K64, 7], [3 * K64, 1000, 7]);
