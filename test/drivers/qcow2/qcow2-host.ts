@@ -20,9 +20,14 @@ export class Qcow2Host extends HostImages {
     return this.open({ driver: 'qcow2', 'file.driver': 'file', 'file.filename': this.path(name), ...options }, flags);
   }
 
-  /** Opens an image over blkdebug with these options of it. */
-  openDebug(name: string, options: Record<string, OptionValue> = {}): Promise<BlockBackend> {
+  /** Opens an image over blkdebug with these options of it, and these of its own. */
+  openDebug(
+    name: string,
+    options: Record<string, OptionValue> = {},
+    own: Record<string, OptionValue> = {},
+  ): Promise<BlockBackend> {
     return this.open({
+      ...own,
       driver: 'qcow2',
       'file.driver': 'blkdebug',
       'file.node-name': 'debug',

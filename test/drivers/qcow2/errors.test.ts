@@ -1,0 +1,120 @@
+/** Errors at every event: clusters may leak, but nothing is ever corrupt. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { BlockBackend } from '../../../src/block/backend.ts';
+import { eventNames } from '../../../src/block/events.ts';
+import { Req } from '../../../src/block/flags.ts';
+import { Errno } from '../../../src/util/errno.ts';
+import type { ImageSettings } from './make-image.ts';
+import { Qcow2Host, stateOf } from './qcow2-host.ts';
+
+let host: Qcow2Host;
+beforeEach(() => {
+  host = new Qcow2Host();
+});
+afterEach(() => host.remove());
+
+/** Reaches table growth, copies at head and tail, zero writes, discards, compression and a new length. */
+async function workload(image: BlockBackend): Promise<number> {
+  let failures = 0;
+  const steps = [
+    () => image.pwrite(0, Buffer.alloc(3000, 1), 0),
+    () => image.pwrite(100_000, Buffer.alloc(200_000, 2), 0),
+    () => image.pwriteCompressed(65536, Buffer.alloc(16384, 3)),
+    () => image.pwrite(66_000, Buffer.alloc(700, 4), 0),
+    () => image.pwriteZeroes(131072, 65536, Req.MAY_UNMAP),
+    () => image.pdiscard(0, 65536),
+    () => image.flush(),
+    () => image.pread(0, Buffer.alloc(300_000)),
+    () => image.saveVmState(0, Buffer.alloc(5000, 5)),
+    () => image.truncate(600 * 1024, true, 'off', 0),
+    () => image.truncate(2 << 20, true, 'metadata', 0),
+    () => image.pwrite(1_500_000, Buffer.alloc(100_000, 6), 0),
+  ];
+  for (const step of steps) if ((await host.errno(step)) !== 0) failures += 1;
+  return failures;
+}
+
+const geometries: readonly (readonly [string, ImageSettings])[] = [
+  ['512-byte clusters with 64-bit refcounts', { clusterBits: 9, refcountOrder: 6 }],
+  ['16 KiB clusters with subclusters', { clusterBits: 14, extendedL2: true }],
+];
+
+/** These fire while the image is opened, which then is refused. */
+const firedByOpening = new Set(['reftable_load', 'none']);
+
+describe.each(geometries)('%s', (_name, settings) => {
+  it.each(eventNames.filter((event) => !firedByOpening.has(event)))(
+    'an error at %s leaves the image consistent',
+    async (event) => {
+      for (const [errno, once] of [
+        [Errno.EIO, 'on'],
+        [Errno.ENOSPC, 'off'],
+      ] as const) {
+        host.image('x', { ...settings, lengthBytes: 1 << 20 });
+        const image = await host.openDebug(
+          'x',
+          { 'inject-error.0.event': event, 'inject-error.0.errno': String(errno), 'inject-error.0.once': once },
+          // Flushing to the disk takes longer than all the rest.
+          event.startsWith('flush') ? {} : { 'cache.no-flush': 'on' },
+        );
+        await workload(image);
+        expect(stateOf(image).isUnusable).toBe(false);
+        await host.close(image);
+        const again = await host.openQcow2('x', { 'cache.no-flush': 'on' });
+        const result = await host.check(again);
+        expect(result, `errno ${errno}, once=${once}`).toMatchObject({ corruptions: 0, checkErrors: 0 });
+        await host.close(again);
+      }
+    },
+  );
+});
+
+describe('a write', () => {
+  it('that would hit metadata is prevented, and the image refuses everything from then on', async () => {
+    host.image('x', {}, (image) => image.writeUInt16BE(0, 2 * 65536 + 2 * 3));
+    const image = await host.openQcow2('x');
+    // The first free cluster is the L1 table's.
+    expect(await host.write(image, 0, 512, 1)).toBe(Errno.EIO);
+    expect(host.warnings).toEqual([
+      'qcow2: Marking image as corrupt: Preventing invalid write on metadata (overlaps with active L1 table); ' +
+        'further corruption events will be suppressed',
+    ]);
+    expect(await host.write(image, 0, 512, 1)).toBe(Errno.ENOMEDIUM);
+    expect(await host.errno(() => image.pread(0, Buffer.alloc(512)))).toBe(Errno.ENOMEDIUM);
+    await host.close(image);
+    expect(host.bytes('x').readBigUInt64BE(72)).toBe(2n);
+    expect(await host.refusalOf('x')).toBe('qcow2: Image is corrupt; cannot be opened read/write');
+  });
+
+  it('is not checked with overlap-check=none', async () => {
+    host.image('x', {}, (image) => image.writeUInt16BE(0, 2 * 65536 + 2 * 3));
+    const image = await host.openQcow2('x', { 'overlap-check': 'none' });
+    expect(await host.write(image, 0, 512, 1)).toBe(0);
+    expect(host.warnings).toEqual([]);
+  });
+});
+
+describe('a read through an entry that cannot be', () => {
+  it.each([
+    ['L2 table offset 0x40200 unaligned (L1 index: 0)', 3 * 65536, 0x8000_0000_0004_0200n],
+    [
+      'Cluster allocation offset 0x50200 unaligned (L2 offset: 0x40000, L2 index: 0)',
+      4 * 65536,
+      0x8000_0000_0005_0200n,
+    ],
+  ])('%s', async (message, at, entry) => {
+    host.image('x');
+    const image = await host.openQcow2('x');
+    expect(await host.write(image, 0, 512, 1)).toBe(0);
+    await host.close(image);
+    const bytes = host.bytes('x');
+    bytes.writeBigUInt64BE(entry, at);
+    const { writeFileSync } = await import('node:fs');
+    writeFileSync(host.path('x'), bytes);
+    const damaged = await host.openQcow2('x');
+    expect(await host.errno(() => damaged.pread(0, Buffer.alloc(512)))).toBe(Errno.EIO);
+    expect(host.warnings.at(-1)).toBe(
+      `qcow2: Marking image as corrupt: ${message}; further corruption events will be suppressed`,
+    );
+  });
+});
