@@ -176,7 +176,8 @@ export class BlockNode<S = unknown> {
     }
     this.totalSectors = sectors;
     this.#lengthEpoch = this.loop.epoch;
-    if (!Number.isSafeInteger(sectors * SECTOR_BYTES)) throw new BlockError(Errno.EFBIG);
+    // In sectors a length is exact up to 2^62 bytes; requests reach up to 2^53.
+    if (!Number.isSafeInteger(sectors)) throw new BlockError(Errno.EFBIG);
   }
 
   /** The child that this node is a filter of; null if it is none. */
