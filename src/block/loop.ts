@@ -28,7 +28,10 @@ export type WaitReason =
   | { readonly kind: 'overlap'; readonly blockedBy: Coroutine | null }
   | { readonly kind: 'flush' }
   | { readonly kind: 'lock'; readonly name: string }
-  | { readonly kind: 'drain' };
+  /** Another request takes the space that this one needs as well. */
+  | { readonly kind: 'allocation'; readonly blockedBy: Coroutine | null }
+  /** A request that was split waits for its parts. */
+  | { readonly kind: 'parts' };
 
 /** What a request does, for the views. Offsets and lengths are in bytes. */
 export interface RequestLabel {
@@ -446,11 +449,14 @@ export class CoroutineQueue {
 export class CoroutineMutex {
   readonly #queue: CoroutineQueue;
   readonly #reason: WaitReason;
+  readonly #onWait: (reason: WaitReason) => void;
   #locked = false;
 
-  constructor(loop: EventLoop, name: string) {
+  /** `onWait` is told when a coroutine has to wait. */
+  constructor(loop: EventLoop, name: string, onWait: (reason: WaitReason) => void = () => {}) {
     this.#queue = new CoroutineQueue(loop);
     this.#reason = { kind: 'lock', name };
+    this.#onWait = onWait;
   }
 
   get isLocked(): boolean {
@@ -459,7 +465,10 @@ export class CoroutineMutex {
 
   /** Takes the lock; undefined if it was free and is taken at once. */
   lock(): Promise<void> | undefined {
-    if (this.#locked) return this.#queue.wait(this.#reason);
+    if (this.#locked) {
+      this.#onWait(this.#reason);
+      return this.#queue.wait(this.#reason);
+    }
     this.#locked = true;
     return undefined;
   }

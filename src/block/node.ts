@@ -75,6 +75,8 @@ export class BlockNode<S = unknown> {
   readonly loop: EventLoop;
   readonly trace: TraceBus;
   readonly nodeName: string;
+  /** How people call it: the name that a user gave it, else its driver's. */
+  readonly label: string;
   /** Set by the driver's `open`. */
   state!: S;
 
@@ -144,6 +146,7 @@ export class BlockNode<S = unknown> {
     this.loop = context.loop;
     this.trace = context.trace;
     this.nodeName = nodeName;
+    this.label = nodeName.startsWith('#') ? driver.formatName : nodeName;
     this.openFlags = openFlags;
     this.options = options;
     this.explicitOptions = options;
@@ -199,8 +202,15 @@ export class BlockNode<S = unknown> {
     return this.children.find((child) => (child.role & Role.PRIMARY) !== 0) ?? null;
   }
 
+  /** Counts an event that fires on this node where no driver could act on it. */
+  noteEvent(event: DebugEvent): void {
+    this.trace.history.add(event, this.loop.current, this.label, false);
+  }
+
   /** Fires an event on this node. A promise only if the request has to wait for a breakpoint. */
   debugEvent(event: DebugEvent): Promise<void> | undefined {
+    const onDebugNode = this.driver.debugEvent !== undefined;
+    this.trace.history.add(event, this.loop.current, this.label, onDebugNode);
     if (this.trace.active) {
       this.trace.emit(this.loop.current?.id ?? 0, this.nodeName, { kind: 'event', event: eventName(event) });
     }

@@ -1,5 +1,7 @@
 /** The event bus: typed records of what happens in the block layer. Free when nobody listens. */
+import { errnoName } from '../util/errno.ts';
 import type { Clock } from './clock.ts';
+import { EventHistory } from './event-history.ts';
 import type { EventName } from './events.ts';
 
 /** What every record has. `request` is the coroutine's id, 0 outside of a request. */
@@ -31,8 +33,10 @@ export type TraceRecord = RecordBase & TraceDetail;
 export type TraceSubscriber = (record: TraceRecord) => void;
 
 export class TraceBus {
-  /** Whether anybody listens. Look at it before building a record. */
+  /** Whether anybody listens. Look at it before building a record of a kind that comes often. */
   active = false;
+  /** What has fired so far, kept whether anybody listens or not. */
+  readonly history = new EventHistory();
   readonly #clock: Clock;
   readonly #subscribers = new Set<TraceSubscriber>();
   #sequence = 0;
@@ -51,11 +55,31 @@ export class TraceBus {
     };
   }
 
-  /** Hands a record to all subscribers. Callers check `active` first. */
+  /**
+   * Hands a record to all subscribers. Callers check `active` first, except for suspensions, errors and changes of the
+   * state: the history keeps those in any case.
+   */
   emit(request: number, node: string, detail: TraceDetail): void {
+    const note = noteOf(detail);
+    if (note !== null) this.history.annotate(request, note);
+    if (!this.active) return;
     this.#sequence += 1;
     const record = makeRecord(this.#sequence, this.#clock.nowNs(), request, node, detail);
     for (const subscriber of this.#subscribers) subscriber(record);
+  }
+}
+
+/** What the history says of a record at the event that led to it; null for most kinds. */
+function noteOf(detail: TraceDetail): string | null {
+  switch (detail.kind) {
+    case 'suspend':
+      return `suspended ${detail.tag}`;
+    case 'error-injected':
+      return `${errnoName(detail.errno) ?? detail.errno} by rule ${detail.rule}`;
+    case 'state-change':
+      return `state ${detail.from} to ${detail.to}`;
+    default:
+      return null;
   }
 }
 

@@ -5,7 +5,7 @@ import { LiveModel } from './model.ts';
 import { panelRows, renderPanel } from './panel.ts';
 import type { Picture } from './picture.ts';
 import { Screen, type Passage, type Size } from './screen.ts';
-import { textWidth } from './text-width.ts';
+import { textWidth } from '../util/text-width.ts';
 
 export interface LivePanelOptions {
   readonly bus: TraceBus;

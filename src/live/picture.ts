@@ -1,6 +1,7 @@
 /** The current picture of a session: what is open, its rules, its state, and the requests that wait. Plain values. */
 import { debugNode, suspendedRequests } from '../block/debug.ts';
-import type { Coroutine, EventLoop, WaitReason } from '../block/loop.ts';
+import { describeWait } from '../block/describe-wait.ts';
+import type { Coroutine, EventLoop } from '../block/loop.ts';
 import type { BlockNode } from '../block/node.ts';
 
 /** Lists are cut at a limit; their counts are not. Times are nanoseconds of the loop's clock, as in the bus's records. */
@@ -157,29 +158,8 @@ function requestPicture(coroutine: Coroutine): RequestPicture {
     operation,
     offset,
     bytes,
-    waitsFor: waitsFor === null ? 'its turn' : describeWait(waitsFor),
+    waitsFor: describeWait(waitsFor),
     startedNs,
     sinceNs: waitsSinceNs === 0 ? startedNs : waitsSinceNs,
   };
-}
-
-/** What a request waits for, in a few words. */
-function describeWait(reason: WaitReason): string {
-  switch (reason.kind) {
-    case 'breakpoint':
-      return `breakpoint ${reason.tag}`;
-    case 'overlap':
-      return reason.blockedBy === null ? 'an overlapping request' : `request ${reason.blockedBy.id}`;
-    case 'lock':
-      return `lock ${reason.name}`;
-    case 'host-io':
-      return 'the host';
-    case 'bottom-half':
-      return 'its turn';
-    case 'flush':
-      return 'a flush';
-    case 'timer':
-    case 'drain':
-      return reason.kind;
-  }
 }

@@ -1,5 +1,5 @@
 /** A line of styled text that is cut or filled to an exact number of cells. */
-import { cutTo, printable, textWidth } from './text-width.ts';
+import { cutTo, printable, textWidth } from '../util/text-width.ts';
 
 /** Sixteen colours and two weights are all that is used, so that every theme fits. */
 const codes = {

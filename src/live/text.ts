@@ -18,7 +18,8 @@ export function compactBytes(bytes: number): string {
 
 /** "write 64k@128k"; the operation alone if it has no range. */
 export function requestText(operation: string, offset: number | null, bytes: number | null): string {
-  if (offset === null) return operation;
+  // A flush is of everything.
+  if (offset === null || operation === 'flush') return operation;
   const place = `@${compactBytes(offset)}`;
   return bytes === null || bytes === 0 ? `${operation} ${place}` : `${operation} ${compactBytes(bytes)}${place}`;
 }

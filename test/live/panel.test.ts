@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { LiveModel } from '../../src/live/model.ts';
 import { panelRows, renderPanel } from '../../src/live/panel.ts';
-import { textWidth } from '../../src/live/text-width.ts';
+import { textWidth } from '../../src/util/text-width.ts';
 import { emptyPicture, eventfulRequest, picture, Records, rule, suspended } from './pictures.ts';
 
 function modelWith(shown = picture): LiveModel {

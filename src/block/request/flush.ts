@@ -4,21 +4,23 @@ import type { Pending } from '../driver.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events.ts';
 import { Open, Perm } from '../flags.ts';
+import type { WaitReason } from '../loop.ts';
 import { childEvent, type BlockNode } from '../node.ts';
+import { traceWait, whileTraced } from './traced.ts';
 
-const waitsForFlush = { kind: 'flush' } as const;
+const waitsForFlush: WaitReason = { kind: 'flush' };
 
 /** Puts everything that was written before this call on stable storage, as far as the cache mode asks for it. */
 export function flush(node: BlockNode): Pending {
   if (node.isReadOnly) return undefined;
+  if (node.trace.active) return whileTraced(node, 'flush', 0, 0, () => flushInTurn(node));
   return isImmediate(node) ? flushImmediately(node) : flushInTurn(node);
 }
 
 /** Whether nothing of the flush can wait before the driver's own call, and the children of the node come to nothing more. */
 function isImmediate(node: BlockNode): boolean {
   const { driver } = node;
-  if (node.flushActive || driver.flush !== undefined || driver.flushToOs !== undefined || node.trace.active)
-    return false;
+  if (node.flushActive || driver.flush !== undefined || driver.flushToOs !== undefined) return false;
   return node.children.length <= 1 && node.primaryChild?.node.driver.debugEvent === undefined;
 }
 
@@ -27,9 +29,14 @@ function flushImmediately(node: BlockNode): Pending {
   const generation = node.writeGeneration;
   node.inFlight += 1;
   node.flushActive = true;
+  const primary = node.primaryChild?.node;
+  primary?.noteEvent(Event.FLUSH_TO_OS);
   let pending: Pending;
   try {
-    pending = mayReachDisk(node, generation) ? node.driver.flushToDisk?.(node) : undefined;
+    if (mayReachDisk(node, generation)) {
+      primary?.noteEvent(Event.FLUSH_TO_DISK);
+      pending = node.driver.flushToDisk?.(node);
+    }
     if (pending === undefined) {
       const child = node.children[0];
       pending = child !== undefined && isWritten(child.perm) ? flush(child.node) : undefined;
@@ -49,7 +56,10 @@ function flushImmediately(node: BlockNode): Pending {
 async function flushInTurn(node: BlockNode): Promise<void> {
   node.inFlight += 1;
   const generation = node.writeGeneration;
-  while (node.flushActive) await node.flushQueue.wait(waitsForFlush);
+  while (node.flushActive) {
+    traceWait(node, waitsForFlush);
+    await node.flushQueue.wait(waitsForFlush);
+  }
   node.flushActive = true;
   await endFlushAfter(node, generation, flushOnce(node, generation));
 }

@@ -11,7 +11,8 @@
  * Two that would wait for each other do not: a request that itself waits is passed over.
  */
 import type { BlockNode } from '../node.ts';
-import { type Coroutine, CoroutineQueue } from '../loop.ts';
+import { type Coroutine, CoroutineQueue, type WaitReason } from '../loop.ts';
+import { traceWait } from './traced.ts';
 import { alignDown, alignUp } from '../../util/align.ts';
 
 export type TrackedKind = 'read' | 'write' | 'discard' | 'truncate';
@@ -126,14 +127,13 @@ export class RequestTracker {
   }
 
   async #waitForConflicts(self: TrackedRequest): Promise<void> {
-    const { loop, trace, nodeName } = this.#node;
+    const { loop } = this.#node;
     for (let other = this.#findConflict(self); other !== null; other = this.#findConflict(self)) {
       self.waitsFor = other;
       other.waiters ??= new CoroutineQueue(loop);
-      if (trace.active) {
-        trace.emit(loop.current?.id ?? 0, nodeName, { kind: 'lock-wait', on: `request ${other.coroutine?.id ?? 0}` });
-      }
-      await other.waiters.wait({ kind: 'overlap', blockedBy: other.coroutine });
+      const reason: WaitReason = { kind: 'overlap', blockedBy: other.coroutine };
+      traceWait(this.#node, reason);
+      await other.waiters.wait(reason);
       self.waitsFor = null;
     }
   }

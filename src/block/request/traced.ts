@@ -1,6 +1,8 @@
-/** Begin and end of a request on the event bus. */
+/** Begin, waits and end of a request on the event bus. */
+import { describeWait } from '../describe-wait.ts';
 import type { Pending } from '../driver.ts';
 import { BlockError } from '../error.ts';
+import type { WaitReason } from '../loop.ts';
 import type { BlockNode } from '../node.ts';
 
 /**
@@ -41,4 +43,10 @@ async function endAfter(node: BlockNode, request: number, operation: string, pen
 function traceEnd(node: BlockNode, request: number, operation: string, error: unknown): void {
   const errno = error instanceof BlockError ? error.errno : 0;
   node.trace.emit(request, node.nodeName, { kind: 'request-end', operation, errno });
+}
+
+/** Tells that the running request is about to wait for another one, or for a lock. */
+export function traceWait(node: BlockNode, reason: WaitReason): void {
+  if (!node.trace.active) return;
+  node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, { kind: 'lock-wait', on: describeWait(reason) });
 }

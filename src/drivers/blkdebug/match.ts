@@ -67,10 +67,8 @@ function stopHere(node: BlkdebugNode, event: DebugEvent): Stop {
 function changeState(node: BlkdebugNode, rule: SetStateRule): void {
   const from = node.state.rules.state;
   if (!node.state.rules.changeState(rule, node.loop.clock.nowNs())) return;
-  if (node.trace.active) {
-    const change = { kind: 'state-change', from, to: rule.newState, rule: rule.number } as const;
-    node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, change);
-  }
+  const change = { kind: 'state-change', from, to: rule.newState, rule: rule.number } as const;
+  node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, change);
 }
 
 /**
@@ -114,10 +112,8 @@ function unmetBy(rule: InjectErrorRule, ioType: IoType, offset: number, bytes: n
 async function injectError(node: BlkdebugNode, rule: InjectErrorRule, ioType: IoType): Promise<void> {
   const { errno } = rule;
   rule.injected += 1;
-  if (node.trace.active) {
-    const detail = { kind: 'error-injected', rule: rule.number, errno } as const;
-    node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
-  }
+  const detail = { kind: 'error-injected', rule: rule.number, errno } as const;
+  node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
   if (rule.once) node.state.rules.remove(rule);
   if (!rule.immediately) {
     const wait = node.loop.bottomHalf();

@@ -113,9 +113,7 @@ export function suspendAt(node: BlkdebugNode, rule: SuspendRule, stop: Stop): vo
   rules.remove(rule);
   suspended.add(new Hold(rule.tag, stop, node.loop.clock.nowNs()));
   node.context.say(`blkdebug: Suspended request '${rule.tag}'`);
-  if (node.trace.active) {
-    node.trace.emit(stop.coroutine.id, node.nodeName, { kind: 'suspend', tag: rule.tag, event: stop.event });
-  }
+  node.trace.emit(stop.coroutine.id, node.nodeName, { kind: 'suspend', tag: rule.tag, event: stop.event });
 }
 
 /** Lets the newest request go on that is suspended under this tag, until it waits again or ends. False if none is. */

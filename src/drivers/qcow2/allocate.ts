@@ -10,6 +10,7 @@
  */
 import { REQUEST_MAX_BYTES } from '../../block/flags.ts';
 import type { WaitReason } from '../../block/loop.ts';
+import { traceWait } from '../../block/request/traced.ts';
 import { corrupt } from './corruption.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import type { Qcow2Image } from './image.ts';
@@ -21,7 +22,6 @@ import { addPart, checkPart, NOTHING_TO_DO } from './write-parts.ts';
 
 /** No place, or any. */
 export const NOWHERE = -1 as HostOffset;
-const waitsForAllocation: WaitReason = { kind: 'lock', name: 'qcow2 allocation' };
 
 /** What `allocate` found: contiguous host space, and the parts of it that have yet to be entered into the L2 table. */
 export class Allocation {
@@ -113,8 +113,10 @@ function findConflict(
 }
 
 async function waitFor(image: Qcow2Image, other: L2Meta): Promise<void> {
+  const reason: WaitReason = { kind: 'allocation', blockedBy: other.owner };
   image.lock.unlock();
-  await other.dependents.wait(waitsForAllocation);
+  traceWait(image.node, reason);
+  await other.dependents.wait(reason);
   const wait = image.lock.lock();
   if (wait !== undefined) await wait;
 }

@@ -4,6 +4,7 @@ import type { DebugEvent } from '../../block/events.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { CoroutineMutex, type EventLoop } from '../../block/loop.ts';
 import { type BlockNode, childEvent, type ChildLink } from '../../block/node.ts';
+import { traceWait } from '../../block/request/traced.ts';
 import { Errno } from '../../util/errno.ts';
 import type { PersistentBitmaps } from './bitmaps.ts';
 import type { DiscardQueue } from './discard-queue.ts';
@@ -116,7 +117,7 @@ export class Qcow2Image {
   constructor(node: Qcow2Node) {
     this.node = node;
     this.loop = node.loop;
-    this.lock = new CoroutineMutex(node.loop, 'qcow2');
+    this.lock = new CoroutineMutex(node.loop, 'qcow2', (reason) => traceWait(node, reason));
   }
 
   /** Where the metadata is. */

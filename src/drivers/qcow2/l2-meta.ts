@@ -1,5 +1,5 @@
 /** One part of a write in flight whose clusters are not yet, or not yet fully, in the L2 table. */
-import { CoroutineQueue } from '../../block/loop.ts';
+import { type Coroutine, CoroutineQueue } from '../../block/loop.ts';
 import type { Qcow2Image } from './image.ts';
 import type { GuestOffset, HostOffset } from './offsets.ts';
 
@@ -22,6 +22,8 @@ export class L2Meta {
   readonly tail: CowRegion;
   /** The rest of the same request's parts: the one found before this one. */
   readonly next: L2Meta | null;
+  /** The request that it is a part of. */
+  readonly owner: Coroutine | null;
   /** Writers that overlap with this one and begin anew when it is done. */
   readonly dependents: CoroutineQueue;
   /** Head and tail need no copy: the space is zeroed already. */
@@ -42,6 +44,7 @@ export class L2Meta {
     this.head = part.head;
     this.tail = part.tail;
     this.next = part.next;
+    this.owner = image.loop.current;
     this.dependents = new CoroutineQueue(image.loop);
   }
 

@@ -2,7 +2,7 @@
 import type { Coroutine, EventLoop, WaitReason } from '../../block/loop.ts';
 
 const MAX_BUSY = 8;
-const waitsForParts: WaitReason = { kind: 'lock', name: 'qcow2 parts of the request' };
+const waitsForParts: WaitReason = { kind: 'parts' };
 
 export class TaskPool {
   readonly #loop: EventLoop;

@@ -234,7 +234,7 @@ function nodeLabel(run, node) {
 }
 
 function title(r) {
-  if (r.offset === null) return r.operation;
+  if (r.offset === null || r.operation === 'flush') return r.operation;
   return r.operation + ' ' + (r.bytes ? compact(r.bytes) : '') + '@' + compact(r.offset);
 }
 

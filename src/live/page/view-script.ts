@@ -106,7 +106,7 @@ function pick(r, scroll) {
   if (held > 0) facts.push('suspended for ' + duration(held));
   const steps = [];
   for (const span of r.spans) {
-    const what = span.operation + ' ' + (span.bytes ? compact(span.bytes) : '') + '@' + compact(span.offset);
+    const what = span.operation === 'flush' ? 'flush' : span.operation + ' ' + (span.bytes ? compact(span.bytes) : '') + '@' + compact(span.offset);
     steps.push({ t: span.b.t, s: span.b.s, type: 'span', text: 'begin ' + what, node: span.node, more: '' });
     if (!span.e.isOpen) steps.push({ t: span.e.t, s: span.e.s, type: span.errno ? 'fail' : 'span', text: 'end ' + span.operation, node: span.node, more: span.errno ? errnoName(span.errno) : '' });
   }

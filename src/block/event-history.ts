@@ -1,0 +1,96 @@
+/** How often each debug event has fired, and the latest of them: cheap enough to be kept of every run. */
+import { type DebugEvent, type EventName, eventName, eventNames } from './events.ts';
+import type { Coroutine } from './loop.ts';
+
+/** An event that has fired. */
+export interface FiredEvent {
+  /** Counts from 1 over all events of the session. */
+  readonly number: number;
+  readonly event: EventName;
+  /** The request's coroutine, 0 outside of one, and what it does. */
+  readonly request: number;
+  readonly operation: string;
+  /** The node's name as a user knows it. */
+  readonly node: string;
+  /** It fired on a node that may have rules for it. */
+  readonly onDebugNode: boolean;
+  /** What it led to, in order: "suspended A", "EIO", "state 1→2". */
+  readonly notes: readonly string[];
+}
+
+/** How many events are remembered; a power of two. */
+const CAPACITY = 1024;
+
+/** Counts by event number; doubles, which do not overflow. */
+export interface EventCounts {
+  readonly onDebugNodes: Readonly<Float64Array>;
+  readonly elsewhere: Readonly<Float64Array>;
+}
+
+export class EventHistory {
+  readonly #onDebugNodes = new Float64Array(eventNames.length);
+  readonly #elsewhere = new Float64Array(eventNames.length);
+  /** Rings; arrays of numbers and of strings that exist already, so that nothing is allocated for an event. */
+  readonly #events = new Uint8Array(CAPACITY);
+  readonly #requests = new Float64Array(CAPACITY);
+  readonly #isDebug = new Uint8Array(CAPACITY);
+  readonly #operations: string[] = Array.from({ length: CAPACITY }, () => '');
+  readonly #nodes: string[] = Array.from({ length: CAPACITY }, () => '');
+  /** By event number; few events lead to anything. */
+  readonly #notes = new Map<number, string[]>();
+  #total = 0;
+
+  get counts(): EventCounts {
+    return { onDebugNodes: this.#onDebugNodes, elsewhere: this.#elsewhere };
+  }
+
+  /** Notes an event. On the way of every request. */
+  add(event: DebugEvent, coroutine: Coroutine | null, node: string, onDebugNode: boolean): void {
+    const at = this.#total & (CAPACITY - 1);
+    this.#total += 1;
+    this.#events[at] = event;
+    this.#requests[at] = coroutine === null ? 0 : coroutine.id;
+    this.#operations[at] = coroutine === null ? '' : coroutine.operation;
+    this.#nodes[at] = node;
+    if (onDebugNode) {
+      this.#isDebug[at] = 1;
+      (this.#onDebugNodes[event] as number) += 1;
+    } else {
+      this.#isDebug[at] = 0;
+      (this.#elsewhere[event] as number) += 1;
+    }
+  }
+
+  /** Says what the latest event of a request on a node with rules led to. */
+  annotate(request: number, note: string): void {
+    for (let number = this.#total; number > Math.max(0, this.#total - CAPACITY); number -= 1) {
+      const at = (number - 1) & (CAPACITY - 1);
+      if (this.#requests[at] !== request || this.#isDebug[at] === 0) continue;
+      const notes = this.#notes.get(number);
+      if (notes === undefined) this.#notes.set(number, [note]);
+      else notes.push(note);
+      break;
+    }
+    if (this.#notes.size > 2 * CAPACITY) this.#forgetNotes();
+  }
+
+  /** The events that are remembered, newest first. */
+  *newestFirst(): Generator<FiredEvent> {
+    for (let number = this.#total; number > Math.max(0, this.#total - CAPACITY); number -= 1) {
+      const at = (number - 1) & (CAPACITY - 1);
+      yield {
+        number,
+        event: eventName(this.#events[at] as DebugEvent),
+        request: this.#requests[at] ?? 0,
+        operation: this.#operations[at] ?? '',
+        node: this.#nodes[at] ?? '',
+        onDebugNode: this.#isDebug[at] === 1,
+        notes: this.#notes.get(number) ?? [],
+      };
+    }
+  }
+
+  #forgetNotes(): void {
+    for (const number of this.#notes.keys()) if (number <= this.#total - CAPACITY) this.#notes.delete(number);
+  }
+}
