@@ -36,6 +36,12 @@ export async function resumeRequest(top: BlockNode, tag: string): Promise<void> 
   await node.driver.debugResume?.(node, tag);
 }
 
+/** Resumes every request that is suspended now, oldest first. ENOENT if there is none. */
+export async function resumeAll(top: BlockNode): Promise<void> {
+  const node = required(top);
+  await node.driver.debugResumeAll?.(node);
+}
+
 export function isSuspended(top: BlockNode, tag: string): boolean {
   const node = debugNode(top);
   return node?.driver.debugIsSuspended?.(node, tag) ?? false;

@@ -176,6 +176,8 @@ export interface Driver<S = unknown> {
   debugRemoveBreakpoint?(node: BlockNode<S>, tag: string): Promise<void>;
   /** Resumes the newest request suspended under this tag. ENOENT if there is none. */
   debugResume?(node: BlockNode<S>, tag: string): Promise<void>;
+  /** Resumes every request that is suspended now, whatever its tags, oldest first. ENOENT if there is none. */
+  debugResumeAll?(node: BlockNode<S>): Promise<void>;
   debugIsSuspended?(node: BlockNode<S>, tag: string): boolean;
   /** Whether some breakpoint of this tag is set and has not been hit. */
   debugIsArmed?(node: BlockNode<S>, tag: string): boolean;

@@ -1,4 +1,5 @@
 /** The panel as lines of text: a pure function of what is to be shown, the size and the time. */
+import { ageText, compactBytes } from '../util/compact.ts';
 import type { EventRow, LiveModel, Mark } from './model.ts';
 import type { Picture, RequestPicture, RulePicture, SuspendedPicture } from './picture.ts';
 import {
@@ -11,7 +12,7 @@ import {
   type Style,
   tableRow,
 } from './styled-line.ts';
-import { ageText, compactBytes, operationLetter, requestText } from './text.ts';
+import { operationLetter, requestText } from './text.ts';
 
 export interface PanelView {
   /** Cells that a line takes. */

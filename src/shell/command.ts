@@ -10,6 +10,8 @@ export interface Command {
   /** Bounds for the number of words behind the name, options included. */
   readonly minArgs: number;
   readonly maxArgs: number;
+  /** Whether words that `minArgs` and `maxArgs` refuse, as qemu-io does, are an extension of ours. */
+  readonly acceptsAlso?: (argv: readonly string[]) => boolean;
   /** Refused while no image is open. */
   readonly needsFile: boolean;
   /** Bits of `Perm` that the backend must have; once asked for, they stay. */
@@ -24,6 +26,8 @@ export interface Command {
   readonly help?: readonly string[];
   /** What the operands are, for completion; the last kind goes for all that follow. */
   readonly operands?: readonly OperandKind[];
+  /** Rules, breakpoints, the state or the image are other ones afterwards: the views are told. */
+  readonly changesPicture?: true;
   /** It turns the event loop itself, and so runs outside of a coroutine. */
   readonly polls?: true;
   /**
@@ -42,7 +46,17 @@ export type Report = () => void;
 /** A promise only if the command has to wait. */
 export type Outcome = void | Promise<void | Report>;
 
-export type OperandKind = 'offset' | 'length' | 'event' | 'tag' | 'file' | 'command' | 'on/off' | 'word';
+/** A list is of the words that it can be. */
+export type OperandKind =
+  | readonly string[]
+  | 'offset'
+  | 'length'
+  | 'event'
+  | 'tag'
+  | 'file'
+  | 'command'
+  | 'on/off'
+  | 'word';
 
 /** A command that failed and has said so; `errno` is positive. It carries no stack: it is part of normal work. */
 export class CommandFailure extends Error {

@@ -67,6 +67,7 @@ function optionWords(command: Command, word: string): string[] {
 }
 
 function operandCandidates(session: Session, kind: OperandKind, word: string): readonly string[] {
+  if (typeof kind === 'object') return kind;
   switch (kind) {
     case 'command':
       return commandNames(session);

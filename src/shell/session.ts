@@ -165,7 +165,7 @@ export class Session {
       return -Errno.EINVAL;
     }
     const count = argv.length - 1;
-    if (count < command.minArgs || count > command.maxArgs) {
+    if ((count < command.minArgs || count > command.maxArgs) && command.acceptsAlso?.(argv) !== true) {
       const expected = expectedCount(command);
       this.output.stderr(`bad argument count ${count} to ${argv[0] ?? ''}, expected ${expected} arguments\n`);
       return -Errno.EINVAL;

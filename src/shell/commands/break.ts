@@ -11,6 +11,7 @@ export const breakCommand = {
   minArgs: 2,
   maxArgs: 2,
   needsFile: true,
+  changesPicture: true,
   operands: ['event', 'word'],
   run(session, [, event = '', tag = '']) {
     try {

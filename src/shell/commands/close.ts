@@ -8,6 +8,7 @@ export const close = {
   minArgs: 0,
   maxArgs: 0,
   needsFile: true,
+  changesPicture: true,
   polls: true,
   run: (session) => session.close(),
 } satisfies Command;

@@ -1,5 +1,5 @@
 /** `help`: lists the commands, or says more about one, or about a debug event. */
-import { eventByName, type EventName, eventName } from '../../block/events.ts';
+import { eventByName, type EventName, eventName, eventNames } from '../../block/events.ts';
 import { eventGuide } from '../../block/event-guide.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Command, CommandFailure, usageLine } from '../command.ts';
@@ -12,13 +12,24 @@ export const help = {
   oneline: 'help for one or all commands',
   minArgs: 0,
   maxArgs: 1,
+  acceptsAlso: ([, word, ...more]) => word === 'event' && more.length === 1,
   needsFile: false,
-  operands: ['command'],
+  help: [
+    'Lists the commands, or says more about one.',
+    '  help write            what write does, and its options',
+    '  help event pwritev    what a debug event means, who fires it, what is on disk then',
+    '  help events           all debug events',
+  ],
+  operands: ['command', 'event'],
   run: runHelp,
 } satisfies Command;
 
-function runHelp(session: Session, [, name]: string[]): void {
+function runHelp(session: Session, [, name, event]: string[]): void {
   const { commands, output } = session;
+  if (event !== undefined) {
+    helpOnEvent(session, event, 'event');
+    return;
+  }
   if (name === undefined) {
     for (const command of commands.all) output.stdout(usageLine(command));
     output.stdout("\nUse 'help commandname' for extended help.\n");
@@ -27,14 +38,26 @@ function runHelp(session: Session, [, name]: string[]): void {
   const command = commands.find(name);
   if (command !== undefined) {
     output.stdout(usageLine(command, name) + helpText(command));
+    if (command.name === 'events') output.stdout(`${eventList()}\n`);
     return;
   }
+  helpOnEvent(session, name, 'command');
+}
+
+/** What an event means; a name that is none is reported as what it was meant to be. */
+function helpOnEvent({ output }: Session, name: string, what: 'command' | 'event'): void {
   const event = eventByName(name);
   if (event === undefined) {
-    output.stdout(`command ${name} not found\n`);
+    output.stdout(`${what} ${name} not found\n`);
     throw new CommandFailure(Errno.EINVAL);
   }
   output.stdout(eventText(eventName(event)));
+}
+
+/** Every event with its sentence. */
+function eventList(): string {
+  const width = Math.max(...eventNames.map((name) => name.length));
+  return eventNames.map((name) => ` ${name.padEnd(width)}  ${eventGuide[name].meaning}\n`).join('');
 }
 
 /** What an event means; ours, in the place of qemu-io's "not found". */

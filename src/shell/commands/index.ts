@@ -8,8 +8,10 @@ import { aioWrite } from './aio-write.ts';
 import { alloc } from './alloc.ts';
 import { bail } from './bail.ts';
 import { breakCommand } from './break.ts';
+import { cancel } from './cancel.ts';
 import { close } from './close.ts';
 import { discard } from './discard.ts';
+import { events } from './events.ts';
 import { flush } from './flush.ts';
 import { help } from './help.ts';
 import { info } from './info.ts';
@@ -21,10 +23,12 @@ import { read } from './read.ts';
 import { readv } from './readv.ts';
 import { removeBreak } from './remove-break.ts';
 import { reopen } from './reopen.ts';
+import { requests } from './requests.ts';
 import { resume } from './resume.ts';
 import { sigraise } from './sigraise.ts';
 import { sleep } from './sleep.ts';
 import { source } from './source.ts';
+import { suspended } from './suspended.ts';
 import { truncate } from './truncate.ts';
 import { waitBreak } from './wait-break.ts';
 import { write } from './write.ts';
@@ -42,8 +46,10 @@ export const commandTable = new CommandTable([
   alloc,
   bail,
   breakCommand,
+  cancel,
   close,
   discard,
+  events,
   flush,
   help,
   info,
@@ -55,10 +61,12 @@ export const commandTable = new CommandTable([
   readv,
   removeBreak,
   reopen,
+  requests,
   resume,
   sigraise,
   sleep,
   source,
+  suspended,
   truncate,
   waitBreak,
   write,

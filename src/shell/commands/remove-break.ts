@@ -11,6 +11,7 @@ export const removeBreak = {
   minArgs: 1,
   maxArgs: 1,
   needsFile: true,
+  changesPicture: true,
   operands: ['tag'],
   async run(session, [, tag = '']) {
     try {

@@ -17,6 +17,7 @@ export const reopen = {
   minArgs: 0,
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: true,
+  changesPicture: true,
   polls: true,
   options: 'c:o:rw',
   optionValues: { c: cacheModes },

@@ -1,5 +1,5 @@
 /** `resume`: lets a suspended request go on. */
-import { resumeRequest } from '../../block/debug.ts';
+import { isSuspended, resumeAll, resumeRequest } from '../../block/debug.ts';
 import { errnoOf } from '../../block/error.ts';
 import { strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';
@@ -11,10 +11,19 @@ export const resume = {
   minArgs: 1,
   maxArgs: 1,
   needsFile: true,
+  options: 'a',
+  optionHelp: { a: 'all that are suspended, oldest first' },
+  help: [
+    'Lets the newest request that is suspended under the tag go on, to its end or to its next breakpoint.',
+    '  resume -a    lets all go on, unless -a is a tag',
+  ],
   operands: ['tag'],
   async run(session, [, tag = '']) {
+    const { top } = session;
     try {
-      await resumeRequest(session.top, tag);
+      // A tag may be called so, too; then it is what qemu-io takes it for.
+      if (tag === '-a' && !isSuspended(top, tag)) await resumeAll(top);
+      else await resumeRequest(top, tag);
     } catch (error) {
       const errno = errnoOf(error);
       session.output.stdout(`Could not resume request: ${strerror(errno)}\n`);
