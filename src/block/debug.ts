@@ -3,6 +3,7 @@ import { Errno } from '../util/errno.ts';
 import type { SuspendedRequest } from './driver.ts';
 import { BlockError } from './error.ts';
 import type { BlockNode } from './node.ts';
+import type { RuleSettings } from './rule-book.ts';
 
 /** The first node, from `top` down its primary children, whose driver has breakpoints; null if none has. */
 export function debugNode(top: BlockNode): BlockNode | null {
@@ -18,10 +19,13 @@ function required(top: BlockNode): BlockNode {
   return node;
 }
 
-/** Sets a breakpoint. ENOTSUP without a debug node, ENOENT for an unknown event. */
-export function setBreakpoint(top: BlockNode, event: string, tag: string): void {
+/**
+ * Sets a breakpoint, with the conditions of a rule. ENOTSUP without a debug node, ENOENT for an unknown event, EINVAL for
+ * conditions that make no sense.
+ */
+export function setBreakpoint(top: BlockNode, event: string, tag: string, conditions?: RuleSettings): void {
   const node = required(top);
-  node.driver.debugBreakpoint?.(node, event, tag);
+  node.driver.debugBreakpoint?.(node, event, tag, conditions);
 }
 
 /** Removes breakpoints of a tag and resumes what is suspended under it. ENOENT if there is neither. */
@@ -63,4 +67,16 @@ export function suspendedRequests(top: BlockNode): readonly SuspendedRequest[] {
 export async function cancelSuspended(top: BlockNode, tag: string): Promise<void> {
   const node = required(top);
   await node.driver.debugCancel?.(node, tag);
+}
+
+/** All nodes of the graph below `top` that have rules, itself included; the one that breakpoints go to comes first. */
+export function nodesWithRules(top: BlockNode): BlockNode[] {
+  const first = debugNode(top);
+  const nodes = new Set<BlockNode>(first === null ? [] : [first]);
+  const visit = (node: BlockNode): void => {
+    nodes.add(node);
+    for (const child of node.children) visit(child.node);
+  };
+  visit(top);
+  return [...nodes].filter(({ driver }) => driver.debugRules !== undefined);
 }

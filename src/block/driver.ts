@@ -16,6 +16,7 @@
 import type { BlockNode, ChildLink } from './node.ts';
 import type { DebugEvent } from './events.ts';
 import type { Options } from './options.ts';
+import type { RuleBook, RuleSettings } from './rule-book.ts';
 
 /** A host and a guest position in bytes; kept apart in drivers that map one to the other. */
 export type GuestOffset = number & { readonly __offset: 'guest' };
@@ -170,8 +171,11 @@ export interface Driver<S = unknown> {
 
   /** Called for every event fired on this node. A promise only if the request has to wait. */
   debugEvent?(node: BlockNode<S>, event: DebugEvent): Pending;
-  /** Sets a one-shot breakpoint. ENOENT for an unknown event. */
-  debugBreakpoint?(node: BlockNode<S>, event: string, tag: string): void;
+  /**
+   * Sets a breakpoint, one-shot unless `conditions` says otherwise. ENOENT for an unknown event, EINVAL for conditions that
+   * make no sense.
+   */
+  debugBreakpoint?(node: BlockNode<S>, event: string, tag: string, conditions?: RuleSettings): void;
   /** Takes breakpoints of this tag away and resumes the requests suspended under it. ENOENT if there is neither. */
   debugRemoveBreakpoint?(node: BlockNode<S>, tag: string): Promise<void>;
   /** Resumes the newest request suspended under this tag. ENOENT if there is none. */
@@ -185,4 +189,6 @@ export interface Driver<S = unknown> {
   debugSuspended?(node: BlockNode<S>): readonly SuspendedRequest[];
   /** Cancels and resumes every request suspended under this tag. */
   debugCancel?(node: BlockNode<S>, tag: string): Promise<void>;
+  /** The node's rules, to be read and changed. */
+  debugRules?(node: BlockNode<S>): RuleBook;
 }

@@ -1,9 +1,6 @@
 /** What lets others see a session: a recording in a file, a socket to watch it from another terminal. */
 import type { BlockError } from '../block/error.ts';
 import type { BlockNode } from '../block/node.ts';
-import { blkdebug } from '../drivers/blkdebug/driver.ts';
-import type { BlkdebugNode } from '../drivers/blkdebug/state.ts';
-import { blkdebugRules, blkdebugState } from '../drivers/blkdebug/views.ts';
 import { LivePanel } from '../live/live-panel.ts';
 import { Monitor } from '../live/monitor.ts';
 import { type Picture, type RulesView, takePicture } from '../live/picture.ts';
@@ -84,23 +81,21 @@ function pictureOf(session: Session): Picture {
 }
 
 function rulesOf(node: BlockNode): RulesView | null {
-  if (node.driver !== blkdebug) return null;
-  const debugNode = node as BlkdebugNode;
-  const { state, changes } = blkdebugState(debugNode);
-  const all = blkdebugRules(debugNode);
+  const book = node.driver.debugRules?.(node);
+  if (book === undefined) return null;
   return {
-    state: { value: state, change: changes.at(-1) ?? null },
-    ruleCount: all.length,
+    state: { value: book.state, change: book.stateChanges.at(-1) ?? null },
+    ruleCount: book.count,
     rules: (limit) =>
-      all.slice(0, limit).map(({ number, kind, event, effect, conditions, hits, lastSkip }) => ({
+      book.list(limit).map(({ number, kind, event, effect, conditions, status, hits, lastSkip }) => ({
         number,
         action: kind,
         event,
         effect,
         conditions,
-        status: 'armed',
+        status,
         hits,
-        lastSkip,
+        lastSkip: lastSkip?.text ?? null,
       })),
   };
 }

@@ -16,6 +16,7 @@ import { parseFilename, refreshFilename, strongOptions } from './filename.ts';
 import { applyLimits, noOverrides, parseLimits } from './limits.ts';
 import { checkRules, fireEvent } from './match.ts';
 import { takePermissions, takeRules, takeSettings } from './options.ts';
+import { BlkdebugRuleBook } from './rule-book.ts';
 import { RuleTable } from './rule-table.ts';
 import { IoType } from './rules/condition.ts';
 import type { BlkdebugNode, BlkdebugState } from './state.ts';
@@ -114,5 +115,6 @@ export const blkdebug: Driver<BlkdebugState> = {
   },
 
   debugEvent: fireEvent,
+  debugRules: (node) => new BlkdebugRuleBook(node),
   ...breakpointMethods,
 };

@@ -1,6 +1,6 @@
 /** How events and requests are matched with rules, and what a rule that matches does. */
 import { BlockError } from '../../block/error.ts';
-import { type DebugEvent, eventName } from '../../block/events.ts';
+import { type DebugEvent, Event, eventName } from '../../block/events.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Condition, IoType } from './rules/condition.ts';
 import type { Rule } from './rules/index.ts';
@@ -14,48 +14,69 @@ import { Stop, suspendAt } from './suspend.ts';
  * change it, the oldest wins. Undefined unless the running request has to wait for a breakpoint.
  */
 export function fireEvent(node: BlkdebugNode, event: DebugEvent): Promise<void> | undefined {
+  const newest = node.state.rules.newestOf(event);
+  return newest === null ? undefined : lookAt(node, event, newest, null);
+}
+
+/**
+ * Rules of the event `none`, which fires when an image is opened, that were armed only later: they are looked at now,
+ * by themselves, and join the rules that are active. There are no breakpoints among them.
+ */
+export function catchUp(node: BlkdebugNode, late: ReadonlySet<Rule>): void {
+  const newest = node.state.rules.newestOf(Event.NONE);
+  if (newest !== null) void lookAt(node, Event.NONE, newest, late);
+}
+
+/** `only`: all other rules of the event are left alone; null for no such choice. */
+function lookAt(
+  node: BlkdebugNode,
+  event: DebugEvent,
+  newest: Rule,
+  only: ReadonlySet<Rule> | null,
+): Promise<void> | undefined {
   const { rules } = node.state;
-  let rule = rules.newestOf(event);
-  if (rule === null) return undefined;
-  const { state } = rules;
-  let noneActivated = true;
+  let noneActivated = only === null;
   let stateRule: SetStateRule | null = null;
   let stop: Stop | null = null;
 
-  while (rule !== null) {
-    const { older }: Rule = rule;
-    const unmet = unmetOnEvent(node, rule, state);
+  for (let rule: Rule | null = newest, older: Rule | null; rule !== null; rule = older) {
+    older = rule.older;
+    if (only !== null && !only.has(rule)) continue;
+    const unmet = unmetOnEvent(node, rule);
     if (unmet !== null) {
       noteSkip(node, rule, unmet);
-    } else {
-      noteHit(node, rule);
-      switch (rule.kind) {
-        case 'inject-error':
-          rules.activate(rule, noneActivated);
-          noneActivated = false;
-          break;
-        case 'set-state':
-          stateRule = rule;
-          break;
-        case 'suspend':
-          stop ??= stopHere(node, event);
-          suspendAt(node, rule, stop);
-          break;
-      }
+      continue;
     }
-    rule = older;
+    noteHit(node, rule);
+    switch (rule.kind) {
+      case 'inject-error':
+        rules.activate(rule, noneActivated);
+        noneActivated = false;
+        break;
+      case 'set-state':
+        if (rule.isExhausted) rules.retire(rule);
+        stateRule = rule;
+        break;
+      case 'suspend':
+        if (rule.once || rule.isExhausted) rules.retire(rule);
+        stop ??= stopHere(node, event);
+        suspendAt(node, rule, stop);
+        break;
+    }
   }
-  if (stateRule !== null) changeState(node, stateRule);
+  if (stateRule !== null) changeState(node, stateRule.newState, stateRule);
   return stop?.wait(node.loop);
 }
 
-const notCancelled: Condition = { toString: () => '', unmet: () => 'the request is cancelled' };
+const notCancelled: Condition = { name: 'cancelled', toString: () => '', unmet: () => 'the request is cancelled' };
 
 /** The condition that keeps a rule from acting when its event fires; null if there is none. */
-function unmetOnEvent(node: BlkdebugNode, rule: Rule, state: number): Condition | null {
+function unmetOnEvent(node: BlkdebugNode, rule: Rule): Condition | null {
   // What is cancelled is on its way out; a breakpoint would hold it, and whoever waits for it, for ever.
   if (rule.kind === 'suspend' && node.loop.current?.cancelled === true) return notCancelled;
-  return rule.when === null || rule.when.holds(state) ? null : rule.when;
+  for (const condition of rule.when) if (!condition.holds(node)) return condition;
+  // An inject rule counts the requests that it fails.
+  return rule.kind === 'inject-error' ? null : rule.countThisTime();
 }
 
 function stopHere(node: BlkdebugNode, event: DebugEvent): Stop {
@@ -64,11 +85,16 @@ function stopHere(node: BlkdebugNode, event: DebugEvent): Stop {
   return new Stop(current, event);
 }
 
-function changeState(node: BlkdebugNode, rule: SetStateRule): void {
-  const from = node.state.rules.state;
-  if (!node.state.rules.changeState(rule, node.loop.clock.nowNs())) return;
-  const change = { kind: 'state-change', from, to: rule.newState, rule: rule.number } as const;
-  node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, change);
+/** Changes the state for a rule, or by hand (null). Nothing happens if that is the state already. */
+export function changeState(node: BlkdebugNode, to: number, cause: SetStateRule | null): void {
+  const { rules } = node.state;
+  const from = rules.state;
+  if (from === to) return;
+  const rule = cause?.number ?? 0;
+  const event = cause === null ? null : eventName(cause.event);
+  const request = node.loop.current?.id ?? 0;
+  rules.changeState({ from, to, rule, event, request, timeNs: node.loop.clock.nowNs() });
+  node.trace.emit(request, node.nodeName, { kind: 'state-change', from, to, rule });
 }
 
 /**
@@ -88,23 +114,17 @@ export function checkRules(
 
 /** The first active rule whose conditions the request meets; null also if that one injects errno 0. */
 function pickRule(node: BlkdebugNode, ioType: IoType, offset: number, bytes: number): InjectErrorRule | null {
-  const { active } = node.state.rules;
+  const { rules } = node.state;
+  const { active } = rules;
   for (let index = active.length - 1; index >= 0; index -= 1) {
     const rule = active[index] as InjectErrorRule;
-    const unmet = unmetBy(rule, ioType, offset, bytes);
+    const unmet = rule.unmetBy(ioType, offset, bytes);
     if (unmet === null) {
       rule.lastSkip = null;
+      if (rule.isExhausted) rules.retire(rule);
       return rule.errno === 0 ? null : rule;
     }
     noteSkip(node, rule, unmet);
-  }
-  return null;
-}
-
-/** The first condition of an active rule that a request does not meet; null if it meets all. */
-function unmetBy(rule: InjectErrorRule, ioType: IoType, offset: number, bytes: number): Condition | null {
-  for (const condition of rule.conditions) {
-    if (!condition.holds(ioType, offset, bytes)) return condition;
   }
   return null;
 }
@@ -114,7 +134,7 @@ async function injectError(node: BlkdebugNode, rule: InjectErrorRule, ioType: Io
   rule.injected += 1;
   const detail = { kind: 'error-injected', rule: rule.number, errno } as const;
   node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
-  if (rule.once) node.state.rules.remove(rule);
+  if (rule.once) node.state.rules.retire(rule);
   if (!rule.immediately) {
     const wait = node.loop.bottomHalf();
     if (wait !== undefined) await wait;

@@ -35,6 +35,11 @@ export function takeRules(configPath: string | null, options: Options): Rule[] {
   return sections.makeRules();
 }
 
+/** The rules of a config file alone, in the order in which they are to be added. */
+export function readRules(configPath: string): Rule[] {
+  return takeRules(configPath, new Options());
+}
+
 class Sections {
   readonly #makers: Record<RuleGroup, RuleMaker[]> = { 'inject-error': [], 'set-state': [] };
   readonly #ids: Record<RuleGroup, Set<string>> = { 'inject-error': new Set(), 'set-state': new Set() };

@@ -5,24 +5,15 @@
  * other events.
  */
 import { type DebugEvent, eventNames } from '../../block/events.ts';
+import type { StateChange } from '../../block/rule-book.ts';
 import type { Rule } from './rules/index.ts';
 import type { InjectErrorRule } from './rules/inject-error.ts';
-import type { SetStateRule } from './rules/set-state.ts';
 import type { SuspendRule } from './rules/suspend.ts';
-
-/** A change of the state, as it is remembered. */
-export interface StateChange {
-  readonly from: number;
-  readonly to: number;
-  /** Number of the rule that asked for it. */
-  readonly rule: number;
-  readonly event: DebugEvent;
-  /** When, in the loop's clock. */
-  readonly timeNs: number;
-}
 
 /** How many changes of the state are remembered. */
 const HISTORY_LENGTH = 256;
+/** How many rules that are spent are kept for the views: scripts set breakpoints by the thousand. */
+const SPENT_KEPT = 1000;
 
 export class RuleTable {
   state = 1;
@@ -34,22 +25,34 @@ export class RuleTable {
    */
   readonly active: InjectErrorRule[] = [];
 
+  /** Of each event the newest armed rule; rules that are not armed are in no such list. */
   readonly #newestOf: (Rule | null)[] = eventNames.map(() => null);
+  /** All rules, by rising number. */
   readonly #byNumber = new Map<number, Rule>();
   readonly #breakpointsByTag = new Map<string, Set<SuspendRule>>();
+  /** Those that are spent, in the order in which that happened. */
+  readonly #spent = new Set<Rule>();
   #nextNumber = 1;
 
-  /** The newest rule of an event, to be followed through `older`; null if it has none. */
+  /** The newest armed rule of an event, to be followed through `older`; null if it has none. */
   newestOf(event: DebugEvent): Rule | null {
     return this.#newestOf[event] ?? null;
   }
 
-  /** All rules, in the order in which they were added. */
+  /** All rules, armed or not, in the order in which they were added. */
   all(): Iterable<Rule> {
     return this.#byNumber.values();
   }
 
-  /** The breakpoints of a tag that nothing has hit yet. */
+  get count(): number {
+    return this.#byNumber.size;
+  }
+
+  find(number: number): Rule | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  /** The armed breakpoints of a tag. */
   breakpoints(tag: string): Iterable<SuspendRule> {
     return this.#breakpointsByTag.get(tag) ?? [];
   }
@@ -62,10 +65,77 @@ export class RuleTable {
   add(rule: Rule): void {
     rule.number = this.#nextNumber++;
     this.#byNumber.set(rule.number, rule);
-    const older = this.newestOf(rule.event);
+    rule.restartCounting();
+    this.#arm(rule);
+  }
+
+  remove(rule: Rule): void {
+    this.#disarm(rule);
+    this.#spent.delete(rule);
+    this.#byNumber.delete(rule.number);
+  }
+
+  /** Takes a rule out of use that has done all that it may do. It stays to be seen, for a while. */
+  retire(rule: Rule): void {
+    if (rule.status !== 'armed') return;
+    this.#disarm(rule);
+    rule.status = 'spent';
+    this.#spent.add(rule);
+    if (this.#spent.size <= SPENT_KEPT) return;
+    const [oldest] = this.#spent;
+    if (oldest !== undefined) this.remove(oldest);
+  }
+
+  disable(rule: Rule): void {
+    this.#disarm(rule);
+    this.#spent.delete(rule);
+    rule.status = 'disabled';
+  }
+
+  /** Arms a rule that is not armed; its counting starts anew. */
+  enable(rule: Rule): void {
+    if (rule.status === 'armed') return;
+    this.#spent.delete(rule);
+    rule.restartCounting();
+    this.#arm(rule);
+  }
+
+  /** Puts a new rule in the place of another, whose number and hits it takes over. If that was spent, this is armed. */
+  replace(old: Rule, rule: Rule): void {
+    const { status } = old;
+    const place = old.kind === 'inject-error' && old.event === rule.event ? this.active.indexOf(old) : -1;
+    this.#disarm(old);
+    this.#spent.delete(old);
+    rule.number = old.number;
+    rule.hits = old.hits;
+    if (rule.kind === 'inject-error' && old.kind === 'inject-error') rule.injected = old.injected;
+    this.#byNumber.set(rule.number, rule);
+    rule.restartCounting();
+    if (status === 'disabled') {
+      rule.status = 'disabled';
+      return;
+    }
+    this.#arm(rule);
+    if (place >= 0 && rule.kind === 'inject-error') {
+      this.active.splice(place, 0, rule);
+      rule.active = true;
+    }
+  }
+
+  /** Puts a rule into the list of its event, which goes by number. */
+  #arm(rule: Rule): void {
+    rule.status = 'armed';
+    let newer: Rule | null = null;
+    let older = this.newestOf(rule.event);
+    while (older !== null && older.number > rule.number) {
+      newer = older;
+      older = older.older;
+    }
+    rule.newer = newer;
     rule.older = older;
     if (older !== null) older.newer = rule;
-    this.#newestOf[rule.event] = rule;
+    if (newer === null) this.#newestOf[rule.event] = rule;
+    else newer.older = rule;
     if (rule.kind === 'suspend') {
       const sameTag = this.#breakpointsByTag.get(rule.tag);
       if (sameTag === undefined) this.#breakpointsByTag.set(rule.tag, new Set([rule]));
@@ -73,8 +143,9 @@ export class RuleTable {
     }
   }
 
-  remove(rule: Rule): void {
-    this.#byNumber.delete(rule.number);
+  /** Takes a rule out of all lists, except that of all rules. */
+  #disarm(rule: Rule): void {
+    if (rule.status !== 'armed') return;
     if (rule.newer === null) this.#newestOf[rule.event] = rule.older;
     else rule.newer.older = rule.older;
     if (rule.older !== null) rule.older.newer = rule.newer;
@@ -102,14 +173,10 @@ export class RuleTable {
     this.active.splice(this.active.indexOf(rule), 1);
   }
 
-  /** Does what a set-state rule says. False if that is the state already. */
-  changeState(rule: SetStateRule, timeNs: number): boolean {
-    const from = this.state;
-    const to = rule.newState;
-    if (from === to) return false;
-    this.state = to;
-    this.history.push({ from, to, rule: rule.number, event: rule.event, timeNs });
+  /** Makes a state the current one and remembers how that came about. */
+  changeState(change: StateChange): void {
+    this.state = change.to;
+    this.history.push(change);
     if (this.history.length > HISTORY_LENGTH) this.history.shift();
-    return true;
   }
 }

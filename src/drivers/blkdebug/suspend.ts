@@ -10,10 +10,12 @@
  */
 import type { SuspendedRequest } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
-import { type DebugEvent, type EventName, eventName } from '../../block/events.ts';
+import { type DebugEvent, eventByName, type EventName, eventName } from '../../block/events.ts';
 import type { Coroutine, EventLoop } from '../../block/loop.ts';
+import type { RuleSettings } from '../../block/rule-book.ts';
 import { Errno } from '../../util/errno.ts';
-import { SuspendRule } from './rules/suspend.ts';
+import { makeRule } from './rules/index.ts';
+import type { SuspendRule } from './rules/suspend.ts';
 import type { BlkdebugNode } from './state.ts';
 
 /** One request held by one breakpoint. */
@@ -109,9 +111,7 @@ export class SuspendedRequests {
 
 /** Suspends the running request by a breakpoint that its event has hit. It waits in `stop`, for this one and others. */
 export function suspendAt(node: BlkdebugNode, rule: SuspendRule, stop: Stop): void {
-  const { rules, suspended } = node.state;
-  rules.remove(rule);
-  suspended.add(new Hold(rule.tag, stop, node.loop.clock.nowNs()));
+  node.state.suspended.add(new Hold(rule.tag, stop, node.loop.clock.nowNs()));
   node.context.say(`blkdebug: Suspended request '${rule.tag}'`);
   node.trace.emit(stop.coroutine.id, node.nodeName, { kind: 'suspend', tag: rule.tag, event: stop.event });
 }
@@ -132,8 +132,9 @@ function traceResume(node: BlkdebugNode, { stop, tag }: Hold): void {
 
 /** The debug methods of the driver contract that deal with breakpoints. */
 export const breakpointMethods = {
-  debugBreakpoint(node: BlkdebugNode, event: string, tag: string): void {
-    node.state.rules.add(SuspendRule.parse(event, tag));
+  debugBreakpoint(node: BlkdebugNode, event: string, tag: string, conditions?: RuleSettings): void {
+    if (eventByName(event) === undefined) throw new BlockError(Errno.ENOENT);
+    node.state.rules.add(makeRule('suspend', new Map([...(conditions ?? []), ['event', event], ['tag', tag]]), node));
   },
 
   async debugResume(node: BlkdebugNode, tag: string): Promise<void> {

@@ -7,8 +7,8 @@ import { flush } from '../../../src/block/request/flush.ts';
 import { pdiscard } from '../../../src/block/request/discard.ts';
 import { preadv } from '../../../src/block/request/read.ts';
 import { pwriteZeroes } from '../../../src/block/request/write.ts';
+import { BlkdebugRuleBook } from '../../../src/drivers/blkdebug/rule-book.ts';
 import { InjectErrorRule } from '../../../src/drivers/blkdebug/rules/inject-error.ts';
-import { blkdebugRules, blkdebugState } from '../../../src/drivers/blkdebug/views.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import { debugNode, settle } from './debug-node.ts';
 
@@ -25,6 +25,10 @@ function numbered(group: string, rules: Record<string, OptionValue>[]): Record<s
   return Object.fromEntries(
     rules.flatMap((rule, index) => Object.entries(rule).map(([key, value]) => [`${group}.${index}.${key}`, value])),
   );
+}
+
+function book({ node }: ReturnType<typeof debugNode>): BlkdebugRuleBook {
+  return new BlkdebugRuleBook(node);
 }
 
 function fire(debug: ReturnType<typeof debugNode>, event: EventName): void {
@@ -84,7 +88,7 @@ describe('inject-error', () => {
     expect([await debug.read(0), await debug.read(0)]).toEqual([Errno.EIO, 0]);
     fire(debug, 'none');
     expect(await debug.read(0)).toBe(0);
-    expect(blkdebugRules(debug.node)).toEqual([]);
+    expect(book(debug).list()).toMatchObject([{ status: 'spent', active: false, injected: 1 }]);
   });
 
   it.each([
@@ -184,13 +188,13 @@ describe('set-state', () => {
   it('goes by the oldest of several rules', () => {
     const debug = debugNode(setState({ event: 'none', new_state: 2 }, { event: 'none', new_state: 3 }));
     fire(debug, 'none');
-    expect(blkdebugState(debug.node).state).toBe(2);
+    expect(book(debug).state).toBe(2);
   });
 
   it('without new_state goes to state 0, which only rules of every state match', async () => {
     const debug = debugNode({ ...setState({ event: 'none' }), ...inject({ event: 'none', state: 0 }) });
     fire(debug, 'none');
-    expect(blkdebugState(debug.node).state).toBe(0);
+    expect(book(debug).state).toBe(0);
     expect(await debug.read(0)).toBe(Errno.EIO);
   });
 
@@ -203,15 +207,15 @@ describe('set-state', () => {
       ),
     );
     fire(debug, 'none');
-    expect(blkdebugState(debug.node).changes).toEqual([]);
+    expect(book(debug).stateChanges).toEqual([]);
     fire(debug, 'l2_load');
-    expect(blkdebugState(debug.node).changes).toMatchObject([{ from: 1, to: 2, rule: 1, event: Event.L2_LOAD }]);
+    expect(book(debug).stateChanges).toMatchObject([{ from: 1, to: 2, rule: 1, event: 'l2_load' }]);
     for (let round = 0; round < 1000; round += 1) {
       fire(debug, 'l2_update');
       fire(debug, 'l2_load');
     }
-    expect(blkdebugState(debug.node).changes).toHaveLength(256);
-    expect(blkdebugState(debug.node).changes.at(-1)).toMatchObject({ from: 1, to: 2 });
+    expect(book(debug).stateChanges).toHaveLength(256);
+    expect(book(debug).stateChanges.at(-1)).toMatchObject({ from: 1, to: 2 });
   });
 });
 
@@ -223,46 +227,62 @@ describe('rules as they are seen', () => {
     });
     fire(debug, 'none');
     await debug.read(0);
-    expect(blkdebugRules(debug.node)).toEqual([
+    expect(book(debug).list()).toEqual([
       {
         number: 1,
         kind: 'inject-error',
         event: 'none',
-        text: 'sector=9 errno=5',
         effect: 'EIO',
         conditions: 'sector=9',
+        settings: new Map([
+          ['event', 'none'],
+          ['errno', '5'],
+          ['sector', '9'],
+        ]),
+        status: 'armed',
+        active: true,
         hits: 1,
         injected: 0,
-        active: true,
-        lastSkip: 'does not touch sector 9',
+        lastSkip: { condition: 'sector', text: 'does not touch sector 9' },
       },
       {
         number: 2,
         kind: 'inject-error',
         event: 'none',
-        text: 'state=4 iotype=write errno=5',
         effect: 'EIO',
         conditions: 'state=4 iotype=write',
+        settings: new Map([
+          ['event', 'none'],
+          ['errno', '5'],
+          ['state', '4'],
+          ['iotype', 'write'],
+        ]),
+        status: 'armed',
+        active: false,
         hits: 0,
         injected: 0,
-        active: false,
-        lastSkip: 'not in state 4',
+        lastSkip: { condition: 'state', text: 'not in state 4' },
       },
       {
         number: 3,
         kind: 'set-state',
         event: 'none',
-        text: 'state=1 new_state=1',
         effect: '→1',
         conditions: 'state=1',
+        settings: new Map([
+          ['event', 'none'],
+          ['new_state', '1'],
+          ['state', '1'],
+        ]),
+        status: 'armed',
+        active: false,
         hits: 1,
         injected: 0,
-        active: false,
         lastSkip: null,
       },
     ]);
     await debug.read(9 * 512);
-    expect(blkdebugRules(debug.node)[0]).toMatchObject({ injected: 1, lastSkip: null });
+    expect(book(debug).list()[0]).toMatchObject({ injected: 1, lastSkip: null });
   });
 
   it('leave a trace of what they did, if somebody listens', async () => {
@@ -298,13 +318,16 @@ describe('a table of rules', () => {
     const debug = debugNode();
     const { rules } = debug.node.state;
     const untouchable = {
+      name: 'state',
       holds: (): boolean => {
         throw new Error('a rule of another event was looked at');
       },
       unmet: () => '',
     };
     const action = { errno: Errno.EIO, once: false, immediately: false };
-    for (const event of [Event.L2_LOAD, Event.COW_READ]) rules.add(new InjectErrorRule(event, untouchable, [], action));
+    for (const event of [Event.L2_LOAD, Event.COW_READ]) {
+      rules.add(new InjectErrorRule({ event, when: [untouchable], counting: [] }, [], action));
+    }
     expect(debug.node.debugEvent(Event.PWRITEV)).toBeUndefined();
     expect(() => debug.node.debugEvent(Event.L2_LOAD)).toThrow('was looked at');
   });

@@ -16,7 +16,6 @@ import { TraceBus } from '../../../src/block/trace.ts';
 import type { Driver } from '../../../src/block/driver.ts';
 import { blkdebug } from '../../../src/drivers/blkdebug/driver.ts';
 import type { BlkdebugNode } from '../../../src/drivers/blkdebug/state.ts';
-import { blkdebugRules, blkdebugState } from '../../../src/drivers/blkdebug/views.ts';
 import { Errno } from '../../../src/util/errno.ts';
 
 /** A protocol driver that stands for files: names that begin with "no" do not exist. */
@@ -99,7 +98,7 @@ describe('opening blkdebug', () => {
 
   it('fires the event "none" at its end, and no other', () =>
     withOpen({ 'set-state.0.event': 'none', 'set-state.0.new_state': 2 }, (node) => {
-      expect(blkdebugState(node).state).toBe(2);
+      expect(node.state.rules.state).toBe(2);
     }));
 
   it('takes permissions on its child, and refuses to share them', () =>
@@ -143,11 +142,11 @@ describe('opening blkdebug', () => {
     const config = path.join(folder, 'one.conf');
     writeFileSync(config, '[inject-error]\nevent = "none"\n');
     await withOpen(`blkdebug:${config}:img`, (node) => {
-      expect(blkdebugRules(node)).toHaveLength(1);
+      expect(node.state.rules.count).toBe(1);
       expect(node.file?.node.filename).toBe('img');
     });
     await withOpen('blkdebug::img', (node) => {
-      expect(blkdebugRules(node)).toEqual([]);
+      expect(node.state.rules.count).toBe(0);
     });
   });
 });

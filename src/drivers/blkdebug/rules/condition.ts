@@ -1,23 +1,28 @@
 /**
  * The conditions of rules: what must hold, beyond the event, for a rule to act.
  *
- * There are two moments. When the event fires, an `EventCondition` decides whether the rule takes notice. An inject rule
- * that did is *active*, and for every request after that its `RequestCondition`s decide whether this one fails.
+ * They are looked at in three steps. When the event fires, `EventCondition`s decide whether the rule takes notice. An
+ * inject rule that did is *active*, and for every request after that its `RequestCondition`s decide whether this one
+ * fails. Where all of these hold, `CountingCondition`s (`counting.ts`) have the last word.
  * A condition is a small class with its own `parse`; one that is not given is not there, and costs nothing.
  */
 import { BlockError } from '../../../block/error.ts';
 import { SECTOR_BYTES } from '../../../block/flags.ts';
 import { Errno } from '../../../util/errno.ts';
+import type { BlkdebugNode } from '../state.ts';
 
 export interface Condition {
-  /** As it is written in a rule: "state=2". */
+  /** The attribute that makes it: "state". */
+  readonly name: string;
+  /** As it is written in a rule: "state=2"; empty if it is there without having been given. */
   toString(): string;
   /** Why the rule did not act: "not in state 2". Called only when somebody wants to read it. */
   unmet(): string;
 }
 
 export interface EventCondition extends Condition {
-  holds(state: number): boolean;
+  /** `node` is where the event fires, for the running request. */
+  holds(node: BlkdebugNode): boolean;
 }
 
 export interface RequestCondition extends Condition {
@@ -39,6 +44,7 @@ export type IoType = (typeof IoType)[keyof typeof IoType];
 
 /** Only while the state machine is in this state. */
 export class StateCondition implements EventCondition {
+  readonly name = 'state';
   readonly #state: number;
 
   constructor(state: number) {
@@ -51,8 +57,8 @@ export class StateCondition implements EventCondition {
     return number === 0 ? null : new StateCondition(number);
   }
 
-  holds(state: number): boolean {
-    return state === this.#state;
+  holds(node: BlkdebugNode): boolean {
+    return node.state.rules.state === this.#state;
   }
 
   toString(): string {
@@ -73,6 +79,7 @@ const ANY_SECTOR = 0xffff_ffff_ffff_ffffn;
 
 /** Only for requests that touch this sector. */
 export class SectorCondition implements RequestCondition {
+  readonly name = 'sector';
   readonly #sector: bigint;
   readonly #offset: number;
 
@@ -110,14 +117,17 @@ const ioTypesByName: ReadonlyMap<string, IoType> = new Map([
   ['block-status', IoType.BLOCK_STATUS],
 ]);
 
+export const ioTypeNames: readonly string[] = [...ioTypesByName.keys()];
+
 /** Only for one kind of I/O or, where none is named, for all but block-status. */
 export class IoTypeCondition implements RequestCondition {
+  readonly name = 'iotype';
   readonly #mask: number;
-  readonly #name: string | null;
+  readonly #ioType: string | null;
 
-  constructor(mask: number, name: string | null) {
+  constructor(mask: number, ioType: string | null) {
     this.#mask = mask;
-    this.#name = name;
+    this.#ioType = ioType;
   }
 
   /** EINVAL for a name that is none. */
@@ -133,11 +143,11 @@ export class IoTypeCondition implements RequestCondition {
   }
 
   toString(): string {
-    return this.#name === null ? '' : `iotype=${this.#name}`;
+    return this.#ioType === null ? '' : `iotype=${this.#ioType}`;
   }
 
   unmet(): string {
-    return this.#name === null ? 'not for block-status' : `not a ${this.#name}`;
+    return this.#ioType === null ? 'not for block-status' : `not a ${this.#ioType}`;
   }
 }
 

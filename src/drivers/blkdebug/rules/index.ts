@@ -1,9 +1,16 @@
-/** The variants of rules, and the factory that makes one from a section of a config file or of options. */
-import type { Options } from '../../../block/options.ts';
+/** The variants of rules, and the factories that make one: of a section of a file or of options, or of a command. */
+import { BlockError } from '../../../block/error.ts';
+import { eventByName, eventNames } from '../../../block/events.ts';
+import { Options } from '../../../block/options.ts';
+import type { RuleKind, RuleSettings } from '../../../block/rule-book.ts';
+import { Errno, errnoByName } from '../../../util/errno.ts';
 import { takeAttributes } from '../attributes.ts';
+import type { BlkdebugNode } from '../state.ts';
+import { ioTypeNames } from './condition.ts';
 import { InjectErrorRule, injectErrorTypes } from './inject-error.ts';
+import { liveNames, takeLiveConditions } from './live.ts';
 import { SetStateRule, setStateTypes } from './set-state.ts';
-import type { SuspendRule } from './suspend.ts';
+import { SuspendRule, suspendTypes } from './suspend.ts';
 
 export type Rule = InjectErrorRule | SetStateRule | SuspendRule;
 
@@ -30,4 +37,67 @@ export function readSection(group: RuleGroup, options: Options, refuseOthers: bo
       return () => SetStateRule.parse(attributes);
     }
   }
+}
+
+const typesOf = { 'inject-error': injectErrorTypes, 'set-state': setStateTypes, suspend: suspendTypes } as const;
+
+const needed: Readonly<Record<RuleKind, readonly string[]>> = {
+  'inject-error': ['event'],
+  'set-state': ['event', 'new_state'],
+  suspend: ['event', 'tag'],
+};
+
+const knownValues: ReadonlyMap<string, readonly string[]> = new Map([
+  ['event', eventNames],
+  ['iotype', ioTypeNames],
+  ['errno', ['EIO', 'ENOSPC', 'EINVAL', 'ENOMEM', 'EPERM', 'EACCES', 'EAGAIN', 'ENOTSUP', 'ECANCELED', 'EDQUOT']],
+  ['once', ['on', 'off']],
+  ['immediately', ['on', 'off']],
+]);
+
+/** The settings that a command may give for a kind, with the values that are known. */
+export function knownSettings(kind: RuleKind): Readonly<Record<string, readonly string[]>> {
+  const names = [...Object.keys(typesOf[kind]), ...liveNames];
+  return Object.fromEntries(names.map((name) => [name, knownValues.get(name) ?? []]));
+}
+
+/** Makes the rule that a command describes, for `node`. EINVAL for settings that make none. */
+export function makeRule(kind: RuleKind, settings: RuleSettings, node: BlkdebugNode): Rule {
+  checkNames(kind, settings);
+  const given = new Map(settings);
+  const live = takeLiveConditions(given, node);
+  const errno = given.get('errno');
+  if (errno !== undefined) given.set('errno', errnoNumber(errno));
+  const options = new Options(given);
+  switch (kind) {
+    case 'inject-error':
+      return InjectErrorRule.parse(takeAttributes(options, injectErrorTypes), live);
+    case 'set-state':
+      return SetStateRule.parse(takeAttributes(options, setStateTypes), live);
+    case 'suspend':
+      return SuspendRule.parse(takeAttributes(options, suspendTypes), live);
+  }
+}
+
+function checkNames(kind: RuleKind, given: RuleSettings): void {
+  const what = kind === 'suspend' ? 'a breakpoint' : kind;
+  for (const name of given.keys()) {
+    const isKnown = Object.hasOwn(typesOf[kind], name) || liveNames.some((live) => live === name);
+    if (!isKnown) throw invalid(`${what} has no '${name}'`);
+  }
+  for (const name of needed[kind]) if (!given.has(name)) throw invalid(`${what} needs '${name}'`);
+  const event = given.get('event') ?? '';
+  if (eventByName(event) === undefined) throw invalid(`there is no event '${event}'`);
+}
+
+/** "ENOSPC" as "28"; whatever does not look like a name is left to the parser of numbers. */
+function errnoNumber(text: string): string {
+  if (!/^[A-Za-z]/.test(text)) return text;
+  const errno = errnoByName(text.toUpperCase());
+  if (errno === undefined) throw invalid(`there is no errno '${text}'`);
+  return String(errno);
+}
+
+function invalid(message: string): BlockError {
+  return new BlockError(Errno.EINVAL, message);
 }

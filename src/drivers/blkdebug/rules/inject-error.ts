@@ -1,15 +1,18 @@
 /** `inject-error`: once its event has fired, requests that meet its conditions fail. */
-import type { DebugEvent } from '../../../block/events.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Attributes } from '../attributes.ts';
 import {
+  type Condition,
   type EventCondition,
+  type IoType,
   IoTypeCondition,
   type RequestCondition,
   SectorCondition,
   StateCondition,
 } from './condition.ts';
-import { BaseRule, parseEvent } from './rule.ts';
+import { type LiveConditions, noLiveConditions } from './live.ts';
+import { RequestOffsetCondition } from './place.ts';
+import { BaseRule, parseEvent, present, textsOf, type Trigger } from './rule.ts';
 
 export const injectErrorTypes = {
   event: 'string',
@@ -24,7 +27,7 @@ export const injectErrorTypes = {
 export interface InjectErrorAction {
   /** What the request fails with; 0 lets it pass, and shields it from the rules behind this one. */
   readonly errno: number;
-  /** Remove the rule when it has failed a request. */
+  /** The rule is spent when it has failed a request. */
   readonly once: boolean;
   /** Fail in the caller's turn instead of the loop's next one. */
   readonly immediately: boolean;
@@ -42,42 +45,44 @@ export class InjectErrorRule extends BaseRule implements InjectErrorAction {
   /** How many requests it failed. */
   injected = 0;
 
-  constructor(
-    event: DebugEvent,
-    when: EventCondition | null,
-    conditions: readonly RequestCondition[],
-    action: InjectErrorAction,
-  ) {
-    super(event, when);
+  constructor(trigger: Trigger, conditions: readonly RequestCondition[], action: InjectErrorAction) {
+    super(trigger);
     this.conditions = conditions;
     this.errno = action.errno;
     this.once = action.once;
     this.immediately = action.immediately;
   }
 
-  static parse(attributes: Attributes<typeof injectErrorTypes>): InjectErrorRule {
+  static parse(
+    attributes: Attributes<typeof injectErrorTypes>,
+    { node, range, counting }: LiveConditions = noLiveConditions,
+  ): InjectErrorRule {
     const event = parseEvent(attributes.event);
     const sector = SectorCondition.parse(attributes.sector);
+    const offset = range === null ? null : new RequestOffsetCondition(range);
     const ioType = IoTypeCondition.parse(attributes.iotype);
-    return new InjectErrorRule(
-      event,
-      StateCondition.parse(attributes.state),
-      sector === null ? [ioType] : [sector, ioType],
-      {
-        errno: Number(BigInt.asIntN(32, attributes.errno ?? BigInt(Errno.EIO))),
-        once: attributes.once ?? false,
-        immediately: attributes.immediately ?? false,
-      },
-    );
+    const when = present<EventCondition>(StateCondition.parse(attributes.state), node);
+    return new InjectErrorRule({ event, when, counting }, present<RequestCondition>(sector, offset, ioType), {
+      errno: Number(BigInt.asIntN(32, attributes.errno ?? BigInt(Errno.EIO))),
+      once: attributes.once ?? false,
+      immediately: attributes.immediately ?? false,
+    });
   }
 
-  override describe(): string {
-    const parts = [this.when, ...this.conditions, `errno=${this.errno}`];
-    if (this.once) parts.push('once=on');
-    if (this.immediately) parts.push('immediately=on');
-    return parts
-      .map((part) => part?.toString() ?? '')
-      .filter((text) => text !== '')
-      .join(' ');
+  /** The first condition that a request does not meet, the counting ones included; null if it meets all. */
+  unmetBy(ioType: IoType, offset: number, bytes: number): Condition | null {
+    for (const condition of this.conditions) if (!condition.holds(ioType, offset, bytes)) return condition;
+    return this.countThisTime();
+  }
+
+  get actionText(): string {
+    return `errno=${this.errno}`;
+  }
+
+  conditionTexts(): string[] {
+    const texts = textsOf([...this.when, ...this.conditions, ...this.counting]);
+    if (this.once) texts.push('once=on');
+    if (this.immediately) texts.push('immediately=on');
+    return texts;
   }
 }

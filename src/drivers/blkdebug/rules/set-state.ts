@@ -1,8 +1,9 @@
 /** `set-state`: when its event has fired, and all rules of that event were looked at, the state becomes a new one. */
-import type { DebugEvent } from '../../../block/events.ts';
 import type { Attributes } from '../attributes.ts';
 import { type EventCondition, StateCondition, stateNumber } from './condition.ts';
-import { BaseRule, parseEvent } from './rule.ts';
+import { type LiveConditions, noLiveConditions } from './live.ts';
+import { EventOffsetCondition } from './place.ts';
+import { BaseRule, parseEvent, present, textsOf, type Trigger } from './rule.ts';
 
 export const setStateTypes = { event: 'string', state: 'number', new_state: 'number' } as const;
 
@@ -10,18 +11,26 @@ export class SetStateRule extends BaseRule {
   readonly kind = 'set-state';
   readonly newState: number;
 
-  constructor(event: DebugEvent, when: EventCondition | null, newState: number) {
-    super(event, when);
+  constructor(trigger: Trigger, newState: number) {
+    super(trigger);
     this.newState = newState;
   }
 
-  static parse(attributes: Attributes<typeof setStateTypes>): SetStateRule {
+  static parse(
+    attributes: Attributes<typeof setStateTypes>,
+    { node, range, counting }: LiveConditions = noLiveConditions,
+  ): SetStateRule {
     const event = parseEvent(attributes.event);
-    return new SetStateRule(event, StateCondition.parse(attributes.state), stateNumber(attributes.new_state));
+    const offset = range === null ? null : new EventOffsetCondition(range);
+    const when = present<EventCondition>(StateCondition.parse(attributes.state), node, offset);
+    return new SetStateRule({ event, when, counting }, stateNumber(attributes.new_state));
   }
 
-  override describe(): string {
-    const newState = `new_state=${this.newState}`;
-    return this.when === null ? newState : `${this.when.toString()} ${newState}`;
+  get actionText(): string {
+    return `new_state=${this.newState}`;
+  }
+
+  conditionTexts(): string[] {
+    return textsOf([...this.when, ...this.counting]);
   }
 }

@@ -1,26 +1,47 @@
-/** A breakpoint: the first request that fires its event waits until its tag is resumed. */
-import { BlockError } from '../../../block/error.ts';
-import { eventByName, type DebugEvent } from '../../../block/events.ts';
-import { Errno } from '../../../util/errno.ts';
-import { BaseRule } from './rule.ts';
+/** A breakpoint: requests that fire its event wait until its tag is resumed; only the first one, unless it is to stay. */
+import type { Attributes } from '../attributes.ts';
+import { type EventCondition, StateCondition } from './condition.ts';
+import type { LiveConditions } from './live.ts';
+import { EventOffsetCondition } from './place.ts';
+import { BaseRule, parseEvent, present, textsOf, type Trigger } from './rule.ts';
+
+export const suspendTypes = { event: 'string', tag: 'string', state: 'number', once: 'bool' } as const;
 
 export class SuspendRule extends BaseRule {
   readonly kind = 'suspend';
   readonly tag: string;
+  /** The rule is spent when it has stopped a request. */
+  readonly once: boolean;
 
-  constructor(event: DebugEvent, tag: string) {
-    super(event, null);
+  constructor(trigger: Trigger, tag: string, once: boolean) {
+    super(trigger);
     this.tag = tag;
+    this.once = once;
   }
 
-  /** ENOENT for an unknown event. */
-  static parse(eventName: string, tag: string): SuspendRule {
-    const event = eventByName(eventName);
-    if (event === undefined) throw new BlockError(Errno.ENOENT);
-    return new SuspendRule(event, tag);
+  /** A breakpoint stops once unless it is told otherwise, or how often. */
+  static parse(
+    { event: eventName, tag = '', state, once }: Attributes<typeof suspendTypes>,
+    { node, range, counting }: LiveConditions,
+  ): SuspendRule {
+    const event = parseEvent(eventName);
+    const offset = range === null ? null : new EventOffsetCondition(range);
+    const when = present<EventCondition>(StateCondition.parse(state), node, offset);
+    const trigger = { event, when, counting };
+    return new SuspendRule(trigger, tag, once ?? !isCounted(trigger));
   }
 
-  override describe(): string {
+  get actionText(): string {
     return `tag=${this.tag}`;
   }
+
+  conditionTexts(): string[] {
+    const texts = textsOf([...this.when, ...this.counting]);
+    if (this.once === isCounted(this)) texts.push(`once=${this.once ? 'on' : 'off'}`);
+    return texts;
+  }
+}
+
+function isCounted({ counting }: Trigger): boolean {
+  return counting.some(({ name }) => name === 'times');
 }
