@@ -190,8 +190,9 @@ async function openDataFile(image: Qcow2Image, options: Options): Promise<void> 
     return;
   }
   if (child === null && image.dataFileName !== null) {
-    const filename = image.dataFileName.toString('utf8');
-    child = await openChild(node, options, 'data-file', Role.DATA, { filename });
+    // As an option the name is that of a plain file: no protocol, no json:{…}. An image must not choose what is opened.
+    options.set('data-file.filename', image.dataFileName.toString('utf8'));
+    child = await openChild(node, options, 'data-file', Role.DATA);
     image.externalDataFile = child;
   }
   if (child === null) throw refused("'data-file' is required for this image");

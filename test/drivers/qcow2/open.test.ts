@@ -112,6 +112,19 @@ describe('an image', () => {
     expect(data.subarray(100 * 1024).every((byte) => byte === 0)).toBe(true);
   });
 
+  it.each(['json:{"driver":"null-co"}', 'null-co://', 'nbd:unix:x', 'file:x'])(
+    'cannot make its data file anything but a file of that name: %s',
+    async (name) => {
+      host.image('x', {}, (image) => {
+        image.writeBigUInt64BE(4n, 72);
+        image.write('DATA', 112, 'latin1');
+        image.writeUInt32BE(name.length, 116);
+        image.write(name, 120);
+      });
+      expect(await host.refusalOf('x')).toBe(`Could not open '${name}': No such file or directory`);
+    },
+  );
+
   it('loses unknown autoclear bits when it is opened for writing, and keeps unknown extensions', async () => {
     host.image('x', {}, (image) => {
       image.writeBigUInt64BE(0xff0n, 88);
