@@ -7,7 +7,7 @@ import { type Invocation, parseArguments } from './arguments.ts';
 import { openInput, type StoppableSource } from './input.ts';
 import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
 import { Stdio } from './stdio.ts';
-import type { Watching } from './watching.ts';
+import { Views } from './views.ts';
 import { makeSession, openImage } from './wiring.ts';
 
 class Program {
@@ -63,34 +63,32 @@ class Program {
     this.#session = session;
     onFatalSignals((signal) => this.#stop(signal));
     if (invocation.wantsTrace && stdio.isTerminal) session.warn("QEMU's trace events do not exist here");
-    const watching = await this.#startWatching(session, invocation);
+    const views = new Views(session, stdio, this.#words);
     try {
+      if (invocation.record !== null) await views.startRecording(invocation.record);
+      if (invocation.monitor !== null) await views.startMonitor(invocation.monitor);
       if (!(await openImage(session, invocation))) return 1;
-      watching?.pictureChanged();
       try {
-        await this.#runCommands(session, invocation);
+        await this.#runCommands(session, invocation, views);
       } finally {
         await session.close();
       }
     } finally {
-      await watching?.close();
+      await views.close();
     }
     return session.exitStatus;
   }
 
-  async #startWatching(session: Session, invocation: Invocation): Promise<Watching | null> {
-    if (invocation.record === null && invocation.monitor === null) return null;
-    const { Watching } = await import('./watching.ts');
-    return Watching.start(session, invocation, this.#words);
-  }
-
-  async #runCommands(session: Session, invocation: Invocation): Promise<void> {
+  async #runCommands(session: Session, invocation: Invocation, views: Views): Promise<void> {
+    const { stdoutIsTerminal } = this.#stdio;
+    const isInteractive = stdoutIsTerminal && isatty(0) && invocation.commands.length === 0;
+    if (isInteractive && invocation.demo) await this.#greet();
+    if (stdoutIsTerminal && (invocation.live || (isInteractive && invocation.demo))) await views.setLive(true);
     if (invocation.commands.length > 0) {
       await runList(session, invocation.commands);
       return;
     }
-    const isInteractive = this.#stdio.stdoutIsTerminal && isatty(0);
-    await (isInteractive ? this.#converse(session, invocation) : this.#runInput(session));
+    await (isInteractive ? this.#converse(session, views) : this.#runInput(session));
     this.#source?.stop();
   }
 
@@ -99,12 +97,14 @@ class Program {
     if (this.#signal === null) await runLines(session, this.#source, `${this.#name}> `);
   }
 
-  async #converse(session: Session, invocation: Invocation): Promise<void> {
+  async #greet(): Promise<void> {
+    const { demoGreeting } = await import('./demo.ts');
+    this.#stdio.stdout(demoGreeting);
+  }
+
+  async #converse(session: Session, views: Views): Promise<void> {
     const { openTerminal } = await import('./terminal.ts');
-    const terminal = await openTerminal(session, this.#stdio, {
-      isDemo: invocation.demo,
-      isLive: invocation.live || invocation.demo,
-    });
+    const terminal = await openTerminal(session, this.#stdio, views);
     this.#source = terminal;
     // An error ends a script, with `bail on`, but no conversation.
     while (this.#signal === null && !session.quitRequested && !terminal.isEnded)

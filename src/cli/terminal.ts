@@ -1,18 +1,22 @@
 /** The prompt on a terminal: line editing, history, completion, Ctrl-C, and output that comes while a line is typed. */
 import { createInterface, type Interface } from 'node:readline';
+import { debugNode, suspendedRequests } from '../block/debug.ts';
+import type { BlockNode } from '../block/node.ts';
+import { blkdebug } from '../drivers/blkdebug/driver.ts';
+import type { BlkdebugNode } from '../drivers/blkdebug/state.ts';
+import { blkdebugState } from '../drivers/blkdebug/views.ts';
 import { complete } from '../shell/completion.ts';
-import type { LivePanel } from '../live/live-panel.ts';
 import type { Session } from '../shell/session.ts';
 import { History, HISTORY_LINES } from './history.ts';
 import type { StoppableSource } from './input.ts';
 import type { Stdio } from './stdio.ts';
-import { terminalSize } from './terminal-size.ts';
+import { EchoedOutput } from './echoed-output.ts';
+import type { Views } from './views.ts';
 
 export interface TerminalOptions {
-  readonly prompt: string;
+  /** The prompt as it is to be now. */
+  readonly prompt: () => string;
   readonly history?: History;
-  /** Sits above the shell; it is running. */
-  readonly panel?: LivePanel | null;
 }
 
 /** Node's own count of the rows between the prompt and the cursor, which a redraw goes up. */
@@ -25,8 +29,8 @@ export class Terminal implements StoppableSource {
   readonly #stdio: Stdio;
   readonly #readline: Interface & Partial<RowCount>;
   readonly #history: History;
-  readonly #prompt: string;
-  readonly #panel: LivePanel | null;
+  readonly #views: Views;
+  readonly #prompt: () => string;
   /** Lines that were typed or pasted before they were asked for. */
   readonly #typedAhead: string[] = [];
   /** Nothing more will be typed. */
@@ -34,16 +38,15 @@ export class Terminal implements StoppableSource {
   #isWarned = false;
   #waiter: ((line: string | null) => void) | null = null;
 
-  constructor(session: Session, stdio: Stdio, { prompt, history = new History(), panel = null }: TerminalOptions) {
+  constructor(session: Session, stdio: Stdio, views: Views, { prompt, history = new History() }: TerminalOptions) {
     this.#session = session;
     this.#stdio = stdio;
+    this.#views = views;
     this.#prompt = prompt;
-    this.#panel = panel;
     this.#history = history;
     this.#readline = createInterface({
       input: process.stdin,
-      output: process.stdout,
-      prompt,
+      output: new EchoedOutput((text) => this.#views.panel?.echo(text) ?? text),
       terminal: true,
       history: history.load(),
       historySize: HISTORY_LINES,
@@ -54,24 +57,32 @@ export class Terminal implements StoppableSource {
     this.#readline.on('SIGINT', () => this.interrupt());
     // Node leaves it paused after Ctrl-Z and `fg`.
     this.#readline.on('SIGCONT', () => this.#readline.resume());
+    this.#readline.on('SIGTSTP', () => this.#stopForShell());
     this.#readline.on('close', () => this.#end());
     stdio.guard = (write, text) => this.#writeAbove(write, text);
-    if (panel !== null) process.stdout.on('resize', () => this.#resize(panel));
+    process.stdout.on('resize', () => this.#resize());
   }
 
   next(): string | null | Promise<string | null> {
     this.#stdio.sync();
+    // What the last line did to rules and image is not all on the bus.
+    this.#views.panel?.changed();
     const line = this.#typedAhead.shift();
     if (line !== undefined) {
       // Its echo is somewhere above; what follows belongs to it.
-      this.#stdio.stdout(`${this.#prompt}${line}\n`);
+      this.#stdio.stdout(`${this.#prompt()}${line}\n`);
       return line;
     }
     if (this.isEnded) return null;
     return new Promise((resolve) => {
       this.#waiter = resolve;
-      this.#readline.prompt(true);
+      this.#showPrompt();
     });
+  }
+
+  #showPrompt(): void {
+    this.#readline.setPrompt(this.#prompt());
+    this.#readline.prompt(true);
   }
 
   stop(): void {
@@ -98,17 +109,30 @@ export class Terminal implements StoppableSource {
     this.#readline.write(null, { ctrl: true, name: 'u' });
   }
 
-  #resize(panel: LivePanel): void {
-    panel.resize(terminalSize());
-    if (this.#waiter === null) return;
+  /** The panel, if there is one, has made the screen anew. */
+  #resize(): void {
+    if (this.#waiter === null || this.#views.panel === null) return;
     this.#readline.prevRows = 0;
-    this.#readline.prompt(true);
+    this.#showPrompt();
+  }
+
+  /** Ctrl-Z: the terminal is the other shell's, whole, until `fg`. */
+  #stopForShell(): void {
+    const { panel } = this.#views;
+    panel?.stop();
+    process.once('SIGCONT', () => {
+      process.stdin.setRawMode(true);
+      panel?.start();
+      if (this.#waiter === null) return;
+      this.#readline.prevRows = 0;
+      this.#showPrompt();
+    });
+    process.stdin.setRawMode(false);
+    process.kill(process.pid, 'SIGTSTP');
   }
 
   #receive(line: string): void {
-    this.#panel?.remember(`${this.#prompt}${line}\n`);
-    // What the line does to rules and image is not all on the bus.
-    this.#panel?.changed();
+    this.#views.panel?.remember(`${this.#readline.getPrompt()}${line}\n`);
     this.#isWarned = false;
     this.#history.add(line);
     if (this.#waiter === null) this.#typedAhead.push(line);
@@ -140,13 +164,10 @@ export class Terminal implements StoppableSource {
       process.stdout.cursorTo(0);
       process.stdout.clearScreenDown();
     }
-    const { before, after } = this.#panel?.passage(text) ?? { before: '', after: '' };
-    if (before !== '') process.stdout.write(before);
-    write();
-    if (after !== '') process.stdout.write(after);
+    this.#views.writeBelow(write, text);
     if (!isPrompting || !this.#stdio.endsLine) return;
     this.#readline.prevRows = 0;
-    this.#readline.prompt(true);
+    this.#showPrompt();
   }
 
   /** The rows above the cursor of text that is echoed without a prompt while a command runs. */
@@ -163,22 +184,25 @@ function candidatesFor(session: Session, line: string): [string[], string] {
   return [isWhole ? [`${first} `] : [...candidates], word];
 }
 
-/** The prompt of a session, with a word of welcome on the demo image; `isLive` puts the panel above it. */
-export async function openTerminal(
-  session: Session,
-  stdio: Stdio,
-  { isDemo, isLive }: { isDemo: boolean; isLive: boolean },
-): Promise<Terminal> {
+/** The prompt of a session. It tells the state, if that is not the first one, and how many requests are suspended. */
+export async function openTerminal(session: Session, stdio: Stdio, views: Views): Promise<Terminal> {
   const { Chalk } = await import('chalk');
   const chalk = new Chalk(process.env.NO_COLOR ? { level: 0 } : {});
-  if (isDemo) {
-    const { demoGreeting } = await import('./demo.ts');
-    stdio.stdout(chalk.dim(demoGreeting));
-  }
-  let panel: LivePanel | null = null;
-  if (isLive) {
-    const { openPanel } = await import('./watching.ts');
-    panel = openPanel(session, stdio);
-  }
-  return new Terminal(session, stdio, { prompt: `${chalk.cyan('blkscope>')} `, panel });
+  return new Terminal(session, stdio, views, { prompt: () => `${chalk.cyan(`blkscope${statusOf(session)}>`)} ` });
+}
+
+/** " [state 2, 1 suspended]"; empty if there is nothing to tell. */
+function statusOf({ backend }: Session): string {
+  if (backend === null) return '';
+  const parts: string[] = [];
+  const state = debugState(backend.top);
+  if (state !== null && state !== 1) parts.push(`state ${state}`);
+  const suspended = suspendedRequests(backend.top).length;
+  if (suspended > 0) parts.push(`${suspended} suspended`);
+  return parts.length === 0 ? '' : ` [${parts.join(', ')}]`;
+}
+
+function debugState(top: BlockNode): number | null {
+  const node = debugNode(top);
+  return node?.driver === blkdebug ? blkdebugState(node as BlkdebugNode).state : null;
 }

@@ -47,6 +47,8 @@ export class LivePanel {
   #dueMs = 0;
   #drawnMs = Number.NEGATIVE_INFINITY;
   #tail: string[] = [''];
+  /** The line editor's last text filled a row of the terminal. */
+  #echoedWide = false;
 
   constructor(options: LivePanelOptions) {
     this.#options = options;
@@ -107,8 +109,15 @@ export class LivePanel {
    */
   echo(text: string): string {
     if (!this.#screen.isShown) return text;
-    if (text === '\x1b[1;1H') return this.#screen.homeSequence();
-    if (!text.includes('\n')) return text;
+    if (text === '\x1b[1;1H') {
+      this.#tail = [''];
+      return this.#screen.homeSequence();
+    }
+    const isWide = textWidth(stripVTControlCharacters(text)) >= this.#size.columns;
+    // Behind a line that fills its row, readline makes the terminal wrap by a blank.
+    const mayScroll = isWide || text.includes('\n') || (text === ' ' && this.#echoedWide);
+    this.#echoedWide = isWide;
+    if (!mayScroll) return text;
     const { before, after } = this.#screen.passage();
     return before + text + after;
   }

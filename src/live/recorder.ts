@@ -20,6 +20,8 @@ export interface RecorderOptions {
 
 /** What is held back reaches the file at the latest after this. */
 const FLUSH_MS = 250;
+/** Pictures are at least so far apart, but for those that somebody insists on. */
+const PICTURE_NS = 100e6;
 
 export class Recorder {
   readonly path: string;
@@ -29,6 +31,8 @@ export class Recorder {
   #unsubscribe: () => void = () => {};
   #timer: NodeJS.Timeout | null = null;
   #records = 0;
+  #wantsPicture = false;
+  #picturedNs = Number.NEGATIVE_INFINITY;
 
   /**
    * Begins a recording; the end of `path` says the form (`.ndjson`, `.json`, `.html`). A file of that name is replaced.
@@ -71,8 +75,17 @@ export class Recorder {
     return this.#records;
   }
 
-  /** Puts the current picture into the file, after something that the bus does not tell: rules changed, an image opened. */
+  /** Something has changed that the bus does not tell: the current picture goes into the file, though not too often. */
   pictureChanged(): void {
+    if (this.#options.nowNs() - this.#picturedNs >= PICTURE_NS) this.takePicture();
+    else this.#wantsPicture = true;
+    this.#flushSoon();
+  }
+
+  /** Puts the current picture into the file. */
+  takePicture(): void {
+    this.#wantsPicture = false;
+    this.#picturedNs = this.#options.nowNs();
     this.#attempt((sink) => sink.line({ kind: 'picture', ...this.#options.picture() }));
     this.#flushSoon();
   }
@@ -101,6 +114,7 @@ export class Recorder {
     if (this.#timer !== null || this.#sink === null) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
+      if (this.#wantsPicture) this.takePicture();
       this.#attempt((sink) => sink.flush());
     }, FLUSH_MS);
     this.#timer.unref();

@@ -18,6 +18,7 @@ import { commandTable } from './commands/index.ts';
 import type { Output } from './output.ts';
 import { stuckHint, stuckLines } from './stuck.ts';
 import { tokenize } from './tokenizer.ts';
+import type { SessionViews } from './views.ts';
 
 /** How far `-m` puts data behind an aligned address. */
 const MISALIGN_BYTES = 16;
@@ -68,6 +69,8 @@ export class Session {
   readonly #programName: string;
 
   backend: BlockBackend | null = null;
+  /** What shows this session; null if nothing does. */
+  views: SessionViews | null = null;
   /** A script stops at its first error. */
   bail = false;
   quitRequested = false;
@@ -149,7 +152,12 @@ export class Session {
       return this.#record(-Errno.EINVAL);
     }
     const status = this.#admit(command, argv) ?? this.#run(command, argv);
-    return typeof status === 'number' ? this.#record(status) : status.then((late) => this.#record(late));
+    return typeof status === 'number' ? this.#done(command, status) : status.then((late) => this.#done(command, late));
+  }
+
+  #done(command: Command, status: number): number {
+    if (command.changesPicture === true) this.views?.pictureChanged();
+    return this.#record(status);
   }
 
   #record(status: number): number {
@@ -302,6 +310,7 @@ export class Session {
       return false;
     }
     this.backend.writeCacheEnabled = !writethrough;
+    this.views?.pictureChanged();
     return true;
   }
 
@@ -338,7 +347,9 @@ export class Session {
     if (backend === null) return;
     this.#interrupted = false;
     if (!(await this.drain())) await this.#cancelStuck(backend);
+    this.views?.imageCloses();
     this.backend = null;
+    this.views?.pictureChanged();
     // Something that cannot be cancelled still uses the image; the host will close it.
     if (backend.inFlight > 0) return;
     let isClosed = false;

@@ -80,7 +80,7 @@ describe('a terminal', () => {
     await screen.until('blkscope> ');
     type('write 0 4k\r');
     await screen.until('"resume A" lets it go on)');
-    await screen.until('blkscope> ');
+    await screen.until('blkscope [1 suspended]> ');
     type('resume A\r');
     await screen.until('wrote 4096/4096 bytes');
     await screen.until('blkscope> ');

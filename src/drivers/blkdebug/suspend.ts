@@ -120,10 +120,15 @@ export function suspendAt(node: BlkdebugNode, rule: SuspendRule, stop: Stop): vo
 async function resumeNewest(node: BlkdebugNode, tag: string): Promise<boolean> {
   const hold = node.state.suspended.takeNewest(tag);
   if (hold === undefined) return false;
-  node.context.say(`blkdebug: Resuming request '${tag}'`);
+  await letGo(node, hold);
+  return true;
+}
+
+/** Lets a request go on that was taken out of the suspended ones. */
+async function letGo(node: BlkdebugNode, hold: Hold): Promise<void> {
+  node.context.say(`blkdebug: Resuming request '${hold.tag}'`);
   traceResume(node, hold);
   await node.loop.enter(hold.stop.coroutine);
-  return true;
 }
 
 function traceResume(node: BlkdebugNode, { stop, tag }: Hold): void {
@@ -139,6 +144,19 @@ export const breakpointMethods = {
 
   async debugResume(node: BlkdebugNode, tag: string): Promise<void> {
     if (!(await resumeNewest(node, tag))) throw new BlockError(Errno.ENOENT);
+  },
+
+  /** What is suspended anew on the way, by a breakpoint further on, stays. */
+  async debugResumeAll(node: BlkdebugNode): Promise<void> {
+    const { suspended } = node.state;
+    const holds = suspended.newestFirst().reverse();
+    if (holds.length === 0) throw new BlockError(Errno.ENOENT);
+    for (const hold of holds) {
+      // Another one may have taken it out, on its way.
+      if (!hold.stop.holds.has(hold)) continue;
+      suspended.take(hold);
+      await letGo(node, hold);
+    }
   },
 
   /**

@@ -8,7 +8,6 @@ export const close = {
   minArgs: 0,
   maxArgs: 0,
   needsFile: true,
-  changesPicture: true,
   polls: true,
   run: (session) => session.close(),
 } satisfies Command;

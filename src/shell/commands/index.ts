@@ -16,11 +16,13 @@ import { flush } from './flush.ts';
 import { help } from './help.ts';
 import { info } from './info.ts';
 import { length } from './length.ts';
+import { live } from './live.ts';
 import { map } from './map.ts';
 import { open } from './open.ts';
 import { quit } from './quit.ts';
 import { read } from './read.ts';
 import { readv } from './readv.ts';
+import { record } from './record.ts';
 import { removeBreak } from './remove-break.ts';
 import { reopen } from './reopen.ts';
 import { requests } from './requests.ts';
@@ -54,11 +56,13 @@ export const commandTable = new CommandTable([
   help,
   info,
   length,
+  live,
   map,
   open,
   quit,
   read,
   readv,
+  record,
   removeBreak,
   reopen,
   requests,

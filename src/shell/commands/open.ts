@@ -18,7 +18,6 @@ export const open = {
   minArgs: 1,
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: false,
-  changesPicture: true,
   options: 'snCro:ki:t:d:U',
   optionValues: {
     t: cacheModes,

@@ -1,0 +1,119 @@
+/** The recording, the socket for watchers and the panel of a session. Each part is loaded when it is asked for. */
+import { BlockError } from '../block/error.ts';
+import type { LivePanel } from '../live/live-panel.ts';
+import type { Monitor } from '../live/monitor.ts';
+import type { Recorder } from '../live/recorder.ts';
+import type { Session } from '../shell/session.ts';
+import type { RecordingStatus, SessionViews } from '../shell/views.ts';
+import { Errno } from '../util/errno.ts';
+import type { Stdio } from './stdio.ts';
+import { terminalSize } from './terminal-size.ts';
+
+export class Views implements SessionViews {
+  /** The panel if it is on; on a very small terminal it is on and not to be seen. */
+  panel: LivePanel | null = null;
+  readonly #session: Session;
+  readonly #stdio: Stdio;
+  /** The words of the command line. */
+  readonly #command: readonly string[];
+  #recorder: Recorder | null = null;
+  #monitor: Monitor | null = null;
+  #listRows: number | null = null;
+  readonly #onResize = (): void => this.panel?.resize(terminalSize());
+
+  constructor(session: Session, stdio: Stdio, command: readonly string[]) {
+    this.#session = session;
+    this.#stdio = stdio;
+    this.#command = command;
+    session.views = this;
+  }
+
+  pictureChanged(): void {
+    this.#recorder?.pictureChanged();
+    this.#monitor?.pictureChanged();
+    this.panel?.changed();
+  }
+
+  imageCloses(): void {
+    this.#recorder?.takePicture();
+  }
+
+  get recording(): RecordingStatus | null {
+    const recorder = this.#recorder;
+    return recorder === null || !recorder.isRecording ? null : { path: recorder.path, records: recorder.recordCount };
+  }
+
+  async startRecording(path: string): Promise<void> {
+    if (this.recording !== null) throw new BlockError(Errno.EBUSY, `${this.recording.path} is being recorded already`);
+    const { openRecorder } = await import('./watching.ts');
+    this.#recorder = openRecorder(this.#session, path, this.#command);
+  }
+
+  stopRecording(): RecordingStatus {
+    const status = this.recording;
+    if (status === null) throw new BlockError(Errno.ENOENT, 'nothing is recorded');
+    this.#recorder?.close();
+    this.#recorder = null;
+    return status;
+  }
+
+  /** Lets others watch through a socket. Fails with BlockError if it cannot be made. */
+  async startMonitor(path: string): Promise<void> {
+    const { openMonitor } = await import('./watching.ts');
+    this.#monitor = await openMonitor(this.#session, path, this.#command);
+  }
+
+  get isLive(): boolean {
+    return this.panel !== null;
+  }
+
+  async setLive(isOn: boolean): Promise<void> {
+    if (isOn === this.isLive) return;
+    if (!isOn) {
+      this.#hidePanel();
+      return;
+    }
+    if (!this.#stdio.stdoutIsTerminal) throw new BlockError(Errno.ENOTTY, 'there is no terminal for the panel');
+    const { makePanel } = await import('./watching.ts');
+    this.#showPanel(makePanel(this.#session));
+  }
+
+  setLiveRows(rows: number): void {
+    this.#listRows = rows;
+    this.panel?.setListRows(rows);
+  }
+
+  /** Ends the recording and says goodbye to those who watch. The panel goes when the program has nothing more to say. */
+  async close(): Promise<void> {
+    this.#recorder?.close();
+    await this.#monitor?.close();
+  }
+
+  #showPanel(panel: LivePanel): void {
+    const stdio = this.#stdio;
+    stdio.sync();
+    if (this.#listRows !== null) panel.setListRows(this.#listRows);
+    this.panel = panel;
+    // Where nobody types, nothing but the panel has to be kept apart from the output.
+    stdio.guard ??= (write, text) => this.writeBelow(write, text);
+    stdio.farewell = () => panel.restore();
+    process.stdout.prependListener('resize', this.#onResize);
+    panel.start();
+  }
+
+  #hidePanel(): void {
+    this.#stdio.sync();
+    this.panel?.stop();
+    this.panel = null;
+    this.#stdio.farewell = null;
+    process.stdout.off('resize', this.#onResize);
+  }
+
+  /** Runs `write`, which writes `text` to the terminal, so that it scrolls below the panel. */
+  writeBelow(write: () => void, text: string): void {
+    const { before, after } = this.panel?.passage(text) ?? { before: '', after: '' };
+    if (before !== '') process.stdout.write(before);
+    write();
+    if (after !== '') process.stdout.write(after);
+  }
+}

@@ -1,0 +1,41 @@
+/** `record`: keeps the run in a file from here on. Not in qemu-io. */
+import { BlockError } from '../../block/error.ts';
+import { Errno } from '../../util/errno.ts';
+import { usage } from '../arguments.ts';
+import type { Command } from '../command.ts';
+import type { Session } from '../session.ts';
+import type { RecordingStatus } from '../views.ts';
+
+export const record = {
+  name: 'record',
+  args: '[start FILE|stop]',
+  oneline: 'keeps the run in a file, or tells what is kept',
+  minArgs: 0,
+  maxArgs: 2,
+  needsFile: false,
+  help: [
+    'From start to stop, or to the end, all records of the event bus go into a file, as with --record. The end of its name',
+    'says the form: .ndjson has a record a line, .json opens in Perfetto, .html is a page with the timeline.',
+    '  record start run.html',
+  ],
+  operands: [['start', 'stop'], 'file'],
+  run: runRecord,
+} satisfies Command;
+
+async function runRecord(session: Session, [, action, path]: string[]): Promise<void> {
+  const { views, output } = session;
+  if (views === null) throw new BlockError(Errno.ENOTSUP, 'nothing can be recorded here');
+  if (action === undefined) {
+    output.stdout(views.recording === null ? 'nothing is recorded\n' : `recording to ${statusText(views.recording)}\n`);
+  } else if (action === 'start' && path !== undefined) {
+    await views.startRecording(path);
+  } else if (action === 'stop' && path === undefined) {
+    output.stdout(`recorded to ${statusText(views.stopRecording())}\n`);
+  } else {
+    throw usage();
+  }
+}
+
+function statusText({ path, records }: RecordingStatus): string {
+  return `${path}: ${records} records`;
+}
