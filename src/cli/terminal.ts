@@ -1,10 +1,6 @@
 /** The prompt on a terminal: line editing, history, completion, Ctrl-C, and output that comes while a line is typed. */
 import { createInterface, type Interface } from 'node:readline';
 import { debugNode, suspendedRequests } from '../block/debug.ts';
-import type { BlockNode } from '../block/node.ts';
-import { blkdebug } from '../drivers/blkdebug/driver.ts';
-import type { BlkdebugNode } from '../drivers/blkdebug/state.ts';
-import { blkdebugState } from '../drivers/blkdebug/views.ts';
 import { complete } from '../shell/completion.ts';
 import type { Session } from '../shell/session.ts';
 import { History, HISTORY_LINES } from './history.ts';
@@ -195,14 +191,10 @@ export async function openTerminal(session: Session, stdio: Stdio, views: Views)
 function statusOf({ backend }: Session): string {
   if (backend === null) return '';
   const parts: string[] = [];
-  const state = debugState(backend.top);
-  if (state !== null && state !== 1) parts.push(`state ${state}`);
+  const node = debugNode(backend.top);
+  const state = node?.driver.debugRules?.(node).state;
+  if (state !== undefined && state !== 1) parts.push(`state ${state}`);
   const suspended = suspendedRequests(backend.top).length;
   if (suspended > 0) parts.push(`${suspended} suspended`);
   return parts.length === 0 ? '' : ` [${parts.join(', ')}]`;
-}
-
-function debugState(top: BlockNode): number | null {
-  const node = debugNode(top);
-  return node?.driver === blkdebug ? blkdebugState(node as BlkdebugNode).state : null;
 }
