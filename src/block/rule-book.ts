@@ -65,7 +65,7 @@ export interface SavedRules {
 export interface RuleBook {
   /** How many rules there are. Of those that are spent only the latest are kept. */
   readonly count: number;
-  /** The rules in the order in which they were made, at most `limit`. */
+  /** The rules in the order in which they were made; at most `limit`, of which armed and late ones are chosen first. */
   list(limit?: number): RuleView[];
   /** Undefined for a number that is none. */
   find(number: number): RuleView | undefined;
@@ -81,6 +81,8 @@ export interface RuleBook {
   enable(numbers: readonly number[]): void;
   /** Requests that a breakpoint has suspended stay so. */
   remove(numbers: readonly number[]): void;
+  /** Disables the breakpoints that stay: before the image is closed, where they would hold what nobody resumes. */
+  disableStaying(): void;
   /** Adds the rules of a file; their numbers. Errors of the file are QEMU's texts. */
   load(path: string): number[];
   /** The rules as a file that the original driver reads, armed as they were when they were made. */

@@ -23,6 +23,7 @@ export type TraceDetail =
   | { readonly kind: 'rule-hit'; readonly rule: number; readonly event: EventName }
   | { readonly kind: 'rule-skip'; readonly rule: number; readonly event: EventName; readonly reason: string }
   | { readonly kind: 'error-injected'; readonly rule: number; readonly errno: number }
+  /** `rule` is 0 if a command changed the state. */
   | { readonly kind: 'state-change'; readonly from: number; readonly to: number; readonly rule: number }
   | { readonly kind: 'suspend'; readonly tag: string; readonly event: EventName }
   | { readonly kind: 'resume'; readonly tag: string }

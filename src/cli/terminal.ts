@@ -176,7 +176,7 @@ export class Terminal implements StoppableSource {
 function candidatesFor(session: Session, line: string): [string[], string] {
   const { candidates, word } = complete(session, line);
   const [first = ''] = candidates;
-  const isWhole = candidates.length === 1 && !first.startsWith('-') && !first.endsWith('/');
+  const isWhole = candidates.length === 1 && !first.startsWith('-') && !/[/=]$/.test(first);
   return [isWhole ? [`${first} `] : [...candidates], word];
 }
 

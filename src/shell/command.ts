@@ -25,7 +25,7 @@ export interface Command {
   /** Paragraphs below the usage line, in lines; an example is a line that starts with two spaces. */
   readonly help?: readonly string[];
   /** What the operands are, for completion; the last kind goes for all that follow. */
-  readonly operands?: readonly OperandKind[];
+  readonly operands?: readonly OperandKind[] | OperandChooser;
   /** Rules, breakpoints, the state or the image are other ones afterwards: the views are told. */
   readonly changesPicture?: true;
   /** It turns the event loop itself, and so runs outside of a coroutine. */
@@ -45,6 +45,9 @@ export type Report = () => void;
 
 /** A promise only if the command has to wait. */
 export type Outcome = void | Promise<void | Report>;
+
+/** What the operand behind `operands` is; `word` is what of it is typed so far. */
+export type OperandChooser = (session: Session, operands: readonly string[], word: string) => OperandKind;
 
 /** A list is of the words that it can be. */
 export type OperandKind =

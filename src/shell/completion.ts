@@ -34,9 +34,19 @@ function candidatesBehind(session: Session, before: readonly string[], word: str
   if (pending !== null && before.length > 1) return command.optionValues?.[pending] ?? [];
   const operands = operandsOf(command, before);
   if (word.startsWith('-') && !before.includes('--')) return optionWords(command, word);
-  const kinds = command.operands ?? [];
-  const kind = kinds[Math.min(operands.length, kinds.length - 1)];
+  const kind = operandKind(session, command, operands, word);
   return kind === undefined ? [] : operandCandidates(session, kind, word);
+}
+
+/** What the word behind `operands` is; undefined for a command that takes none. */
+function operandKind(
+  session: Session,
+  { operands: kinds = [], needsFile }: Command,
+  operands: readonly string[],
+  word: string,
+): OperandKind | undefined {
+  if (typeof kinds !== 'function') return kinds[Math.min(operands.length, kinds.length - 1)];
+  return needsFile && session.backend === null ? undefined : kinds(session, operands, word);
 }
 
 /** The letter of an option at the end of a word that takes the next word as its argument; null if none does. */

@@ -1,7 +1,7 @@
 /** A session: an open image, the commands that work on it, and the requests that they started. */
 import type { BlockBackend } from '../block/backend.ts';
 import { type Clock, systemClock } from '../block/clock.ts';
-import { cancelSuspended, suspendedRequests } from '../block/debug.ts';
+import { cancelSuspended, nodesWithRules, suspendedRequests } from '../block/debug.ts';
 import type { Pending } from '../block/driver.ts';
 import { BlockError } from '../block/error.ts';
 import { closeBackend } from '../block/graph.ts';
@@ -348,6 +348,7 @@ export class Session {
     this.#interrupted = false;
     if (!(await this.drain())) await this.#cancelStuck(backend);
     this.views?.imageCloses();
+    for (const node of nodesWithRules(backend.top)) node.driver.debugRules?.(node).disableStaying();
     this.backend = null;
     this.views?.pictureChanged();
     // Something that cannot be cancelled still uses the image; the host will close it.

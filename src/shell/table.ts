@@ -2,12 +2,18 @@
 import { printable, textWidth } from '../util/text-width.ts';
 import type { Session } from './session.ts';
 
+/** How a cell looks on a terminal that has colours. */
+export type CellStyle = 'plain' | 'quiet' | 'green' | 'red';
+
+const codes: Readonly<Record<CellStyle, string>> = { plain: '', quiet: '2', green: '32', red: '1;31' };
+
 /** One column of a table. */
 export interface Column<Row> {
   readonly title: string;
   /** `brief`: for the eye, so that "64k" and "3.2s" will do; else exact, without units. */
   readonly text: (row: Row, brief: boolean) => string;
   readonly alignRight?: boolean;
+  readonly style?: (row: Row) => CellStyle;
 }
 
 export interface TableOptions {
@@ -37,19 +43,32 @@ export function printTable<Row extends object>(
   } else if (rows.length === 0) {
     output.stdout(`${none}\n`);
   } else {
-    output.stdout(alignedLines(columns, [columns.map(({ title }) => title), ...cells]));
+    output.stdout(alignedLines(rows, columns, cells));
   }
 }
 
-function alignedLines<Row>(columns: readonly Column<Row>[], lines: readonly (readonly string[])[]): string {
-  const widths = columns.map((_, at) => Math.max(...lines.map((line) => textWidth(line[at] ?? ''))));
-  return lines
-    .map((line) => {
-      const cells = line.map((cell, at) => {
-        const filler = ' '.repeat((widths[at] ?? 0) - textWidth(cell));
-        return columns[at]?.alignRight === true ? filler + cell : cell + filler;
-      });
-      return `${cells.join('  ').trimEnd()}\n`;
-    })
-    .join('');
+function alignedLines<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  cells: readonly (readonly string[])[],
+): string {
+  const widths = columns.map(({ title }) => textWidth(title));
+  for (const line of cells) {
+    for (const [at, cell] of line.entries()) widths[at] = Math.max(widths[at] ?? 0, textWidth(cell));
+  }
+  const filled = (cell: string, at: number): string => {
+    const filler = ' '.repeat((widths[at] ?? 0) - textWidth(cell));
+    return columns[at]?.alignRight === true ? filler + cell : cell + filler;
+  };
+  const title = columns.map((column, at) => filled(column.title, at)).join('  ');
+  const lines = cells.map((line, index) => {
+    const styles = columns.map(({ style }) => style?.(rows[index] as Row) ?? 'plain');
+    return line.map((cell, at) => styled(filled(cell, at), styles[at] ?? 'plain')).join('  ');
+  });
+  return [title, ...lines].map((line) => `${line.trimEnd()}\n`).join('');
+}
+
+function styled(text: string, style: CellStyle): string {
+  const hasColour = process.env.NO_COLOR === undefined;
+  return style === 'plain' || !hasColour ? text : `\x1b[${codes[style]}m${text}\x1b[m`;
 }

@@ -20,11 +20,15 @@ export function fireEvent(node: BlkdebugNode, event: DebugEvent): Promise<void> 
 
 /**
  * Rules of the event `none`, which fires when an image is opened, that were armed only later: they are looked at now,
- * by themselves, and join the rules that are active. There are no breakpoints among them.
+ * by themselves, and come behind the rules that are active. There are no breakpoints among them.
  */
 export function catchUp(node: BlkdebugNode, late: ReadonlySet<Rule>): void {
-  const newest = node.state.rules.newestOf(Event.NONE);
-  if (newest !== null) void lookAt(node, Event.NONE, newest, late);
+  const { rules } = node.state;
+  const newest = rules.newestOf(Event.NONE);
+  if (newest === null) return;
+  const earlier = rules.active.splice(0);
+  void lookAt(node, Event.NONE, newest, late);
+  for (const rule of earlier) rules.active.push(rule);
 }
 
 /** `only`: all other rules of the event are left alone; null for no such choice. */

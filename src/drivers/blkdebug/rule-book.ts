@@ -25,12 +25,8 @@ export class BlkdebugRuleBook implements RuleBook {
   }
 
   list(limit = Number.POSITIVE_INFINITY): RuleView[] {
-    const views: RuleView[] = [];
-    for (const rule of this.#table.all()) {
-      if (views.length >= limit) break;
-      views.push(viewRule(rule));
-    }
-    return views;
+    const all = [...this.#table.all()];
+    return (all.length <= limit ? all : choose(all, limit)).map(viewRule);
   }
 
   find(number: number): RuleView | undefined {
@@ -77,6 +73,12 @@ export class BlkdebugRuleBook implements RuleBook {
     for (const rule of this.#rules(numbers)) this.#table.remove(rule);
   }
 
+  disableStaying(): void {
+    for (const rule of this.#table.all()) {
+      if (rule.kind === 'suspend' && !rule.once && rule.status === 'armed') this.#table.disable(rule);
+    }
+  }
+
   load(path: string): number[] {
     const rules = readRules(path);
     for (const rule of rules) this.#table.add(rule);
@@ -120,4 +122,13 @@ export class BlkdebugRuleBook implements RuleBook {
     const late = rules.filter(isLate);
     if (late.length > 0) catchUp(this.#node, new Set(late));
   }
+}
+
+/** The latest `limit` rules, those that are armed before others, in their order. */
+function choose(rules: readonly Rule[], limit: number): Rule[] {
+  const isArmed = ({ status }: Rule): boolean => status === 'armed';
+  const armed = rules.filter(isArmed).slice(-limit);
+  const room = limit - armed.length;
+  const others = room === 0 ? [] : rules.filter((rule) => !isArmed(rule)).slice(-room);
+  return [...armed, ...others].sort((a, b) => a.number - b.number);
 }

@@ -27,9 +27,12 @@ import { removeBreak } from './remove-break.ts';
 import { reopen } from './reopen.ts';
 import { requests } from './requests.ts';
 import { resume } from './resume.ts';
+import { rule } from './rule.ts';
+import { rules } from './rules.ts';
 import { sigraise } from './sigraise.ts';
 import { sleep } from './sleep.ts';
 import { source } from './source.ts';
+import { state } from './state.ts';
 import { suspended } from './suspended.ts';
 import { truncate } from './truncate.ts';
 import { waitBreak } from './wait-break.ts';
@@ -67,9 +70,12 @@ export const commandTable = new CommandTable([
   reopen,
   requests,
   resume,
+  rule,
+  rules,
   sigraise,
   sleep,
   source,
+  state,
   suspended,
   truncate,
   waitBreak,

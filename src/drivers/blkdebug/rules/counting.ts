@@ -44,7 +44,7 @@ function parseCount(name: string, text: string): number {
 }
 
 /** Only every so often, by dice that fall the same way in every run. */
-export class ProbabilityCondition implements CountingCondition {
+class ProbabilityCondition implements CountingCondition {
   readonly name = 'probability';
   readonly isExhausted = false;
   readonly #probability: number;
@@ -94,7 +94,7 @@ export class ProbabilityCondition implements CountingCondition {
 }
 
 /** Only the Nth time. */
-export class NthCondition implements CountingCondition {
+class NthCondition implements CountingCondition {
   readonly name = 'nth';
   readonly #wanted: number;
   #count = 0;
@@ -126,7 +126,7 @@ export class NthCondition implements CountingCondition {
 }
 
 /** At most so many times. */
-export class TimesCondition implements CountingCondition {
+class TimesCondition implements CountingCondition {
   readonly name = 'times';
   readonly #limit: number;
   #count = 0;

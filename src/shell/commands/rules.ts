@@ -1,0 +1,72 @@
+/** `rules`: the rules that decide which requests fail or stop, and what has become of each. Not in qemu-io. */
+import type { RuleKind, RuleView } from '../../block/rule-book.ts';
+import { CommandOptions, usage } from '../arguments.ts';
+import type { Command } from '../command.ts';
+import { ruleBook } from '../rule-words.ts';
+import type { Session } from '../session.ts';
+import { type CellStyle, type Column, printTable } from '../table.ts';
+
+export const rules = {
+  name: 'rules',
+  args: '[-j] [-n node]',
+  oneline: 'lists the rules of blkdebug, breakpoints among them',
+  minArgs: 0,
+  maxArgs: 3,
+  needsFile: true,
+  options: 'jn:',
+  optionHelp: { j: 'as JSON', n: 'those of this node; without it of the one that breakpoints go to' },
+  help: [
+    'For each rule: its number, what it does at which event, its conditions, and its status. "armed" waits for its event,',
+    '"active" has seen it and is held against requests, "spent" has done all that it may do, "disabled" is switched off.',
+    'HITS is how often its event fired with its conditions met, FAILED how many requests it failed, and LAST NOT is why it',
+    'did not act when it was looked at last.',
+  ],
+  run: runRules,
+} satisfies Command;
+
+const actions: Readonly<Record<RuleKind, string>> = {
+  'inject-error': 'inject',
+  'set-state': 'set-state',
+  suspend: 'break',
+};
+
+function statusOf({ status, active }: RuleView): string {
+  return active ? 'active' : status;
+}
+
+function statusStyle(rule: RuleView): CellStyle {
+  if (rule.active) return 'red';
+  return rule.status === 'armed' ? 'green' : 'quiet';
+}
+
+const columns: readonly Column<RuleView>[] = [
+  { title: 'RULE', text: ({ number }) => String(number), alignRight: true },
+  { title: 'ACTION', text: ({ kind }) => actions[kind] },
+  { title: 'WHAT', text: ({ effect }) => effect },
+  { title: 'EVENT', text: ({ event }) => event },
+  { title: 'CONDITIONS', text: ({ conditions }) => conditions },
+  { title: 'STATUS', text: statusOf, style: statusStyle },
+  { title: 'HITS', text: ({ hits }) => String(hits), alignRight: true },
+  {
+    title: 'FAILED',
+    text: ({ kind, injected }) => (kind === 'inject-error' ? String(injected) : ''),
+    alignRight: true,
+  },
+  { title: 'LAST NOT', text: ({ lastSkip }) => lastSkip?.text ?? '' },
+];
+
+function runRules(session: Session, argv: string[]): void {
+  const options = new CommandOptions(session, argv, rules.options);
+  let json = false;
+  let node: string | null = null;
+  for (const { name, argument } of options) {
+    if (name === 'j') json = true;
+    else if (name === 'n') node = argument;
+  }
+  if (options.operands.length > 0) throw usage();
+  const rows = ruleBook(session, node).list();
+  if (json) {
+    const plain = rows.map((rule) => ({ ...rule, settings: Object.fromEntries(rule.settings) }));
+    session.output.stdout(`${JSON.stringify(plain)}\n`);
+  } else printTable(session, rows, columns, { json, none: 'there are no rules' });
+}
