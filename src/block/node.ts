@@ -67,6 +67,8 @@ export interface GraphContext {
   readonly warn: (line: string) => void;
   /** A line for standard output, without the newline: what blkdebug says of suspended requests. */
   readonly say: (line: string) => void;
+  /** Told of bytes that a protocol driver has read or written, while somebody wants to know how far a request has come. */
+  onTransfer?: ((bytes: number) => void) | undefined;
 }
 
 export class BlockNode<S = unknown> {

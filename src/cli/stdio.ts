@@ -30,8 +30,12 @@ export class Stdio implements Output {
   /** What has to be written to the terminal last of all, whichever way the program ends. */
   farewell: (() => string) | null = null;
 
+  /** For a terminal at standard error. */
+  readonly progress: ((line: string) => void) | undefined;
+
   readonly #out: number;
   readonly #err: number;
+  #showsProgress = false;
   /** Bytes that stdio holds back; 0 for a terminal, where every line goes out. */
   readonly #capacity: number;
   readonly #dead = new Set<number>();
@@ -46,7 +50,9 @@ export class Stdio implements Output {
     this.#out = out;
     this.#err = err;
     this.stdoutIsTerminal = isatty(out);
-    this.isTerminal = this.stdoutIsTerminal && isatty(err);
+    const stderrIsTerminal = isatty(err);
+    this.isTerminal = this.stdoutIsTerminal && stderrIsTerminal;
+    this.progress = stderrIsTerminal ? (line) => this.#showProgress(line) : undefined;
     this.#capacity = this.stdoutIsTerminal ? 0 : stdioBufferBytes(out);
   }
 
@@ -120,7 +126,24 @@ export class Stdio implements Output {
     this.#buffer = larger;
   }
 
+  #showProgress(line: string): void {
+    this.sync();
+    this.#eraseProgress();
+    // In the middle of a line there is no place for it.
+    if (line === '' || !this.endsLine) return;
+    this.#showsProgress = true;
+    const { columns } = process.stderr;
+    writeQuietly(this.#err, line.slice(0, columns - 1));
+  }
+
+  #eraseProgress(): void {
+    if (!this.#showsProgress) return;
+    this.#showsProgress = false;
+    writeQuietly(this.#err, '\r\x1b[K');
+  }
+
   #guarded(text: string, write: () => void): void {
+    this.#eraseProgress();
     if (this.guard === null) write();
     else this.guard(write, text);
   }
@@ -160,6 +183,15 @@ export class Stdio implements Output {
         else if (code !== 'EINTR') this.#dead.add(fd);
       }
     }
+  }
+}
+
+/** For what nobody misses: it is left out where it cannot be written at once. */
+function writeQuietly(fd: number, text: string): void {
+  try {
+    writeSync(fd, text);
+  } catch {
+    // The terminal is gone, or busy.
   }
 }
 

@@ -14,6 +14,11 @@ export interface Output {
    * of what has left.
    */
   drop(): void;
+  /**
+   * Shows a line, without its newline, until something else is written or another line takes its place; an empty one takes
+   * it away. Left out where there is no terminal for it.
+   */
+  readonly progress?: ((line: string) => void) | undefined;
   /** Whether a person sits in front of it, who gets hints that a pipe must not see. */
   readonly isTerminal: boolean;
 }

@@ -40,6 +40,9 @@ function requestFailed(session: Session, what: string, error: unknown): CommandF
   return new CommandFailure(printRequestFailure(session, what, error));
 }
 
+/** Requests with more data show how far they have come. */
+const LONG_BYTES = 2 ** 30;
+
 /**
  * Does the request of a command: `begin` starts it; `done` is called with its nanoseconds when it has succeeded, and may
  * throw. A failure is printed as that of `what`. The lease is released in every case.
@@ -52,15 +55,19 @@ export function timedRequest(
   done: (ns: number) => void,
 ): Outcome {
   const { clock } = session.loop;
+  const isLong = lease !== null && lease.data.length > LONG_BYTES;
+  if (isLong) session.showTransfer(what, lease.data.length);
   const start = clock.nowNs();
   let pending: Pending;
   try {
     pending = begin();
   } catch (error) {
+    if (isLong) session.hideTransfer();
     lease?.release();
     throw requestFailed(session, what, error);
   }
   if (pending !== undefined) return timedRest(session, what, lease, pending, () => done(clock.nowNs() - start));
+  if (isLong) session.hideTransfer();
   try {
     done(clock.nowNs() - start);
   } finally {
@@ -79,6 +86,7 @@ async function timedRest(
   let finish = done;
   try {
     await pending;
+    session.hideTransfer();
   } catch (error) {
     finish = () => {
       throw requestFailed(session, what, error);

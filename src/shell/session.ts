@@ -12,10 +12,12 @@ import { Options } from '../block/options.ts';
 import { setBackendPermissions } from '../block/permissions.ts';
 import { TraceBus } from '../block/trace.ts';
 import { Errno } from '../util/errno.ts';
+import { formatSize } from '../util/format.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { type Command, CommandFailure, type CommandTable, type Outcome, type Report, usageLine } from './command.ts';
 import { commandTable } from './commands/index.ts';
 import type { Output } from './output.ts';
+import { Progress } from './progress.ts';
 import { stuckHint, stuckLines } from './stuck.ts';
 import { tokenize } from './tokenizer.ts';
 import type { SessionViews } from './views.ts';
@@ -86,6 +88,8 @@ export class Session {
   /** Requests in the background, and commands that are stuck: they report when they end. */
   #unfinished = 0;
   #interrupted = false;
+  /** How far the request of the running command has come, if that is shown. */
+  #transfer: Progress | null = null;
 
   constructor(options: SessionOptions) {
     const { output } = options;
@@ -242,6 +246,7 @@ export class Session {
   /** The status of a command that waits; 0 if it is stuck. */
   async #ending(argv: readonly string[], running: RunningCommand, ended: Promise<boolean>): Promise<number> {
     if (await ended) return this.#reported(running);
+    this.hideTransfer();
     running.isDetached = true;
     this.#unfinished += 1;
     if (this.output.isTerminal) this.output.stderr(stuckHint(argv, running.coroutine, this.#interrupted));
@@ -276,6 +281,20 @@ export class Session {
       this.#unfinished -= 1;
       report(error);
     });
+  }
+
+  /** Shows on a terminal how much of a request's bytes was moved, until `hideTransfer`. */
+  showTransfer(what: string, bytes: number): void {
+    const progress = Progress.of(this.output, what, bytes, formatSize);
+    if (progress === null) return;
+    this.#transfer = progress;
+    this.context.onTransfer = (count) => progress.add(count);
+  }
+
+  hideTransfer(): void {
+    this.#transfer?.end();
+    this.#transfer = null;
+    this.context.onTransfer = undefined;
   }
 
   /** Opens an image, or says why not. */

@@ -112,7 +112,7 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
     return hostCall(node, () => {
       const isUsable = state.memoryAlignment === 1 || isBufferAligned(data, state.memoryAlignment);
       const target = isUsable ? data : alignedBuffer(data.length);
-      const count = readRange(state.fd, target, offset, isDirect(state));
+      const count = readRange(state.fd, target, offset, isDirect(state), node.context.onTransfer);
       // The end of the file is in the middle of the last block.
       target.fill(0, count);
       if (!isUsable) target.copy(data);
@@ -127,7 +127,7 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
         source = alignedBuffer(data.length);
         data.copy(source);
       }
-      writeRange(state.fd, source, offset);
+      writeRange(state.fd, source, offset, node.context.onTransfer);
     });
   },
 

@@ -5,6 +5,7 @@ import { isAllocated } from '../../block/request/status.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
 import { type Command, CommandFailure } from '../command.ts';
+import { Progress } from '../progress.ts';
 import type { Session } from '../session.ts';
 
 export const map = {
@@ -18,11 +19,21 @@ export const map = {
 } satisfies Command;
 
 async function runMap(session: Session): Promise<void> {
-  const { top } = session;
   const length = await orError(session, 'Failed to query image length', () => session.image.getLength());
+  const progress = Progress.of(session.output, 'map', length, formatSize);
+  try {
+    await printRuns(session, length, (done) => progress?.reached(done));
+  } finally {
+    progress?.end();
+  }
+}
+
+async function printRuns(session: Session, length: number, reached: (offset: number) => void): Promise<void> {
+  const { top } = session;
   let offset = 0;
   while (offset < length) {
     const start = offset;
+    reached(start);
     const run = await orError(session, 'Failed to get allocation status', () => runAt(top, start, length - start));
     if (run.bytes === 0) {
       session.error('Unexpected end of image');

@@ -3,6 +3,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { Errno, strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';
 import { hostErrno } from '../pattern-file.ts';
+import { Progress } from '../progress.ts';
 import { runLines } from '../script.ts';
 import type { Session } from '../session.ts';
 
@@ -32,13 +33,19 @@ async function runSource(session: Session, [, path = '']: string[]): Promise<voi
     throw new CommandFailure(Errno.ELOOP);
   }
   const lines = readLines(session, path);
+  const progress = Progress.of(session.output, `source ${path}`, lines.length, (count) => `line ${count}`);
   let next = 0;
+  const nextLine = (): string | null => {
+    progress?.reached(next);
+    return lines[next++] ?? null;
+  };
   session.sourceDepth += 1;
   try {
-    const status = await runLines(session, { next: () => lines[next++] ?? null }, null);
+    const status = await runLines(session, { next: nextLine }, null);
     if (status < 0) throw new CommandFailure(-status);
   } finally {
     session.sourceDepth -= 1;
+    progress?.end();
   }
 }
 
