@@ -1,6 +1,7 @@
 /** The prompt on a terminal: line editing, history, completion, Ctrl-C, and output that comes while a line is typed. */
 import { createInterface, type Interface } from 'node:readline';
 import { debugNode, suspendedRequests } from '../block/debug.ts';
+import { printable, textWidth } from '../util/text-width.ts';
 import { complete } from '../shell/completion.ts';
 import type { Session } from '../shell/session.ts';
 import { History, HISTORY_LINES } from './history.ts';
@@ -42,7 +43,7 @@ export class Terminal implements StoppableSource {
     this.#history = history;
     this.#readline = createInterface({
       input: process.stdin,
-      output: new EchoedOutput((text) => this.#views.panel?.echo(text) ?? text),
+      output: new EchoedOutput((text) => this.#views.panel?.echo(text, this.#startsRow(text)) ?? text),
       terminal: true,
       history: history.load(),
       historySize: HISTORY_LINES,
@@ -57,6 +58,8 @@ export class Terminal implements StoppableSource {
     this.#readline.on('close', () => this.#end());
     stdio.guard = (write, text) => this.#writeAbove(write, text);
     process.stdout.on('resize', () => this.#resize());
+    // Also on a sudden end, such as `abort`, the terminal is to echo again.
+    process.once('exit', () => process.stdin.setRawMode(false));
   }
 
   next(): string | null | Promise<string | null> {
@@ -164,6 +167,15 @@ export class Terminal implements StoppableSource {
     if (!isPrompting || !this.#stdio.endsLine) return;
     this.#readline.prevRows = 0;
     this.#showPrompt();
+  }
+
+  /** Whether what readline echoes, a character of a pasted text, is the first of a row: it counts it as written already. */
+  #startsRow(text: string): boolean {
+    const width = textWidth(text);
+    if (this.#waiter === null || width === 0 || width >= process.stdout.columns || printable(text) !== text)
+      return false;
+    const { rows, cols } = this.#readline.getCursorPos();
+    return rows > 0 && cols > 0 && cols <= width;
   }
 
   /** The rows above the cursor of text that is echoed without a prompt while a command runs. */

@@ -47,8 +47,8 @@ export class LivePanel {
   #dueMs = 0;
   #drawnMs = Number.NEGATIVE_INFINITY;
   #tail: string[] = [''];
-  /** The line editor's last text filled a row of the terminal. */
-  #echoedWide = false;
+  /** The line editor's last text filled its row, and the cursor is on the next one already. */
+  #hasWrapped = false;
 
   constructor(options: LivePanelOptions) {
     this.#options = options;
@@ -105,21 +105,26 @@ export class LivePanel {
 
   /**
    * What a line editor writes by itself (readline's echo), as it has to be written while the panel is there: a new line may
-   * scroll, and the top of the screen (Ctrl-L) is the row below the panel.
+   * scroll, and the top of the screen (Ctrl-L) is the row below the panel. `startsRow`: it comes behind a full row.
    */
-  echo(text: string): string {
+  echo(text: string, startsRow = false): string {
     if (!this.#screen.isShown) return text;
     if (text === '\x1b[1;1H') {
       this.#tail = [''];
       return this.#screen.homeSequence();
     }
-    const isWide = textWidth(stripVTControlCharacters(text)) >= this.#size.columns;
-    // Behind a line that fills its row, readline makes the terminal wrap by a blank.
-    const mayScroll = isWide || text.includes('\n') || (text === ' ' && this.#echoedWide);
-    this.#echoedWide = isWide;
-    if (!mayScroll) return text;
+    if (text === ' ' && this.#hasWrapped) {
+      this.#hasWrapped = false;
+      return '';
+    }
+    const { columns } = this.#size;
+    const width = textWidth(stripVTControlCharacters(text));
+    if (width < columns && !text.includes('\n') && !startsRow) return text;
+    // Behind a text that fills its row readline makes the terminal wrap by a blank; after the passage that would be too late.
+    this.#hasWrapped = width > 0 && width % columns === 0 && !text.includes('\n');
     const { before, after } = this.#screen.passage();
-    return before + text + after;
+    // The terminal forgets in the passage that it was about to wrap.
+    return before + (startsRow ? '\r\n' : '') + text + (this.#hasWrapped ? ' ' : '') + after;
   }
 
   /** The terminal has another size. Afterwards the shell draws its prompt again, if somebody types at one. */

@@ -1,0 +1,149 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { hasTerminal } from '../live/virtual-terminal.ts';
+import { lastLine, ScreenProgram, type ScreenSettings } from './screen-program.ts';
+
+let program: ScreenProgram | null = null;
+afterEach(async () => {
+  program?.type('\x04');
+  await program?.exit;
+  program = null;
+});
+
+async function start(settings: ScreenSettings = {}, args: readonly string[] = ['--demo']): Promise<ScreenProgram> {
+  program = new ScreenProgram(args, settings);
+  await program.prompt();
+  return program;
+}
+
+/** The rows of the panel: from the top to its lower edge. */
+const panelOf = (screen: readonly string[]): readonly string[] =>
+  screen.slice(0, screen.findIndex((row) => row.startsWith('└')) + 1);
+const has = (text: string | RegExp) => (screen: readonly string[]) => panelOf(screen).some((row) => row.match(text));
+
+describe.skipIf(!hasTerminal)('the panel of a session', () => {
+  it('shows chain, breakpoints, events, who is suspended and who waits, and the prompt counts', async () => {
+    const shell = await start({ columns: 140 });
+    expect(panelOf(await shell.until(has('state 1')))[0]).toContain('demo.qcow2 ─ qcow2 ─ blkdebug ─ file');
+    await shell.run('break cluster_alloc A');
+    // Nothing has fired: the command itself has to make the panel anew.
+    await shell.until(has(/1 break A +cluster_alloc +armed +0/));
+    await shell.run('aio_write 0 4k');
+    await shell.run('aio_write 32k 4k');
+    const screen = await shell.until(has('← lock qcow2'));
+    expect(screen[0]).toContain('in flight 2 ── suspended 1');
+    expect(has(/cluster_alloc +w\d+ +■ A/)(screen)).toBe(true);
+    expect(has(/│ A w\d+ +write 4k@0 +cluster_alloc +\d/)(screen)).toBe(true);
+    expect(lastLine(screen)).toBe('blkscope [1 suspended]>');
+    await shell.run('resume A');
+    await shell.until(has('in flight 0 ── suspended 0'));
+    expect(lastLine(await shell.prompt())).toBe('blkscope>');
+  });
+
+  it('follows the size of the terminal, folds into a line, and comes back', async () => {
+    const shell = await start();
+    await shell.run('length');
+    shell.resize(70, 24);
+    let screen = await shell.until((rows) => rows[0]?.endsWith('┐') === true && rows[0].length === 70);
+    expect(has('RULES')(screen)).toBe(false);
+    shell.resize(59, 24);
+    screen = await shell.until((rows) => rows[0]?.startsWith('blkscope ── state 1 ── in flight 0') === true);
+    expect(screen.filter((row) => row === 'blkscope> length')).toHaveLength(1);
+    shell.resize(100, 14);
+    await shell.until((rows) => rows[0]?.startsWith('blkscope ── state 1') === true);
+    shell.resize(20, 10);
+    await shell.until((rows) => !rows[0]?.includes('state 1'));
+    shell.resize(120, 40);
+    await shell.until((rows) => rows[0]?.length === 120);
+    screen = await shell.run('length');
+    expect(panelOf(screen)).toHaveLength(9);
+    expect(screen.filter((row) => row === '64 MiB')).toHaveLength(2);
+  });
+
+  it('keeps its place while more is printed than the screen holds, and all of that is in the scrollback', async () => {
+    const shell = await start({ columns: 160, rows: 20 });
+    const screen = await shell.run('help');
+    expect(panelOf(screen)).toHaveLength(9);
+    const all = [...shell.terminal.scrollback, ...screen.slice(9)];
+    const from = all.indexOf('blkscope> help');
+    const commands = all.slice(from + 1).map((row) => row.split(' ')[0]);
+    expect(commands.slice(0, 3)).toEqual(['abort', 'aio_discard', 'aio_flush']);
+    expect(commands.slice(0, commands.indexOf(''))).toEqual(commands.slice(0, commands.indexOf('')).toSorted());
+    expect(commands).toContain('zone_reset');
+  });
+
+  it('stays above Ctrl-L, and above lines longer than the screen is wide', async () => {
+    const shell = await start({ columns: 80, rows: 20 });
+    await shell.run('length');
+    shell.type('\x0c');
+    let screen = await shell.until((rows) => !rows.includes('64 MiB') && lastLine(rows) === 'blkscope>');
+    expect(screen[9]).toBe('blkscope>');
+    const long = `break pwritev ${'x'.repeat(200)}`;
+    for (let line = 0; line < 6; line += 1) screen = await shell.run(long);
+    expect(panelOf(screen)).toHaveLength(9);
+    const all = [...shell.terminal.scrollback, ...screen.slice(9)].join('');
+    expect(all.split(long)).toHaveLength(7);
+  });
+
+  it('leaves alone what is being typed while events arrive', async () => {
+    const shell = await start({}, ['--live', '--image-opts', 'driver=null-aio,size=1M,latency-ns=200000000']);
+    await shell.run('aio_read 0 4k');
+    shell.type('leng');
+    await shell.until(
+      (rows) => rows.some((row) => row.startsWith('read 4096/4096')) && lastLine(rows).endsWith('> leng'),
+    );
+    shell.type('th\r');
+    await shell.until((rows) => rows.includes('1 MiB'));
+  });
+
+  it('comes and goes by command, and takes as many rows as it is told', async () => {
+    const shell = await start({}, ['--image-opts', 'driver=null-co,size=1M']);
+    let screen = await shell.run('live');
+    expect(screen).toContain('the panel is off');
+    expect(panelOf(screen)).toEqual([]);
+    screen = await shell.run('live on');
+    expect(panelOf(await shell.until(has('null-co')))).toHaveLength(9);
+    await shell.run('live rows 3');
+    await shell.until((rows) => panelOf(rows).length === 6);
+    await shell.run('live rows 500');
+    await shell.run('live off');
+    screen = await shell.until((rows) => panelOf(rows).length === 0);
+    expect(screen).toContain('500 is not a number of rows');
+    expect(screen[0]).toBe('blkscope> live');
+  });
+});
+
+/** What the shell around sees of the terminal when blkscope has ended. */
+const afterwards = 'stty -a | grep -o " -*echo \\| -*icanon " | tr -d "\\n"; echo; printf "\\033[6n"; seq -s " " 5';
+
+describe.skipIf(!hasTerminal)('leaving the panel', () => {
+  const ways: Record<string, (shell: ScreenProgram) => void> = {
+    quit: (shell) => shell.type('quit\r'),
+    'Ctrl-D': (shell) => shell.type('\x04'),
+    'Ctrl-C twice': (shell) => shell.type('\x03\x03'),
+    SIGTERM: (shell) => process.kill(shell.programId, 'SIGTERM'),
+    SIGHUP: (shell) => process.kill(shell.programId, 'SIGHUP'),
+    'abort of the program': (shell) => shell.type('abort\r'),
+    'SIGTERM with a suspended request': (shell) => process.kill(shell.programId, 'SIGTERM'),
+  };
+
+  it.each(Object.keys(ways))('by %s gives back screen, echo, cursor and scrolling', async (way) => {
+    const shell = await start({ afterwards });
+    if (way.endsWith('suspended request')) {
+      await shell.run('break write_aio A');
+      await shell.run('aio_write 0 4k');
+    }
+    await shell.run('length');
+    ways[way]?.(shell);
+    await shell.until((rows) => rows.includes('1 2 3 4 5'));
+    await shell.exit;
+    const { screen, written } = shell.terminal;
+    expect(panelOf(screen)).toEqual([]);
+    expect(screen).toContain('64 MiB');
+    expect(screen.some((row) => row.includes(' echo ') || row.endsWith(' echo'))).toBe(true);
+    expect(screen.join('\n')).toMatch(/(?<!-)icanon/);
+    // The last scroll region set is the whole screen, and the cursor is to be seen.
+    expect(written.lastIndexOf('\x1b[r')).toBeGreaterThan(written.search(/\x1b\[\d+;\d+r(?![^]*\x1b\[\d+;\d+r)/));
+    expect(written.lastIndexOf('\x1b[?25h')).toBeGreaterThan(written.lastIndexOf('\x1b[?25l'));
+    program = null;
+  });
+});
