@@ -42,42 +42,55 @@ export class BlockBackend implements Parent {
     return this.top.getLength();
   }
 
+  // The two that scripts are full of do without a function for the body.
   /** Fills `data` from `offset`. EIO if the range is not within the image. */
   pread(offset: number, data: Buffer): Pending {
     this.#begin('read', offset, data.length);
-    return this.#end(() => preadv(this.root, this.#within(offset, data.length), data, 0));
+    let pending: Pending;
+    try {
+      pending = preadv(this.root, this.#within(offset, data.length), data, 0);
+    } catch (error) {
+      throw this.#failed(error);
+    }
+    return this.#end(pending);
   }
 
   /** Writes `data`; `flags` are bits of `Req`. */
   pwrite(offset: number, data: Buffer, flags: number): Pending {
     this.#begin('write', offset, data.length);
-    return this.#end(() => pwritev(this.root, this.#within(offset, data.length), data, this.#withFua(flags)));
+    let pending: Pending;
+    try {
+      pending = pwritev(this.root, this.#within(offset, data.length), data, this.#withFua(flags));
+    } catch (error) {
+      throw this.#failed(error);
+    }
+    return this.#end(pending);
   }
 
   pwriteZeroes(offset: number, bytes: number, flags: number): Pending {
     this.#begin('write -z', offset, bytes);
-    return this.#end(() => pwriteZeroesOfUser(this.root, this.#within(offset, bytes), bytes, this.#withFua(flags)));
+    return this.#run(() => pwriteZeroesOfUser(this.root, this.#within(offset, bytes), bytes, this.#withFua(flags)));
   }
 
   pwriteCompressed(offset: number, data: Buffer): Pending {
     this.#begin('write -c', offset, data.length);
     const flags = this.#withFua(Req.WRITE_COMPRESSED);
-    return this.#end(() => pwritev(this.root, this.#within(offset, data.length), data, flags));
+    return this.#run(() => pwritev(this.root, this.#within(offset, data.length), data, flags));
   }
 
   pdiscard(offset: number, bytes: number): Pending {
     this.#begin('discard', offset, bytes);
-    return this.#end(() => pdiscard(this.root, this.#within(offset, bytes), bytes));
+    return this.#run(() => pdiscard(this.root, this.#within(offset, bytes), bytes));
   }
 
   flush(): Pending {
     this.#begin('flush');
-    return this.#end(() => flush(this.top));
+    return this.#run(() => flush(this.top));
   }
 
   truncate(bytes: number, exact: boolean, preallocation: Preallocation, flags: number): Pending {
     this.#begin('truncate', bytes);
-    return this.#end(() => {
+    return this.#run(() => {
       this.#checkMedium('No medium inserted');
       return truncate(this.root, bytes, exact, preallocation, flags);
     });
@@ -85,13 +98,13 @@ export class BlockBackend implements Parent {
 
   loadVmState(offset: number, data: Buffer): Pending {
     this.#begin('read -b', offset, data.length);
-    return this.#end(() => loadVmState(this.top, offset, data));
+    return this.#run(() => loadVmState(this.top, offset, data));
   }
 
   /** Writes VM state; with the write cache off it is flushed as well. */
   saveVmState(offset: number, data: Buffer): Pending {
     this.#begin('write -b', offset, data.length);
-    return this.#end(async () => {
+    return this.#run(async () => {
       await saveVmState(this.top, offset, data);
       if (!this.writeCacheEnabled) await flush(this.top);
     });
@@ -121,14 +134,22 @@ export class BlockBackend implements Parent {
   }
 
   /** Runs a request that has begun and notes its end. */
-  #end(body: () => Pending): Pending {
+  #run(body: () => Pending): Pending {
     let pending: Pending;
     try {
       pending = body();
     } catch (error) {
-      this.inFlight -= 1;
-      throw error;
+      throw this.#failed(error);
     }
+    return this.#end(pending);
+  }
+
+  #failed(error: unknown): unknown {
+    this.inFlight -= 1;
+    return error;
+  }
+
+  #end(pending: Pending): Pending {
     if (pending !== undefined) return this.#endAfter(pending);
     this.inFlight -= 1;
     this.#loop.checkCancelled();
@@ -161,5 +182,6 @@ export class BlockBackend implements Parent {
 /** Whether a node and all nodes below it have a medium. */
 function isInserted(node: BlockNode): boolean {
   if (node.driver.isInserted !== undefined) return node.driver.isInserted(node);
-  return node.children.every((child) => isInserted(child.node));
+  for (const child of node.children) if (!isInserted(child.node)) return false;
+  return true;
 }

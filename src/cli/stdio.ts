@@ -16,6 +16,10 @@ const BUFSIZ = 8192;
 const COALESCE_BYTES = 64 << 10;
 /** Committed bytes wait at most this long while commands run one after the other. */
 const COALESCE_MS = 8;
+/** The most that a UTF-16 unit takes in UTF-8. */
+const MAX_UNIT_BYTES = 3;
+/** Text is encoded at the latest when there is so much of it. */
+const MAX_TEXT_UNITS = 16 << 10;
 
 /** Called around each write to the terminal: takes the line being typed away, runs `write`, which writes `text`, draws the line again. */
 export type WriteGuard = (write: () => void, text: string) => void;
@@ -43,6 +47,10 @@ export class Stdio implements Output {
   #buffer = Buffer.allocUnsafeSlow(2 * COALESCE_BYTES);
   #committed = 0;
   #end = 0;
+  /** What comes behind that and is not encoded yet: many short texts at once cost less. */
+  #text = '';
+  /** Of `#text`, how many UTF-16 units are committed. */
+  #committedUnits = 0;
   #scheduled = false;
   #syncedMs = performance.now();
 
@@ -58,9 +66,23 @@ export class Stdio implements Output {
 
   /** Text for standard output. */
   stdout(text: string): void {
-    // Three bytes is the most that a UTF-16 unit takes in UTF-8.
-    if (text.length * 3 > this.#buffer.length - this.#end) this.#makeRoom(text);
-    this.#end += this.#buffer.write(text, this.#end);
+    this.#text += text;
+    const heldBytes = this.#committedUnits > 0 ? 0 : this.#end - this.#committed;
+    const mostBytes = heldBytes + (this.#text.length - this.#committedUnits) * MAX_UNIT_BYTES;
+    if (mostBytes > this.#capacity || this.#text.length > MAX_TEXT_UNITS) this.#encode();
+  }
+
+  /** Encodes `#text` and commits what stdio would have handed to the kernel. */
+  #encode(): void {
+    const text = this.#text;
+    const committedUnits = this.#committedUnits;
+    this.#text = '';
+    this.#committedUnits = 0;
+    if (committedUnits > 0) {
+      this.#append(text.slice(0, committedUnits));
+      this.#committed = this.#end;
+    }
+    this.#append(text.slice(committedUnits));
     const held = this.#end - this.#committed;
     if (held <= this.#capacity) return;
     // stdio fills its buffer to the last byte and empties it when one more comes.
@@ -68,9 +90,15 @@ export class Stdio implements Output {
     this.#afterCommit();
   }
 
+  #append(text: string): void {
+    if (text.length * MAX_UNIT_BYTES > this.#buffer.length - this.#end) this.#makeRoom(text);
+    this.#end += this.#buffer.write(text, this.#end);
+  }
+
   /** Text for standard error, which has no buffer. Standard output's held bytes stay behind, as they do in C. */
   stderr(text: string): void {
     const bytes = Buffer.from(text);
+    if (this.#text !== '') this.#encode();
     this.#guarded(text, () => {
       this.#writeCommitted();
       this.#writeAll(this.#err, bytes, 0, bytes.length);
@@ -79,13 +107,22 @@ export class Stdio implements Output {
 
   /** What `fflush(stdout)` does. */
   flush(): void {
-    if (this.#committed === this.#end) return;
-    this.#committed = this.#end;
+    if (this.#text === '') {
+      if (this.#committed === this.#end) return;
+      this.#committed = this.#end;
+    } else {
+      this.#committedUnits = this.#text.length;
+    }
     this.#afterCommit();
   }
 
   /** Hands everything committed to the kernel. */
   sync(): void {
+    if (this.#text !== '') this.#encode();
+    this.#handOver();
+  }
+
+  #handOver(): void {
     if (this.#committed === 0) return;
     const text = this.guard === null ? '' : this.#buffer.toString('utf8', 0, this.#committed);
     this.#guarded(text, () => this.#writeCommitted());
@@ -106,7 +143,7 @@ export class Stdio implements Output {
   }
 
   #afterCommit(): void {
-    if (this.#committed >= COALESCE_BYTES || performance.now() - this.#syncedMs > COALESCE_MS) {
+    if (this.#committed + this.#committedUnits >= COALESCE_BYTES || performance.now() - this.#syncedMs > COALESCE_MS) {
       this.sync();
     } else if (!this.#scheduled) {
       this.#scheduled = true;
@@ -118,8 +155,8 @@ export class Stdio implements Output {
   }
 
   #makeRoom(text: string): void {
-    this.sync();
-    const needed = this.#end + text.length * 3;
+    this.#handOver();
+    const needed = this.#end + text.length * MAX_UNIT_BYTES;
     if (needed <= this.#buffer.length) return;
     const larger = Buffer.allocUnsafeSlow(needed);
     this.#buffer.copy(larger, 0, 0, this.#end);

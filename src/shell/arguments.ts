@@ -20,26 +20,26 @@ export function refuse(session: Session, text: string, errno: number = Errno.EIN
   return new CommandFailure(errno);
 }
 
-/** One option of a command; `argument` is empty for one that takes none. */
-export interface CommandOption {
-  readonly name: string;
-  readonly argument: string;
-}
-
-/** The options of a command, to be looped over once; behind the loop `operands` are there. */
-export class CommandOptions implements Iterable<CommandOption> {
+/** The options of a command: `while (options.next())` with `name` and `argument`; behind the loop `operands` are there. */
+export class CommandOptions {
+  /** The letter of the option that `next` found. */
+  name = '';
+  /** What it was given; empty for one that takes nothing. */
+  argument = '';
   readonly #getopt: Getopt;
 
   constructor(session: Session, argv: string[], letters: string) {
     this.#getopt = new Getopt(argv, letters, session.complain);
   }
 
-  /** A word that is no option of the command, or lacks its argument, ends in the usage line. */
-  *[Symbol.iterator](): Iterator<CommandOption> {
-    for (let option = this.#getopt.next(); option !== null; option = this.#getopt.next()) {
-      if (option.name === '?') throw usage();
-      yield { name: option.name, argument: option.argument ?? '' };
-    }
+  /** Goes on to the next option. A word that is no option of the command, or lacks its argument, ends in the usage line. */
+  next(): boolean {
+    const option = this.#getopt.next();
+    if (option === null) return false;
+    if (option.name === '?') throw usage();
+    this.name = option.name;
+    this.argument = option.argument ?? '';
+    return true;
   }
 
   get operands(): string[] {

@@ -14,7 +14,7 @@ import { TraceBus } from '../block/trace.ts';
 import { Errno } from '../util/errno.ts';
 import { formatSize } from '../util/format.ts';
 import { BufferPool } from './buffer-pool.ts';
-import { type Command, CommandFailure, type CommandTable, type Outcome, type Report, usageLine } from './command.ts';
+import { type Command, CommandFailure, type CommandTable, type Report, usageLine } from './command.ts';
 import { commandTable } from './commands/index.ts';
 import type { Output } from './output.ts';
 import { Progress } from './progress.ts';
@@ -195,7 +195,7 @@ export class Session {
 
   #run(command: Command, argv: string[]): number | Promise<number> {
     if (command.polls === true) return this.#poll(command, argv);
-    return this.#runCoroutine(command, argv, () => command.run(this, argv));
+    return this.#runCoroutine(command, argv);
   }
 
   async #poll(command: Command, argv: string[]): Promise<number> {
@@ -211,17 +211,18 @@ export class Session {
    * For commands with `polls`: does what must run as a coroutine. Fails as the body does; if the body is stuck, it goes
    * on when something wakes it, as other commands do.
    */
-  async runRequest(command: Command, argv: readonly string[], body: () => Promise<void>): Promise<void> {
+  async runRequest(command: Command, argv: string[], body: () => Promise<void>): Promise<void> {
     const status = await this.#runCoroutine(command, argv, body);
     if (status < 0) throw new CommandFailure(-status);
   }
 
-  #runCoroutine(command: Command, argv: readonly string[], body: () => Outcome): number | Promise<number> {
+  /** Runs `body`, or the command itself, as a coroutine. */
+  #runCoroutine(command: Command, argv: string[], body?: () => Promise<void>): number | Promise<number> {
     const running: RunningCommand = { command, coroutine: null, report: null, status: 0, isDetached: false };
     const ended = this.loop.run({ operation: command.name }, () => {
       running.coroutine = this.loop.current;
       try {
-        const pending = body();
+        const pending = body === undefined ? command.run(this, argv) : body();
         return pending instanceof Promise ? this.#rest(running, pending) : undefined;
       } catch (error) {
         running.status = this.#failure(command, error);

@@ -13,6 +13,7 @@ import { directIoNeeds } from './direct-io.ts';
 import { takeReopenOptions } from './open.ts';
 import {
   asBlockError,
+  endHostCall,
   hostCall,
   hostResult,
   isDirect,
@@ -107,28 +108,25 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
 
   getInfo: () => ({ clusterBytes: 0, vmStateOffset: 0 }),
 
+  // These two are most of what there is to do: no function is made for their calls.
   preadv(node, offset, data) {
-    const { state } = node;
-    return hostCall(node, () => {
-      const isUsable = state.memoryAlignment === 1 || isBufferAligned(data, state.memoryAlignment);
-      const target = isUsable ? data : alignedBuffer(data.length);
-      const count = readRange(state.fd, target, offset, isDirect(state), node.context.onTransfer);
-      // The end of the file is in the middle of the last block.
-      target.fill(0, count);
-      if (!isUsable) target.copy(data);
-    });
+    let failure: BlockError | null = null;
+    try {
+      readInto(node, offset, data);
+    } catch (error) {
+      failure = asBlockError(error);
+    }
+    return endHostCall(node, failure);
   },
 
   pwritev(node, offset, data) {
-    const { state } = node;
-    return hostCall(node, () => {
-      let source = data;
-      if (state.memoryAlignment !== 1 && !isBufferAligned(data, state.memoryAlignment)) {
-        source = alignedBuffer(data.length);
-        data.copy(source);
-      }
-      writeRange(state.fd, source, offset, node.context.onTransfer);
-    });
+    let failure: BlockError | null = null;
+    try {
+      writeFrom(node, offset, data);
+    } catch (error) {
+      failure = asBlockError(error);
+    }
+    return endHostCall(node, failure);
   },
 
   pwriteZeroes(node, offset, bytes, flags) {
@@ -161,6 +159,25 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
     await hostCall(node, () => truncateHostFile(node, bytes, exact, preallocation));
   },
 };
+
+/** Fills `data`, with zeroes behind the end of the file. */
+function readInto({ state, context }: FileNode, offset: number, data: Buffer): void {
+  const isUsable = state.memoryAlignment === 1 || isBufferAligned(data, state.memoryAlignment);
+  const target = isUsable ? data : alignedBuffer(data.length);
+  const count = readRange(state.fd, target, offset, isDirect(state), context.onTransfer);
+  // The end of the file is in the middle of the last block.
+  if (count < target.length) target.fill(0, count);
+  if (!isUsable) target.copy(data);
+}
+
+function writeFrom({ state, context }: FileNode, offset: number, data: Buffer): void {
+  let source = data;
+  if (state.memoryAlignment !== 1 && !isBufferAligned(data, state.memoryAlignment)) {
+    source = alignedBuffer(data.length);
+    data.copy(source);
+  }
+  writeRange(state.fd, source, offset, context.onTransfer);
+}
 
 /** A descriptor for new permissions or flags: null if the one that there is will do. */
 function replacementFor(node: FileNode, perm: number): Replacement | null {

@@ -42,27 +42,28 @@ export function isDirect({ hostFlags }: Pick<FileState, 'hostFlags'>): boolean {
   return (hostFlags & constants.O_DIRECT) !== 0;
 }
 
-/**
- * Makes a host call for a request. It is made at once; if there are other requests, its end is put off as if a thread
- * made it, so that they run in between as they do in QEMU.
- */
+/** Makes a host call for a request, at once; see `endHostCall` for its end. */
 export function hostCall(node: FileNode, call: () => void): Pending {
-  if (!node.loop.alone) return hostCallInTurn(node, call);
-  try {
-    call();
-  } catch (error) {
-    throw asBlockError(error);
-  }
-  return undefined;
-}
-
-async function hostCallInTurn(node: FileNode, call: () => void): Promise<void> {
   let failure: BlockError | null = null;
   try {
     call();
   } catch (error) {
     failure = asBlockError(error);
   }
+  return endHostCall(node, failure);
+}
+
+/**
+ * The end of a host call that was made for a request and failed with `failure`, if with anything. If there are other
+ * requests it is put off as if a thread made the call, so that they run in between as they do in QEMU.
+ */
+export function endHostCall(node: FileNode, failure: BlockError | null): Pending {
+  if (!node.loop.alone) return endInTurn(node, failure);
+  if (failure !== null) throw failure;
+  return undefined;
+}
+
+async function endInTurn(node: FileNode, failure: BlockError | null): Promise<void> {
   await node.loop.hostIo();
   if (failure !== null) throw failure;
 }

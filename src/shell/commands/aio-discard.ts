@@ -31,7 +31,8 @@ async function runAioDiscard(session: Session, argv: string[]): Promise<void> {
   let terse = false;
   let quiet = false;
   const options = new CommandOptions(session, argv, aioDiscard.options);
-  for (const { name } of options) {
+  while (options.next()) {
+    const { name } = options;
     if (name === 'C') terse = true;
     else if (name === 'q') quiet = true;
   }

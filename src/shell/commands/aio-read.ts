@@ -36,7 +36,8 @@ async function runAioRead(session: Session, argv: string[]): Promise<void> {
   let dump = false;
   let pattern: number | null = null;
   const options = new CommandOptions(session, argv, aioRead.options);
-  for (const { name, argument } of options) {
+  while (options.next()) {
+    const { name, argument } = options;
     if (name === 'i') {
       // What comes behind it is not even looked at.
       session.output.stdout('injecting invalid read request\n');

@@ -40,7 +40,8 @@ async function runAioWrite(session: Session, argv: string[]): Promise<void> {
   let pattern = 0xcd;
   let flags = 0;
   const options = new CommandOptions(session, argv, aioWrite.options);
-  for (const { name, argument } of options) {
+  while (options.next()) {
+    const { name, argument } = options;
     if (name === 'i') {
       // What comes behind it is not even looked at.
       session.output.stdout('injecting invalid write request\n');

@@ -33,7 +33,8 @@ function runDiscard(session: Session, argv: string[]): Outcome {
   let terse = false;
   let quiet = false;
   const options = new CommandOptions(session, argv, discard.options);
-  for (const { name } of options) {
+  while (options.next()) {
+    const { name } = options;
     if (name === 'C') terse = true;
     else if (name === 'q') quiet = true;
   }

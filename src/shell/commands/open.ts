@@ -53,7 +53,8 @@ async function runOpen(session: Session, argv: string[]): Promise<void> {
   let forceShare = false;
   let driverOptions: Options | null = null;
   const words = new CommandOptions(session, argv, open.options);
-  for (const { name, argument } of words) {
+  while (words.next()) {
+    const { name, argument } = words;
     if (name === 's') flags |= Open.SNAPSHOT;
     else if (name === 'C') flags |= Open.COPY_ON_READ;
     else if (name === 'r') isReadOnly = true;

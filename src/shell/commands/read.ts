@@ -98,7 +98,8 @@ function parse(session: Session, words: CommandOptions): ReadOptions {
     compareOffset: null,
     compareBytes: null,
   };
-  for (const { name, argument } of words) {
+  while (words.next()) {
+    const { name, argument } = words;
     if (name === 'b') options.vmState = true;
     else if (name === 'C') options.terse = true;
     else if (name === 'l') options.compareBytes = sizeArgument(session, argument);

@@ -35,7 +35,8 @@ function runReadv(session: Session, argv: string[]): Outcome {
   let dump = false;
   let pattern: number | null = null;
   const options = new CommandOptions(session, argv, readv.options);
-  for (const { name, argument } of options) {
+  while (options.next()) {
+    const { name, argument } = options;
     if (name === 'C') terse = true;
     else if (name === 'P') pattern = patternArgument(session, argument);
     else if (name === 'q') quiet = true;

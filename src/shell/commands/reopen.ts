@@ -71,7 +71,8 @@ function parse(session: Session, argv: string[]): Wishes {
     options: null,
   };
   const words = new CommandOptions(session, argv, reopen.options);
-  for (const { name, argument } of words) {
+  while (words.next()) {
+    const { name, argument } = words;
     if (name === 'c') {
       const mode = parseCacheMode(argument) ?? invalid(session, 'cache', argument);
       wishes.flags = (wishes.flags & ~CACHE_FLAGS) | mode.flags;

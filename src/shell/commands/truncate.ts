@@ -34,7 +34,8 @@ export const truncate = {
 async function runTruncate(session: Session, argv: string[]): Promise<void> {
   let preallocation: Preallocation = 'off';
   const options = new CommandOptions(session, argv, truncate.options);
-  for (const { argument } of options) {
+  while (options.next()) {
+    const { argument } = options;
     const mode = preallocations.find((candidate) => candidate === argument);
     if (mode === undefined) {
       session.error(`Invalid preallocation mode '${argument}'`);

@@ -95,7 +95,8 @@ function parse(session: Session, words: CommandOptions): WriteOptions {
     sourceFile: null,
     flags: 0,
   };
-  for (const { name, argument } of words) {
+  while (words.next()) {
+    const { name, argument } = words;
     if (name === 'b') options.vmState = true;
     else if (name === 'c') options.compressed = true;
     else if (name === 'C') options.terse = true;

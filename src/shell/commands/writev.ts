@@ -35,7 +35,8 @@ function runWritev(session: Session, argv: string[]): Outcome {
   let pattern = 0xcd;
   let flags = 0;
   const options = new CommandOptions(session, argv, writev.options);
-  for (const { name, argument } of options) {
+  while (options.next()) {
+    const { name, argument } = options;
     if (name === 'C') terse = true;
     else if (name === 'f') flags |= Req.FUA;
     else if (name === 'q') quiet = true;
