@@ -18,72 +18,19 @@
 import { BlockError } from './error.ts';
 import { Errno } from '../util/errno.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { AliveCoroutines, Coroutine, type RequestLabel, type WaitReason } from './coroutine.ts';
 
-/** What a parked coroutine waits for; shown by the views and by the report of stuck requests. */
-export type WaitReason =
-  | { readonly kind: 'host-io' }
-  | { readonly kind: 'bottom-half' }
-  | { readonly kind: 'timer' }
-  | { readonly kind: 'breakpoint'; readonly tag: string; readonly event: string }
-  | { readonly kind: 'overlap'; readonly blockedBy: Coroutine | null }
-  | { readonly kind: 'flush' }
-  | { readonly kind: 'lock'; readonly name: string }
-  /** Another request takes the space that this one needs as well. */
-  | { readonly kind: 'allocation'; readonly blockedBy: Coroutine | null }
-  /** A request that was split waits for its parts. */
-  | { readonly kind: 'parts' };
-
-/** What a request does, for the views. Offsets and lengths are in bytes. */
-export interface RequestLabel {
-  readonly operation: string;
-  readonly offset?: number | undefined;
-  readonly bytes?: number | undefined;
-}
+export { Coroutine, type RequestLabel, type WaitReason } from './coroutine.ts';
 
 const waitsForHostIo: WaitReason = { kind: 'host-io' };
 const waitsForBottomHalf: WaitReason = { kind: 'bottom-half' };
 const waitsForTimer: WaitReason = { kind: 'timer' };
 
-/** One run of an async function under the loop's control. */
-export class Coroutine {
-  readonly id: number;
-  /** What it does, for the views; a shell command that issues a request overwrites it with the request's. */
-  operation: string;
-  /** Where, in bytes; undefined if it has no range. */
-  offset: number | undefined;
-  bytes: number | undefined;
-  /** When it was started, in the loop's clock. */
-  readonly startedNs: number;
-  done = false;
-  /** Set by `cancel`: the next I/O that looks at it fails with ECANCELED. */
-  cancelled = false;
-  /** What it waits for; null while it runs and when it is done. */
-  waitsFor: WaitReason | null = null;
-  /** When it parked last, in the loop's clock. */
-  waitsSinceNs = 0;
-
-  /** Starts or continues the function; set by the loop. @internal */
-  proceed: () => void = () => {};
-  /** Tells the loop that it parked or ended. @internal */
-  stopped: () => void = () => {};
-  /** Coroutines woken by this one; they run as soon as it parks or ends. @internal */
-  woken: Coroutine[] | null = null;
-
-  constructor(id: number, label: RequestLabel, startedNs: number) {
-    this.id = id;
-    this.operation = label.operation;
-    this.offset = label.offset;
-    this.bytes = label.bytes;
-    this.startedNs = startedNs;
-  }
-}
-
 export class EventLoop {
   readonly clock: Clock;
   /** The coroutine that runs now; null between two of them. */
   current: Coroutine | null = null;
-  /** Every coroutine that was started and has not ended, oldest first. */
-  readonly alive = new Set<Coroutine>();
+  readonly alive = new AliveCoroutines();
 
   /** Counts what is run from outside: commands and turns. What the host was asked in one need not be asked again in it. */
   epoch = 0;
@@ -106,7 +53,8 @@ export class EventLoop {
 
   /** A coroutine that is not entered yet. `onEnd` is called in it, last, with the error or undefined. */
   create(label: RequestLabel, run: () => Promise<void> | undefined, onEnd: (error: unknown) => void): Coroutine {
-    const coroutine = new Coroutine(this.#nextId++, label, this.clock.nowNs());
+    const coroutine = new Coroutine(this.#nextId++, label);
+    coroutine.startedNs = this.clock.nowNs();
     this.alive.add(coroutine);
     coroutine.proceed = () => this.#endAfter(coroutine, attempt(run), onEnd);
     return coroutine;
@@ -129,7 +77,17 @@ export class EventLoop {
     coroutine.waitsFor = null;
     this.alive.delete(coroutine);
     report();
-    coroutine.stopped();
+    this.#stop(coroutine);
+  }
+
+  /** Goes back to who entered the coroutine. */
+  #stop(coroutine: Coroutine): void {
+    if (coroutine.stopped !== null) {
+      coroutine.stopped();
+    } else {
+      this.current = coroutine.caller;
+      coroutine.stopped = nothing;
+    }
   }
 
   /**
@@ -175,9 +133,10 @@ export class EventLoop {
     if (coroutine === null) throw new Error('park outside of a coroutine');
     coroutine.waitsFor = reason;
     coroutine.waitsSinceNs = this.clock.nowNs();
+    if (coroutine.startedNs === 0) coroutine.startedNs = coroutine.waitsSinceNs;
     return new Promise<void>((resolve) => {
       coroutine.proceed = resolve;
-      coroutine.stopped();
+      this.#stop(coroutine);
     });
   }
 
@@ -317,26 +276,21 @@ export class EventLoop {
    */
   run(label: RequestLabel, body: () => Promise<void> | undefined): Promise<boolean> | true {
     this.epoch += 1;
-    const coroutine = new Coroutine(this.#nextId++, label, this.clock.nowNs());
-    const outer = this.current;
-    let hasStopped = false;
-    coroutine.stopped = () => {
-      hasStopped = true;
-      this.current = outer;
-    };
+    const coroutine = new Coroutine(this.#nextId++, label);
+    coroutine.caller = this.current;
     this.alive.add(coroutine);
     this.current = coroutine;
     const pending = attempt(body);
     if (pending === undefined && coroutine.woken === null) {
       coroutine.done = true;
       this.alive.delete(coroutine);
-      this.current = outer;
+      this.current = coroutine.caller;
       return true;
     }
-    return this.#runOn(coroutine, pending ?? Promise.resolve(), () => hasStopped);
+    return this.#runOn(coroutine, pending ?? Promise.resolve());
   }
 
-  async #runOn(coroutine: Coroutine, pending: Promise<void>, hasStopped: () => boolean): Promise<boolean> {
+  async #runOn(coroutine: Coroutine, pending: Promise<void>): Promise<boolean> {
     let failure: unknown;
     let detached = false;
     const onEnd = (error: unknown): void => {
@@ -345,11 +299,10 @@ export class EventLoop {
       if (detached && error !== undefined) this.schedule(() => Promise.reject(error));
     };
     this.#endAfter(coroutine, pending, onEnd);
-    if (!hasStopped()) {
-      const { stopped } = coroutine;
+    if (coroutine.stopped === null) {
       await new Promise<void>((resolve) => {
         coroutine.stopped = () => {
-          stopped();
+          this.current = coroutine.caller;
           resolve();
         };
       });
@@ -396,6 +349,10 @@ export class EventLoop {
   checkCancelled(): void {
     if (this.current?.cancelled === true) throw new BlockError(Errno.ECANCELED);
   }
+}
+
+function nothing(): void {
+  // Whoever ran a coroutine that has parked looks at it when he likes.
 }
 
 /** Calls a function; what it throws becomes a rejected promise. */

@@ -110,7 +110,7 @@ export function takePicture(source: PictureSource, limit = DEFAULT_LIMIT): Pictu
   const view = debug === null ? null : source.rulesOf(debug);
   const suspended = top === null ? [] : suspendedRequests(top);
   // The command that runs is what looks at us, not something in flight.
-  const requestCount = loop.alive.size - (loop.current !== null && loop.alive.has(loop.current) ? 1 : 0);
+  const requestCount = loop.alive.size - (loop.current !== null && !loop.current.done ? 1 : 0);
   return {
     timeNs: loop.clock.nowNs(),
     nodes: top === null ? [] : nodePictures(top),
