@@ -1,0 +1,93 @@
+/** Coroutines as the event loop keeps them: what each does, what it waits for, and all that are alive. */
+
+/** What a parked coroutine waits for; shown by the views and by the report of stuck requests. */
+export type WaitReason =
+  | { readonly kind: 'host-io' }
+  | { readonly kind: 'bottom-half' }
+  | { readonly kind: 'timer' }
+  | { readonly kind: 'breakpoint'; readonly tag: string; readonly event: string }
+  | { readonly kind: 'overlap'; readonly blockedBy: Coroutine | null }
+  | { readonly kind: 'flush' }
+  | { readonly kind: 'lock'; readonly name: string }
+  /** Another request takes the space that this one needs as well. */
+  | { readonly kind: 'allocation'; readonly blockedBy: Coroutine | null }
+  /** A request that was split waits for its parts. */
+  | { readonly kind: 'parts' };
+
+/** What a request does, for the views. Offsets and lengths are in bytes. */
+export interface RequestLabel {
+  readonly operation: string;
+  readonly offset?: number | undefined;
+  readonly bytes?: number | undefined;
+}
+
+function nothing(): void {
+  // Nothing is to be continued.
+}
+
+/** One run of an async function under the loop's control. */
+export class Coroutine {
+  readonly id: number;
+  /** What it does, for the views; a shell command that issues a request overwrites it with the request's. */
+  operation: string;
+  /** Where, in bytes; undefined if it has no range. */
+  offset: number | undefined;
+  bytes: number | undefined;
+  /** When it was started, in the loop's clock; 0 while a command's coroutine has not waited, when nobody can ask. */
+  startedNs = 0;
+  done = false;
+  /** Set by `cancel`: the next I/O that looks at it fails with ECANCELED. */
+  cancelled = false;
+  /** What it waits for; null while it runs and when it is done. */
+  waitsFor: WaitReason | null = null;
+  /** When it parked last, in the loop's clock. */
+  waitsSinceNs = 0;
+
+  /** Starts or continues the function; set by the loop. @internal */
+  proceed: () => void = nothing;
+  /** Tells the loop that it parked or ended; null in a command's coroutine that has not waited. @internal */
+  stopped: (() => void) | null = null;
+  /** Whose caller it is: what runs again when it first parks. @internal */
+  caller: Coroutine | null = null;
+  /** Coroutines woken by this one; they run as soon as it parks or ends. @internal */
+  woken: Coroutine[] | null = null;
+
+  /** Neighbours among those that are alive. @internal */
+  older: Coroutine | null = null;
+  newer: Coroutine | null = null;
+
+  constructor(id: number, label: RequestLabel) {
+    this.id = id;
+    this.operation = label.operation;
+    this.offset = label.offset;
+    this.bytes = label.bytes;
+  }
+}
+
+/** Every coroutine that was started and has not ended, oldest first. A list: most are alive for the length of one call. */
+export class AliveCoroutines {
+  size = 0;
+  #oldest: Coroutine | null = null;
+  #newest: Coroutine | null = null;
+
+  add(coroutine: Coroutine): void {
+    coroutine.older = this.#newest;
+    if (this.#newest === null) this.#oldest = coroutine;
+    else this.#newest.newer = coroutine;
+    this.#newest = coroutine;
+    this.size += 1;
+  }
+
+  /** Removes one that is in the list. */
+  delete(coroutine: Coroutine): void {
+    if (coroutine.older === null) this.#oldest = coroutine.newer;
+    else coroutine.older.newer = coroutine.newer;
+    if (coroutine.newer === null) this.#newest = coroutine.older;
+    else coroutine.newer.older = coroutine.older;
+    this.size -= 1;
+  }
+
+  *[Symbol.iterator](): Generator<Coroutine> {
+    for (let coroutine = this.#oldest; coroutine !== null; coroutine = coroutine.newer) yield coroutine;
+  }
+}
