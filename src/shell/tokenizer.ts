@@ -6,13 +6,6 @@
  */
 export function tokenize(line: string): string[] {
   const nul = line.indexOf('\0');
-  const length = nul < 0 ? line.length : nul;
-  const words: string[] = [];
-  for (let start = 0; start < length; ) {
-    const space = line.indexOf(' ', start);
-    const end = space < 0 || space > length ? length : space;
-    if (end > start) words.push(line.slice(start, end));
-    start = end + 1;
-  }
-  return words;
+  const words = (nul < 0 ? line : line.slice(0, nul)).split(' ');
+  return words.includes('') ? words.filter((word) => word !== '') : words;
 }

@@ -31,36 +31,23 @@ function formatQuick(value: number, digits: number): string | null {
   const units = rest < 0.5 ? below : below + 1;
   const whole = Math.floor(units / power);
   const fraction = units - whole * power;
-  if (digits === 3) return `${whole}.${thousandths()[fraction] ?? ''}`;
-  return `${whole}.${String(fraction).padStart(digits, '0')}`;
+  // The sum has a leading one and all zeroes behind it.
+  return `${whole}.${String(power + fraction).slice(1)}`;
 }
 
-let thousandthTexts: readonly string[] | null = null;
-
-/** "000" to "999". */
-function thousandths(): readonly string[] {
-  thousandthTexts ??= Array.from({ length: 1000 }, (_, index) => String(index).padStart(3, '0'));
-  return thousandthTexts;
-}
-
-const units = [
-  [2 ** 60, ' EiB'],
-  [2 ** 50, ' PiB'],
-  [2 ** 40, ' TiB'],
-  [2 ** 30, ' GiB'],
-  [2 ** 20, ' MiB'],
-  [2 ** 10, ' KiB'],
-] as const;
+const UNITS = [' bytes', ' KiB', ' MiB', ' GiB', ' TiB', ' PiB', ' EiB'] as const;
 
 /** A number of bytes in the largest unit that fits: "1.500 KiB", "64 KiB", "512 bytes". */
 export function formatSize(bytes: number): string {
-  for (const [unit, suffix] of units) {
-    if (bytes < unit) continue;
-    const count = bytes / unit;
-    return Number.isInteger(count) ? count + suffix : withUnit(formatFixed(count, 3), suffix);
+  let power = 0;
+  let count = bytes;
+  // Dividing by 1024 loses nothing. What is not a number goes to the end, too.
+  while (!(count < 1024) && power < UNITS.length - 1) {
+    count /= 1024;
+    power += 1;
   }
-  if (Number.isInteger(bytes)) return `${bytes} bytes`;
-  return withUnit(formatFixed(bytes, 6), ' bytes');
+  const unit = UNITS[power] ?? '';
+  return Number.isInteger(count) ? count + unit : withUnit(formatFixed(count, power === 0 ? 6 : 3), unit);
 }
 
 /** A fraction that starts with three zeroes is cut off. */
