@@ -9,7 +9,10 @@ export interface Clock {
 
 /** The host's monotonic clock. Timers have the host's millisecond grain. */
 export const systemClock: Clock = {
-  nowNs: () => performance.now() * 1e6,
+  nowNs() {
+    const time = process.hrtime();
+    return time[0] * 1e9 + time[1];
+  },
   after(delayNs, callback) {
     const timer = setTimeout(callback, Math.min(delayNs / 1e6, 0x7fffffff));
     return () => clearTimeout(timer);

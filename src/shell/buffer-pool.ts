@@ -2,6 +2,7 @@
 import { allocateAligned } from '../block/memory.ts';
 import { BlockError } from '../block/error.ts';
 import { Errno } from '../util/errno.ts';
+import { fillWith } from '../util/pattern.ts';
 
 /** A longer buffer is not kept. */
 const MAX_KEPT_BYTES = 32 * 1024 * 1024;
@@ -46,7 +47,7 @@ export class BufferPool {
   lease(bytes: number, pattern: number): Lease {
     const lease = this.#take(bytes);
     if (!(this.#keepsPattern && lease.pattern === pattern && lease.filledBytes >= bytes)) {
-      lease.data.fill(pattern);
+      fillWith(lease.data, pattern);
       lease.pattern = pattern;
       lease.filledBytes = bytes;
     }

@@ -2,16 +2,12 @@
 import { readSync, writeSync } from 'node:fs';
 import { Errno } from '../util/errno.ts';
 import { HostError, hostErrno } from './host-error.ts';
+import { libc } from './libc.ts';
 
 /** Told of the bytes that were moved, about every 16 MiB. */
 export type OnTransfer = (bytes: number) => void;
 
 const STEP_BYTES = 16 << 20;
-
-/** How much one call moves: all that is left, unless somebody wants to be told in between. */
-function stepOf(leftBytes: number, onTransfer: OnTransfer | undefined): number {
-  return onTransfer === undefined ? leftBytes : Math.min(leftBytes, STEP_BYTES);
-}
 
 /**
  * Reads up to `data.length` bytes and returns how many there were before the end of the file.
@@ -26,16 +22,15 @@ export function readRange(
 ): number {
   let done = 0;
   while (done < data.length) {
-    try {
-      const count = readSync(fd, data, done, stepOf(data.length - done, onTransfer), offset + done);
-      if (count === 0) break;
+    const count = readAt(fd, nextPart(data, done, onTransfer), offset + done);
+    if (count === 0) break;
+    if (count > 0) {
       done += count;
       onTransfer?.(count);
-    } catch (error) {
-      const errno = hostErrno(error);
-      if (errno === Errno.EINTR) continue;
-      if (direct && errno === Errno.EINVAL && done > 0) break;
-      throw new HostError(errno);
+    } else if (count === -Errno.EINVAL && direct && done > 0) {
+      break;
+    } else if (count !== -Errno.EINTR) {
+      throw new HostError(-count);
     }
   }
   return done;
@@ -44,14 +39,46 @@ export function readRange(
 /** Writes all of `data`. A host that takes no more without an error is EINVAL. */
 export function writeRange(fd: number, data: Uint8Array, offset: number, onTransfer?: OnTransfer): void {
   for (let done = 0; done < data.length; ) {
-    try {
-      const count = writeSync(fd, data, done, stepOf(data.length - done, onTransfer), offset + done);
-      if (count === 0) throw new HostError(Errno.EINVAL);
+    const count = writeAt(fd, nextPart(data, done, onTransfer), offset + done);
+    if (count === 0) throw new HostError(Errno.EINVAL);
+    if (count > 0) {
       done += count;
       onTransfer?.(count);
-    } catch (error) {
-      const errno = hostErrno(error);
-      if (errno !== Errno.EINTR) throw new HostError(errno);
+    } else if (count !== -Errno.EINTR) {
+      throw new HostError(-count);
     }
+  }
+}
+
+/** What one call moves: all that is left, unless somebody wants to be told in between. */
+function nextPart(data: Uint8Array, done: number, onTransfer: OnTransfer | undefined): Uint8Array {
+  if (onTransfer !== undefined) return data.subarray(done, done + STEP_BYTES);
+  return done === 0 ? data : data.subarray(done);
+}
+
+/** One call; how many bytes it read, or a negative errno. */
+function readAt(fd: number, data: Uint8Array, offset: number): number {
+  const host = libc();
+  if (host !== null) {
+    const count = host.pread(fd, data, data.length, offset);
+    return count < 0 ? -host.errno() : count;
+  }
+  try {
+    return readSync(fd, data, 0, data.length, offset);
+  } catch (error) {
+    return -hostErrno(error);
+  }
+}
+
+function writeAt(fd: number, data: Uint8Array, offset: number): number {
+  const host = libc();
+  if (host !== null) {
+    const count = host.pwrite(fd, data, data.length, offset);
+    return count < 0 ? -host.errno() : count;
+  }
+  try {
+    return writeSync(fd, data, 0, data.length, offset);
+  } catch (error) {
+    return -hostErrno(error);
   }
 }
