@@ -31,7 +31,7 @@ async function trackedDiscard(node: BlockNode, offset: number, bytes: number): P
     await discardPieces(node, offset, bytes);
     succeeded = true;
   } finally {
-    finishWrite(node, request, offset, bytes, succeeded);
+    finishWrite(node, request.kind, offset, bytes, succeeded);
     node.requests.end(request);
   }
 }

@@ -9,6 +9,7 @@ import { blockCluster, copyOnRead, isAllocatedWhole } from './copy-on-read.ts';
 import { driverPreadv } from './driver-io.ts';
 import { checkOpen } from './flush.ts';
 import { paddingFor } from './padding.ts';
+import { isPlainRange, trackLate } from './plain.ts';
 import type { TrackedRequest } from './serialise.ts';
 import { whileTraced } from './traced.ts';
 
@@ -27,6 +28,12 @@ export function preadv(child: ChildLink, offset: number, data: Buffer, flags: nu
 
 function paddedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
+  if (isPlainRead(node, offset, data.length)) {
+    const { current } = node.loop;
+    const pending = driverPreadv(node, offset, data, flags);
+    return pending === undefined ? undefined : trackLate(node, current, 'read', offset, data.length, pending);
+  }
+
   const requestFlags = node.copyOnRead > 0 ? flags | Req.COPY_ON_READ : flags;
   const padding = paddingFor(node, offset, data.length);
   if (padding === null) return trackedPreadv(child, offset, data, requestFlags);
@@ -37,6 +44,11 @@ function paddedPreadv(child: ChildLink, offset: number, data: Buffer, flags: num
     padded.copy(data, 0, padding.head, padding.head + data.length);
   };
   return pending === undefined ? cutOut() : pending.then(cutOut);
+}
+
+/** Whether a read is one call of the driver and nothing else. */
+function isPlainRead(node: BlockNode, offset: number, bytes: number): boolean {
+  return node.copyOnRead === 0 && offset + bytes <= node.getLength() && isPlainRange(node, offset, bytes);
 }
 
 function trackedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {

@@ -51,10 +51,18 @@ export class RequestTracker {
     this.#node = node;
   }
 
-  /** Notes a request that begins, also as in flight on the node. It must be ended, whatever happens. */
-  begin(kind: TrackedKind, offset: number, bytes: number): TrackedRequest {
+  /** Somebody keeps others out of a range. */
+  get hasSerialising(): boolean {
+    return this.#serialisingCount > 0;
+  }
+
+  /**
+   * Notes a request of `coroutine` (the running one) that begins, also as in flight on the node. It must be ended,
+   * whatever happens.
+   */
+  begin(kind: TrackedKind, offset: number, bytes: number, coroutine = this.#node.loop.current): TrackedRequest {
     this.#node.inFlight += 1;
-    const request = new TrackedRequest(kind, offset, bytes, this.#node.loop.current);
+    const request = new TrackedRequest(kind, offset, bytes, coroutine);
     request.older = this.#newest;
     if (this.#newest !== null) this.#newest.newer = request;
     this.#newest = request;
@@ -86,14 +94,10 @@ export class RequestTracker {
     }
   }
 
-  /** Whether a serialising request overlaps this one. */
-  mustWait(self: TrackedRequest): boolean {
-    return this.#serialisingCount > 0 && this.#findConflict(self) !== null;
-  }
-
   /** Waits for the serialising requests that overlap this one. Undefined if there is nothing to wait for. */
   waitForSerialising(self: TrackedRequest): Promise<void> | undefined {
-    return this.mustWait(self) ? this.#waitForConflicts(self) : undefined;
+    const mustWait = this.#serialisingCount > 0 && this.#findConflict(self) !== null;
+    return mustWait ? this.#waitForConflicts(self) : undefined;
   }
 
   /** Makes a request serialising over its range widened to `align`, and waits for all that overlap it. */

@@ -46,7 +46,7 @@ async function trackedTruncate(
     await orExplainAsync('Failed to prepare request for truncation', () => prepareWrite(node, request, 0));
     await truncateDriver(child, oldBytes, newBytes, bytes, exact, preallocation, flags);
     const finalBytes = refreshedLength(child, bytes);
-    finishWrite(node, request, finalBytes - newBytes, newBytes, true);
+    finishWrite(node, request.kind, finalBytes - newBytes, newBytes, true);
   } finally {
     node.requests.end(request);
   }

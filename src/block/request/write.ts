@@ -13,7 +13,8 @@ import { blockCluster } from './copy-on-read.ts';
 import { driverPwritev, driverPwritevCompressed } from './driver-io.ts';
 import { checkOpen } from './flush.ts';
 import { type Padding, paddingFor, readPadding, tailBlock } from './padding.ts';
-import type { TrackedRequest } from './serialise.ts';
+import { isPlainRange, trackLate } from './plain.ts';
+import type { TrackedKind, TrackedRequest } from './serialise.ts';
 import { whileTraced } from './traced.ts';
 import { zeroRange } from './zero.ts';
 
@@ -66,22 +67,11 @@ function isAlignedEnough(node: BlockNode, offset: number, bytes: number, flags: 
 
 function paddedPwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
+  if (isPlainWrite(node, offset, data, flags)) return plainPwritev(node, offset, data, flags);
   const padding = paddingFor(node, offset, data.length);
   if (padding !== null) return readModifyWrite(child, offset, data, flags, padding);
-
   const request = node.requests.begin('write', offset, data.length);
-  let pending: Pending;
-  try {
-    pending = isPlainWrite(node, data, flags)
-      ? plainPwritev(node, request, offset, data, flags)
-      : alignedPwritev(node, request, offset, data, data.length, flags);
-  } catch (error) {
-    node.requests.end(request);
-    throw error;
-  }
-  if (pending !== undefined) return node.requests.endAfter(request, pending);
-  node.requests.end(request);
-  return undefined;
+  return node.requests.endAfter(request, alignedPwritev(node, request, offset, data, data.length, flags));
 }
 
 /** A write whose edges share blocks with other data: those are read, and written back with it. */
@@ -114,14 +104,15 @@ async function readModifyWrite(
 }
 
 /** Whether a write is one call of the driver with an event before and behind it, and nothing else. */
-function isPlainWrite(node: BlockNode, data: Buffer, flags: number): boolean {
+function isPlainWrite(node: BlockNode, offset: number, data: Buffer, flags: number): boolean {
   const isSpecial = (flags & ~(Req.FUA | Req.WRITE_UNCHANGED)) !== 0 || node.detectZeroes !== 'off';
-  return !isSpecial && !node.isReadOnly && data.length <= largestTransfer(node);
+  return !isSpecial && !node.isReadOnly && isPlainRange(node, offset, data.length);
 }
 
 /** As `alignedPwritev` for a plain write: the same steps without a promise where none is needed. */
-function plainPwritev(node: BlockNode, request: TrackedRequest, offset: number, data: Buffer, flags: number): Pending {
-  if (node.requests.mustWait(request)) return alignedPwritev(node, request, offset, data, data.length, flags);
+function plainPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
+  const { current } = node.loop;
+  const bytes = data.length;
   const before = node.debugEvent(Event.PWRITEV);
   let pending: Pending;
   try {
@@ -132,10 +123,15 @@ function plainPwritev(node: BlockNode, request: TrackedRequest, offset: number, 
   } catch (error) {
     pending = Promise.reject(error);
   }
-  if (pending !== undefined) return endWrite(node, request, offset, data.length, pending);
+  if (pending !== undefined) {
+    return trackLate(node, current, 'write', offset, bytes, endWrite(node, 'write', offset, bytes, pending));
+  }
   const done = node.debugEvent(Event.PWRITEV_DONE);
-  if (done !== undefined) return done.then(() => finishWrite(node, request, offset, data.length, true));
-  finishWrite(node, request, offset, data.length, true);
+  if (done !== undefined) {
+    const finished = done.then(() => finishWrite(node, 'write', offset, bytes, true));
+    return trackLate(node, current, 'write', offset, bytes, finished);
+  }
+  finishWrite(node, 'write', offset, bytes, true);
   return undefined;
 }
 
@@ -186,7 +182,7 @@ function alignedPwritev(
   bytes: number,
   flags: number,
 ): Promise<void> {
-  return endWrite(node, request, offset, bytes, performWrite(node, request, offset, data, bytes, flags));
+  return endWrite(node, request.kind, offset, bytes, performWrite(node, request, offset, data, bytes, flags));
 }
 
 async function performWrite(
@@ -213,7 +209,7 @@ async function performWrite(
 /** What follows the driver's part of a write, whether that went well or not. */
 async function endWrite(
   node: BlockNode,
-  request: TrackedRequest,
+  kind: TrackedKind,
   offset: number,
   bytes: number,
   pending: Promise<void>,
@@ -227,7 +223,7 @@ async function endWrite(
     failure = error;
   }
   await node.debugEvent(Event.PWRITEV_DONE);
-  finishWrite(node, request, offset, bytes, succeeded);
+  finishWrite(node, kind, offset, bytes, succeeded);
   if (!succeeded) throw failure;
 }
 
@@ -276,14 +272,14 @@ export async function prepareWrite(node: BlockNode, request: TrackedRequest, fla
 /** What every request that changes a node does last: note that there is something to flush, and a longer node. */
 export function finishWrite(
   node: BlockNode,
-  request: TrackedRequest,
+  kind: TrackedKind,
   offset: number,
   bytes: number,
   succeeded: boolean,
 ): void {
   node.writeGeneration += 1;
-  if (node.onChanged !== null && bytes > 0 && request.kind !== 'truncate') node.onChanged(offset, bytes);
-  if (!succeeded || request.kind === 'discard') return;
+  if (node.onChanged !== null && bytes > 0 && kind !== 'truncate') node.onChanged(offset, bytes);
+  if (!succeeded || kind === 'discard') return;
   const endSector = Math.ceil((offset + bytes) / SECTOR_BYTES);
-  if (request.kind === 'truncate' || endSector > node.totalSectors) node.totalSectors = endSector;
+  if (kind === 'truncate' || endSector > node.totalSectors) node.totalSectors = endSector;
 }
