@@ -1,10 +1,8 @@
 /** Bytes that are all the same: filling buffers with them, and checking that. */
 
-const fillBytes = Uint8Array.prototype.fill;
-
 /** Sets every byte of `data` to `byte`, 0 to 255. Node's own `fill` checks its arguments for longer than this takes. */
 export function fillWith(data: Buffer, byte: number): void {
-  fillBytes.call(data, byte);
+  Uint8Array.prototype.fill.call(data, byte);
 }
 
 /** The longest buffer that is remembered with its views. */

@@ -51,7 +51,8 @@ function runEvents(session: Session, argv: string[]): void {
   let counts = false;
   let json = false;
   let limit = DEFAULT_COUNT;
-  for (const { name, argument } of options) {
+  while (options.next()) {
+    const { name, argument } = options;
     if (name === 'a') all = true;
     else if (name === 'c') counts = true;
     else if (name === 'j') json = true;

@@ -54,7 +54,7 @@ function sizeText(bytes: number | null, brief: boolean): string {
 function runRequests(session: Session, argv: string[]): void {
   const options = new CommandOptions(session, argv, requests.options);
   let json = false;
-  for (const { name } of options) if (name === 'j') json = true;
+  while (options.next()) if (options.name === 'j') json = true;
   if (options.operands.length > 0) throw usage();
   const { alive, clock, current } = session.loop;
   const now = clock.nowNs();

@@ -43,7 +43,7 @@ export const rule = {
 function runRule(session: Session, argv: string[]): void {
   const options = new CommandOptions(session, argv, rule.options);
   let node: string | null = null;
-  for (const { argument } of options) node = argument;
+  while (options.next()) node = options.argument;
   const [action = '', ...words] = options.operands;
   const run = actions.get(action);
   if (run === undefined || words.length === 0) throw usage();

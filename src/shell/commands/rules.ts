@@ -59,7 +59,8 @@ function runRules(session: Session, argv: string[]): void {
   const options = new CommandOptions(session, argv, rules.options);
   let json = false;
   let node: string | null = null;
-  for (const { name, argument } of options) {
+  while (options.next()) {
+    const { name, argument } = options;
     if (name === 'j') json = true;
     else if (name === 'n') node = argument;
   }

@@ -37,7 +37,8 @@ function runState(session: Session, argv: string[]): void {
   let all = false;
   let json = false;
   let node: string | null = null;
-  for (const { name, argument } of options) {
+  while (options.next()) {
+    const { name, argument } = options;
     if (name === 'a') all = true;
     else if (name === 'j') json = true;
     else if (name === 'n') node = argument;

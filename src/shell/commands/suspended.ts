@@ -49,7 +49,7 @@ const columns: readonly Column<Row>[] = [
 function runSuspended(session: Session, argv: string[]): void {
   const options = new CommandOptions(session, argv, suspended.options);
   let json = false;
-  for (const { name } of options) if (name === 'j') json = true;
+  while (options.next()) if (options.name === 'j') json = true;
   if (options.operands.length > 0) throw usage();
   const now = session.loop.clock.nowNs();
   const rows = suspendedRequests(session.top).map(
