@@ -1,15 +1,18 @@
 /**
  * The events of requests, in order, are those of qemu-io 7.2.22: recorded in `events.golden.txt` from the real program,
- * with breakpoints on every event (`RECORD=1 npx vitest run --config test/vitest.config.ts test/drivers/qcow2/events`).
+ * with breakpoints on every event or, for synchronous commands, by counting
+ * (`RECORD=1 npx vitest run --config test/vitest.config.ts test/drivers/qcow2/events`).
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
 import type { Pending } from '../../../src/block/driver.ts';
 import { Req } from '../../../src/block/flags.ts';
 import { eventSequence } from '../../helpers/event-sequence.ts';
-import type { ImageSettings } from './make-image.ts';
+import { addSnapshot } from './add-snapshot.ts';
+import { countedEvents } from './counted-events.ts';
+import { BACKING_BYTES, DISK_BYTES, type EventCase, eventCases, PROBE_OFFSET } from './event-cases.ts';
 import { Qcow2Host } from './qcow2-host.ts';
 
 const golden = path.join(import.meta.dirname, 'events.golden.txt');
@@ -33,88 +36,95 @@ function goldenOf(name: string): string {
   return found.slice(name.length + 1).trimEnd();
 }
 
-interface Case {
-  readonly name: string;
-  readonly image?: ImageSettings;
-  readonly backing?: boolean;
-  /** Options of blkdebug. */
-  readonly debug?: Record<string, string>;
-  readonly setup?: readonly string[];
-  readonly requests: readonly string[];
+async function prepare({ image = {}, backing, beforeSnapshot, dataFile }: EventCase): Promise<void> {
+  host.file('base', BACKING_BYTES, [0, BACKING_BYTES, 7]);
+  if (dataFile === true) host.file('data', DISK_BYTES);
+  const over = backing === true ? { backing: { filename: host.path('base'), format: 'raw' } } : {};
+  host.image('x', { lengthBytes: DISK_BYTES, ...image, ...over }, (bytes) => {
+    if (dataFile === true) bytes.writeBigUInt64BE(4n, 72);
+  });
+  if (beforeSnapshot === undefined) return;
+  const opened = await host.openQcow2('x');
+  for (const line of beforeSnapshot) expect(await host.errno(() => request(opened, line))).toBe(0);
+  await host.close(opened);
+  writeFileSync(host.path('x'), addSnapshot(host.bytes('x')));
 }
 
-const geometries: readonly (readonly [string, ImageSettings])[] = [
-  ['64 KiB clusters', {}],
-  ['version 2', { version: 2 }],
-  ['512-byte clusters', { clusterBits: 9 }],
-  ['512-byte clusters, 64-bit refcounts', { clusterBits: 9, refcountOrder: 6 }],
-  ['2 MiB clusters, subclusters', { clusterBits: 21, extendedL2: true }],
-  ['16 KiB clusters, subclusters', { clusterBits: 14, extendedL2: true }],
-  ['lazy refcounts', { lazyRefcounts: true }],
-];
-
-/** Requests of one piece each: with several pieces under way the real program's order is not the same in each run. */
-const scripts: readonly (readonly [string, readonly string[], readonly string[]])[] = [
-  ['first write and overwrite', [], ['write 0 4096', 'write 0 4096', 'read 0 4096']],
-  ['write in a gap', ['write 0 1024'], ['write 4096 512', 'read 4096 512', 'write 2097152 512']],
-  ['unaligned', ['write 65536 512'], ['write 65600 100', 'write 131000 20', 'read 65537 7']],
-  ['zero and unmap', ['write 0 512', 'write 65536 512'], ['write -z 0 512', 'write -z -u 65536 512', 'write 0 512']],
-  ['whole clusters zeroed', ['write 2097152 2048'], ['write -z 2097152 2097152', 'write -z -u 2097152 2097152']],
-];
-
-const cases: Case[] = [];
-for (const [geometry, image] of geometries) {
-  for (const [script, setup, requests] of scripts) {
-    cases.push({ name: `${script}; ${geometry}`, image, setup, requests });
-    cases.push({ name: `${script}; ${geometry}; over a backing file`, image, backing: true, setup, requests });
-  }
-}
-for (const debug of [{ align: '4096' }, { 'max-transfer': '4096' }, { 'opt-write-zero': '4096' }] as const) {
-  for (const [script, setup, requests] of scripts.slice(0, 3)) {
-    cases.push({ name: `${script}; ${JSON.stringify(debug)}`, debug, setup, requests });
-  }
-}
-
-const SIZE = 8 << 20;
-
-function prepare({ image = {}, backing = false }: Case): void {
-  host.file('base', 4 << 20, [0, 4 << 20, 7]);
-  const over = backing ? { backing: { filename: host.path('base'), format: 'raw' } } : {};
-  host.image('x', { lengthBytes: SIZE, ...image, ...over });
+function formatOptions({ options = {}, dataFile }: EventCase): Record<string, string> {
+  if (dataFile !== true) return options;
+  return { ...options, 'data-file.driver': 'file', 'data-file.filename': host.path('data') };
 }
 
 /** Runs one request of a script on our side. */
 function request(image: BlockBackend, line: string): Pending {
   const words = line.split(' ');
-  const [offset = 0, bytes = 0] = words.slice(-2).map(Number);
-  if (words[0] === 'read') return image.pread(offset, Buffer.alloc(bytes));
-  if (!words.includes('-z')) return image.pwrite(offset, Buffer.alloc(bytes, 0xcd), 0);
-  return image.pwriteZeroes(offset, bytes, words.includes('-u') ? Req.MAY_UNMAP : 0);
+  const has = (flag: string): boolean => words.includes(flag);
+  const numbers = words.filter((word) => /^\d+$/.test(word)).map(Number);
+  const [offset = 0, bytes = 0] = numbers;
+  const data = Buffer.alloc(bytes, 0xcd);
+  switch (words[0]) {
+    case 'read':
+      return has('-b') ? image.loadVmState(offset, data) : image.pread(offset, data);
+    case 'write':
+      if (has('-z')) return image.pwriteZeroes(offset, bytes, has('-u') ? Req.MAY_UNMAP : 0);
+      if (has('-b')) return image.saveVmState(offset, data);
+      return has('-c') ? image.pwriteCompressed(offset, data) : image.pwrite(offset, data, 0);
+    case 'discard':
+      return image.pdiscard(offset, bytes);
+    case 'truncate':
+      return image.truncate(offset, false, 'off', 0);
+    case 'flush':
+      return image.flush();
+    default:
+      throw new Error(`not a request: ${line}`);
+  }
 }
 
-async function ours(one: Case): Promise<string> {
-  const image = await host.openDebug('x', one.debug);
-  image.writeCacheEnabled = false;
-  for (const line of one.setup ?? []) expect(await host.errno(() => request(image, line))).toBe(0);
+/** Whether the real program has an asynchronous form of all requests; `-q` asks for the synchronous one. */
+function isAsynchronous({ requests }: EventCase): boolean {
+  return requests.every((line) => /^(read|write)( -[zu])* \d/.test(line));
+}
+
+const probe = `read ${PROBE_OFFSET} 512`;
+
+/** A counted case has a sector of data to be probed. */
+function setupOf(one: EventCase): readonly string[] {
+  const { setup = [] } = one;
+  return isAsynchronous(one) ? setup : [`write ${PROBE_OFFSET} 512`, ...setup];
+}
+
+async function ours(one: EventCase): Promise<string> {
+  const image = await host.openDebug('x', one.debug, formatOptions(one));
+  image.writeCacheEnabled = one.writeback === true;
+  for (const line of setupOf(one)) expect(await host.errno(() => request(image, line)), line).toBe(0);
   const lines: string[] = [];
   const stop = host.context.trace.subscribe((record) => {
     if (record.kind === 'event' && record.node === 'debug') lines.push(`  ${record.event}`);
   });
   for (const line of one.requests) {
     lines.push(line);
-    expect(await host.errno(() => request(image, line))).toBe(0);
+    expect(await host.errno(() => request(image, line)), line).toBe(0);
+    if (isAsynchronous(one)) continue;
+    expect(await host.errno(() => request(image, probe))).toBe(0);
+    // As counted: up to where the probe reads its data.
+    expect(lines.pop()).toBe('  read_aio');
   }
   stop();
   return lines.join('\n');
 }
 
-async function theirs({ debug = {}, setup = [], requests }: Case): Promise<string> {
-  const options = Object.entries(debug).map(([key, value]) => `,file.${key}=${value}`);
+async function theirs(one: EventCase): Promise<string> {
+  const options = Object.entries(formatOptions(one)).map(([key, value]) => `,${key}=${value}`);
+  const debug = Object.entries(one.debug ?? {}).map(([key, value]) => `,file.${key}=${value}`);
+  const imageOptions =
+    `driver=qcow2${options.join('')},file.driver=blkdebug,file.image.driver=file,` +
+    `file.image.filename=${host.path('x')}${debug.join('')}`;
+  if (!isAsynchronous(one)) return counted(one, `${imageOptions},file.config=events.conf`);
   const lines = await eventSequence(
     { command: 'stdbuf', args: ['-o0', 'qemu-io'] },
-    `driver=qcow2,file.driver=blkdebug,file.image.driver=file,file.image.filename=${host.path('x')}${options.join('')}`,
-    setup,
-    requests.map((line) => `aio_${line}`),
+    imageOptions,
+    setupOf(one),
+    one.requests.map((line) => `aio_${line}`),
     host.folder,
   );
   return lines
@@ -123,9 +133,33 @@ async function theirs({ debug = {}, setup = [], requests }: Case): Promise<strin
     .join('\n');
 }
 
+async function counted(one: EventCase, imageOptions: string): Promise<string> {
+  copyFileSync(host.path('x'), host.path('x.first'));
+  const lines: string[] = [];
+  const done: string[] = [...setupOf(one)];
+  for (const command of one.requests) {
+    const events = await countedEvents(
+      { command: 'qemu-io', args: [] },
+      {
+        imageOptions,
+        words: one.writeback === true ? ['-t', 'writeback'] : [],
+        setup: done,
+        command,
+        probe,
+        hasBacking: one.backing === true,
+        folder: host.folder,
+        restore: () => copyFileSync(host.path('x.first'), host.path('x')),
+      },
+    );
+    lines.push(command, ...events.map((event) => `  ${event}`));
+    done.push(command, probe);
+  }
+  return lines.join('\n');
+}
+
 describe('the events of', () => {
-  it.each(cases.map((one) => [one.name, one] as const))('%s', async (name, one) => {
-    prepare(one);
+  it.each(eventCases.map((one) => [one.name, one] as const))('%s', async (name, one) => {
+    await prepare(one);
     if (isRecording) recorded.set(name, await theirs(one));
     else expect(await ours(one)).toBe(goldenOf(name));
   });
