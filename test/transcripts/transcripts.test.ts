@@ -2,48 +2,25 @@
  * Golden transcripts: what qemu-io said to the cases of `*.case` is what blkscope says.
  *
  * With `RECORD=1` (`npm run record-transcripts`) the real qemu-io runs instead and its answers are written into the files;
- * a case that answers differently twice is refused.
+ * a case that answers differently twice is refused. With `WATCHED=1` blkscope is recorded and listens for watchers.
  */
 import { constants, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { eventSequence } from '../helpers/event-sequence.ts';
-import { normalise } from '../helpers/normalise.ts';
-import { blkscope, qemuIo, runProgram, type Program } from '../helpers/run-program.ts';
+import { blkscope, qemuIo, type Program } from '../helpers/run-program.ts';
 import { Sandbox } from '../helpers/sandbox.ts';
-import { goldenLines, parseCaseFile, renderCaseFile, type Case } from './case-file.ts';
+import { parseCaseFile, renderCaseFile, type Case } from './case-file.ts';
+import { runCase, runWatched } from './run-case.ts';
 
 const recording = process.env.RECORD === '1';
+const watched = process.env.WATCHED === '1' && !recording;
 const program: Program = recording ? qemuIo : blkscope;
 // stdout of the real program is block-buffered on a pipe; sequences of events need it at once.
 const unbuffered: Program = recording ? { command: 'stdbuf', args: ['-o0', qemuIo.command] } : blkscope;
 
-function inSandbox<T>(one: Case, body: (sandbox: Sandbox) => Promise<T>): Promise<T> {
-  const sandbox = new Sandbox();
-  for (const { words, text } of one.setup) sandbox.prepare(words, text);
-  sandbox.snapshot();
-  return body(sandbox).finally(() => sandbox.remove());
-}
-
-function runCase(one: Case): Promise<string[]> {
-  return inSandbox(one, async (sandbox) => {
-    if (one.opts !== null) {
-      const lines = await eventSequence(unbuffered, one.opts, one.setupCommands, one.requests, sandbox.folder);
-      return lines.map((line) => `> ${line}`);
-    }
-    const { stdout, stderr, exit } = await runProgram(program, one.args, { cwd: sandbox.folder, stdin: one.stdin });
-    const kept = stdout
-      .split(/(?<=\n)/)
-      .slice(0, one.keepLines)
-      .join('');
-    return goldenLines({
-      stdout: normalise(kept, sandbox.folder),
-      stderr: normalise(stderr, sandbox.folder),
-      changes: sandbox.changes(),
-      exit,
-    });
-  });
+function runThisCase(one: Case): Promise<string[]> {
+  return watched ? runWatched(one, program) : runCase(one, { program, unbuffered });
 }
 
 function supportsDirectIo(): boolean {
@@ -72,14 +49,14 @@ for (const filename of readdirSync(folder)
       '$name',
       async ({ one, index }, { skip }) => {
         for (const feature of one.requires) if (available[feature] !== true) skip(`no ${feature} here`);
-        const lines = await runCase(one);
+        const lines = await runThisCase(one);
         if (!recording) {
           expect(one.golden, 'the case has no golden lines: npm run record-transcripts').not.toEqual([]);
           expect(lines.join('\n')).toBe(one.golden.join('\n'));
           return;
         }
         expect(lines.at(-1), 'the real program hangs').not.toBe('= timeout');
-        for (let again = 0; again < 2; again++) expect(await runCase(one), 'two runs differ').toEqual(lines);
+        for (let again = 0; again < 2; again++) expect(await runThisCase(one), 'two runs differ').toEqual(lines);
         results[index] = lines;
       },
     );
