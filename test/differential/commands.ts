@@ -70,7 +70,7 @@ const number = (value: fc.Arbitrary<number>) =>
 const read = fc
   .tuple(
     flags('vqC'),
-    fc.option(fc.tuple(pattern, fc.option(fc.tuple(fc.nat(5000), fc.nat(5000)), { freq: 1 })), { freq: 2 }),
+    fc.option(fc.tuple(pattern, fc.option(fc.tuple(fc.nat(5000), fc.nat(5000)), { freq: 2 })), { freq: 2 }),
     number(offset),
     number(fc.oneof(fc.nat(600), length)),
   )

@@ -13,7 +13,7 @@ const run = promisify(execFile);
 /** Everything that is compared, as text. */
 export interface Answer {
   readonly text: string;
-  /** The program neither hung nor aborted. */
+  /** The program neither hung nor aborted, nor divided by zero. */
   readonly ended: boolean;
 }
 
@@ -28,7 +28,7 @@ async function answer(program: Program, kind: ImageKind, one: RandomCase): Promi
       stdin: standardInput(kind, one),
       timeoutMs: 10_000,
     });
-    const ended = exit !== 'timeout' && exit !== 'SIGABRT';
+    const ended = !['timeout', 'SIGABRT', 'SIGFPE'].includes(exit);
     const map = ended
       ? (await run('qemu-img', ['map', '--output=json', '-U', '-f', kind.driver, sandbox.path('disk.img')])).stdout
       : '';

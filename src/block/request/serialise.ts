@@ -78,13 +78,6 @@ export class RequestTracker {
     request.waiters?.wakeAll();
   }
 
-  /** Whether a coroutine is within a request on this node. Takes a walk over those in flight. */
-  isServing(coroutine: Coroutine): boolean {
-    let request = this.#newest;
-    while (request !== null && request.coroutine !== coroutine) request = request.older;
-    return request !== null;
-  }
-
   /** Ends a request when `pending` ends, and hands on how that was. */
   async endAfter(request: TrackedRequest, pending: Promise<void>): Promise<void> {
     try {

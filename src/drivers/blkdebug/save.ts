@@ -17,10 +17,13 @@ export function saveRules(rules: Iterable<Rule>): SavedRules {
       continue;
     }
     const settings = rule.settings();
+    if (status === 'disabled') {
+      warnings.push(`rule ${number} is disabled and becomes a comment`);
+      sections.push(sectionText(rule.kind, settings).replaceAll(/^/gm, '# '));
+      continue;
+    }
     for (const condition of takeUnsayable(rule, settings)) warnings.push(`rule ${number}: ${condition} is left out`);
-    const section = sectionText(rule.kind, settings);
-    if (status === 'disabled') warnings.push(`rule ${number} is disabled and becomes a comment`);
-    sections.push(status === 'disabled' ? section.replaceAll(/^/gm, '# ') : section);
+    sections.push(sectionText(rule.kind, settings));
   }
   return { text: sections.map((section) => `${section}\n`).join('\n'), warnings };
 }

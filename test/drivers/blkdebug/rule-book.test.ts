@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type EventName, eventNames, type Event } from '../../../src/block/events.ts';
-import type { OptionValue } from '../../../src/block/options.ts';
+import { Open } from '../../../src/block/flags.ts';
+import { BlockNode } from '../../../src/block/node.ts';
+import { Options, type OptionValue } from '../../../src/block/options.ts';
 import type { RuleKind } from '../../../src/block/rule-book.ts';
 import { BlkdebugRuleBook } from '../../../src/drivers/blkdebug/rule-book.ts';
+import { raw } from '../../../src/drivers/raw/driver.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import { debugNode, settle } from './debug-node.ts';
 
@@ -23,6 +26,13 @@ function setUp(options: Record<string, OptionValue> = {}) {
     /** The numbers of the rules with this status. */
     numbers: (status: string) => book.list().flatMap((rule) => (rule.status === status ? [rule.number] : [])),
   };
+}
+
+/** Puts a raw node called "format0" above a node. */
+function underRaw(node: BlockNode): void {
+  const above = new BlockNode(raw, node.context, 'format0', Open.READ_WRITE, new Options());
+  const parent = { description: 'format0', node: above };
+  node.parents.push({ name: 'file', parent, node, role: 0, perm: 0, shared: 0 });
 }
 
 const EIO = Errno.EIO;
@@ -199,14 +209,18 @@ describe('offset', () => {
 });
 
 describe('node', () => {
-  it('counts only events within requests of the node, by its name or its driver', async () => {
-    for (const name of ['debug0', 'blkdebug']) {
-      const { add, fire, write, book } = setUp();
+  it('counts only requests with a range, which have come through the node', async () => {
+    for (const name of ['format0', 'raw']) {
+      const { add, fire, startWrite, node, book } = setUp();
+      underRaw(node);
       add('set-state', { event: 'pwritev_done', new_state: '2', node: name });
       void fire('pwritev_done');
       expect(book.state).toBe(1);
-      expect(book.list()[0]?.lastSkip).toEqual({ condition: 'node', text: `not in a request of ${name}` });
-      await write(0);
+      expect(book.list()[0]?.lastSkip).toEqual({
+        condition: 'node',
+        text: `not in a request that came through ${name}`,
+      });
+      await startWrite(0);
       expect(book.state).toBe(2);
     }
   });
@@ -374,11 +388,12 @@ describe('a file of rules', () => {
   });
 
   it('says all that QEMU knows, and a warning for each thing that it does not', () => {
-    const { add, book } = setUp();
+    const { add, book, node } = setUp();
+    underRaw(node);
     const all = { event: 'l2_load', errno: '-5', state: '2', sector: '8', iotype: 'write', immediately: 'on' };
     add('inject-error', all);
     add('set-state', { event: 'pwritev', new_state: '0', state: '-1', times: '1' });
-    add('inject-error', { event: 'none', once: 'on', probability: '0.5', seed: '3', offset: '0..4k', node: 'debug0' });
+    add('inject-error', { event: 'none', once: 'on', probability: '0.5', seed: '3', offset: '0..4k', node: 'raw' });
     add('suspend', { event: 'pwritev', tag: 'A' });
     add('inject-error', { event: 'none', times: '1' });
     add('inject-error', { event: 'none', errno: '0', nth: '1' });
@@ -395,7 +410,7 @@ describe('a file of rules', () => {
       'rule 1 is disabled and becomes a comment',
       'rule 2: times=1 is left out',
       'rule 3: offset=0..4k is left out',
-      'rule 3: node=debug0 is left out',
+      'rule 3: node=raw is left out',
       'rule 3: probability=0.5 seed=3 is left out',
       "rule 4: breakpoint 'A' is left out",
       'rule 6: nth=1 is left out',

@@ -84,8 +84,8 @@ export class EventOffsetCondition implements EventCondition {
 }
 
 /**
- * Only while the running request is inside of a read, write, discard or truncate of this node (or of one with this
- * driver): `node=qcow2` leaves out what qcow2 does by itself when it opens, flushes and closes.
+ * Only for a request of the user with a range (a read, write, discard or truncate) that has come through this node, or
+ * through one with this driver: `node=qcow2` leaves out what qcow2 does by itself when it opens, flushes and closes.
  */
 export class NodeCondition implements EventCondition {
   readonly name = 'node';
@@ -95,18 +95,17 @@ export class NodeCondition implements EventCondition {
     this.#wanted = wanted;
   }
 
-  /** EINVAL if neither `node` nor a node above it is called so. */
+  /** EINVAL if no node above `node` is called so. */
   static parse(name: string, node: BlkdebugNode): NodeCondition {
-    if (!someUpwards(node, (other) => isCalled(other, name))) {
+    if (!isBelow(node, name)) {
       throw new BlockError(Errno.EINVAL, `'node' expects a node or driver above the rules, not '${name}'`);
     }
     return new NodeCondition(name);
   }
 
+  /** What has a range began at the top, and everything on the way from there has passed every node above this one. */
   holds(node: BlkdebugNode): boolean {
-    const { current } = node.loop;
-    if (current === null) return false;
-    return someUpwards(node, (other) => isCalled(other, this.#wanted) && other.requests.isServing(current));
+    return node.loop.current?.offset !== undefined && isBelow(node, this.#wanted);
   }
 
   toString(): string {
@@ -114,14 +113,14 @@ export class NodeCondition implements EventCondition {
   }
 
   unmet(): string {
-    return `not in a request of ${this.#wanted}`;
+    return `not in a request that came through ${this.#wanted}`;
   }
 }
 
-function isCalled(node: BlockNode, name: string): boolean {
-  return node.nodeName === name || node.driver.formatName === name;
-}
-
-function someUpwards(node: BlockNode, holds: (node: BlockNode) => boolean): boolean {
-  return holds(node) || node.parents.some(({ parent }) => parent.node !== null && someUpwards(parent.node, holds));
+/** Whether a node or driver of this name is above `node`. */
+function isBelow(node: BlockNode, name: string): boolean {
+  return node.parents.some(({ parent: { node: above } }) => {
+    if (above === null) return false;
+    return above.nodeName === name || above.driver.formatName === name || isBelow(above, name);
+  });
 }
