@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { hasTerminal } from '../live/virtual-terminal.ts';
 import { lastLine, ScreenProgram, type ScreenSettings } from './screen-program.ts';
 
 let program: ScreenProgram | null = null;
@@ -20,7 +19,7 @@ const panelOf = (screen: readonly string[]): readonly string[] =>
   screen.slice(0, screen.findIndex((row) => row.startsWith('└')) + 1);
 const has = (text: string | RegExp) => (screen: readonly string[]) => panelOf(screen).some((row) => row.match(text));
 
-describe.skipIf(!hasTerminal)('the panel of a session', () => {
+describe('the panel of a session', () => {
   it('shows chain, breakpoints, events, who is suspended and who waits, and the prompt counts', async () => {
     const shell = await start({ columns: 140 });
     expect(panelOf(await shell.until(has('state 1')))[0]).toContain('demo.qcow2 ─ qcow2 ─ blkdebug ─ file');
@@ -115,7 +114,7 @@ describe.skipIf(!hasTerminal)('the panel of a session', () => {
 /** What the shell around sees of the terminal when blkscope has ended. */
 const afterwards = 'stty -a | grep -o " -*echo \\| -*icanon " | tr -d "\\n"; echo; printf "\\033[6n"; seq -s " " 5';
 
-describe.skipIf(!hasTerminal)('leaving the panel', () => {
+describe('leaving the panel', () => {
   const ways: Record<string, (shell: ScreenProgram) => void> = {
     quit: (shell) => shell.type('quit\r'),
     'Ctrl-D': (shell) => shell.type('\x04'),

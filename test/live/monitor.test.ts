@@ -8,7 +8,7 @@ import { AttachedView, attachLines } from '../../src/live/attach.ts';
 import { Monitor } from '../../src/live/monitor.ts';
 import { parseLine, type RunLine } from '../../src/live/record-schema.ts';
 import { picture } from './pictures.ts';
-import { hasTerminal, VirtualTerminal } from './virtual-terminal.ts';
+import { VirtualTerminal } from './virtual-terminal.ts';
 
 let folder = '';
 let socketPath = '';
@@ -240,41 +240,38 @@ describe('attaching', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  test.skipIf(!hasTerminal)(
-    'shows the panel over the whole terminal, follows resizes, and leaves the screen as it was',
-    async () => {
-      const { bus, monitor } = await openMonitor();
-      const terminal = new VirtualTerminal(110, 20);
-      terminal.write('$ blkscope attach\r\n');
-      const view = new AttachedView({
-        path: socketPath,
-        write: terminal.write,
-        size: { columns: 110, rows: 20 },
-        colour: true,
-      });
-      const run = view.run();
-      await until(() => terminal.written.includes('SUSPENDED'));
-      bus.emit(4, '#debug', { kind: 'request-begin', operation: 'write', offset: 0, bytes: 512 });
-      bus.emit(4, '#debug', { kind: 'event', event: 'pwritev' });
-      bus.emit(4, '#debug', { kind: 'suspend', tag: 'A', event: 'pwritev' });
-      await until(() => terminal.written.includes('w4'));
-      await until(() => terminal.written.includes('■ A'));
-      await terminal.settle();
-      expect(terminal.screen[0]).toMatch(/^┌ blkscope {2}disk\.qcow2/);
-      expect(terminal.screen.join('\n')).toMatch(/pwritev +w4 +■ A/);
-      expect(terminal.screen[18]).toMatch(/^└─+┘$/);
-      expect(terminal.screen[19]).toContain('q leaves');
-      terminal.resize(70, 16);
-      view.resize({ columns: 70, rows: 16 });
-      await terminal.settle();
-      expect(terminal.screen[14]).toMatch(/^└─+┘$/);
-      await monitor.close();
-      expect(await run).toBe(true);
-      await terminal.settle();
-      expect(terminal.screen[0]).toBe('$ blkscope attach');
-      expect(view.restore()).toBe('');
-    },
-  );
+  test('shows the panel over the whole terminal, follows resizes, and leaves the screen as it was', async () => {
+    const { bus, monitor } = await openMonitor();
+    const terminal = new VirtualTerminal(110, 20);
+    terminal.write('$ blkscope attach\r\n');
+    const view = new AttachedView({
+      path: socketPath,
+      write: terminal.write,
+      size: { columns: 110, rows: 20 },
+      colour: true,
+    });
+    const run = view.run();
+    await until(() => terminal.written.includes('SUSPENDED'));
+    bus.emit(4, '#debug', { kind: 'request-begin', operation: 'write', offset: 0, bytes: 512 });
+    bus.emit(4, '#debug', { kind: 'event', event: 'pwritev' });
+    bus.emit(4, '#debug', { kind: 'suspend', tag: 'A', event: 'pwritev' });
+    await until(() => terminal.written.includes('w4'));
+    await until(() => terminal.written.includes('■ A'));
+    await terminal.settle();
+    expect(terminal.screen[0]).toMatch(/^┌ blkscope {2}disk\.qcow2/);
+    expect(terminal.screen.join('\n')).toMatch(/pwritev +w4 +■ A/);
+    expect(terminal.screen[18]).toMatch(/^└─+┘$/);
+    expect(terminal.screen[19]).toContain('q leaves');
+    terminal.resize(70, 16);
+    view.resize({ columns: 70, rows: 16 });
+    await terminal.settle();
+    expect(terminal.screen[14]).toMatch(/^└─+┘$/);
+    await monitor.close();
+    expect(await run).toBe(true);
+    await terminal.settle();
+    expect(terminal.screen[0]).toBe('$ blkscope attach');
+    expect(view.restore()).toBe('');
+  });
 
   test('can be left at any time', async () => {
     const { monitor } = await openMonitor();

@@ -5,7 +5,7 @@ import { panelRows } from '../../src/live/panel.ts';
 import type { Picture } from '../../src/live/picture.ts';
 import { Screen } from '../../src/live/screen.ts';
 import { emptyPicture, picture } from './pictures.ts';
-import { hasTerminal, VirtualTerminal } from './virtual-terminal.ts';
+import { VirtualTerminal } from './virtual-terminal.ts';
 
 const panelOf = (rows: number): string[] => Array.from({ length: rows }, (_, row) => `PANEL ${row}`.padEnd(40, '.'));
 
@@ -25,7 +25,7 @@ class Shell {
   }
 }
 
-describe.skipIf(!hasTerminal)('the panel above a shell', () => {
+describe('the panel above a shell', () => {
   test('moves what is on the screen down, and the cursor with it', async () => {
     const shell = new Shell(40, 12);
     shell.print('one\ntwo\nprompt> ty');
@@ -236,7 +236,7 @@ describe('following the bus', () => {
   });
 });
 
-describe.skipIf(!hasTerminal)('a session on a terminal', () => {
+describe('a session on a terminal', () => {
   function session(columns: number, rows: number) {
     const terminal = new VirtualTerminal(columns, rows);
     const live = livePanel(terminal.write, { columns, rows });

@@ -1,50 +1,12 @@
 /** A terminal without a window: @xterm/headless, and what is on its screen. */
-import { createRequire } from 'node:module';
-
-interface BufferLine {
-  translateToString(trimRight: boolean): string;
-}
-
-interface HeadlessTerminal {
-  readonly cols: number;
-  readonly rows: number;
-  readonly buffer: {
-    readonly active: {
-      readonly baseY: number;
-      readonly cursorX: number;
-      readonly cursorY: number;
-      readonly length: number;
-      getLine(row: number): BufferLine | undefined;
-    };
-  };
-  write(text: string, done: () => void): void;
-  resize(columns: number, rows: number): void;
-}
-
-interface Headless {
-  readonly Terminal: new (options: object) => HeadlessTerminal;
-}
-
-function load(): Headless | null {
-  try {
-    return createRequire(import.meta.url)('@xterm/headless') as Headless;
-  } catch {
-    return null;
-  }
-}
-
-const headless = load();
-
-/** Whether the package is there; without it the tests on a terminal cannot run. */
-export const hasTerminal = headless !== null;
+import headless, { type Terminal } from '@xterm/headless';
 
 export class VirtualTerminal {
-  readonly #terminal: HeadlessTerminal;
+  readonly #terminal: Terminal;
   /** All that was ever written. */
   written = '';
 
   constructor(columns: number, rows: number) {
-    if (headless === null) throw new Error('@xterm/headless is not installed');
     this.#terminal = new headless.Terminal({ cols: columns, rows, scrollback: 5000, allowProposedApi: true });
   }
 
