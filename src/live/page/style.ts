@@ -26,10 +26,10 @@ h1 { font-size: 18px; font-weight: 650; white-space: nowrap; }
 h2 { font-size: 14px; font-weight: 650; }
 ul { list-style: none; }
 code, .mono, td, #chain { font-family: ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; font-size: 12.5px; }
-header { display: flex; flex-wrap: wrap; gap: 8px 32px; align-items: baseline; padding: 14px 20px 0; }
+header { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 8px 32px; align-items: baseline; padding: 14px 20px 0; }
 .title { display: flex; flex-wrap: wrap; gap: 2px 14px; align-items: baseline; min-width: 0; }
 #chain { color: var(--quiet); overflow-wrap: anywhere; }
-#facts { display: flex; flex-wrap: wrap; gap: 4px 20px; margin-left: auto; color: var(--quiet); }
+#facts { display: flex; flex-wrap: wrap; gap: 4px 20px; color: var(--quiet); }
 #facts b { color: var(--text); font-weight: 650; font-variant-numeric: tabular-nums; }
 #facts .bad b { color: var(--fail); }
 #notes { margin: 12px 20px 0; padding: 8px 12px; border: 1px solid var(--hold); border-radius: 6px; background: var(--hold-bg); }
@@ -111,7 +111,7 @@ tr.t-fail td { color: var(--fail); } tr.t-hold td:nth-child(3) { color: var(--ho
 #tip { position: fixed; z-index: 2; max-width: 420px; pointer-events: none; background: var(--text); color: var(--bg); border-radius: 6px; padding: 5px 9px; font-size: 12.5px; white-space: pre-line; box-shadow: 0 2px 10px rgb(0 0 0 / .3); }
 @media (max-width: 900px) {
   main { grid-template-columns: minmax(0, 1fr); padding: 12px; gap: 12px; }
-  header { padding: 12px 12px 0; } #facts { margin-left: 0; } #notes { margin: 10px 12px 0; }
+  header { padding: 12px 12px 0; } #notes { margin: 10px 12px 0; }
 }
 @media print { #chart { max-height: none; } .bar .group, #keys { display: none; } }
 @media (forced-colors: active) { rect, path, text { forced-color-adjust: none; } }
