@@ -12,6 +12,8 @@ export interface Outcome {
 export interface Program {
   readonly command: string;
   readonly args: readonly string[];
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The program under test, run by the Node that runs the tests. `BLKSCOPE=qemu-io` tries the tests on the real one. */
@@ -30,7 +32,8 @@ export function runProgram(
   { cwd, stdin = '', timeoutMs = 15_000 }: { cwd: string; stdin?: string; timeoutMs?: number },
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program.command, [...program.args, ...args], { cwd, stdio: 'pipe', env: plainEnvironment() });
+    const env = { ...plainEnvironment(), ...program.env };
+    const child = spawn(program.command, [...program.args, ...args], { cwd, stdio: 'pipe', env });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     let timedOut = false;
