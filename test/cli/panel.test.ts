@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { lastLine, ScreenProgram, type ScreenSettings } from './screen-program.ts';
 
@@ -108,6 +110,19 @@ describe('the panel of a session', () => {
     screen = await shell.until((rows) => panelOf(rows).length === 0);
     expect(screen).toContain('500 is not a number of rows');
     expect(screen[0]).toBe('blkscope> live');
+  });
+});
+
+describe('long work', () => {
+  it('shows how far it has come, in a line that is gone afterwards', async () => {
+    const shell = await start();
+    const script = path.join(shell.folder, 'script');
+    writeFileSync(script, 'sleep 550\nsleep 300\nlength\n');
+    shell.type(`source ${script}\r`);
+    await shell.until((rows) => /^source .*: 33%, line 1 of line 3$/.test(lastLine(rows)));
+    const screen = await shell.prompt();
+    expect(screen.filter((row) => row.includes('%'))).toEqual([]);
+    expect(screen).toContain('64 MiB');
   });
 });
 

@@ -17,7 +17,8 @@ export interface ScreenSettings {
 export class ScreenProgram {
   readonly terminal: VirtualTerminal;
   readonly exit: Promise<{ exitCode: number }>;
-  readonly #folder = mkdtempSync(path.join(tmpdir(), 'blkscope-screen-'));
+  /** Where the program runs; gone when it has ended. */
+  readonly folder = mkdtempSync(path.join(tmpdir(), 'blkscope-screen-'));
   readonly #pty: ReturnType<typeof spawn>;
   #isOver = false;
   #news: () => void = () => {};
@@ -28,15 +29,15 @@ export class ScreenProgram {
     const [command = '', ...rest] =
       afterwards === undefined ? words : ['sh', '-c', `"$@"; ${afterwards}`, 'sh', ...words];
     this.#pty = spawn(command, rest, {
-      cwd: this.#folder,
+      cwd: this.folder,
       cols: columns,
       rows,
       env: {
         ...plainEnvironment(),
-        TMPDIR: this.#folder,
+        TMPDIR: this.folder,
         TERM: 'xterm',
         NO_COLOR: '1',
-        XDG_STATE_HOME: this.#folder,
+        XDG_STATE_HOME: this.folder,
         ...env,
       },
     });
@@ -48,7 +49,7 @@ export class ScreenProgram {
       this.#pty.onExit((end) => {
         this.#isOver = true;
         this.#news();
-        rmSync(this.#folder, { recursive: true, force: true });
+        rmSync(this.folder, { recursive: true, force: true });
         resolve(end);
       });
     });
