@@ -167,7 +167,7 @@ export interface Driver<S = unknown> {
   getAllocatedBytes?(node: BlockNode<S>): number;
 
   getInfo?(node: BlockNode<S>): DriverInfo;
-  getSpecificInfo?(node: BlockNode<S>): SpecificInfo | null;
+  getSpecificInfo?(node: BlockNode<S>): Promise<SpecificInfo | null>;
 
   /** Called for every event fired on this node. A promise only if the request has to wait. */
   debugEvent?(node: BlockNode<S>, event: DebugEvent): Pending;

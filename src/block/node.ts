@@ -118,6 +118,8 @@ export class BlockNode<S = unknown> {
   closed = false;
   /** Called for every range that a write or a discard may have changed: dirty bitmaps. */
   onChanged: ((offset: number, bytes: number) => void) | null = null;
+  /** Writes and discards fail with EPERM, because a dirty bitmap cannot take note of them. */
+  refusesChanges = false;
 
   /** Length in sectors, rounded up. */
   totalSectors = 0;

@@ -15,6 +15,7 @@ import { finishWrite, prepareWrite } from './write.ts';
 export function pdiscard(child: ChildLink, offset: number, bytes: number): Pending {
   const { node } = child;
   checkOpen(node);
+  if (node.refusesChanges) throw new BlockError(Errno.EPERM);
   checkRange(offset, bytes);
   if ((node.openFlags & Open.UNMAP) === 0) return undefined;
   if (node.driver.pdiscard === undefined && node.filteredChild === null) return undefined;

@@ -106,7 +106,7 @@ async function readModifyWrite(
 /** Whether a write is one call of the driver with an event before and behind it, and nothing else. */
 function isPlainWrite(node: BlockNode, offset: number, data: Buffer, flags: number): boolean {
   const isSpecial = (flags & ~(Req.FUA | Req.WRITE_UNCHANGED)) !== 0 || node.detectZeroes !== 'off';
-  return !isSpecial && !node.isReadOnly && isPlainRange(node, offset, data.length);
+  return !isSpecial && !node.isReadOnly && !node.refusesChanges && isPlainRange(node, offset, data.length);
 }
 
 /** As `alignedPwritev` for a plain write: the same steps without a promise where none is needed. */
@@ -182,6 +182,7 @@ function alignedPwritev(
   bytes: number,
   flags: number,
 ): Promise<void> {
+  if (node.refusesChanges) throw new BlockError(Errno.EPERM);
   return endWrite(node, request.kind, offset, bytes, performWrite(node, request, offset, data, bytes, flags));
 }
 

@@ -7,6 +7,7 @@
  */
 import type { SpecificInfo } from '../../block/driver.ts';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { Perm } from '../../block/flags.ts';
 import { hashOrder } from '../../block/options.ts';
 import { Errno } from '../../util/errno.ts';
 import { BitmapBits } from './bitmap-bits.ts';
@@ -15,7 +16,7 @@ import { clustersOf, freeBitmap, readBits, readTable, writeBitmap } from './bitm
 import type { CheckState } from './check.ts';
 import { updateHeaderSync, writeCaches } from './header-write.ts';
 import { Autoclear, DiscardReason, type Qcow2Image } from './image.ts';
-import { flushFile, writeFile } from './io.ts';
+import { explained, flushFile, writeFile } from './io.ts';
 import { checkOverlap, Overlap } from './overlap.ts';
 import { allocateClusters, freeClusters } from './refcount.ts';
 
@@ -23,8 +24,8 @@ import { allocateClusters, freeClusters } from './refcount.ts';
 const MAX_MEMORY_BYTES = 2 ** 30;
 
 interface Bitmap {
-  /** As it is in the directory on disk. */
-  readonly entry: DirectoryEntry;
+  readonly name: Buffer;
+  readonly granularityBits: number;
   /** Null if what is on disk cannot be believed. */
   readonly bits: BitmapBits | null;
   /** Whether writes are noted. */
@@ -37,32 +38,47 @@ export interface PersistentBitmaps {
   readonly all: readonly Bitmap[];
 }
 
-function nameOf(bitmap: Bitmap): string {
-  return bitmap.entry.name.toString('latin1');
-}
-
 /** Reads the bitmaps, and marks them in use if the image may be written. True if the header was written for that. */
 export async function loadBitmaps(image: Qcow2Image): Promise<boolean> {
   if (image.bitmapCount === 0) return false;
   const entries = await readDirectory(image);
   const all: Bitmap[] = [];
+  let needsMark = false;
   let memory = 0;
   for (const entry of entries) {
-    if (all.some((other) => other.entry.name.equals(entry.name))) {
-      throw new BlockError(Errno.EINVAL, `Bitmap already exists: ${entry.name.toString('latin1')}`);
+    const { name, granularityBits } = entry;
+    if (all.some((other) => other.name.equals(name))) {
+      throw new BlockError(Errno.EINVAL, `Bitmap already exists: ${name.toString('latin1')}`);
     }
     const isInUse = (entry.flags & BitmapFlag.IN_USE) !== 0;
     const bits = isInUse ? null : await loadBits(image, entry, MAX_MEMORY_BYTES - memory);
     memory += bits?.bytes.length ?? 0;
-    all.push({ entry, bits, isEnabled: (entry.flags & BitmapFlag.AUTO) !== 0, isReadOnly: !image.isWritable });
+    const isEnabled = (entry.flags & BitmapFlag.AUTO) !== 0;
+    all.push({ name, granularityBits, bits, isEnabled, isReadOnly: !image.isWritable });
+    if (!isInUse) needsMark = true;
+    entry.flags |= BitmapFlag.IN_USE;
+  }
+  if (needsMark && image.isWritable) {
+    await explained(rewriteDirectory(image, entries), "Can't update bitmap directory");
   }
   image.bitmaps = { all };
   image.node.onChanged = (offset, bytes) => noteChange(all, offset, bytes);
-  return image.isWritable && markInUse(image);
+  noteReadOnly(image);
+  return needsMark && image.isWritable;
 }
 
 function noteChange(all: readonly Bitmap[], offset: number, bytes: number): void {
   for (const { bits, isEnabled } of all) if (isEnabled) bits?.mark(offset, bytes);
+}
+
+/** A bitmap that cannot note a change forbids it. */
+function noteReadOnly(image: Qcow2Image): void {
+  image.node.refusesChanges = image.bitmaps?.all.some(({ isReadOnly }) => isReadOnly) === true;
+}
+
+/** Finds the bitmap of a directory's entry. */
+function bitmapOf(image: Qcow2Image, entry: DirectoryEntry): Bitmap | undefined {
+  return image.bitmaps?.all.find(({ name }) => name.equals(entry.name));
 }
 
 async function loadBits(image: Qcow2Image, entry: DirectoryEntry, maxBytes: number): Promise<BitmapBits> {
@@ -86,27 +102,10 @@ async function loadBits(image: Qcow2Image, entry: DirectoryEntry, maxBytes: numb
   return bits;
 }
 
-/** Marks all bitmaps that can be believed as in use on disk. False if there was none to mark. */
-async function markInUse(image: Qcow2Image): Promise<boolean> {
-  const all = image.bitmaps?.all ?? [];
-  const unmarked = all.filter(({ entry }) => (entry.flags & BitmapFlag.IN_USE) === 0);
-  for (const { entry } of unmarked) entry.flags |= BitmapFlag.IN_USE;
-  if (unmarked.length > 0) {
-    try {
-      await rewriteDirectory(image);
-    } catch (error) {
-      if (error instanceof BlockError) throw errorWithErrno(error.errno, "Can't update bitmap directory");
-      throw error;
-    }
-  }
-  for (const bitmap of all) bitmap.isReadOnly = false;
-  return unmarked.length > 0;
-}
-
 /** Writes the directory where it is, with the autoclear bit off meanwhile. */
-async function rewriteDirectory(image: Qcow2Image): Promise<void> {
-  const entries = (image.bitmaps?.all ?? []).map(({ entry }) => entry);
-  if ((image.autoclear & Autoclear.BITMAPS) === 0n) throw new BlockError(Errno.EINVAL);
+async function rewriteDirectory(image: Qcow2Image, entries: readonly DirectoryEntry[]): Promise<void> {
+  if ((image.autoclear & Autoclear.BITMAPS) === 0n || entries.length !== image.bitmapCount)
+    throw new BlockError(Errno.EINVAL);
   image.autoclear &= ~Autoclear.BITMAPS;
   await updateHeaderSync(image);
   const directory = encodeDirectory(image, entries);
@@ -133,34 +132,38 @@ export async function storeBitmaps(image: Qcow2Image): Promise<boolean> {
 }
 
 async function store(image: Qcow2Image): Promise<void> {
-  const all = image.bitmaps?.all ?? [];
-  const changed = all.filter(({ bits, isReadOnly }) => bits !== null && !isReadOnly);
+  if (image.bitmapCount === 0) return;
+  const entries = await readDirectory(image);
+  const changed: { entry: DirectoryEntry; before: DirectoryEntry; bits: BitmapBits }[] = [];
+  for (const entry of entries) {
+    const bitmap = bitmapOf(image, entry);
+    if (bitmap === undefined || bitmap.bits === null || bitmap.isReadOnly) continue;
+    if ((entry.flags & BitmapFlag.IN_USE) === 0) {
+      throw new BlockError(Errno.EINVAL, `Bitmap '${entry.name.toString('latin1')}' already exists in the image`);
+    }
+    changed.push({ entry, before: { ...entry }, bits: bitmap.bits });
+    entry.flags = bitmap.isEnabled ? BitmapFlag.AUTO : 0;
+  }
   if (changed.length === 0) return;
-  const old = new Map(changed.map(({ entry }) => [entry, { ...entry }]));
+  if (!image.isWritable) throw new BlockError(Errno.EINVAL, 'No write access');
   const stored: DirectoryEntry[] = [];
   try {
-    for (const { entry, bits, isEnabled } of changed) {
-      if (bits === null) continue;
+    for (const { entry, bits } of changed) {
       await writeBitmap(image, entry, bits);
       stored.push(entry);
-      entry.flags = isEnabled ? BitmapFlag.AUTO : 0;
     }
-    await replaceDirectory(image);
+    await explained(replaceDirectory(image, entries), 'Failed to update bitmap extension');
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     for (const entry of stored) await freeBitmap(image, entry);
-    for (const [entry, before] of old) Object.assign(entry, before);
     throw error;
   }
-  for (const before of old.values()) await freeBitmap(image, before);
+  for (const { before } of changed) await freeBitmap(image, before);
 }
 
 /** Writes the directory to new clusters, and frees the old one. */
-async function replaceDirectory(image: Qcow2Image): Promise<void> {
-  const directory = encodeDirectory(
-    image,
-    (image.bitmaps?.all ?? []).map(({ entry }) => entry),
-  );
+async function replaceDirectory(image: Qcow2Image, entries: readonly DirectoryEntry[]): Promise<void> {
+  const directory = encodeDirectory(image, entries);
   const before = {
     bitmapDirectoryOffset: image.bitmapDirectoryOffset,
     bitmapDirectoryBytes: image.bitmapDirectoryBytes,
@@ -181,7 +184,7 @@ async function replaceDirectory(image: Qcow2Image): Promise<void> {
     if (!(error instanceof BlockError)) throw error;
     if (offset > 0) await freeClusters(image, offset, directory.length, DiscardReason.OTHER);
     Object.assign(image, before);
-    throw errorWithErrno(error.errno, 'Failed to update bitmap extension');
+    throw error;
   }
   await freeClusters(image, before.bitmapDirectoryOffset, before.bitmapDirectoryBytes, DiscardReason.OTHER);
 }
@@ -190,28 +193,79 @@ async function replaceDirectory(image: Qcow2Image): Promise<void> {
 export async function storeBitmapsReadOnly(image: Qcow2Image): Promise<void> {
   await store(image);
   for (const bitmap of image.bitmaps?.all ?? []) bitmap.isReadOnly = true;
+  noteReadOnly(image);
 }
 
 /** Marks the bitmaps as in use again, after the image has become writable. A failure is only printed. */
 export async function resumeBitmaps(image: Qcow2Image): Promise<void> {
+  if (!image.isWritable || image.bitmapCount === 0) return;
   try {
-    if (image.isWritable && image.bitmaps !== null) await markInUse(image);
+    await markInUse(image);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     image.node.context.warn(`qemu-io: ${image.node.nodeName}: Failed to make dirty bitmaps writable: ${error.message}`);
   }
 }
 
+async function markInUse(image: Qcow2Image): Promise<void> {
+  const entries = await readDirectory(image);
+  let needsMark = false;
+  for (const entry of entries) {
+    const bitmap = bitmapOf(image, entry);
+    checkResumable(image, entry, bitmap);
+    if ((entry.flags & BitmapFlag.IN_USE) === 0) needsMark = true;
+    entry.flags |= BitmapFlag.IN_USE;
+  }
+  if (needsMark) {
+    const { node, perm } = image.file;
+    if (node.isReadOnly || (perm & Perm.WRITE) === 0) {
+      throw new BlockError(Errno.EINVAL, 'Failed to reopen bitmaps rw: no write access the protocol file');
+    }
+    await explained(rewriteDirectory(image, entries), 'Cannot update bitmap directory');
+  }
+  for (const bitmap of image.bitmaps?.all ?? []) bitmap.isReadOnly = false;
+  noteReadOnly(image);
+}
+
+/** Throws EINVAL if somebody else has changed the directory. */
+function checkResumable(image: Qcow2Image, entry: DirectoryEntry, bitmap: Bitmap | undefined): void {
+  const name = entry.name.toString('latin1');
+  const { filename } = image.node;
+  const isInUse = (entry.flags & BitmapFlag.IN_USE) !== 0;
+  let problem: string | null = null;
+  if (bitmap === undefined) {
+    problem = `Unexpected bitmap '${name}' in image '${filename}'`;
+  } else if (!isInUse && !bitmap.isReadOnly) {
+    problem =
+      `Corruption: bitmap '${name}' is not marked IN_USE in the image '${filename}' ` +
+      'and not marked readonly in RAM';
+  } else if (!isInUse && bitmap.bits === null) {
+    problem = `Corruption: bitmap '${name}' is inconsistent but is not marked IN_USE in the image '${filename}'`;
+  } else if (isInUse && bitmap.isReadOnly && bitmap.bits !== null) {
+    problem =
+      `Corruption: bitmap '${name}' is marked IN_USE in the image '${filename}' ` +
+      'but it is readonly and consistent in RAM';
+  }
+  if (problem !== null) throw new BlockError(Errno.EINVAL, problem);
+}
+
 /** Throws ENOTSUP if a bitmap stands in the way of a new length. */
-export function checkTruncate(image: Qcow2Image): void {
-  for (const bitmap of image.bitmaps?.all ?? []) {
+export async function checkTruncate(image: Qcow2Image): Promise<void> {
+  if (image.bitmapCount === 0) return;
+  for (const entry of await readDirectory(image)) {
+    const name = entry.name.toString('latin1');
+    const bitmap = bitmapOf(image, entry);
+    if (bitmap === undefined) {
+      const problem = 'Cannot resize qcow2 with persistent bitmaps that were not loaded into memory';
+      throw new BlockError(Errno.ENOTSUP, problem);
+    }
     if (bitmap.isReadOnly) {
-      throw new BlockError(Errno.ENOTSUP, `Bitmap '${nameOf(bitmap)}' is readonly and cannot be modified`);
+      throw new BlockError(Errno.ENOTSUP, `Bitmap '${name}' is readonly and cannot be modified`);
     }
     if (bitmap.bits === null) {
       throw new BlockError(
         Errno.ENOTSUP,
-        `Bitmap '${nameOf(bitmap)}' is inconsistent and cannot be used\n` +
+        `Bitmap '${name}' is inconsistent and cannot be used\n` +
           'Try block-dirty-bitmap-remove to delete this bitmap from disk',
       );
     }
@@ -223,9 +277,10 @@ export function resizeBitmaps(image: Qcow2Image): void {
   for (const { bits } of image.bitmaps?.all ?? []) bits?.resize(image.lengthBytes);
 }
 
-/** What `info` prints about the bitmaps. */
-export function bitmapInfo(image: Qcow2Image): SpecificInfo[] {
-  return (image.bitmaps?.all ?? []).map(({ entry }) => {
+/** What `info` prints about the bitmaps: what is on disk. */
+export async function bitmapInfo(image: Qcow2Image): Promise<SpecificInfo[]> {
+  if (image.bitmapCount === 0) return [];
+  return (await readDirectory(image)).map((entry) => {
     const flags = [];
     if ((entry.flags & BitmapFlag.IN_USE) !== 0) flags.push('in-use');
     if ((entry.flags & BitmapFlag.AUTO) !== 0) flags.push('auto');

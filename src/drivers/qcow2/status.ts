@@ -83,13 +83,13 @@ export function infoOf(image: Qcow2Image): DriverInfo {
 }
 
 /** What `info` prints about the format, in the order in which it does. */
-export function specificInfoOf(image: Qcow2Image): SpecificInfo {
+export async function specificInfoOf(image: Qcow2Image): Promise<SpecificInfo> {
   const always = {
     'refcount-bits': 1 << image.refcountOrder,
     'compression-type': image.compressionType === Compression.ZSTD ? 'zstd' : 'zlib',
   };
   if (image.version === 2) return inQemuOrder({ compat: '0.10', ...always });
-  const bitmaps = bitmapInfo(image);
+  const bitmaps = await bitmapInfo(image);
   return inQemuOrder({
     compat: '1.1',
     ...(image.dataFileName === null ? {} : { 'data-file': image.dataFileName.toString('utf8') }),

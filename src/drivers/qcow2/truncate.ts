@@ -58,7 +58,7 @@ async function truncateLocked(
   if (image.snapshots.length > 0 && image.version < 3) {
     throw new BlockError(Errno.ENOTSUP, "Can't resize a v2 image which has snapshots");
   }
-  checkTruncate(image);
+  await checkTruncate(image);
   const oldLength = image.lengthBytes;
   const l1EntryCount = Math.ceil(length / (image.l2Entries * image.clusterBytes));
   let mode = preallocation;

@@ -1,6 +1,6 @@
 /** `info`: prints what the driver says about the image. */
-import type { DriverInfo, SpecificValue } from '../../block/driver.ts';
-import { errnoOf } from '../../block/error.ts';
+import type { DriverInfo, SpecificInfo, SpecificValue } from '../../block/driver.ts';
+import { BlockError, errnoOf } from '../../block/error.ts';
 import type { BlockNode } from '../../block/node.ts';
 import { driverInfo } from '../../block/request/copy-on-read.ts';
 import { Errno } from '../../util/errno.ts';
@@ -18,7 +18,7 @@ export const info = {
   run: runInfo,
 } satisfies Command;
 
-function runInfo(session: Session): void {
+async function runInfo(session: Session): Promise<void> {
   const { top } = session;
   // An image that turned out to be corrupt has no driver any more; qemu-io says nothing.
   if (top.closed) throw new CommandFailure(Errno.ENOMEDIUM);
@@ -30,8 +30,18 @@ function runInfo(session: Session): void {
   session.output.stdout(
     `cluster size: ${formatSize(facts.clusterBytes)}\nvm state offset: ${formatSize(facts.vmStateOffset)}\n`,
   );
-  const specific = driver.getSpecificInfo?.(top) ?? null;
+  const specific = await specificOf(session);
   if (specific !== null) session.output.stdout(`Format specific information:\n${treeLines(specific, 1)}`);
+}
+
+async function specificOf({ top }: Session): Promise<SpecificInfo | null> {
+  try {
+    return (await top.driver.getSpecificInfo?.(top)) ?? null;
+  } catch (error) {
+    // The message is the driver's, the status is not.
+    if (error instanceof BlockError) throw new BlockError(Errno.EIO, error.message);
+    throw error;
+  }
 }
 
 function factsOf(top: BlockNode): DriverInfo {

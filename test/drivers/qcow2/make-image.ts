@@ -7,6 +7,8 @@ export interface ImageSettings {
   readonly refcountOrder?: number;
   readonly extendedL2?: boolean;
   readonly lazyRefcounts?: boolean;
+  /** An empty bitmap, enabled, with a bit for each 2 to the power of `granularityBits` bytes. */
+  readonly bitmap?: { readonly name: string; readonly granularityBits: number };
   readonly backing?: { readonly filename: string; readonly format: string };
 }
 
@@ -15,7 +17,8 @@ export function makeImage(settings: ImageSettings = {}): Buffer {
   const clusterBytes = 1 << clusterBits;
   const perL1Entry = (clusterBytes / (extendedL2 ? 16 : 8)) * clusterBytes;
   const l1Entries = Math.max(1, Math.ceil(lengthBytes / perL1Entry));
-  const usedClusters = 3 + Math.ceil((l1Entries * 8) / clusterBytes);
+  const bitmapCluster = 3 + Math.ceil((l1Entries * 8) / clusterBytes);
+  const usedClusters = bitmapCluster + (settings.bitmap === undefined ? 0 : 2);
   const image = Buffer.alloc(usedClusters * clusterBytes);
   image.write('QFI\xfb', 0, 'latin1');
   image.writeUInt32BE(version, 4);
@@ -32,11 +35,36 @@ export function makeImage(settings: ImageSettings = {}): Buffer {
     image.writeUInt32BE(112, 100);
   }
   if (settings.backing !== undefined) writeBacking(image, version === 3 ? 112 : 72, settings.backing);
+  if (settings.bitmap !== undefined) writeBitmap(image, clusterBytes, bitmapCluster, settings.bitmap);
   image.writeBigUInt64BE(BigInt(2 * clusterBytes), clusterBytes);
   for (let cluster = 0; cluster < usedClusters; cluster++) {
     countOnce(image, 2 * clusterBytes, cluster, version === 3 ? refcountOrder : 4);
   }
   return image;
+}
+
+/** The extension, a directory in one cluster and an empty table in the next. */
+function writeBitmap(
+  image: Buffer,
+  clusterBytes: number,
+  cluster: number,
+  { name, granularityBits }: NonNullable<ImageSettings['bitmap']>,
+): void {
+  const entryBytes = Math.ceil((24 + name.length) / 8) * 8;
+  const directory = cluster * clusterBytes;
+  image.writeBigUInt64BE(1n, 88);
+  image.writeUInt32BE(0x23852875, 112);
+  image.writeUInt32BE(24, 116);
+  image.writeUInt32BE(1, 120);
+  image.writeBigUInt64BE(BigInt(entryBytes), 128);
+  image.writeBigUInt64BE(BigInt(directory), 136);
+  image.writeBigUInt64BE(BigInt(directory + clusterBytes), directory);
+  image.writeUInt32BE(1, directory + 8);
+  image.writeUInt32BE(2, directory + 12);
+  image[directory + 16] = 1;
+  image[directory + 17] = granularityBits;
+  image.writeUInt16BE(name.length, directory + 18);
+  image.write(name, directory + 24, 'latin1');
 }
 
 function writeBacking(image: Buffer, at: number, { filename, format }: { filename: string; format: string }): void {
