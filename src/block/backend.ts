@@ -168,8 +168,9 @@ export class BlockBackend implements Parent {
 
   /** The offset of a range that is within the image. */
   #within(offset: number, bytes: number): number {
-    this.#checkMedium();
-    const length = this.top.getLength();
+    const { node } = this.root;
+    if (node.closed || !isInserted(node)) throw new BlockError(Errno.ENOMEDIUM);
+    const length = node.getLength();
     if (offset < 0 || bytes < 0 || offset > length || length - offset < bytes) throw new BlockError(Errno.EIO);
     return offset;
   }

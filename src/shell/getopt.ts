@@ -65,10 +65,12 @@ export class Getopt {
   #nextWord(): string | null {
     const { argv } = this;
     this.#moveOperands();
-    while (this.optionIndex < argv.length && isOperand(argv[this.optionIndex] ?? '')) this.optionIndex += 1;
-    this.#lastOperand = this.optionIndex;
+    let index = this.optionIndex;
+    while (index < argv.length && isOperand(argv[index] ?? '')) index += 1;
+    this.optionIndex = index;
+    this.#lastOperand = index;
 
-    if (argv[this.optionIndex] === '--') {
+    if (argv[index] === '--') {
       this.optionIndex += 1;
       this.#moveOperands();
       this.#lastOperand = argv.length;

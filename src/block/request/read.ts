@@ -4,10 +4,9 @@ import type { Pending } from '../driver.ts';
 import { Req } from '../flags.ts';
 import { allocateAligned } from '../memory.ts';
 import type { BlockNode, ChildLink } from '../node.ts';
-import { checkDataRange } from './check.ts';
+import { checkDataRequest } from './check.ts';
 import { blockCluster, copyOnRead, isAllocatedWhole } from './copy-on-read.ts';
 import { driverPreadv } from './driver-io.ts';
-import { checkOpen } from './flush.ts';
 import { paddingFor } from './padding.ts';
 import { isPlainRange, trackLate } from './plain.ts';
 import type { TrackedRequest } from './serialise.ts';
@@ -18,8 +17,7 @@ const INT_MAX = 0x7fffffff;
 /** Reads `data.length` bytes at any offset. What lies behind the node's end reads as zeroes. */
 export function preadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
-  checkOpen(node);
-  checkDataRange(offset, data.length);
+  checkDataRequest(node, offset, data.length);
   // A request of no bytes cannot be aligned; it has nothing to read either.
   if (data.length === 0 && !isAligned(offset, node.limits.requestAlignment)) return undefined;
   if (!node.trace.active) return paddedPreadv(child, offset, data, flags);

@@ -8,7 +8,7 @@ import { Event } from '../events.ts';
 import { Open, Req, SECTOR_BYTES } from '../flags.ts';
 import { allocateAligned } from '../memory.ts';
 import type { BlockNode, ChildLink } from '../node.ts';
-import { checkDataRange, checkRange } from './check.ts';
+import { checkDataRequest, checkRange } from './check.ts';
 import { blockCluster } from './copy-on-read.ts';
 import { driverPwritev, driverPwritevCompressed } from './driver-io.ts';
 import { checkOpen } from './flush.ts';
@@ -23,8 +23,7 @@ const INT_MAX = 0x7fffffff;
 /** Writes `data` at any offset; `flags` are bits of `Req`. */
 export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
-  checkOpen(node);
-  checkDataRange(offset, data.length);
+  checkDataRequest(node, offset, data.length);
   if (!isAlignedEnough(node, offset, data.length, flags)) return undefined;
   if (!node.trace.active) return paddedPwritev(child, offset, data, flags);
   return whileTraced(node, 'write', offset, data.length, () => paddedPwritev(child, offset, data, flags));
