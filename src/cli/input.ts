@@ -6,9 +6,8 @@ import { BlockError } from '../block/error.ts';
 import { Errno } from '../util/errno.ts';
 import type { LineSource } from '../shell/script.ts';
 
-const CHUNK_BYTES = 256 << 10;
-/** A stream is not read further while so much of it waits to be run. */
-const BACKLOG_BYTES = 4 << 20;
+/** Little, so that what lies in memory is no burden for the collector. */
+const CHUNK_BYTES = 16 << 10;
 /** A longer line is an endless one. */
 const MAX_LINE_BYTES = 256 << 20;
 
@@ -136,14 +135,16 @@ class FileSource implements StoppableSource {
   }
 }
 
-/** Something whose data arrives when it wants to. */
+/**
+ * Something whose data arrives when it wants to. The stream flows only while a line is being waited for: it would read
+ * ahead, and a chunk that it holds comes before what the descriptor has.
+ */
 class StreamSource implements StoppableSource {
   readonly #stream: Readable;
   /** A non-blocking descriptor, which may be read at any time; null if it may not. */
   readonly #fd: number | null;
   readonly #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   readonly #lines = new LineSplitter();
-  #backlogBytes = 0;
   #ended = false;
   #stopped = false;
   /** Called when the line that `next` promised can be taken. */
@@ -165,9 +166,7 @@ class StreamSource implements StoppableSource {
     // What lies in the pipe goes before everything else, so that the order of events does not depend on who is faster.
     while (line === null && !this.#ended && this.#readMore()) line = this.#lines.shift();
     if (line !== null) return line;
-    this.#backlogBytes = 0;
     if (this.#ended) return this.#lines.takeRest();
-    this.#stream.resume();
     return this.#arrival();
   }
 
@@ -175,6 +174,7 @@ class StreamSource implements StoppableSource {
     for (;;) {
       await new Promise<void>((resolve) => {
         this.#waiter = resolve;
+        this.#stream.resume();
       });
       if (this.#stopped) return null;
       const line = this.#lines.shift();
@@ -190,6 +190,8 @@ class StreamSource implements StoppableSource {
   }
 
   #readMore(): boolean {
+    // What it gives arrives in `#receive`.
+    if (this.#stream.readableLength > 0 && this.#stream.read() !== null) return true;
     if (this.#fd === null || this.#stream.destroyed) return false;
     const bytes = readNow(this.#fd, this.#chunk);
     if (bytes < 0) return false;
@@ -199,13 +201,12 @@ class StreamSource implements StoppableSource {
   }
 
   #receive(chunk: Buffer): void {
+    this.#stream.pause();
     this.#add(chunk);
     this.#wake();
-    if (this.#backlogBytes > BACKLOG_BYTES) this.#stream.pause();
   }
 
   #add(chunk: Buffer): void {
-    this.#backlogBytes += chunk.length;
     this.#lines.push(chunk);
     if (this.#lines.isTooLong) this.#finish();
   }

@@ -19,7 +19,7 @@ const COALESCE_MS = 8;
 /** The most that a UTF-16 unit takes in UTF-8. */
 const MAX_UNIT_BYTES = 3;
 /** Text is encoded at the latest when there is so much of it. */
-const MAX_TEXT_UNITS = 16 << 10;
+const MAX_TEXT_UNITS = 4 << 10;
 
 /** Called around each write to the terminal: takes the line being typed away, runs `write`, which writes `text`, draws the line again. */
 export type WriteGuard = (write: () => void, text: string) => void;

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -67,7 +67,12 @@ async function turn(): Promise<void> {
 let pipeCount = 0;
 
 /** A pipe: its reading end as a source, and how to write to it and to close it. */
-async function makePipe(): Promise<{ source: StoppableSource; write: (text: string) => void; end: () => void }> {
+async function makePipe(): Promise<{
+  source: StoppableSource;
+  writer: number;
+  write: (text: string) => void;
+  end: () => void;
+}> {
   pipeCount += 1;
   const file = path.join(folder, `pipe-${pipeCount}`);
   execFileSync('mkfifo', [file]);
@@ -78,6 +83,7 @@ async function makePipe(): Promise<{ source: StoppableSource; write: (text: stri
   closeSync(keeper);
   return {
     source: await openInput(reader),
+    writer,
     write: (text) => {
       writeSync(writer, text);
     },
@@ -131,6 +137,21 @@ describe('a pipe', () => {
     write('b\nc');
     end();
     expect(await linesOf(source)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('keeps megabytes in their order while the event loop turns between lines', async () => {
+    const { source, writer, end } = await makePipe();
+    const count = 900_000;
+    spawn('seq', [String(count)], { stdio: ['ignore', writer, 'ignore'] });
+    end();
+    for (let number = 1; number <= count; number += 1) {
+      const next = source.next();
+      const line = next instanceof Promise ? await next : next;
+      // `expect` for each of them would take longer than all the rest.
+      if (line !== String(number)) expect(line).toBe(String(number));
+      if (number % 500 === 0) await turn();
+    }
+    expect(await source.next()).toBeNull();
   });
 
   it('ends for who waits when it is stopped', async () => {
