@@ -23,7 +23,8 @@ export function makeDemoImage(): DemoImage {
 }
 
 /** What to try first. */
-export const demoGreeting = `A new qcow2 image of 64 MiB is open, with blkdebug between the format and the file.
-Stop a write and let it go on:   break cluster_alloc A   then   aio_write -P 0xab 0 64k   then   resume A
-"help" lists the commands, "help COMMAND" explains one, Tab completes, Ctrl-D leaves.
+export const demoGreeting = `A new qcow2 image of 64 MiB, with blkdebug between the format and the file.
+Stop a write and let it go on, a line each:
+  break cluster_alloc A     aio_write -P 0xab 0 64k     resume A
+"help" lists the commands, "help COMMAND" explains one, Tab completes.
 `;

@@ -10,6 +10,9 @@ import type { Stdio } from './stdio.ts';
 import { EchoedOutput } from './echoed-output.ts';
 import type { Views } from './views.ts';
 
+/** A signal to ourselves has had its effect by then. */
+const NOT_STOPPED_MS = 50;
+
 export interface TerminalOptions {
   /** The prompt as it is to be now. */
   readonly prompt: () => string;
@@ -119,15 +122,21 @@ export class Terminal implements StoppableSource {
   #stopForShell(): void {
     const { panel } = this.#views;
     panel?.stop();
-    process.once('SIGCONT', () => {
+    let isBack = false;
+    const comeBack = (): void => {
+      if (isBack) return;
+      isBack = true;
       process.stdin.setRawMode(true);
       panel?.start();
       if (this.#waiter === null) return;
       this.#readline.prevRows = 0;
       this.#showPrompt();
-    });
+    };
+    process.once('SIGCONT', comeBack);
     process.stdin.setRawMode(false);
     process.kill(process.pid, 'SIGTSTP');
+    // Without a shell that could continue it, the host does not stop a program at all.
+    setTimeout(comeBack, NOT_STOPPED_MS);
   }
 
   #receive(line: string): void {

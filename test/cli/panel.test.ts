@@ -96,6 +96,15 @@ describe('the panel of a session', () => {
     await shell.until((rows) => rows.includes('1 MiB'));
   });
 
+  it('is there again after Ctrl-Z', async () => {
+    const shell = await start();
+    // Nobody is there who could continue it, so that it is not stopped at all; it must not be left without its terminal.
+    shell.type('\x1a');
+    await shell.until((rows) => panelOf(rows).length === 0);
+    await shell.until((rows) => panelOf(rows).length === 9 && lastLine(rows) === 'blkscope>');
+    expect(await shell.run('length')).toContain('64 MiB');
+  });
+
   it('comes and goes by command, and takes as many rows as it is told', async () => {
     const shell = await start({}, ['--image-opts', 'driver=null-co,size=1M']);
     let screen = await shell.run('live');
