@@ -11,6 +11,7 @@
 import { REQUEST_MAX_BYTES } from '../../block/flags.ts';
 import type { WaitReason } from '../../block/loop.ts';
 import { traceWait } from '../../block/request/traced.ts';
+import { readBe32 } from '../../util/big-endian.ts';
 import { corrupt } from './corruption.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import type { Qcow2Image } from './image.ts';
@@ -141,7 +142,7 @@ export function findOverwritable(image: Qcow2Image, guest: GuestOffset, bytes: n
 
   const table = l2Cache.table(slot);
   const at = index * image.l2EntryBytes;
-  const host = entryOffset(table.readUInt32BE(at), table.readUInt32BE(at + 4));
+  const host = entryOffset(readBe32(table, at), readBe32(table, at + 4));
   const isSimple =
     image.intoCluster(host) === 0 &&
     countForWrite(image, table, index, clusterCount, false) === clusterCount &&
@@ -178,8 +179,8 @@ async function findInPlace(
     const table = image.l2Cache.table(slot);
     const index = image.sliceIndexOf(position);
     const at = index * image.l2EntryBytes;
-    const high = table.readUInt32BE(at);
-    const low = table.readUInt32BE(at + 4);
+    const high = readBe32(table, at);
+    const low = readBe32(table, at + 4);
     if (needsNewCluster(image, high, low)) return false;
     const cluster = entryOffset(high, low);
     const into = image.intoCluster(position);
@@ -247,8 +248,8 @@ function countForWrite(image: Qcow2Image, table: Buffer, index: number, limit: n
   let expected = -1;
   for (let count = 0; count < limit; count++) {
     const at = (index + count) * image.l2EntryBytes;
-    const high = table.readUInt32BE(at);
-    const low = table.readUInt32BE(at + 4);
+    const high = readBe32(table, at);
+    const low = readBe32(table, at + 4);
     if (needsNewCluster(image, high, low) !== isNew) return count;
     if (isNew) continue;
     const host = entryOffset(high, low);

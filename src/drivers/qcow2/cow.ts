@@ -6,6 +6,7 @@ import { allocateAligned } from '../../block/memory.ts';
 import { isZeroFast } from '../../block/request/status.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { Errno } from '../../util/errno.ts';
+import { readBe32 } from '../../util/big-endian.ts';
 import type { Allocation } from './allocate.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { markDirty } from './header-write.ts';
@@ -109,8 +110,8 @@ export async function linkPart(image: Qcow2Image, part: L2Meta): Promise<void> {
   const old: number[] = [];
   for (let step = 0; step < part.clusterCount; step++) {
     const at = (index + step) * image.l2EntryBytes;
-    const high = table.readUInt32BE(at);
-    const low = table.readUInt32BE(at + 4);
+    const high = readBe32(table, at);
+    const low = readBe32(table, at + 4);
     if (high !== 0 || low !== 0) old.push(high, low);
     const host = part.host + step * image.clusterBytes;
     table.writeUInt32BE((highOf(host) | COPIED) >>> 0, at);
@@ -130,8 +131,8 @@ function markWritten(image: Qcow2Image, table: Buffer, at: number, part: L2Meta,
   const from = Math.max(part.head.offset, step * image.clusterBytes);
   const to = Math.min(part.tail.offset + part.tail.bytes, (step + 1) * image.clusterBytes);
   const written = bitRange(image.subclusterIndexOf(from), image.subclusterIndexOf(to - 1) + 1);
-  table.writeUInt32BE((table.readUInt32BE(at + 8) & ~written) >>> 0, at + 8);
-  table.writeUInt32BE((table.readUInt32BE(at + 12) | written) >>> 0, at + 12);
+  table.writeUInt32BE((readBe32(table, at + 8) & ~written) >>> 0, at + 8);
+  table.writeUInt32BE((readBe32(table, at + 12) | written) >>> 0, at + 12);
 }
 
 /** Copies head and tail into the new clusters, together with the data if the part has it. Gives up the lock meanwhile. */

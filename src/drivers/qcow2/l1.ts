@@ -4,6 +4,7 @@ import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { allocateAligned } from '../../block/memory.ts';
 import { pwriteZeroes } from '../../block/request/write.ts';
+import { readBe32 } from '../../util/big-endian.ts';
 import { ClusterSet } from './cluster-set.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
 import { flushFile, writeFileSync } from './io.ts';
@@ -37,11 +38,11 @@ export class L1Table {
   }
 
   high(index: number): number {
-    return this.bytes.readUInt32BE(index * L1_ENTRY_BYTES);
+    return readBe32(this.bytes, index * L1_ENTRY_BYTES);
   }
 
   low(index: number): number {
-    return this.bytes.readUInt32BE(index * L1_ENTRY_BYTES + 4);
+    return readBe32(this.bytes, index * L1_ENTRY_BYTES + 4);
   }
 
   /** Where the L2 table of this entry is; 0 if there is none. */

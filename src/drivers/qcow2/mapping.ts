@@ -1,4 +1,5 @@
 /** Where a guest range is: the lookup through L1 and L2, for reads and block status. */
+import { readBe32 } from '../../util/big-endian.ts';
 import { corrupt } from './corruption.ts';
 import { cleanCachesIfDue } from './cache-clean.ts';
 import type { Qcow2Image } from './image.ts';
@@ -80,10 +81,10 @@ function lookUpIn(
   const table = image.l2Cache.table(slot);
   const index = image.sliceIndexOf(guest);
   const at = index * image.l2EntryBytes;
-  const high = table.readUInt32BE(at);
-  const low = table.readUInt32BE(at + 4);
-  const zero = image.hasSubclusters ? table.readUInt32BE(at + 8) : 0;
-  const allocated = image.hasSubclusters ? table.readUInt32BE(at + 12) : 0;
+  const high = readBe32(table, at);
+  const low = readBe32(table, at + 4);
+  const zero = image.hasSubclusters ? readBe32(table, at + 8) : 0;
+  const allocated = image.hasSubclusters ? readBe32(table, at + 12) : 0;
   const first = image.subclusterIndexOf(guest);
   const type = subclusterType(image, high, low, allocated, zero, first);
   const into = image.intoCluster(guest);
@@ -147,10 +148,10 @@ function countAlike(
   let expectedHost = 0;
   for (let step = 0; step < clusterCount; step++) {
     const at = (index + step) * l2EntryBytes;
-    const high = table.readUInt32BE(at);
-    const low = table.readUInt32BE(at + 4);
-    const zero = hasSubclusters ? table.readUInt32BE(at + 8) : 0;
-    const allocated = hasSubclusters ? table.readUInt32BE(at + 12) : 0;
+    const high = readBe32(table, at);
+    const low = readBe32(table, at + 4);
+    const zero = hasSubclusters ? readBe32(table, at + 8) : 0;
+    const allocated = hasSubclusters ? readBe32(table, at + 12) : 0;
     const first = step === 0 ? firstSubcluster : 0;
     const type = subclusterType(image, high, low, allocated, zero, first);
     if (type === Subcluster.INVALID) return -1 - (index + step);

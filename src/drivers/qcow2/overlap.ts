@@ -1,4 +1,5 @@
 /** Overlap checks: does a write hit metadata that it must not? A last guard against corrupt refcounts. */
+import { readBe32 } from '../../util/big-endian.ts';
 import { readFile } from './io.ts';
 import { corrupt } from './corruption.ts';
 import { Autoclear, type Qcow2Image } from './image.ts';
@@ -138,7 +139,7 @@ async function checkInactiveL2(image: Qcow2Image, checks: number, offset: number
     const table = Buffer.alloc(l1EntryCount * L1_ENTRY_BYTES);
     await readFile(image, l1Offset, table);
     for (let at = 0; at < table.length; at += L1_ENTRY_BYTES) {
-      const l2Offset = entryOffset(table.readUInt32BE(at), table.readUInt32BE(at + 4));
+      const l2Offset = entryOffset(readBe32(table, at), readBe32(table, at + 4));
       if (l2Offset !== 0 && overlaps(start, end, l2Offset, image.clusterBytes)) {
         await refuse(image, Overlap.INACTIVE_L2);
       }

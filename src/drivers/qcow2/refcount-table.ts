@@ -1,4 +1,5 @@
 /** The refcount table in memory: as it is on disk, with the set of the refcount blocks that it points to. */
+import { readBe32 } from '../../util/big-endian.ts';
 import { ClusterSet } from './cluster-set.ts';
 import { type HostOffset, highOf, lowOf, refcountEntryOffset } from './offsets.ts';
 
@@ -32,11 +33,11 @@ export class RefcountTable {
   blockOffset(index: number): HostOffset {
     if (index >= this.entryCount) return 0 as HostOffset;
     const at = index * REFCOUNT_ENTRY_BYTES;
-    return refcountEntryOffset(this.bytes.readUInt32BE(at), this.bytes.readUInt32BE(at + 4));
+    return refcountEntryOffset(readBe32(this.bytes, at), readBe32(this.bytes, at + 4));
   }
 
   hasReservedBits(index: number): boolean {
-    return (this.bytes.readUInt32BE(index * REFCOUNT_ENTRY_BYTES + 4) & 0x1ff) !== 0;
+    return (readBe32(this.bytes, index * REFCOUNT_ENTRY_BYTES + 4) & 0x1ff) !== 0;
   }
 
   setBlock(index: number, offset: number): void {

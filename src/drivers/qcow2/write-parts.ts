@@ -1,6 +1,7 @@
 /**
  * The parts of a write whose L2 entries change: which subclusters are written, and what has to be copied around them.
  */
+import { readBe32 } from '../../util/big-endian.ts';
 import type { Allocation } from './allocate.ts';
 import { corrupt } from './corruption.ts';
 import type { Qcow2Image } from './image.ts';
@@ -12,10 +13,10 @@ import type { GuestOffset, HostOffset } from './offsets.ts';
 /** The state of one subcluster in a slice. */
 function typeAt(image: Qcow2Image, table: Buffer, index: number, subcluster: number): number {
   const at = index * image.l2EntryBytes;
-  const high = table.readUInt32BE(at);
-  const low = table.readUInt32BE(at + 4);
+  const high = readBe32(table, at);
+  const low = readBe32(table, at + 4);
   if (!image.hasSubclusters) return subclusterType(image, high, low, 0, 0, 0);
-  return subclusterType(image, high, low, table.readUInt32BE(at + 12), table.readUInt32BE(at + 8), subcluster);
+  return subclusterType(image, high, low, readBe32(table, at + 12), readBe32(table, at + 8), subcluster);
 }
 
 /** Notes a part whose L2 entries will change, unless all of it is overwritten in place. */
@@ -80,7 +81,7 @@ export function checkPart(
     } else if (hasSubclusters) {
       const last = image.subclusterIndexOf(Math.min(to, (step + 1) * clusterBytes) - 1);
       const at = (index + step) * l2EntryBytes;
-      const run = subclusterRun(image, type, table.readUInt32BE(at + 12), table.readUInt32BE(at + 8), first);
+      const run = subclusterRun(image, type, readBe32(table, at + 12), readBe32(table, at + 8), first);
       if (first + run <= last) overwritesOnly = false;
     }
   }
@@ -102,7 +103,7 @@ function headStart(
   if (type === Subcluster.ZERO_PLAIN || type === Subcluster.UNALLOCATED_PLAIN) return ownStart;
   if (type === Subcluster.COMPRESSED || !image.hasSubclusters) return 0;
   // Subclusters without data at the cluster's start keep their state.
-  const allocated = table.readUInt32BE(index * image.l2EntryBytes + 12);
+  const allocated = readBe32(table, index * image.l2EntryBytes + 12);
   return Math.min(subcluster, trailingZeroes(allocated)) * image.subclusterBytes;
 }
 
@@ -116,7 +117,7 @@ function tailEnd(image: Qcow2Image, table: Buffer, lastIndex: number, end: numbe
   if (type === Subcluster.ZERO_PLAIN || type === Subcluster.UNALLOCATED_PLAIN) return ownEnd;
   const clusterEnd = image.alignUpToCluster(end);
   if (type === Subcluster.COMPRESSED || !image.hasSubclusters) return clusterEnd;
-  const allocated = table.readUInt32BE(lastIndex * image.l2EntryBytes + 12);
+  const allocated = readBe32(table, lastIndex * image.l2EntryBytes + 12);
   const unneeded = Math.min(image.subclustersPerCluster - subcluster - 1, Math.clz32(allocated));
   return clusterEnd - unneeded * subclusterBytes;
 }

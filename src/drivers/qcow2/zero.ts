@@ -4,6 +4,7 @@ import { Req, Status } from '../../block/flags.ts';
 import { blockStatusAbove } from '../../block/request/status.ts';
 import { pwriteZeroes } from '../../block/request/write.ts';
 import { Errno } from '../../util/errno.ts';
+import { readBe32 } from '../../util/big-endian.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { discardClusters, withHeldDiscards } from './discard.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
@@ -105,14 +106,14 @@ async function zeroInSlice(image: Qcow2Image, guest: GuestOffset, clusterCount: 
     const index = image.sliceIndexOf(guest);
     for (let step = 0; step < clusterCount; step++) {
       const at = (index + step) * l2EntryBytes;
-      const high = table.readUInt32BE(at);
-      const low = table.readUInt32BE(at + 4);
+      const high = readBe32(table, at);
+      const low = readBe32(table, at + 4);
       const type = clusterType(image, high, low);
       const unmaps = type === Cluster.COMPRESSED || ((flags & Req.MAY_UNMAP) !== 0 && isAllocated(type));
       const newHigh = unmaps ? 0 : high;
       let newLow = unmaps ? 0 : low;
       if (hasSubclusters) {
-        const isZeroed = table.readUInt32BE(at + 8) === 0xffff_ffff && table.readUInt32BE(at + 12) === 0;
+        const isZeroed = readBe32(table, at + 8) === 0xffff_ffff && readBe32(table, at + 12) === 0;
         if (newHigh === high && newLow === low && isZeroed) continue;
         table.writeUInt32BE(0xffff_ffff, at + 8);
         table.writeUInt32BE(0, at + 12);
@@ -137,13 +138,13 @@ async function zeroPart(image: Qcow2Image, guest: GuestOffset, bytes: number): P
   try {
     const table = l2Cache.table(slot);
     const at = image.sliceIndexOf(guest) * image.l2EntryBytes;
-    if (clusterType(image, table.readUInt32BE(at), table.readUInt32BE(at + 4)) === Cluster.COMPRESSED) {
+    if (clusterType(image, readBe32(table, at), readBe32(table, at + 4)) === Cluster.COMPRESSED) {
       throw new BlockError(Errno.ENOTSUP);
     }
     const first = image.subclusterIndexOf(guest);
     const bits = bitRange(first, first + Math.ceil(bytes / image.subclusterBytes));
-    const zero = table.readUInt32BE(at + 8);
-    const allocated = table.readUInt32BE(at + 12);
+    const zero = readBe32(table, at + 8);
+    const allocated = readBe32(table, at + 12);
     const newZero = (zero | bits) >>> 0;
     const newAllocated = (allocated & ~bits) >>> 0;
     if (newZero === zero && newAllocated === allocated) return;
