@@ -1,59 +1,102 @@
 /** Runs one random case through both programs on equal images and says how their answers differ. */
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { normalise } from '../helpers/normalise.ts';
 import { blkscope, qemuIo, runProgram, type Program } from '../helpers/run-program.ts';
 import { Sandbox } from '../helpers/sandbox.ts';
 import { commandLine, files, parentFolder, scriptLines, standardInput, type RandomCase } from './random-case.ts';
-import type { ImageKind } from './image-kind.ts';
+import type { ImageContent, ImageKind } from './image-kind.ts';
 
 const run = promisify(execFile);
 
-/** Everything that is compared, as text. */
-export interface Answer {
-  readonly text: string;
-  /** The program neither hung nor aborted, nor divided by zero. */
+/**
+ * The oracle with fresh memory that is zero. Where the read of a read-modify-write fails, it goes on and writes whatever the
+ * buffer had (observed with qemu-io 7.2.22); ours has zeroes.
+ */
+const oracle: Program = { ...qemuIo, env: { MALLOC_PERTURB_: '255' } };
+
+const TIMEOUT_MS = 30_000;
+/** Long enough to see that the real program hangs where ours says that it is stuck. */
+const HANG_MS = 1500;
+
+/** What a program said and left behind. */
+interface Answer {
+  /** Exit status and output. */
+  readonly said: string;
+  /** The files that changed: length and digest. */
+  readonly files: string;
+  /** Where holes are: by the space that each file takes where that is exact, otherwise by `qemu-img map`. */
+  readonly holes: string;
+  /** The program neither hung nor crashed. */
   readonly ended: boolean;
+  readonly sandbox: Sandbox;
 }
 
-async function answer(program: Program, kind: ImageKind, one: RandomCase): Promise<Answer> {
+/** What ours says where the real program would wait for ever. */
+const stuck =
+  /^qemu-io: (?:cancelled: |aio_flush: |reopen: |wait_break: no request in flight|\d+ requests never ended)/m;
+
+/** Node names and names of temporary overlays are random in the real program. */
+function comparable(text: string, { folder }: Sandbox): string {
+  return normalise(text, folder)
+    .replaceAll(/#block\d+/g, '#blockN')
+    .replaceAll(/'[^']*\/(?:vl\.\w+|blkscope-\w+\.qcow2)'/g, "'OVERLAY'");
+}
+
+async function answer<Content extends ImageContent>(
+  program: Program,
+  kind: ImageKind<Content>,
+  one: RandomCase<Content>,
+  template: Sandbox,
+  timeoutMs: number,
+): Promise<Answer> {
   const sandbox = new Sandbox(parentFolder(one));
-  try {
-    kind.create(sandbox, 'disk.img', one.image);
-    for (const [name, text] of Object.entries(files(one))) writeFileSync(sandbox.path(name), text);
-    sandbox.snapshot();
-    const { stdout, stderr, exit } = await runProgram(program, commandLine(kind, one), {
-      cwd: sandbox.folder,
-      stdin: standardInput(kind, one),
-      timeoutMs: 10_000,
-    });
-    const ended = !['timeout', 'SIGABRT', 'SIGFPE'].includes(exit);
-    const map = ended
-      ? (await run('qemu-img', ['map', '--output=json', '-U', '-f', kind.driver, sandbox.path('disk.img')])).stdout
-      : '';
-    const sections = [
-      `exit ${exit}`,
-      '--- stdout',
-      normalise(stdout, sandbox.folder),
-      '--- stderr',
-      normalise(stderr, sandbox.folder),
-      '--- files',
-      ...sandbox.changes(),
-      '--- qemu-img map',
-      map,
-    ];
-    return { text: sections.join('\n'), ended };
-  } finally {
-    sandbox.remove();
-  }
+  await run('cp', ['-a', `${template.folder}/.`, sandbox.folder]);
+  sandbox.snapshot();
+  const { stdout, stderr, exit } = await runProgram(program, commandLine(kind, one), {
+    cwd: sandbox.folder,
+    stdin: standardInput(kind, one),
+    timeoutMs,
+  });
+  const ended = /^\d+$/.test(exit);
+  const said = [`exit ${exit}`, '--- stdout', comparable(stdout, sandbox), '--- stderr', comparable(stderr, sandbox)];
+  return {
+    said: said.join('\n'),
+    files: sandbox.changes().join('\n'),
+    holes: ended ? await holesOf(kind.driver, one, sandbox) : '',
+    ended,
+    sandbox,
+  };
+}
+
+/** A file system in memory counts pages. On a disk the same file may take more or less space from one time to the next. */
+async function holesOf(driver: string, one: RandomCase<ImageContent>, sandbox: Sandbox): Promise<string> {
+  if (parentFolder(one) === undefined) return mapOf(driver, sandbox);
+  const names = readdirSync(sandbox.folder).sort();
+  return names.map((name) => `${name} takes ${statSync(sandbox.path(name)).blocks / 2} KiB`).join('\n');
+}
+
+function mapOf(driver: string, sandbox: Sandbox): Promise<string> {
+  return qemuImg(sandbox, 'map', '--output=json', '-U', '-f', driver, 'disk.img');
+}
+
+/** What `qemu-img` says, also when it does so by its exit status. */
+async function qemuImg(sandbox: Sandbox, ...args: string[]): Promise<string> {
+  const { stdout, stderr, exit } = await runProgram({ command: 'qemu-img', args: [] }, args, { cwd: sandbox.folder });
+  return comparable(stdout + stderr + (exit === '0' ? '' : `exit ${exit}\n`), sandbox);
+}
+
+/** Everything that is compared, as text. */
+function textOf({ said, files: changed, holes }: Answer): string {
+  return [said, '--- files', changed, '--- holes', holes].join('\n');
 }
 
 /** The case as one would type it. */
-export function describeCase(kind: ImageKind, one: RandomCase): string {
+export function describeCase<Content extends ImageContent>(kind: ImageKind<Content>, one: RandomCase<Content>): string {
   const quoted = (word: string) => (/^[\w./:=,-]+$/.test(word) ? word : `'${word}'`);
   return [
-    `image disk.img: ${one.image.lengthBytes} bytes${one.image.runs.map((run) => `, ${run.bytes} of ${run.value} at ${run.offset}`).join('')}${parentFolder(one) === undefined ? '' : ' (in memory)'}`,
+    kind.describe(one.image) + (parentFolder(one) === undefined ? '' : ' (in memory)'),
     ...Object.entries(files(one)).map(([name, text]) => `${name}:\n${text.replaceAll(/^/gm, '    ')}`),
     `qemu-io ${commandLine(kind, one).map(quoted).join(' ')}`,
     ...(one.piped ? scriptLines(kind, one).map((line) => `    ${line}`) : []),
@@ -64,29 +107,79 @@ export type Verdict =
   | { readonly outcome: 'same' | 'unanswerable' | 'unsteady' }
   | { readonly outcome: 'different'; readonly expected: string; readonly actual: string };
 
-/**
- * `unanswerable`: the real program hangs or aborts, or its answer depends on memory that it never set. `unsteady`: it answers
- * differently from one run to the next, and one of its answers is ours.
- */
-export async function compare(kind: ImageKind, one: RandomCase): Promise<Verdict> {
-  const [expected, actual] = await Promise.all([answer(qemuIo, kind, one), answer(blkscope, kind, one)]);
-  if (!expected.ended) return { outcome: 'unanswerable' };
-  if (expected.text === actual.text) return { outcome: 'same' };
-  for (let again = 0; again < 3; again++) {
-    const other = await answer(qemuIo, kind, one);
-    if (other.text === actual.text) return { outcome: 'unsteady' };
-  }
-  if (await dependsOnStrayMemory(kind, one)) return { outcome: 'unanswerable' };
-  return { outcome: 'different', expected: expected.text, actual: actual.text };
-}
+/** How often a program that answered otherwise is asked again. */
+const MAX_REPEATS = 3;
 
 /**
- * Whether qemu-io's answer changes with what fresh memory holds: where the read of a read-modify-write fails, it goes on and
- * writes whatever the buffer had (observed with qemu-io 7.2.22).
+ * `unanswerable`: the real program hangs or crashes, or its answer depends on memory that it never set. `unsteady`: it answers differently from one run to the next, and one of
+ * its answers is ours, or differs from ours only in where in the file things are.
  */
-async function dependsOnStrayMemory(kind: ImageKind, one: RandomCase): Promise<boolean> {
-  const [first, second] = await Promise.all(
-    ['85', '170'].map((byte) => answer({ ...qemuIo, env: { MALLOC_PERTURB_: byte } }, kind, one)),
+export async function compare<Content extends ImageContent>(
+  kind: ImageKind<Content>,
+  one: RandomCase<Content>,
+): Promise<Verdict> {
+  const sandboxes: Sandbox[] = [];
+  try {
+    const template = new Sandbox(parentFolder(one));
+    sandboxes.push(template);
+    await kind.create(template, one.image);
+    for (const [name, text] of Object.entries(files(one))) writeFileSync(template.path(name), text);
+    const ask = async (program: Program, timeoutMs = TIMEOUT_MS) => {
+      const given = await answer(program, kind, one, template, timeoutMs);
+      sandboxes.push(given.sandbox);
+      return given;
+    };
+    const actual = await ask(blkscope);
+    const expected = await ask(oracle, stuck.test(actual.said) ? HANG_MS : TIMEOUT_MS);
+    if (!expected.ended) return { outcome: 'unanswerable' };
+    if (textOf(expected) === textOf(actual)) return { outcome: 'same' };
+    for (let repeat = 0; repeat < MAX_REPEATS; repeat++) {
+      const other = await ask(oracle);
+      if (textOf(other) === textOf(actual)) return { outcome: 'unsteady' };
+      const isOpen = textOf(other) !== textOf(expected) || kind.hasOpenOrder(one.image, scriptLines(kind, one));
+      if (isOpen && (await isEquivalent(kind.driver, other, actual))) return { outcome: 'unsteady' };
+    }
+    if (await dependsOnStrayMemory(ask)) return { outcome: 'unanswerable' };
+    return {
+      outcome: 'different',
+      expected: textOf(expected) + (await contentsOf(kind.driver, expected)),
+      actual: textOf(actual) + (await contentsOf(kind.driver, actual)),
+    };
+  } finally {
+    for (const sandbox of sandboxes) sandbox.remove();
+  }
+}
+
+/** Whether qemu-io's answer changes with what fresh memory holds: some of it was used before, and is not zero. */
+async function dependsOnStrayMemory(ask: (program: Program) => Promise<Answer>): Promise<boolean> {
+  const first = await ask({ ...qemuIo, env: { MALLOC_PERTURB_: '85' } });
+  const second = await ask({ ...qemuIo, env: { MALLOC_PERTURB_: '170' } });
+  return textOf(first) !== textOf(second);
+}
+
+/** Whether two answers say the same, and leave images with the same content, the same errors and the same map but for offsets. */
+async function isEquivalent(driver: string, a: Answer, b: Answer): Promise<boolean> {
+  if (a.said !== b.said || withoutOffsets(await contentsOf(driver, a)) !== withoutOffsets(await contentsOf(driver, b)))
+    return false;
+  const images = [a.sandbox.path('disk.img'), b.sandbox.path('disk.img')];
+  const { exit } = await runProgram(
+    { command: 'qemu-img', args: [] },
+    ['compare', '-U', '-f', driver, '-F', driver, ...images],
+    {
+      cwd: a.sandbox.folder,
+    },
   );
-  return first?.text !== second?.text;
+  return exit === '0';
+}
+
+function withoutOffsets(map: string): string {
+  return map.replaceAll(/, "offset": \d+/g, '');
+}
+
+/** The map of the image and, where there is such a thing, what a check of it finds; fragmentation aside. */
+async function contentsOf(driver: string, { sandbox }: Answer): Promise<string> {
+  const map = `\n--- qemu-img map\n${await mapOf(driver, sandbox)}`;
+  if (driver === 'raw') return map;
+  const check = await qemuImg(sandbox, 'check', '-U', '-f', driver, 'disk.img');
+  return `${map}\n--- qemu-img check\n${check.replaceAll(/[\d.]+% fragmented, /g, '')}`;
 }

@@ -1,6 +1,6 @@
 /** Random options of blkdebug: limits and rules with all of their attributes, as options, as a config file or as JSON. */
 import fc from 'fast-check';
-import { present } from './image-kind.ts';
+import { inPercent, present } from './image-kind.ts';
 
 export interface Rule {
   readonly kind: 'inject-error' | 'set-state';
@@ -14,41 +14,25 @@ export interface DebugOptions {
   readonly asFile: boolean;
 }
 
-/** Events that raw images and the generic layer fire, and one that never happens there. */
-const event = fc.constantFrom(
-  'read_aio',
-  'write_aio',
-  'pwritev',
-  'pwritev_zero',
-  'pwritev_done',
-  'pwritev_rmw_head',
-  'pwritev_rmw_after_head',
-  'pwritev_rmw_tail',
-  'pwritev_rmw_after_tail',
-  'flush_to_os',
-  'flush_to_disk',
-  'none',
-  'l2_load',
-);
 const state = fc.constantFrom('0', '1', '2', '3');
-/** Fast-check makes a value in all but one of `freq` cases: with 1 never. */
-const rarely = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 2 });
 
-const injectError: fc.Arbitrary<Rule> = fc
-  .record({
-    event,
-    state: rarely(state),
-    errno: rarely(fc.constantFrom('1', '5', '12', '22', '28', '95', '0', '77')),
-    sector: rarely(fc.nat(600).map(String)),
-    once: fc.constantFrom('on', 'on', 'on', 'off', undefined),
-    immediately: rarely(fc.constantFrom('on', 'off')),
-    iotype: rarely(fc.constantFrom('read', 'write', 'write-zeroes', 'discard', 'flush', 'block-status')),
-  })
-  .map((attributes) => ({ kind: 'inject-error', attributes: present(attributes) }));
+const injectError = (event: fc.Arbitrary<string>): fc.Arbitrary<Rule> =>
+  fc
+    .record({
+      event,
+      state: inPercent(25, state),
+      errno: inPercent(25, fc.constantFrom('1', '5', '12', '22', '28', '95', '0', '77')),
+      sector: inPercent(25, fc.nat(600).map(String)),
+      once: fc.constantFrom('on', 'on', 'on', 'off', undefined),
+      immediately: inPercent(25, fc.constantFrom('on', 'off')),
+      iotype: inPercent(25, fc.constantFrom('read', 'write', 'write-zeroes', 'discard', 'flush', 'block-status')),
+    })
+    .map((attributes) => ({ kind: 'inject-error', attributes: present(attributes) }));
 
-const setState: fc.Arbitrary<Rule> = fc
-  .record({ event, state: rarely(state), new_state: rarely(state) })
-  .map((attributes) => ({ kind: 'set-state', attributes: present(attributes) }));
+const setState = (event: fc.Arbitrary<string>): fc.Arbitrary<Rule> =>
+  fc
+    .record({ event, state: inPercent(25, state), new_state: inPercent(25, state) })
+    .map((attributes) => ({ kind: 'set-state', attributes: present(attributes) }));
 
 /** A power of two, seldom something that is refused. */
 const powerOfTwo = (from: number, to: number) =>
@@ -59,20 +43,25 @@ const powerOfTwo = (from: number, to: number) =>
 
 const limits = fc
   .record({
-    align: rarely(powerOfTwo(9, 16)),
-    'max-transfer': rarely(powerOfTwo(12, 17)),
-    'opt-write-zero': rarely(powerOfTwo(12, 16)),
-    'max-write-zero': rarely(powerOfTwo(13, 17)),
-    'opt-discard': rarely(powerOfTwo(12, 16)),
-    'max-discard': rarely(powerOfTwo(13, 17)),
+    align: inPercent(25, powerOfTwo(9, 16)),
+    'max-transfer': inPercent(25, powerOfTwo(12, 17)),
+    'opt-write-zero': inPercent(25, powerOfTwo(12, 16)),
+    'max-write-zero': inPercent(25, powerOfTwo(13, 17)),
+    'opt-discard': inPercent(25, powerOfTwo(12, 16)),
+    'max-discard': inPercent(25, powerOfTwo(13, 17)),
   })
   .map(present);
 
-export const debugOptions: fc.Arbitrary<DebugOptions> = fc.record({
-  limits: fc.oneof({ weight: 2, arbitrary: limits }, fc.constant({})),
-  rules: fc.array(fc.oneof({ weight: 2, arbitrary: injectError }, setState), { maxLength: 6 }),
-  asFile: fc.boolean(),
-});
+/** Rules listen to one of `events`. */
+export function debugOptions(events: readonly string[]): fc.Arbitrary<DebugOptions> {
+  const event = fc.constantFrom(...events);
+  const rule = fc.oneof({ weight: 2, arbitrary: injectError(event) }, setState(event));
+  return fc.record({
+    limits: fc.oneof({ weight: 2, arbitrary: limits }, fc.constant({})),
+    rules: fc.array(rule, { maxLength: 6 }),
+    asFile: fc.boolean(),
+  });
+}
 
 /** The text of a config file with these rules. */
 export function configFile(rules: readonly Rule[]): string {

@@ -1,31 +1,33 @@
-/** The kinds of image that random scripts are tried on: how one is made and what options its format node may have. */
+/** What random scripts need to know of a kind of image: how one is made, what its format node may be told, what is tried. */
 import fc from 'fast-check';
 import type { Sandbox } from '../helpers/sandbox.ts';
+import type { Unit } from './unit.ts';
 
-/** A run of one byte value that the image has from the start; what is in no run is a hole. */
-export interface Run {
-  readonly offset: number;
-  readonly bytes: number;
-  readonly value: number;
-}
-
+/** What every image has. */
 export interface ImageContent {
   readonly lengthBytes: number;
-  readonly runs: readonly Run[];
 }
 
-export interface ImageKind {
+export interface ImageKind<Content extends ImageContent> {
   readonly name: string;
   /** The driver of the format node. */
   readonly driver: string;
-  /** Makes the file `name` in the sandbox. */
-  create(sandbox: Sandbox, name: string, content: ImageContent): void;
+  readonly image: fc.Arbitrary<Content>;
+  /** Makes `disk.img`, and the files that belong to it, in an empty sandbox. */
+  create(sandbox: Sandbox, content: Content): Promise<void>;
+  /** The image as one would make it by hand. */
+  describe(content: Content): string;
+  /** The unit in which space is allocated; 1 if there is none. */
+  clusterBytes(content: Content): number;
   /** Options of the format node, without `driver` and `file`. */
   readonly options: fc.Arbitrary<Readonly<Record<string, string>>>;
-}
-
-function optional<T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
-  return fc.option(value, { nil: undefined, freq: 2 });
+  /** Switches of the command line beside those that every case may have. */
+  readonly switches: fc.Arbitrary<readonly string[]>;
+  /** Events that rules listen to. */
+  readonly events: readonly string[];
+  /** Whether equal scripts may leave the same at different places of the file. */
+  hasOpenOrder(content: Content, lines: readonly string[]): boolean;
+  readonly script: fc.Arbitrary<readonly Unit[]>;
 }
 
 /** Leaves out what is undefined. */
@@ -35,29 +37,7 @@ export function present(record: Readonly<Record<string, string | undefined>>): R
   );
 }
 
-const detectZeroes = fc.constantFrom('on', 'off', 'unmap');
-
-export const rawKind: ImageKind = {
-  name: 'raw',
-  driver: 'raw',
-  create(sandbox, name, { lengthBytes, runs }) {
-    sandbox.image(name, lengthBytes);
-    for (const { offset, bytes, value } of runs) {
-      const length = Math.min(bytes, lengthBytes - offset);
-      if (length > 0) sandbox.fill(name, offset, length, value);
-    }
-  },
-  options: fc
-    .record({
-      offset: fc.oneof(
-        { weight: 5, arbitrary: fc.constant(undefined) },
-        fc.constantFrom('512', '4096', '65536', '100'),
-      ),
-      size: fc.oneof(
-        { weight: 5, arbitrary: fc.constant(undefined) },
-        fc.constantFrom('65536', '4096', '131072', '512'),
-      ),
-      'detect-zeroes': optional(detectZeroes),
-    })
-    .map(({ offset, size, 'detect-zeroes': zeroes }) => present({ offset, size, 'detect-zeroes': zeroes })),
-};
+/** A value in so many of a hundred cases, otherwise undefined. */
+export function inPercent<T>(percent: number, value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
+  return fc.oneof({ weight: 100 - percent, arbitrary: fc.constant(undefined) }, { weight: percent, arbitrary: value });
+}

@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import fc from 'fast-check';
 import { configFile, debugOptions, ruleOptions, type DebugOptions } from './debug-options.ts';
-import { script, type Context, type Unit } from './commands.ts';
 import type { ImageContent, ImageKind } from './image-kind.ts';
+import type { Context, Unit } from './unit.ts';
 
-export interface RandomCase {
-  readonly image: ImageContent;
+export interface RandomCase<Content extends ImageContent> {
+  readonly image: Content;
   /** Options of the format node. */
   readonly format: Readonly<Record<string, string>>;
   /** blkdebug between the format and the file; null: none. */
@@ -14,6 +14,7 @@ export interface RandomCase {
   readonly cache: string;
   readonly discard: string;
   readonly readOnly: boolean;
+  readonly switches: readonly string[];
   /** Buffers that are not aligned, with O_DIRECT or without. */
   readonly misalign: boolean;
   /** The script comes by standard input, not by `-c`. */
@@ -25,30 +26,20 @@ export interface RandomCase {
   readonly script: readonly Unit[];
 }
 
-export function randomCase(kind: ImageKind): fc.Arbitrary<RandomCase> {
-  const blocks = fc.integer({ min: 1, max: 128 });
+export function randomCase<Content extends ImageContent>(kind: ImageKind<Content>): fc.Arbitrary<RandomCase<Content>> {
   return fc.record({
-    image: fc.record({
-      lengthBytes: fc.oneof(
-        { weight: 12, arbitrary: fc.integer({ min: 48, max: 160 }).map((n) => n * 4096) },
-        { weight: 3, arbitrary: fc.nat(1000).map((n) => n * 512) },
-        { weight: 1, arbitrary: fc.nat(500_000) },
-      ),
-      runs: fc.array(
-        fc.record({ offset: fc.nat(100).map((n) => n * 4096), bytes: blocks.map((n) => n * 1024), value: fc.nat(255) }),
-        { maxLength: 5 },
-      ),
-    }),
+    image: kind.image,
     format: fc.oneof({ weight: 2, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: kind.options }),
-    debug: fc.option(debugOptions, { freq: 4 }),
+    debug: fc.option(debugOptions(kind.events), { freq: 4 }),
     cache: fc.constantFrom('writeback', 'writeback', 'writeback', 'writethrough', 'unsafe', 'none', 'directsync'),
     discard: fc.constantFrom('unmap', 'unmap', 'ignore'),
     readOnly: fc.integer({ min: 0, max: 19 }).map((n) => n === 0),
+    switches: kind.switches,
     misalign: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
     piped: fc.boolean(),
     inMemory: fc.boolean(),
     steady: fc.integer({ min: 0, max: 2 }).map((n) => n > 0),
-    script,
+    script: kind.script,
   });
 }
 
@@ -57,7 +48,7 @@ function flatten(options: Readonly<Record<string, string>>, prefix: string): str
 }
 
 /** The option string of the whole graph. */
-function imageOptions(kind: ImageKind, { format, debug, discard }: RandomCase): string {
+function imageOptions<C extends ImageContent>(kind: ImageKind<C>, { format, debug, discard }: RandomCase<C>): string {
   // Without discard=unmap, detect-zeroes=unmap is refused; once in a while that is worth seeing too.
   const top = flatten(format, '');
   if (format['detect-zeroes'] === 'unmap' && discard === 'unmap') top.push('discard=unmap');
@@ -73,11 +64,11 @@ function imageOptions(kind: ImageKind, { format, debug, discard }: RandomCase): 
   return [`driver=${kind.driver}`, ...top, ...file].join(',');
 }
 
-function needsDirectIo({ cache }: RandomCase): boolean {
+function needsDirectIo({ cache }: RandomCase<ImageContent>): boolean {
   return cache === 'none' || cache === 'directsync';
 }
 
-function contextOf(kind: ImageKind, one: RandomCase): Context {
+function contextOf<C extends ImageContent>(kind: ImageKind<C>, one: RandomCase<C>): Context {
   const limit = (name: string) => Number(one.debug?.limits[name] ?? 0);
   // A raw offset moves requests off the alignment below it.
   const shifted = Number(one.format['offset'] ?? 0);
@@ -87,6 +78,7 @@ function contextOf(kind: ImageKind, one: RandomCase): Context {
     alignBytes,
     transferMaxBytes: limit('max-transfer') > 0 ? limit('max-transfer') : 1 << 20,
     lengthBytes: one.image.lengthBytes,
+    clusterBytes: kind.clusterBytes(one.image),
     canForceOrder:
       one.debug !== null &&
       !one.readOnly &&
@@ -94,30 +86,41 @@ function contextOf(kind: ImageKind, one: RandomCase): Context {
       shifted % alignBytes === 0 &&
       one.format['size'] === undefined &&
       one.format['detect-zeroes'] === undefined &&
+      // Neither another image on top nor reads that write.
+      one.switches.length === 0 &&
       // The whole range of forced requests must lie within the image.
       one.steady &&
       one.image.lengthBytes >= 32 * Math.max(alignBytes, 512) + shifted,
+    hasRules: (one.debug?.rules.length ?? 0) > 0,
     openArguments: `-t ${one.cache} -d ${one.discard} ${imageOptions(kind, one)}`,
   };
 }
 
 /** Enough of a context to see which commands a unit has. */
-const probe: Context = { alignBytes: 1, transferMaxBytes: 512, lengthBytes: 1, canForceOrder: true, openArguments: '' };
+const probe: Context = {
+  alignBytes: 1,
+  transferMaxBytes: 512,
+  lengthBytes: 1,
+  clusterBytes: 1,
+  canForceOrder: true,
+  hasRules: false,
+  openArguments: '',
+};
 
 /** The lines of the script. */
-export function scriptLines(kind: ImageKind, one: RandomCase): string[] {
+export function scriptLines<C extends ImageContent>(kind: ImageKind<C>, one: RandomCase<C>): string[] {
   const context = contextOf(kind, one);
   return one.script.flatMap((unit) => (one.steady && unit.disturbs ? [] : unit.lines(context)));
 }
 
-export function commandLine(kind: ImageKind, one: RandomCase): string[] {
-  const args = [...(one.readOnly ? ['-r'] : []), ...(one.misalign ? ['-m'] : [])];
+export function commandLine<C extends ImageContent>(kind: ImageKind<C>, one: RandomCase<C>): string[] {
+  const args = [...(one.readOnly ? ['-r'] : []), ...(one.misalign ? ['-m'] : []), ...one.switches];
   args.push('-t', one.cache, '-d', one.discard, '--image-opts', imageOptions(kind, one));
   if (!one.piped) for (const line of scriptLines(kind, one)) args.push('-c', line);
   return args;
 }
 
-export function standardInput(kind: ImageKind, one: RandomCase): string {
+export function standardInput<C extends ImageContent>(kind: ImageKind<C>, one: RandomCase<C>): string {
   return one.piped
     ? scriptLines(kind, one)
         .map((line) => `${line}\n`)
@@ -126,7 +129,7 @@ export function standardInput(kind: ImageKind, one: RandomCase): string {
 }
 
 /** Config files and sources of data, by name. */
-export function files(one: RandomCase): Record<string, string> {
+export function files(one: RandomCase<ImageContent>): Record<string, string> {
   const out: Record<string, string> = {};
   if (one.debug?.asFile === true) out['blkdebug.conf'] = configFile(one.debug.rules);
   if (one.script.some((unit) => unit.lines(probe).some((line) => line.includes('data.bin'))))
@@ -137,6 +140,6 @@ export function files(one: RandomCase): Record<string, string> {
 const memoryFolder = '/dev/shm';
 
 /** The folder that the case's sandbox is made in; undefined: the usual one for temporary files. */
-export function parentFolder(one: RandomCase): string | undefined {
+export function parentFolder(one: RandomCase<ImageContent>): string | undefined {
   return one.inMemory && !needsDirectIo(one) && existsSync(memoryFolder) ? memoryFolder : undefined;
 }

@@ -1,15 +1,17 @@
 /**
  * Random scripts, rules and limits give the same in qemu-io and in blkscope: output, exit status, image and its map.
  *
- * `CASES=5000 npm run test:differential` runs more of them, `SEED=…` the same ones again. A failure shows the smallest
- * script that still fails.
+ * `CASES=5000 npm run test:differential` runs more of them of each kind of image, `SEED=…` the same ones again, `KIND=qcow2`
+ * only this kind. A failure shows the smallest script that still fails.
  */
 import fc from 'fast-check';
 import { textDiff } from './text-diff.ts';
 import { describe, expect, it } from 'vitest';
 import { compare, describeCase } from './compare.ts';
-import { rawKind } from './image-kind.ts';
+import type { ImageContent, ImageKind } from './image-kind.ts';
+import { qcow2Kind } from './qcow2-kind.ts';
 import { randomCase } from './random-case.ts';
+import { rawKind } from './raw-kind.ts';
 
 const cases = Number(process.env.CASES ?? 500);
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -18,37 +20,40 @@ const LANES = 3;
 /** Making a failure smaller ends here at the latest. */
 const TIME_LIMIT_MS = 600_000 + cases * 500;
 
-describe.concurrent(`random scripts over raw images, seed ${seed}`, () => {
-  const counts = { same: 0, unanswerable: 0, unsteady: 0 };
-  for (let lane = 0; lane < LANES; lane++) {
-    const share = Math.ceil((cases - lane) / LANES);
-    it(`${share} cases, part ${lane + 1} of ${LANES}`, async () => {
-      const property = fc.asyncProperty(randomCase(rawKind), async (one) => {
-        const verdict = await compare(rawKind, one);
-        if (verdict.outcome !== 'different') {
-          counts[verdict.outcome]++;
-          return;
+function tryKind<Content extends ImageContent>(kind: ImageKind<Content>): void {
+  if (process.env.KIND !== undefined && process.env.KIND !== kind.name) return;
+  describe.concurrent(`random scripts over ${kind.name} images, seed ${seed}`, () => {
+    const counts = { same: 0, unanswerable: 0, unsteady: 0 };
+    for (let lane = 0; lane < LANES; lane++) {
+      const share = Math.ceil((cases - lane) / LANES);
+      it(`${share} cases, part ${lane + 1} of ${LANES}`, async () => {
+        const property = fc.asyncProperty(randomCase(kind), async (one) => {
+          const verdict = await compare(kind, one);
+          if (verdict.outcome !== 'different') {
+            counts[verdict.outcome]++;
+            return;
+          }
+          const diff = textDiff('qemu-io', 'blkscope', verdict.expected, verdict.actual);
+          throw new Error(`${describeCase(kind, one)}\n${diff}`);
+        });
+        const result = await fc.check(property, {
+          seed: seed + lane,
+          numRuns: share,
+          interruptAfterTimeLimit: TIME_LIMIT_MS,
+          markInterruptAsFailure: true,
+        });
+        if (result.failed) {
+          const { errorInstance: error, numRuns, numShrinks } = result;
+          const shrunk = error instanceof Error ? error.message : String(error);
+          expect.fail(`SEED=${seed}, part ${lane + 1}, case ${numRuns}, made smaller ${numShrinks} times:\n${shrunk}`);
         }
-        throw new Error(
-          `${describeCase(rawKind, one)}\n${textDiff('qemu-io', 'blkscope', verdict.expected, verdict.actual)}`,
-        );
+        console.log(`${kind.name}, part ${lane + 1}: ${JSON.stringify(counts)}`);
+        // Cases that the real program cannot answer prove nothing; there must be few of them.
+        expect(counts.unanswerable + counts.unsteady, JSON.stringify(counts)).toBeLessThan(10 + cases / 8);
       });
-      const result = await fc.check(property, {
-        seed: seed + lane,
-        numRuns: share,
-        interruptAfterTimeLimit: TIME_LIMIT_MS,
-        markInterruptAsFailure: true,
-      });
-      if (result.failed) {
-        const shrunk =
-          result.errorInstance instanceof Error ? result.errorInstance.message : String(result.errorInstance);
-        expect.fail(
-          `SEED=${seed}, part ${lane + 1}, case ${result.numRuns}, made smaller ${result.numShrinks} times:\n${shrunk}`,
-        );
-      }
-      console.log(`part ${lane + 1}: ${JSON.stringify(counts)}`);
-      // Cases that the real program cannot answer prove nothing; there must be few of them.
-      expect(counts.unanswerable + counts.unsteady, JSON.stringify(counts)).toBeLessThan(10 + cases / 10);
-    });
-  }
-});
+    }
+  });
+}
+
+tryKind(rawKind);
+tryKind(qcow2Kind);

@@ -11,6 +11,7 @@ import { normalise } from '../helpers/normalise.ts';
 import { blkscope, type Program, qemuIo, runProgram } from '../helpers/run-program.ts';
 import { Sandbox } from '../helpers/sandbox.ts';
 import { configFile, debugOptions, type Rule } from './debug-options.ts';
+import { rawKind } from './raw-kind.ts';
 import { textDiff } from './text-diff.ts';
 
 const cases = Math.ceil(Number(process.env.CASES ?? 500) / 5);
@@ -29,7 +30,9 @@ const command = fc.oneof(
 );
 
 const script = fc.array(command, { minLength: 4, maxLength: 16 });
-const rules = debugOptions.map((options) => options.rules.filter(({ attributes }) => isTaken(attributes)));
+const rules = debugOptions(rawKind.events).map((options) =>
+  options.rules.filter(({ attributes }) => isTaken(attributes)),
+);
 
 /** There the real program aborts; see test/transcripts. */
 function isTaken({ iotype, errno }: Rule['attributes']): boolean {

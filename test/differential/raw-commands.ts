@@ -1,36 +1,11 @@
 /**
- * Random commands, in units that neither race nor hang in the real program.
+ * Random commands for raw images.
  *
- * qemu-io answers several asynchronous requests in the order in which its threads end them, and waits for ever on a
- * breakpoint that only a later command could end. So an asynchronous request is followed by `aio_flush`, and where
- * requests overlap their order is forced: each waits at a breakpoint that it is sure to reach, and after the one that is
- * resumed has written (`pwritev_done`) nothing of it can happen any more.
+ * Where requests overlap their order is forced: each waits at a breakpoint that it is sure to reach, and after the one
+ * that is resumed has written (`pwritev_done`) nothing of it can happen any more.
  */
 import fc from 'fast-check';
-
-/** What a unit has to know of the case to be without races. */
-export interface Context {
-  /** Requests of the forced kind are multiples of this, so that they reach `pwritev` without reading first. */
-  readonly alignBytes: number;
-  /** … and at most this long, so that they are one fragment. */
-  readonly transferMaxBytes: number;
-  readonly lengthBytes: number;
-  /** Neither read-only nor with a flush behind each write, and with blkdebug under a format node. */
-  readonly canForceOrder: boolean;
-  /** What `open` after `close` is given: options of its own and the option string. */
-  readonly openArguments: string;
-}
-
-/** Lines of a script, given what the case is like; one unit shrinks as a whole. */
-export interface Unit {
-  readonly lines: (context: Context) => readonly string[];
-  /** It may change the length, the cache mode or the file: order cannot be forced in such a script. */
-  readonly disturbs: boolean;
-}
-
-const unit = (lines: (context: Context) => readonly string[], disturbs = false): Unit => ({ lines, disturbs });
-const line = (text: string): Unit => unit(() => [text]);
-const disturbing = (text: string): Unit => unit(() => [text], true);
+import { type Context, disturbing, line, type Unit, unit } from './unit.ts';
 
 /** Mostly within the image, sometimes at its end or beyond. */
 const offset = fc.oneof(
