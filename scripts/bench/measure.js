@@ -1,6 +1,7 @@
-/** Runs programs and measures them: wall time, peak memory. */
+/** Runs programs and measures them: wall time, peak memory. Programs are measured in turn, medians compared. */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, createReadStream, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -56,6 +57,32 @@ export async function run({ command, args: first }, args, { stdin = '/dev/null',
   clearInterval(watch);
   if (status !== 0) throw new Error(`${path.basename(command)} ${args.join(' ')}: exit status ${status}\n${errors}`);
   return { seconds, peakBytes: Math.max(peakBytes, Number(reported)) };
+}
+
+/**
+ * Runs blkscope and, once it asks for its first command and `attend` has settled, gives it the lines of a file. The seconds
+ * are those from then on to its end.
+ * @param {string[]} args @param {string} stdin @param {() => Promise<void>} [attend]
+ * @returns {Promise<Measured>}
+ */
+export async function runAttended(args, stdin, attend = async () => {}) {
+  const child = spawn(blkscope.command, [...blkscope.args, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(child, 'close');
+  await once(child.stdout, 'data');
+  child.stdout.resume();
+  await attend();
+  const started = process.hrtime.bigint();
+  createReadStream(stdin).pipe(child.stdin);
+  const [status] = await ended;
+  if (status !== 0) throw new Error(`blkscope ${args.join(' ')}: exit status ${status}`);
+  return { seconds: Number(process.hrtime.bigint() - started) / 1e9, peakBytes: 0 };
+}
+
+/** Attaches a watcher to a session; settled when it shows the first line. @param {string} socket */
+export async function watch(socket) {
+  const child = spawn(blkscope.command, [...blkscope.args, 'attach', socket], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  child.stdout.resume();
 }
 
 /** @param {number[]} values */

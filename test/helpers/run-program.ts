@@ -29,7 +29,7 @@ export const qemuIo: Program = { command: process.env.QEMU_IO ?? 'qemu-io', args
 export function runProgram(
   program: Program,
   args: readonly string[],
-  { cwd, stdin = '', timeoutMs = 15_000 }: { cwd: string; stdin?: string; timeoutMs?: number },
+  { cwd, stdin = '', timeoutMs = 50_000 }: { cwd: string; stdin?: string; timeoutMs?: number },
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const env = { ...plainEnvironment(), ...program.env };

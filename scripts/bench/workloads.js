@@ -1,0 +1,49 @@
+/** The command files that the programs are measured with. */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+const MiB = 2 ** 20;
+
+/** Every second command writes 4 KiB, the next reads and verifies it: spread over 64 MiB. @param {string} folder @param {number} commands */
+export function smallRequests(folder, commands) {
+  const file = path.join(folder, `small-${commands}.txt`);
+  const lines = [];
+  for (let index = 0; index < commands / 2; index++) {
+    const offset = ((index * 7919) % 16384) * 4096;
+    lines.push(`write -P ${index % 256} ${offset} 4k`, `read -P ${index % 256} ${offset} 4k`);
+  }
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return file;
+}
+
+/** Writes a GiB in pieces of 16 MiB and verifies it. @param {string} folder */
+export function largeRequests(folder) {
+  const file = path.join(folder, 'large.txt');
+  const pieces = Array.from({ length: 64 }, (_, index) => index);
+  const lines = [
+    ...pieces.map((n) => `write -P ${n + 1} ${n * 16}M 16M`),
+    ...pieces.map((n) => `read -P ${n + 1} ${n * 16}M 16M`),
+  ];
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return file;
+}
+
+/** Requests that are all suspended at once, and resumed by their tags, the last one first. @param {string} folder @param {number} count */
+export function suspendedRequests(folder, count) {
+  const file = path.join(folder, `suspended-${count}.txt`);
+  const lines = [];
+  for (let n = 0; n < count; n++) lines.push(`break pwritev t${n}`, `aio_write -q ${(n % 16384) * 4096} 4k`);
+  for (let n = count - 1; n >= 0; n--) lines.push(`resume t${n}`);
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return file;
+}
+
+/** A blkdebug config with `count` rules of one event, none of which ever matches. @param {string} folder @param {string} event @param {number} count */
+export function idleRules(folder, event, count) {
+  const file = path.join(folder, `${event}-${count}.conf`);
+  const rule = `[inject-error]\nevent = "${event}"\nerrno = "5"\nstate = "7"\n\n`;
+  writeFileSync(file, rule.repeat(count));
+  return file;
+}
+
+export { MiB };
