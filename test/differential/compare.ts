@@ -4,6 +4,7 @@ import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { normalise } from '../helpers/normalise.ts';
 import { blkscope, qemuIo, runProgram, type Program } from '../helpers/run-program.ts';
+import { whileWatched } from '../helpers/watching.ts';
 import { Sandbox } from '../helpers/sandbox.ts';
 import { commandLine, files, parentFolder, scriptLines, standardInput, type RandomCase } from './random-case.ts';
 import type { ImageContent, ImageKind } from './image-kind.ts';
@@ -17,6 +18,8 @@ const run = promisify(execFile);
 const oracle: Program = { ...qemuIo, env: { MALLOC_PERTURB_: '255' } };
 
 const TIMEOUT_MS = 30_000;
+/** With `WATCHED=1` blkscope is recorded and listens for watchers. */
+const watched = process.env.WATCHED === '1';
 /** Long enough to see that the real program hangs where ours says that it is stuck. */
 const HANG_MS = 1500;
 
@@ -129,7 +132,7 @@ export async function compare<Content extends ImageContent>(
       sandboxes.push(given.sandbox);
       return given;
     };
-    const actual = await ask(blkscope);
+    const actual = watched ? await whileWatched(blkscope, (program) => ask(program)) : await ask(blkscope);
     const expected = await ask(oracle, stuck.test(actual.said) ? HANG_MS : TIMEOUT_MS);
     if (!expected.ended) return { outcome: 'unanswerable' };
     if (textOf(expected) === textOf(actual)) return { outcome: 'same' };

@@ -1,11 +1,9 @@
 /** Runs a case of the golden transcripts in a sandbox and gives what it said as golden lines. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { eventSequence } from '../helpers/event-sequence.ts';
 import { normalise } from '../helpers/normalise.ts';
 import { type Program, runProgram } from '../helpers/run-program.ts';
 import { Sandbox } from '../helpers/sandbox.ts';
+import { whileWatched } from '../helpers/watching.ts';
 import { type Case, goldenLines } from './case-file.ts';
 
 /** `unbuffered`: the program as it shows output at once, for sequences of events. */
@@ -39,14 +37,7 @@ export async function runCase(one: Case, { program, unbuffered }: CaseRunner): P
   }
 }
 
-/** Runs a case with a program that is recorded and listens for watchers, which must not change a byte. */
-export async function runWatched(one: Case, { command, args }: Program): Promise<string[]> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-watched-'));
-  const watching = ['--record', path.join(folder, 'run.ndjson'), '--monitor', path.join(folder, 'run.sock')];
-  const program = { command, args: [...args, ...watching] };
-  try {
-    return await runCase(one, { program, unbuffered: program });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+/** Runs a case with a program that is recorded and listens for watchers. */
+export function runWatched(one: Case, program: Program): Promise<string[]> {
+  return whileWatched(program, (watched) => runCase(one, { program: watched, unbuffered: watched }));
 }
