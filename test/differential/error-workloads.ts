@@ -8,10 +8,12 @@ export interface Workload {
   readonly before: readonly (readonly string[])[];
   /** Words for `qemu-img` after that. */
   readonly afterwards?: readonly (readonly string[])[];
-  /** Options of qcow2. */
+  /** Options of the image: of qcow2, and of blkdebug with `file.` before them. */
   readonly options?: readonly string[];
   /** Further words of the command line. */
   readonly words?: readonly string[];
+  /** Attributes of the rule besides event, errno and once. */
+  readonly rule?: Readonly<Record<string, string>>;
   /** Run with the error. */
   readonly commands: readonly string[];
 }
@@ -108,6 +110,21 @@ export const workloads: readonly Workload[] = [
     files: [create(`${small},refcount_bits=64`, '8M')],
     before: [['write -P 1 0 1900544', 'write -P 2 1900544 98304']],
     commands: [2, 3, 4, 5].map((value, part) => `write -P ${value} ${2 * 2 ** 20 + part * 16384} 16k`),
+  },
+  {
+    name: 'a new refcount block',
+    files: [create('cluster_size=4k,refcount_bits=64', '8M')],
+    before: [['write -P 1 0 1996k']],
+    commands: ['write -P 2 1996k 12k', 'write -P 3 4M 8k', 'write -P 4 4104k 16k', 'read -P 4 4104k 16k'],
+  },
+  {
+    name: 'a file with larger sectors',
+    files: [create(small, '1M')],
+    before: [['write -P 1 0 4k']],
+    options: ['file.align=4096'],
+    // QEMU goes on when it cannot read what a write leaves alone, and writes back what its memory happens to hold.
+    rule: { iotype: 'write' },
+    commands: ['write -P 2 512 1k', 'write -P 3 10000 100', 'read -P 3 10000 100', 'flush'],
   },
   {
     name: 'after a snapshot',

@@ -48,7 +48,7 @@ const bytes = fc.oneof(
 );
 const request = fc
   .tuple(fc.constantFrom('write', 'write', 'write', 'write -z', 'write -z -u', 'read', 'write -P 0'), start, bytes)
-  .map(([verb, from, length]) => `${verb} ${from} ${Math.min(length, DISK_BYTES - from)}`);
+  .map(([verb, from, length]) => ({ verb, from, length }));
 
 const eventsCase: fc.Arbitrary<EventsCase> = fc
   .record({
@@ -87,8 +87,14 @@ const eventsCase: fc.Arbitrary<EventsCase> = fc
     if (one.zeroes !== '') options.push(one.zeroes, 'discard=unmap');
     // A second count of a snapshot does not fit into one bit, nor can a snapshot be of what is elsewhere.
     const snapshot = one.snapshot && !dataFile && !(isNew && one.refcountBits === 1);
-    const { backing, debug, setup, requests } = one;
-    return { create, backing: backing && !dataFile, snapshot, compress, options, debug, setup, requests };
+    // Threads compress several clusters at once, in no order.
+    const lengthMax = compress ? 2 ** one.clusterBits : DISK_BYTES;
+    const lines = (requests: typeof one.requests): string[] =>
+      requests.map(({ verb, from, length }) => `${verb} ${from} ${Math.min(length, lengthMax, DISK_BYTES - from)}`);
+    const { debug } = one;
+    const backing = one.backing && !dataFile;
+    const setup = lines(one.setup);
+    return { create, backing, snapshot, compress, options, debug, setup, requests: lines(one.requests) };
   });
 
 function makeImage(sandbox: Sandbox, one: EventsCase): void {
@@ -148,8 +154,9 @@ describe(`events of random requests, seed ${seed}`, () => {
         counts.same++;
         return;
       }
+      // With several pieces under way its threads decide: then it differs from itself, and proves nothing.
       for (let again = 0; again < 3; again++) {
-        if ((await orMessage(unbuffered, one)).text !== actual.text) continue;
+        if ((await orMessage(unbuffered, one)).text === expected.text) continue;
         counts.unsteady++;
         return;
       }
