@@ -98,13 +98,17 @@ export class BlockBackend implements Parent {
 
   loadVmState(offset: number, data: Buffer): Pending {
     this.#begin('read -b', offset, data.length);
-    return this.#run(() => loadVmState(this.top, offset, data));
+    return this.#run(() => {
+      this.#checkMedium();
+      return loadVmState(this.top, offset, data);
+    });
   }
 
   /** Writes VM state; with the write cache off it is flushed as well. */
   saveVmState(offset: number, data: Buffer): Pending {
     this.#begin('write -b', offset, data.length);
     return this.#run(async () => {
+      this.#checkMedium();
       await saveVmState(this.top, offset, data);
       if (!this.writeCacheEnabled) await flush(this.top);
     });

@@ -1,5 +1,6 @@
 /** Block status: what a range is (data, zero, allocated here or in a backing file) and where it lies. */
 import { alignDown, alignUp } from '../../util/align.ts';
+import { Errno } from '../../util/errno.ts';
 import type { BlockStatus } from '../driver.ts';
 import { BlockError } from '../error.ts';
 import { Status } from '../flags.ts';
@@ -19,6 +20,7 @@ export async function blockStatus(
   offset: number,
   bytes: number,
 ): Promise<BlockStatus> {
+  if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
   const length = node.getLength();
   if (offset >= length) return { ...END, flags: Status.EOF };
   if (bytes === 0) return { ...END, flags: 0 };

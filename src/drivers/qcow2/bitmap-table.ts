@@ -65,6 +65,8 @@ export async function readBits(image: Qcow2Image, table: Buffer, bits: BitmapBit
 export async function writeBitmap(image: Qcow2Image, entry: DirectoryEntry, bits: BitmapBits): Promise<void> {
   const name = entry.name.toString('latin1');
   const tableEntries = image.clustersFor(bits.bytes.length);
+  // A disk without length: QEMU finds no memory for a table without entries.
+  if (tableEntries === 0) throw new BlockError(Errno.EINVAL, 'No memory');
   const table = Buffer.alloc(tableEntries * TABLE_ENTRY_BYTES);
   let tableOffset = 0;
   try {

@@ -47,6 +47,16 @@ describe('a bitmap', () => {
     expect(await host.check(await host.openQcow2('x'))).toEqual(CLEAN);
   });
 
+  it('of a disk without length is lost', async () => {
+    const image = await host.openQcow2('x');
+    expect(await host.errno(() => image.truncate(0, true, 'off', 0))).toBe(0);
+    const name = image.top.nodeName;
+    await host.close(image);
+    expect(host.warnings).toEqual([
+      `qemu-io: Lost persistent bitmaps during inactivation of node '${name}': No memory`,
+    ]);
+  });
+
   it('is stored when the image becomes read-only, and in use again when it can be written', async () => {
     const image = await host.openQcow2('x');
     await host.write(image, 0, 100, 1);

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
 import { eventNames } from '../../../src/block/events.ts';
 import { Req } from '../../../src/block/flags.ts';
+import { isAllocated } from '../../../src/block/request/status.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import type { ImageSettings } from './make-image.ts';
 import { Qcow2Host, stateOf } from './qcow2-host.ts';
@@ -81,6 +82,9 @@ describe('a write', () => {
     ]);
     expect(await host.write(image, 0, 512, 1)).toBe(Errno.ENOMEDIUM);
     expect(await host.errno(() => image.pread(0, Buffer.alloc(512)))).toBe(Errno.ENOMEDIUM);
+    expect(await host.errno(() => image.loadVmState(0, Buffer.alloc(512)))).toBe(Errno.ENOMEDIUM);
+    expect(await host.errno(() => image.saveVmState(0, Buffer.alloc(512)))).toBe(Errno.ENOMEDIUM);
+    expect(await host.errno(async () => void (await isAllocated(image.top, 0, 512)))).toBe(Errno.ENOMEDIUM);
     await host.close(image);
     expect(host.bytes('x').readBigUInt64BE(72)).toBe(2n);
     expect(await host.refusalOf('x')).toBe('qcow2: Image is corrupt; cannot be opened read/write');
