@@ -271,14 +271,38 @@ const scenes: readonly {
   },
 ];
 
+/** A command that goes on while a request is held: any on another cluster, a read also on the same one. */
+function besides(
+  c: Context,
+  { command, cluster }: { readonly command: string; readonly cluster: number },
+  held: number,
+): string[] {
+  if (command === 'flush') return [command];
+  const other = wrap(cluster % 40, c) * c.clusterBytes;
+  const isRead = command.startsWith('read');
+  if (other === held && !isRead) return [];
+  return [`${command} ${other} ${Math.min(command === 'read -v' ? 64 : c.clusterBytes, c.lengthBytes - other)}`];
+}
+
 const held = fc
   .record({
     scene: fc.constantFrom(...scenes),
     event: fc.nat(10),
     cluster: fc.nat(40),
     value: fc.integer({ min: 1, max: 255 }),
-    beside: fc.option(fc.tuple(fc.nat(40), fc.boolean())),
-    second: fc.option(fc.tuple(fc.constantFrom('aio_write -P 7', 'aio_read'), fc.nat(3))),
+    beside: fc.option(
+      fc.record({
+        command: fc.constantFrom('read -v', 'read -q', 'write -P 5', 'write -z', 'write -zu', 'discard', 'flush'),
+        cluster: fc.nat(40),
+      }),
+    ),
+    second: fc.option(
+      fc.record({
+        command: fc.constantFrom('aio_write -q -P 7', 'aio_read -q', 'aio_write -q -z', 'aio_write -q -zu'),
+        step: fc.nat(3),
+        whole: fc.boolean(),
+      }),
+    ),
     remove: fc.boolean(),
   })
   .map(({ scene, event: choice, cluster, value, beside, second, remove }) =>
@@ -300,15 +324,11 @@ const held = fc
         (word) => `${word} ${word === 'discard' || word === 'write -z' ? '' : '-P 99 '}${start} ${size}`,
       );
       lines.push(`break ${event} A`, [verb, '-q', ...flags, ...fill, from, bytes].join(' '), 'wait_break A');
-      if (isOpen && beside !== null) {
-        const at = beside[1] ? from : wrap(beside[0] % 40, c) * c.clusterBytes;
-        lines.push(`read -v ${at} ${Math.min(64, c.lengthBytes - at)}`);
-      }
+      if (isOpen && beside !== null) lines.push(...besides(c, beside, start));
       // Overlaps the one that is held, and ends after it.
       if (isOpen && second !== null && scene.request === 'aio_write') {
-        lines.push(
-          `${second[0]} -q ${from + second[1] * step < start + size ? from + second[1] * step : from} ${step}`,
-        );
+        const at = from + second.step * step < start + size ? from + second.step * step : from;
+        lines.push(`${second.command} ${second.whole ? `${start} ${size}` : `${at} ${step}`}`);
       }
       lines.push(remove ? 'remove_break A' : 'resume A', 'aio_flush', 'remove_break A');
       return lines;
