@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/block/clock.ts';
-import { CoroutineMutex, CoroutineQueue, EventLoop, type Coroutine } from '../../src/block/loop.ts';
+import { CoroutineMutex, CoroutineQueue } from '../../src/block/coroutine-queue.ts';
+import { EventLoop, type Coroutine } from '../../src/block/loop.ts';
 
 /** A clock that stands still until it is moved. */
 class ManualClock implements Clock {

@@ -11,7 +11,8 @@
  * Two that would wait for each other do not: a request that itself waits is passed over.
  */
 import type { BlockNode } from '../node.ts';
-import { type Coroutine, CoroutineQueue, type WaitReason } from '../loop.ts';
+import { CoroutineQueue } from '../coroutine-queue.ts';
+import type { Coroutine, WaitReason } from '../loop.ts';
 import { traceWait } from './traced.ts';
 import { alignDown, alignUp } from '../../util/align.ts';
 

@@ -2,7 +2,8 @@
 import { BlockError } from '../../block/error.ts';
 import type { DebugEvent } from '../../block/events.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
-import { CoroutineMutex, type EventLoop } from '../../block/loop.ts';
+import { CoroutineMutex } from '../../block/coroutine-queue.ts';
+import type { EventLoop } from '../../block/loop.ts';
 import { type BlockNode, childEvent, type ChildLink } from '../../block/node.ts';
 import { traceWait } from '../../block/request/traced.ts';
 import { Errno } from '../../util/errno.ts';

@@ -1,5 +1,6 @@
 /** One part of a write in flight whose clusters are not yet, or not yet fully, in the L2 table. */
-import { type Coroutine, CoroutineQueue } from '../../block/loop.ts';
+import { CoroutineQueue } from '../../block/coroutine-queue.ts';
+import type { Coroutine } from '../../block/loop.ts';
 import type { Qcow2Image } from './image.ts';
 import type { GuestOffset, HostOffset } from './offsets.ts';
 

@@ -1,0 +1,74 @@
+/** What coroutines wait in: a queue for a condition, and a lock. */
+import type { Coroutine, WaitReason } from './coroutine.ts';
+import type { EventLoop } from './loop.ts';
+
+/** Coroutines that wait for a condition, in order of arrival. */
+export class CoroutineQueue {
+  readonly #loop: EventLoop;
+  #waiting: Coroutine[] = [];
+
+  constructor(loop: EventLoop) {
+    this.#loop = loop;
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  /** Parks the running coroutine until it is woken from here. */
+  wait(reason: WaitReason): Promise<void> {
+    const coroutine = this.#loop.current;
+    if (coroutine === null) throw new Error('wait outside of a coroutine');
+    this.#waiting.push(coroutine);
+    return this.#loop.park(reason);
+  }
+
+  /** Wakes the one that has waited longest. False if there was none. */
+  wakeOne(): boolean {
+    const first = this.#waiting.shift();
+    if (first === undefined) return false;
+    this.#loop.wake(first);
+    return true;
+  }
+
+  /** Wakes all, longest waiting first. */
+  wakeAll(): void {
+    if (this.#waiting.length === 0) return;
+    const woken = this.#waiting;
+    this.#waiting = [];
+    for (const coroutine of woken) this.#loop.wake(coroutine);
+  }
+}
+
+/** A lock between coroutines; on release it passes to the one that has waited longest, without being free in between. */
+export class CoroutineMutex {
+  readonly #queue: CoroutineQueue;
+  readonly #reason: WaitReason;
+  readonly #onWait: (reason: WaitReason) => void;
+  #locked = false;
+
+  /** `onWait` is told when a coroutine has to wait. */
+  constructor(loop: EventLoop, name: string, onWait: (reason: WaitReason) => void = () => {}) {
+    this.#queue = new CoroutineQueue(loop);
+    this.#reason = { kind: 'lock', name };
+    this.#onWait = onWait;
+  }
+
+  get isLocked(): boolean {
+    return this.#locked;
+  }
+
+  /** Takes the lock; undefined if it was free and is taken at once. */
+  lock(): Promise<void> | undefined {
+    if (this.#locked) {
+      this.#onWait(this.#reason);
+      return this.#queue.wait(this.#reason);
+    }
+    this.#locked = true;
+    return undefined;
+  }
+
+  unlock(): void {
+    if (!this.#queue.wakeOne()) this.#locked = false;
+  }
+}
