@@ -85,7 +85,10 @@ export class BlockBackend implements Parent {
 
   flush(): Pending {
     this.#begin('flush');
-    return this.#run(() => flush(this.top));
+    return this.#run(() => {
+      this.#checkMedium();
+      return flush(this.top);
+    });
   }
 
   truncate(bytes: number, exact: boolean, preallocation: Preallocation, flags: number): Pending {

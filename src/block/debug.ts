@@ -13,6 +13,15 @@ export function debugNode(top: BlockNode): BlockNode | null {
   return null;
 }
 
+/** The same for one who sets or removes breakpoints: a node that turned out to be corrupt hides what is below it. */
+function reachable(top: BlockNode): BlockNode {
+  const found = required(top);
+  for (let node = top; node !== found && node.primaryChild !== null; node = node.primaryChild.node) {
+    if (node.closed) throw new BlockError(Errno.ENOTSUP);
+  }
+  return found;
+}
+
 function required(top: BlockNode): BlockNode {
   const node = debugNode(top);
   if (node === null) throw new BlockError(Errno.ENOTSUP);
@@ -24,13 +33,13 @@ function required(top: BlockNode): BlockNode {
  * conditions that make no sense.
  */
 export function setBreakpoint(top: BlockNode, event: string, tag: string, conditions?: RuleSettings): void {
-  const node = required(top);
+  const node = reachable(top);
   node.driver.debugBreakpoint?.(node, event, tag, conditions);
 }
 
 /** Removes breakpoints of a tag and resumes what is suspended under it. ENOENT if there is neither. */
 export async function removeBreakpoint(top: BlockNode, tag: string): Promise<void> {
-  const node = required(top);
+  const node = reachable(top);
   await node.driver.debugRemoveBreakpoint?.(node, tag);
 }
 

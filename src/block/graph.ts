@@ -275,7 +275,8 @@ async function closeNode(node: BlockNode): Promise<void> {
   try {
     if (!node.closed) {
       await flushBeforeClose(node);
-      await node.driver.close?.(node);
+      // Flushing may have found that the image is corrupt, and ended it.
+      if (!node.closed) await node.driver.close?.(node);
     }
   } finally {
     node.closed = true;

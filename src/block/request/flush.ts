@@ -12,7 +12,7 @@ const waitsForFlush: WaitReason = { kind: 'flush' };
 
 /** Puts everything that was written before this call on stable storage, as far as the cache mode asks for it. */
 export function flush(node: BlockNode): Pending {
-  if (node.isReadOnly) return undefined;
+  if (node.isReadOnly || node.closed) return undefined;
   if (node.trace.active) return whileTraced(node, 'flush', 0, 0, () => flushInTurn(node));
   return isImmediate(node) ? flushImmediately(node) : flushInTurn(node);
 }
@@ -93,6 +93,8 @@ async function flushOnce(node: BlockNode, generation: number): Promise<void> {
 
   if (mayReachDisk(node, generation)) {
     await childEvent(primary, Event.FLUSH_TO_DISK);
+    // What the driver wrote may have shown that the image is corrupt.
+    checkOpen(node);
     await driver.flushToDisk?.(node);
   }
   await flushChildren(node);

@@ -224,7 +224,8 @@ function checkEncryption(image: Qcow2Image, format: string | undefined): void {
       throw new BlockError(Errno.ENOTSUP, `Encrypted images (encrypt.format=${own}) are not supported`);
     }
     default:
-      throw refused(`Unsupported encryption method ${image.cryptMethod}`);
+      // As a signed number, as QEMU prints it.
+      throw refused(`Unsupported encryption method ${image.cryptMethod | 0}`);
   }
 }
 

@@ -1,6 +1,8 @@
 /** Errors at every event: clusters may leak, but nothing is ever corrupt. */
+import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
+import { removeBreakpoint, setBreakpoint } from '../../../src/block/debug.ts';
 import { eventNames } from '../../../src/block/events.ts';
 import { Req } from '../../../src/block/flags.ts';
 import { isAllocated } from '../../../src/block/request/status.ts';
@@ -90,6 +92,31 @@ describe('a write', () => {
     expect(await host.refusalOf('x')).toBe('qcow2: Image is corrupt; cannot be opened read/write');
   });
 
+  it('that is prevented when the image is flushed ends it, and nothing is written at the end', async () => {
+    host.image('x');
+    const before = await host.openQcow2('x');
+    expect(await host.write(before, 0, 512, 1)).toBe(0);
+    await host.close(before);
+    // The L2 table is where the refcount block is, so that neither may be written.
+    const bytes = host.bytes('x');
+    bytes.writeBigUInt64BE(0x8000_0000_0002_0000n, 3 * 65536);
+    writeFileSync(host.path('x'), bytes);
+    const image = await host.openDebug('x');
+    expect(await host.write(image, 1 << 19, 512, 1)).toBe(0);
+    expect(() => setBreakpoint(image.top, 'l2_load', 'A')).not.toThrow();
+    expect(await host.errno(() => image.flush())).toBe(Errno.EIO);
+    expect(await host.errno(() => image.flush())).toBe(Errno.ENOMEDIUM);
+    expect(() => setBreakpoint(image.top, 'l2_load', 'B')).toThrow('Operation not supported');
+    expect(await host.errno(() => removeBreakpoint(image.top, 'A'))).toBe(Errno.ENOTSUP);
+    const written = host.bytes('x');
+    await host.close(image);
+    expect(host.bytes('x').equals(written)).toBe(true);
+    expect(host.warnings).toEqual([
+      'qcow2: Marking image as corrupt: Preventing invalid write on metadata (overlaps with active L2 table); ' +
+        'further corruption events will be suppressed',
+    ]);
+  });
+
   it('is not checked with overlap-check=none', async () => {
     host.image('x', {}, (image) => image.writeUInt16BE(0, 2 * 65536 + 2 * 3));
     const image = await host.openQcow2('x', { 'overlap-check': 'none' });
@@ -113,7 +140,6 @@ describe('a read through an entry that cannot be', () => {
     await host.close(image);
     const bytes = host.bytes('x');
     bytes.writeBigUInt64BE(entry, at);
-    const { writeFileSync } = await import('node:fs');
     writeFileSync(host.path('x'), bytes);
     const damaged = await host.openQcow2('x');
     expect(await host.errno(() => damaged.pread(0, Buffer.alloc(512)))).toBe(Errno.EIO);

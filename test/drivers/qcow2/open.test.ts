@@ -25,6 +25,7 @@ describe('a header is refused', () => {
       'Unsupported qcow2 feature(s): Unknown incompatible feature: 8000000000000000',
       (image) => image.writeBigUInt64BE(1n << 63n, 72),
     ],
+    ['Unsupported encryption method -2147483648', (image) => image.writeUInt32BE(2 ** 31, 32)],
     ['qcow2: Image is corrupt; cannot be opened read/write', (image) => image.writeBigUInt64BE(2n, 72)],
     ['Reference count entry width too large; may not exceed 64 bits', (image) => image.writeUInt32BE(7, 96)],
     ['Image does not contain a reference count table', (image) => image.writeUInt32BE(0, 56)],
