@@ -6,7 +6,7 @@
  * requests are prepared for the event that they are to be held at.
  */
 import fc from 'fast-check';
-import { type Context, disturbing, line, type Unit, unit } from './unit.ts';
+import { type Context, line, type Unit, unit } from './unit.ts';
 
 /** Something that depends on the image's geometry. */
 type Measure = (context: Context) => number;
@@ -188,7 +188,9 @@ const reopen = fc
       ' -o x=y',
     ),
   })
-  .map(({ mode, cache, options }) => disturbing(`reopen${mode}${cache}${options}`));
+  .map(({ mode, cache, options }) =>
+    unit(({ canReopen }) => (canReopen ? [`reopen${mode}${cache}${options}`] : []), true),
+  );
 const closeAndOpen = fc
   .boolean()
   .map((readOnly) =>

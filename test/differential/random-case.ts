@@ -92,6 +92,7 @@ function contextOf<C extends ImageContent>(kind: ImageKind<C>, one: RandomCase<C
       one.steady &&
       one.image.lengthBytes >= 32 * Math.max(alignBytes, 512) + shifted,
     hasRules: (one.debug?.rules.length ?? 0) > 0,
+    canReopen: !one.switches.includes('-s'),
     openArguments: `-t ${one.cache} -d ${one.discard} ${imageOptions(kind, one)}`,
   };
 }
@@ -104,6 +105,7 @@ const probe: Context = {
   clusterBytes: 1,
   canForceOrder: true,
   hasRules: false,
+  canReopen: true,
   openArguments: '',
 };
 

@@ -19,6 +19,8 @@ export interface Context {
   readonly canForceOrder: boolean;
   /** Rules of blkdebug make requests fail, or watch their order. */
   readonly hasRules: boolean;
+  /** The file of the image can be opened again: it is no temporary overlay. */
+  readonly canReopen: boolean;
   /** What `open` after `close` is given: options of its own and the option string. */
   readonly openArguments: string;
 }
