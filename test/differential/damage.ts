@@ -55,6 +55,14 @@ export function describeDamage({ region, index, flip: bits, set }: Damage): stri
   return `word ${index} of ${region} ${bits === undefined ? `becomes ${set}` : `^= 0x${bits.toString(16)}`}`;
 }
 
+/** Which bits of a word of the header may change. */
+function headerMask(index: number): bigint {
+  // The encryption method stays: there are no encrypted images here.
+  if (index === 4) return 0xffff_ffffn;
+  // Feature bits may be any; offsets and the length must not leave what files can be.
+  return index >= 9 ? ~0n : 0xff_ffff_ffffn;
+}
+
 /** Offsets are 56 bits without the lowest 9. */
 const offsetOf = (word: bigint): number => Number(word & 0x00ff_ffff_ffff_fe00n);
 
@@ -92,8 +100,7 @@ export function applyDamage(file: string, { region, index, flip: bits, set }: Da
     beyond: 2 ** 40,
   };
   const flags = set === 'zero' ? 0n : word(at) & (1n << 63n);
-  // The encryption method stays: there are no encrypted images here.
-  const mask = region === 'header' && index === 4 ? 0xffff_ffffn : ~0n;
+  const mask = region === 'header' ? headerMask(index) : ~0n;
   const value = set === undefined ? word(at) ^ ((bits ?? 0n) & mask) : BigInt(values[set]) | flags;
   image.writeBigUInt64BE(value, at);
   writeFileSync(file, image);
