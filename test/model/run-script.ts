@@ -154,7 +154,9 @@ class ScriptRun {
 
   async #start(step: RequestStep, body: () => Pending, onEnd: (hasFailed: boolean) => void): Promise<void> {
     await this.#session.start({ operation: commandOf(step), offset: 0, bytes: DISK_BYTES }, body, (error) => {
-      if (error !== undefined && !(error instanceof BlockError)) this.#violation ??= String(error);
+      if (error !== undefined && !(error instanceof BlockError)) {
+        this.#violation ??= error instanceof Error ? error.message : 'what was thrown is no error';
+      }
       onEnd(error !== undefined);
     });
   }
