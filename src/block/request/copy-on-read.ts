@@ -8,7 +8,7 @@ import { Event } from '../events.ts';
 import { MAX_ALIGNMENT, Req, REQUEST_MAX_BYTES } from '../flags.ts';
 import { allocateAligned } from '../memory.ts';
 import type { BlockNode, ChildLink } from '../node.ts';
-import { driverPreadv, driverPwritev } from './driver-io.ts';
+import { canZero, driverPreadv, driverPwritev } from './driver-io.ts';
 import { isAllocated } from './status.ts';
 import { zeroRange } from './zero.ts';
 
@@ -94,7 +94,7 @@ async function allocationOrNone(node: BlockNode, offset: number, bytes: number) 
 }
 
 async function writeCopy(node: BlockNode, offset: number, data: Buffer): Promise<void> {
-  if (node.driver.pwriteZeroes !== undefined && isAllZero(data)) {
+  if (canZero(node) && isAllZero(data)) {
     await zeroRange(node, offset, data.length, Req.WRITE_UNCHANGED);
   } else {
     await driverPwritev(node, offset, data, Req.WRITE_UNCHANGED);

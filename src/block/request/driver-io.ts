@@ -35,6 +35,11 @@ export function driverPwritev(node: BlockNode, offset: number, data: Buffer, fla
   return pending === undefined ? flush(node) : pending.then(() => flush(node));
 }
 
+/** Whether the driver can zero a range without being given zeroes; a filter leaves that to its child. */
+export function canZero(node: BlockNode): boolean {
+  return node.driver.pwriteZeroes !== undefined || node.filteredChild !== null;
+}
+
 /** Writes a range compressed; ENOTSUP unless the driver can. */
 export function driverPwritevCompressed(node: BlockNode, offset: number, data: Buffer): Pending {
   if (node.driver.pwritevCompressed === undefined) throw new BlockError(Errno.ENOTSUP);

@@ -26,9 +26,9 @@ export function preadv(child: ChildLink, offset: number, data: Buffer, flags: nu
 
 function paddedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
-  if (isPlainRead(node, offset, data.length)) {
+  if (flags === 0 && isPlainRead(node, offset, data.length)) {
     const { current } = node.loop;
-    const pending = driverPreadv(node, offset, data, flags);
+    const pending = driverPreadv(node, offset, data, 0);
     return pending === undefined ? undefined : trackLate(node, current, 'read', offset, data.length, pending);
   }
 

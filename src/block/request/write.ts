@@ -10,7 +10,7 @@ import { allocateAligned } from '../memory.ts';
 import type { BlockNode, ChildLink } from '../node.ts';
 import { checkDataRequest, checkRange } from './check.ts';
 import { blockCluster } from './copy-on-read.ts';
-import { driverPwritev, driverPwritevCompressed } from './driver-io.ts';
+import { canZero, driverPwritev, driverPwritevCompressed } from './driver-io.ts';
 import { checkOpen } from './flush.ts';
 import { type Padding, paddingFor, readPadding, tailBlock } from './padding.ts';
 import { isPlainRange, trackLate } from './plain.ts';
@@ -229,7 +229,7 @@ async function endWrite(
 
 function wantsZeroDetection(node: BlockNode, data: Buffer, flags: number): boolean {
   if (node.detectZeroes === 'off' || (flags & Req.ZERO_WRITE) !== 0) return false;
-  return node.driver.pwriteZeroes !== undefined && isAllZero(data);
+  return canZero(node) && isAllZero(data);
 }
 
 /** The longest write in bytes that the driver takes in one go. */
