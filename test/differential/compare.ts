@@ -139,8 +139,7 @@ export async function compare<Content extends ImageContent>(
     for (let repeat = 0; repeat < MAX_REPEATS; repeat++) {
       const other = await ask(oracle);
       if (textOf(other) === textOf(actual)) return { outcome: 'unsteady' };
-      const isOpen =
-        textOf(other) !== textOf(expected) || kind.hasOpenOrder(one.image, one.filter, scriptLines(kind, one));
+      const isOpen = textOf(other) !== textOf(expected) || kind.hasOpenOrder(one.image, scriptLines(kind, one));
       if (isOpen && (await isEquivalent(kind.driver, other, actual))) return { outcome: 'unsteady' };
     }
     if (await dependsOnStrayMemory(ask)) return { outcome: 'unanswerable' };

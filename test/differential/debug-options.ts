@@ -52,15 +52,10 @@ const limits = fc
   })
   .map(present);
 
-/** A rule that listens to one of `events`. */
-export function randomRule(events: readonly string[]): fc.Arbitrary<Rule> {
-  const event = fc.constantFrom(...events);
-  return fc.oneof({ weight: 2, arbitrary: injectError(event) }, setState(event));
-}
-
 /** Rules listen to one of `events`. */
 export function debugOptions(events: readonly string[]): fc.Arbitrary<DebugOptions> {
-  const rule = randomRule(events);
+  const event = fc.constantFrom(...events);
+  const rule = fc.oneof({ weight: 2, arbitrary: injectError(event) }, setState(event));
   return fc.record({
     limits: fc.oneof({ weight: 2, arbitrary: limits }, fc.constant({})),
     rules: fc.array(rule, { maxLength: 6 }),

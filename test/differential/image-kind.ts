@@ -21,16 +21,12 @@ export interface ImageKind<Content extends ImageContent> {
   clusterBytes(content: Content): number;
   /** Options of the format node, without `driver` and `file`. */
   readonly options: fc.Arbitrary<Readonly<Record<string, string>>>;
-  /** Options of the format node that depend on the image: other children than `file`. */
-  childOptions(content: Content): Readonly<Record<string, string>>;
-  /** A filter on top of the format node; undefined for none. */
-  readonly filter: fc.Arbitrary<string | undefined>;
   /** Switches of the command line beside those that every case may have. */
   readonly switches: fc.Arbitrary<readonly string[]>;
   /** Events that rules listen to. */
   readonly events: readonly string[];
   /** Whether equal scripts may leave the same at different places of the file. */
-  hasOpenOrder(content: Content, filter: string | undefined, lines: readonly string[]): boolean;
+  hasOpenOrder(content: Content, lines: readonly string[]): boolean;
   readonly script: fc.Arbitrary<readonly Unit[]>;
 }
 

@@ -1,7 +1,6 @@
 /** Random qcow2 images of every geometry, and what was made of them before: data, snapshots, bitmaps, damage. */
 import fc from 'fast-check';
 import { type Damage, damage } from './damage.ts';
-import { type Rule, randomRule } from './debug-options.ts';
 import { type ImageContent, inPercent, present } from './image-kind.ts';
 
 interface Backing {
@@ -19,8 +18,6 @@ export interface Qcow2Content extends ImageContent {
   /** What was done to the image before, each a command line of `qemu-io` or `qemu-img` on `disk.img`. */
   readonly history: readonly (readonly string[])[];
   readonly damage: readonly Damage[];
-  /** Rules of blkdebug over the data file and the backing file. */
-  readonly childRules: readonly Rule[];
 }
 
 /** Places and lengths in clusters and sectors, as commands of a history. */
@@ -119,17 +116,6 @@ const version2 = inPercent(20, fc.constantFrom('metadata', 'falloc', 'full')).ma
   ...present({ preallocation }),
 }));
 
-/** What happens below a format node, and opening. */
-const childRule = randomRule([
-  'read_aio',
-  'pwritev',
-  'pwritev_done',
-  'pwritev_zero',
-  'flush_to_disk',
-  'l2_load',
-  'none',
-]);
-
 export const qcow2Image: fc.Arbitrary<Qcow2Content> = clusterBits
   .chain((bits) =>
     fc.record({
@@ -173,10 +159,6 @@ export const qcow2Image: fc.Arbitrary<Qcow2Content> = clusterBits
       create: fc.constant(create),
       backing: overlays ? backing(lengthBytes) : fc.constant(null),
       history: fc.array(step, { maxLength: 5 }),
-      childRules: fc.oneof(
-        { weight: 8, arbitrary: fc.constant([]) },
-        fc.array(childRule, { minLength: 1, maxLength: 2 }),
-      ),
       damage: fc.oneof({ weight: 6, arbitrary: fc.constant([]) }, fc.array(damage, { minLength: 1, maxLength: 2 })),
     });
   });

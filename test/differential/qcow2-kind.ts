@@ -4,7 +4,6 @@ import { eventNames } from '../../src/block/events.ts';
 import { runProgram } from '../helpers/run-program.ts';
 import type { Sandbox } from '../helpers/sandbox.ts';
 import { applyDamage, describeDamage } from './damage.ts';
-import { ruleOptions } from './debug-options.ts';
 import { type ImageKind, inPercent, present } from './image-kind.ts';
 import { hasOpenOrder, script } from './qcow2-commands.ts';
 import { makingOf, type Qcow2Content, qcow2Image } from './qcow2-image.ts';
@@ -30,21 +29,6 @@ const options = fc
   })
   .map(present);
 
-/** blkdebug over the data file and the backing file, where the image has such. */
-function childOptions({ create, backing, childRules }: Qcow2Content): Record<string, string> {
-  if (childRules.length === 0) return {};
-  const debugOver = (child: string, filename: string) => ({
-    [`${child}.driver`]: 'blkdebug',
-    [`${child}.image.driver`]: 'file',
-    [`${child}.image.filename`]: filename,
-    ...Object.fromEntries(Object.entries(ruleOptions(childRules)).map(([key, value]) => [`${child}.${key}`, value])),
-  });
-  return {
-    ...(create['data_file'] === undefined ? {} : debugOver('data-file', 'data.raw')),
-    ...(backing === null ? {} : { 'backing.driver': backing.format, ...debugOver('backing.file', 'base.img') }),
-  };
-}
-
 export const qcow2Kind: ImageKind<Qcow2Content> = {
   name: 'qcow2',
   driver: 'qcow2',
@@ -63,9 +47,7 @@ export const qcow2Kind: ImageKind<Qcow2Content> = {
       ...content.damage.map(describeDamage),
     ].join('\n'),
   clusterBytes: (content) => content.clusterBytes,
-  hasOpenOrder: (content, filter, lines) => hasOpenOrder(lines, content.clusterBytes, filter === 'compress'),
-  childOptions,
-  filter: inPercent(8, fc.constantFrom('copy-on-read', 'copy-on-read', 'compress')),
+  hasOpenOrder: (content, lines) => hasOpenOrder(lines, content.clusterBytes),
   options,
   switches: fc
     .record({

@@ -9,7 +9,6 @@ export interface RandomCase<Content extends ImageContent> {
   readonly image: Content;
   /** Options of the format node. */
   readonly format: Readonly<Record<string, string>>;
-  readonly filter: string | undefined;
   /** blkdebug between the format and the file; null: none. */
   readonly debug: DebugOptions | null;
   readonly cache: string;
@@ -31,7 +30,6 @@ export function randomCase<Content extends ImageContent>(kind: ImageKind<Content
   return fc.record({
     image: kind.image,
     format: fc.oneof({ weight: 2, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: kind.options }),
-    filter: kind.filter,
     debug: fc.option(debugOptions(kind.events), { freq: 4 }),
     cache: fc.constantFrom('writeback', 'writeback', 'writeback', 'writethrough', 'unsafe', 'none', 'directsync'),
     discard: fc.constantFrom('unmap', 'unmap', 'ignore'),
@@ -50,10 +48,9 @@ function flatten(options: Readonly<Record<string, string>>, prefix: string): str
 }
 
 /** The option string of the whole graph. */
-function imageOptions<C extends ImageContent>(kind: ImageKind<C>, one: RandomCase<C>): string {
-  const { format, debug, discard, filter } = one;
+function imageOptions<C extends ImageContent>(kind: ImageKind<C>, { format, debug, discard }: RandomCase<C>): string {
   // Without discard=unmap, detect-zeroes=unmap is refused; once in a while that is worth seeing too.
-  const top = [...flatten(format, ''), ...flatten(kind.childOptions(one.image), '')];
+  const top = flatten(format, '');
   if (format['detect-zeroes'] === 'unmap' && discard === 'unmap') top.push('discard=unmap');
   const file =
     debug === null
@@ -64,9 +61,7 @@ function imageOptions<C extends ImageContent>(kind: ImageKind<C>, one: RandomCas
     if (debug.asFile) file.push('file.config=blkdebug.conf');
     else file.push(...flatten(ruleOptions(debug.rules), 'file.'));
   }
-  const all = [`driver=${kind.driver}`, ...top, ...file];
-  if (filter === undefined) return all.join(',');
-  return [`driver=${filter}`, ...all.map((option) => `file.${option}`)].join(',');
+  return [`driver=${kind.driver}`, ...top, ...file].join(',');
 }
 
 function needsDirectIo({ cache }: RandomCase<ImageContent>): boolean {
@@ -93,11 +88,10 @@ function contextOf<C extends ImageContent>(kind: ImageKind<C>, one: RandomCase<C
       one.format['detect-zeroes'] === undefined &&
       // Neither another image on top nor reads that write.
       one.switches.length === 0 &&
-      one.filter === undefined &&
       // The whole range of forced requests must lie within the image.
       one.steady &&
       one.image.lengthBytes >= 32 * Math.max(alignBytes, 512) + shifted,
-    hasRules: (one.debug?.rules.length ?? 0) > 0 || Object.keys(kind.childOptions(one.image)).length > 0,
+    hasRules: (one.debug?.rules.length ?? 0) > 0,
     canReopen: !one.switches.includes('-s'),
     openArguments: `-t ${one.cache} -d ${one.discard} ${imageOptions(kind, one)}`,
   };

@@ -45,8 +45,6 @@ export const rawKind: ImageKind<RawContent> = {
     `image disk.img: ${lengthBytes} bytes${runs.map((run) => `, ${run.bytes} of ${run.value} at ${run.offset}`).join('')}`,
   clusterBytes: () => 1,
   hasOpenOrder: () => false,
-  childOptions: () => ({}),
-  filter: fc.constant(undefined),
   options: fc
     .record({
       offset: fc.oneof(
