@@ -17,7 +17,7 @@ const scratch = new Mapping();
 
 /** Fills `data` with what the guest sees from an offset on. */
 export function readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
-  if (!canLookUpNow(image, guest)) return readParts(image, guest, data);
+  if (data.length === 0 || !canLookUpNow(image, guest)) return readParts(image, guest, data);
   const looking = lookUp(image, guest, data.length, scratch);
   if (looking !== undefined || scratch.bytes < data.length) return readParts(image, guest, data, looking);
   const { type, host } = scratch;

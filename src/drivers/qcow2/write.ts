@@ -14,7 +14,8 @@ const INT_MAX = 0x7fff_ffff;
 
 /** Writes `data` at a guest offset. */
 export function writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
-  const host = findOverwritable(image, guest, data.length);
+  // A write of nothing touches nothing.
+  const host = data.length === 0 ? NOWHERE : findOverwritable(image, guest, data.length);
   if (host === NOWHERE || !isClearOfMetadata(image, host, data.length)) return writeParts(image, guest, data);
   const wait = image.fire(Event.WRITE_AIO);
   const writing =

@@ -125,6 +125,23 @@ describe('a write', () => {
   });
 });
 
+describe('a request of no bytes', () => {
+  it.each(['write_aio', 'read_aio'])('fires no %s and reaches no file', async (event) => {
+    host.image('x');
+    const before = await host.openQcow2('x');
+    expect(await host.write(before, 0, 512, 1)).toBe(0);
+    await host.close(before);
+    const image = await host.openDebug('x', { 'inject-error.0.event': event });
+    // Brings the L2 table into the cache, from which requests go a shorter way.
+    expect(await host.errno(() => image.pread(1 << 19, Buffer.alloc(512)))).toBe(0);
+    const nothing = Buffer.alloc(0);
+    expect(await host.errno(() => image.pwrite(0, nothing, 0))).toBe(0);
+    expect(await host.errno(() => image.pread(0, nothing))).toBe(0);
+    // The rule has not become active.
+    expect(await host.errno(() => image.flush())).toBe(0);
+  });
+});
+
 describe('a read through an entry that cannot be', () => {
   it.each([
     ['L2 table offset 0x40200 unaligned (L1 index: 0)', 3 * 65536, 0x8000_0000_0004_0200n],
