@@ -111,7 +111,7 @@ export type Verdict =
   | { readonly outcome: 'different'; readonly expected: string; readonly actual: string };
 
 /** How often a program that answered otherwise is asked again. */
-const MAX_REPEATS = 3;
+const MAX_REPEATS = 10;
 
 /**
  * `unanswerable`: the real program hangs or crashes, or its answer depends on memory that it never set. `unsteady`: it answers differently from one run to the next, and one of

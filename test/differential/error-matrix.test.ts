@@ -16,6 +16,8 @@ import { textDiff } from './text-diff.ts';
 
 /** Cases under way at the same time. */
 const LANES = 3;
+/** How often the real program is asked again where the two differ. */
+const MAX_REPEATS = 5;
 const errnos = [5, 28];
 /** In memory where there is such a file system: flushing to a disk would take longer than all the rest. */
 const parent = existsSync('/dev/shm') ? '/dev/shm' : undefined;
@@ -59,6 +61,12 @@ class Bench {
     } finally {
       sandbox.remove();
     }
+  }
+
+  /** Whether the real program, whose threads can finish in another order, says the same when it is asked again. */
+  async everSays(text: string, one: MatrixCase): Promise<boolean> {
+    for (let repeat = 0; repeat < MAX_REPEATS; repeat++) if ((await this.run(qemuIo, one)) === text) return true;
+    return false;
   }
 
   #arguments(rules: readonly string[]): string[] {
@@ -110,7 +118,7 @@ describe.each(workloads.map((workload) => [workload.name, workload] as const))('
         const expected = await bench.run(qemuIo, one);
         const actual = await bench.run(blkscope, one);
         if (/rror|failed/.test(expected)) failures++;
-        if (expected === actual) continue;
+        if (expected === actual || (await bench.everSays(actual, one))) continue;
         differences.push(`${JSON.stringify(one)}\n${textDiff('qemu-io', 'blkscope', expected, actual)}`);
       }
     };
