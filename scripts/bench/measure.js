@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { closeSync, createReadStream, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { spawn as spawnTerminal } from '@lydell/node-pty';
 
 const program = fileURLToPath(new URL('../../bin/blkscope.js', import.meta.url));
 const reporter = fileURLToPath(new URL('report-usage.cjs', import.meta.url));
@@ -78,11 +79,10 @@ export async function runAttended(args, stdin, attend = async () => {}) {
   return { seconds: Number(process.hrtime.bigint() - started) / 1e9, peakBytes: 0 };
 }
 
-/** Attaches a watcher to a session; settled when it shows the first line. @param {string} socket */
+/** Attaches a watcher on a terminal of its own to a session; settled when its panel is there. @param {string} socket */
 export async function watch(socket) {
-  const child = spawn(blkscope.command, [...blkscope.args, 'attach', socket], { stdio: ['ignore', 'pipe', 'inherit'] });
-  await once(child.stdout, 'data');
-  child.stdout.resume();
+  const terminal = spawnTerminal(blkscope.command, [...blkscope.args, 'attach', socket], { cols: 120, rows: 40 });
+  await new Promise((resolve) => terminal.onData(resolve));
 }
 
 /** @param {number[]} values */

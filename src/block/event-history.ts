@@ -2,6 +2,13 @@
 import { type DebugEvent, type EventName, eventName, eventNames } from './events.ts';
 import type { Coroutine } from './loop.ts';
 
+/** What an event led to. `errno` is positive; `rule` is 0 if a command did it. */
+export type EventNote =
+  | { readonly kind: 'suspend' | 'resume'; readonly tag: string }
+  | { readonly kind: 'error'; readonly errno: number; readonly rule: number }
+  | { readonly kind: 'state'; readonly from: number; readonly to: number; readonly rule: number }
+  | { readonly kind: 'wait'; readonly on: string };
+
 /** An event that has fired. */
 export interface FiredEvent {
   /** Counts from 1 over all events of the session. */
@@ -14,8 +21,8 @@ export interface FiredEvent {
   readonly node: string;
   /** It fired on a node that may have rules for it. */
   readonly onDebugNode: boolean;
-  /** What it led to, in order: "suspended A", "EIO", "state 1→2". */
-  readonly notes: readonly string[];
+  /** What it led to, in order. */
+  readonly notes: readonly EventNote[];
 }
 
 /** How many events are remembered; a power of two. */
@@ -37,8 +44,26 @@ export class EventHistory {
   readonly #operations: string[] = Array.from({ length: CAPACITY }, () => '');
   readonly #nodes: string[] = Array.from({ length: CAPACITY }, () => '');
   /** By event number; few events lead to anything. */
-  readonly #notes = new Map<number, string[]>();
+  readonly #notes = new Map<number, EventNote[]>();
   #total = 0;
+  #stateChangedAt = 0;
+  /** Called at the next change; null if nobody waits for one. */
+  #sleepers: Set<() => void> | null = null;
+
+  /** Number of the event that changed the state of rules last; 0 if none did. */
+  get stateChangedAt(): number {
+    return this.#stateChangedAt;
+  }
+
+  /**
+   * Calls back once, when something is added: whoever shows the history need not follow each event. It is called within a
+   * request, so it may do no more than set a timer. The function returned takes the call back.
+   */
+  atNextChange(callback: () => void): () => void {
+    this.#sleepers ??= new Set();
+    const sleepers = this.#sleepers.add(callback);
+    return () => sleepers.delete(callback);
+  }
 
   get counts(): EventCounts {
     return { onDebugNodes: this.#onDebugNodes, elsewhere: this.#elsewhere };
@@ -59,19 +84,22 @@ export class EventHistory {
       this.#isDebug[at] = 0;
       (this.#elsewhere[event] as number) += 1;
     }
+    if (this.#sleepers !== null) this.#wake();
   }
 
-  /** Says what the latest event of a request on a node with rules led to. */
-  annotate(request: number, note: string): void {
+  /** Says what the latest event of a request led to; any node's event for a wait, else that of a node with rules. */
+  annotate(request: number, note: EventNote): void {
     for (let number = this.#total; number > Math.max(0, this.#total - CAPACITY); number -= 1) {
       const at = (number - 1) & (CAPACITY - 1);
-      if (this.#requests[at] !== request || this.#isDebug[at] === 0) continue;
+      if (this.#requests[at] !== request || (this.#isDebug[at] === 0 && note.kind !== 'wait')) continue;
       const notes = this.#notes.get(number);
       if (notes === undefined) this.#notes.set(number, [note]);
       else notes.push(note);
+      if (note.kind === 'state') this.#stateChangedAt = number;
       break;
     }
     if (this.#notes.size > 2 * CAPACITY) this.#forgetNotes();
+    if (this.#sleepers !== null) this.#wake();
   }
 
   /** The events that are remembered, newest first. */
@@ -88,6 +116,12 @@ export class EventHistory {
         notes: this.#notes.get(number) ?? [],
       };
     }
+  }
+
+  #wake(): void {
+    const sleepers = this.#sleepers ?? [];
+    this.#sleepers = null;
+    for (const callback of sleepers) callback();
   }
 
   #forgetNotes(): void {

@@ -1,7 +1,6 @@
 /** The event bus: typed records of what happens in the block layer. Free when nobody listens. */
-import { errnoName } from '../util/errno.ts';
 import type { Clock } from './clock.ts';
-import { EventHistory } from './event-history.ts';
+import { EventHistory, type EventNote } from './event-history.ts';
 import type { EventName } from './events.ts';
 
 /** What every record has. `request` is the coroutine's id, 0 outside of a request. */
@@ -57,8 +56,8 @@ export class TraceBus {
   }
 
   /**
-   * Hands a record to all subscribers. Callers check `active` first, except for suspensions, errors and changes of the
-   * state: the history keeps those in any case.
+   * Hands a record to all subscribers. Callers check `active` first, except for what the history keeps in any case:
+   * suspensions, resumptions, waits, errors and changes of the state.
    */
   emit(request: number, node: string, detail: TraceDetail): void {
     const note = noteOf(detail);
@@ -71,14 +70,17 @@ export class TraceBus {
 }
 
 /** What the history says of a record at the event that led to it; null for most kinds. */
-function noteOf(detail: TraceDetail): string | null {
+function noteOf(detail: TraceDetail): EventNote | null {
   switch (detail.kind) {
     case 'suspend':
-      return `suspended ${detail.tag}`;
+    case 'resume':
+      return { kind: detail.kind, tag: detail.tag };
     case 'error-injected':
-      return `${errnoName(detail.errno) ?? detail.errno} by rule ${detail.rule}`;
+      return { kind: 'error', errno: detail.errno, rule: detail.rule };
     case 'state-change':
-      return `state ${detail.from} to ${detail.to}`;
+      return { kind: 'state', from: detail.from, to: detail.to, rule: detail.rule };
+    case 'lock-wait':
+      return { kind: 'wait', on: detail.on };
     default:
       return null;
   }

@@ -35,7 +35,7 @@ function optionsFor(session: Session, command: readonly string[]): MonitorOption
 export function makePanel(session: Session): LivePanel {
   const { loop, context } = session;
   return new LivePanel({
-    bus: context.trace,
+    history: context.trace.history,
     picture: () => pictureOf(session),
     nowNs: () => loop.clock.nowNs(),
     write: (text) => void process.stdout.write(text),

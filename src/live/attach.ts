@@ -5,7 +5,7 @@ import { BlockError, errorWithErrno } from '../block/error.ts';
 import { Errno } from '../util/errno.ts';
 import { LiveModel } from './model.ts';
 import { renderPanel } from './panel.ts';
-import { parseLine, type RunLine, SCHEMA_VERSION, SchemaError } from './record-schema.ts';
+import { parseLine, type RunLine, SCHEMA_VERSION, SchemaError, WANT_LATEST } from './record-schema.ts';
 import { hostErrno } from './run-file.ts';
 import type { Size } from './screen.ts';
 import { renderParts, part } from './styled-line.ts';
@@ -32,6 +32,10 @@ class LineSocket {
     });
     socket.removeAllListeners('error');
     return new LineSocket(socket);
+  }
+
+  say(line: string): void {
+    this.#socket.write(`${line}\n`);
   }
 
   /** Calls `take` for every line until the other side ends, or `stop` was called. What `take` throws ends it as well. */
@@ -107,6 +111,7 @@ export class AttachedView {
   async run(): Promise<boolean> {
     const lines = await LineSocket.open(this.#options.path);
     this.#lines = lines;
+    lines.say(WANT_LATEST);
     this.#options.write(enter);
     this.#isEntered = true;
     try {

@@ -50,6 +50,9 @@ export class ChromeTrace {
       case 'end':
         this.#lastNs = Math.max(this.#lastNs, line.timeNs);
         return '';
+      case 'events':
+        // A summary for panels; in a stream of records it would repeat them.
+        return '';
     }
   }
 

@@ -1,17 +1,17 @@
-/** The panel in a session's terminal: follows the bus, draws when something has changed, and shares the screen with the shell. */
+/** The panel in a session's terminal: draws when something has changed, and shares the screen with the shell. */
 import { stripVTControlCharacters } from 'node:util';
-import type { TraceBus } from '../block/trace.ts';
-import { LiveModel } from './model.ts';
+import type { EventHistory } from '../block/event-history.ts';
+import { latestEvents, LiveModel } from './model.ts';
 import { panelRows, renderPanel } from './panel.ts';
 import type { Picture } from './picture.ts';
 import { Screen, type Passage, type Size } from './screen.ts';
 import { textWidth } from '../util/text-width.ts';
 
 export interface LivePanelOptions {
-  readonly bus: TraceBus;
+  readonly history: EventHistory;
   /** The current picture; asked for once a drawing. */
   readonly picture: () => Picture;
-  /** Now, in the clock of the bus. */
+  /** Now, in the clock of the picture's times. */
   readonly nowNs: () => number;
   /** Writes to the terminal, at once and past everything that would call `passage`. */
   readonly write: (text: string) => void;
@@ -41,7 +41,8 @@ export class LivePanel {
   readonly #screen: Screen;
   #size: Size;
   #listRows: number | undefined;
-  #unsubscribe: (() => void) | null = null;
+  /** Takes back that the history wakes the panel; null while it is off. */
+  #unfollow: (() => void) | null = null;
   #cancelTimer: (() => void) | null = null;
   /** When the timer fires, in milliseconds of `nowNs`. */
   #dueMs = 0;
@@ -59,26 +60,23 @@ export class LivePanel {
 
   /** Whether it is on; on a very small terminal it is on and not to be seen. */
   get isOn(): boolean {
-    return this.#unsubscribe !== null;
+    return this.#unfollow !== null;
   }
 
-  /** Makes room at the top and begins to follow the bus. */
+  /** Makes room at the top and begins to follow what happens. */
   start(): void {
     if (this.isOn) return;
-    this.#unsubscribe = this.#options.bus.subscribe((record) => {
-      this.model.takeRecord(record);
-      this.#drawWithin(DRAW_MS);
-    });
+    this.#follow();
     this.#draw();
   }
 
   /** Gives the screen back to the shell. */
   stop(): void {
-    this.#unfollow();
+    this.#leave();
     this.#screen.hide();
   }
 
-  /** Something has changed that the bus does not tell: rules, the state, an image was opened or closed. */
+  /** Something has changed that the history does not tell: rules, the state, an image was opened or closed. */
   changed(): void {
     if (this.isOn) this.#drawWithin(DRAW_MS);
   }
@@ -146,13 +144,18 @@ export class LivePanel {
   /** What has to be written, synchronously, on any way out. The panel is off afterwards. */
   restore(): string {
     const wasOn = this.isOn;
-    this.#unfollow();
+    this.#leave();
     return wasOn ? this.#screen.restore() : '';
   }
 
-  #unfollow(): void {
-    this.#unsubscribe?.();
-    this.#unsubscribe = null;
+  #follow(): void {
+    this.#unfollow?.();
+    this.#unfollow = this.#options.history.atNextChange(() => this.#drawWithin(DRAW_MS));
+  }
+
+  #leave(): void {
+    this.#unfollow?.();
+    this.#unfollow = null;
     this.#cancelTimer?.();
     this.#cancelTimer = null;
   }
@@ -175,9 +178,12 @@ export class LivePanel {
   #draw(): void {
     if (!this.isOn) return;
     this.#drawnMs = this.#nowMs();
-    const { colour, nowNs } = this.#options;
+    this.#follow();
+    const { colour, history, nowNs } = this.#options;
     const { columns, rows } = this.#size;
-    this.model.takePicture(this.#options.picture());
+    const picture = this.#options.picture();
+    this.model.take({ kind: 'picture', ...picture });
+    this.model.take(latestEvents(history, picture));
     const count = panelRows(columns, rows, this.#listRows);
     if (count === 0) this.#screen.hide();
     else this.#screen.show(renderPanel(this.model, { columns, rows: count, nowNs: nowNs(), colour }));

@@ -5,9 +5,11 @@ import path from 'node:path';
 import { BlockError, errorWithErrno } from '../block/error.ts';
 import type { TraceBus } from '../block/trace.ts';
 import { Errno } from '../util/errno.ts';
-import { Encoder, encodeLine } from './encoder.ts';
+import { Audience } from './audience.ts';
+import { encodeLine } from './encoder.ts';
+import { latestEvents } from './model.ts';
 import type { Picture } from './picture.ts';
-import { SCHEMA_VERSION } from './record-schema.ts';
+import { type RunLine, SCHEMA_VERSION, WANT_LATEST } from './record-schema.ts';
 import { hostErrno } from './run-file.ts';
 
 export interface MonitorOptions {
@@ -22,8 +24,6 @@ export interface MonitorOptions {
 
 /** The longest path that a socket can have (sun_path of Linux, with its NUL). */
 const MAX_PATH_BYTES = 107;
-/** A watcher that has not taken this much gets nothing more until it has. */
-const MAX_BACKLOG_BYTES = 4 << 20;
 /** Records are handed out together. */
 const BATCH_MS = 30;
 /** Pictures at most so often. */
@@ -31,31 +31,27 @@ const PICTURE_MS = 100;
 /** On the way out a watcher that is behind is waited for no longer than this. */
 const GOODBYE_MS = 200;
 
-interface Watcher {
-  readonly socket: Socket;
-  /** It gets nothing until it has taken what waits for it. */
-  isBehind: boolean;
-  /** Records that it did not get since it fell behind. */
-  dropped: number;
-}
-
 export class Monitor {
   readonly path: string;
   readonly #options: MonitorOptions;
   readonly #server: Server;
-  readonly #watchers = new Set<Watcher>();
-  readonly #encoder = new Encoder((lines) => this.#broadcast(Buffer.from(lines)));
+  /** Those who get every record, and those who said that the latest events will do. */
+  readonly #everything: Audience;
+  readonly #latest: Audience;
   #unsubscribe: (() => void) | null = null;
+  /** Takes back that the history wakes us, for those who want the latest. */
+  #letSleep: (() => void) | null = null;
   #timer: NodeJS.Timeout | null = null;
   #records = 0;
-  /** Records in the batch that was not handed out yet. */
-  #batched = 0;
   #picturedMs = 0;
   #wantsPicture = false;
+  #wantsEvents = false;
 
   private constructor(socketPath: string, options: MonitorOptions) {
     this.path = socketPath;
     this.#options = options;
+    this.#everything = new Audience(options.picture);
+    this.#latest = new Audience(options.picture);
     this.#server = createServer((socket) => this.#welcome(socket));
     // Nobody who watches keeps the session alive.
     this.#server.unref();
@@ -76,12 +72,12 @@ export class Monitor {
   }
 
   get watcherCount(): number {
-    return this.#watchers.size;
+    return this.#everything.size + this.#latest.size;
   }
 
   /** Something has changed that the bus does not tell. */
   pictureChanged(): void {
-    if (this.#watchers.size === 0) return;
+    if (this.watcherCount === 0) return;
     this.#wantsPicture = true;
     this.#handOutSoon();
   }
@@ -90,17 +86,14 @@ export class Monitor {
   async close(): Promise<void> {
     this.#server.close();
     this.#unfollow();
-    this.#encoder.flush();
+    this.#flush();
+    const picture = this.#options.picture();
     const lastWords =
-      encodeLine({ kind: 'picture', ...this.#options.picture() }) +
+      encodeLine({ kind: 'picture', ...picture }) +
       encodeLine({ kind: 'end', timeNs: Math.round(this.#options.nowNs()), records: this.#records });
-    for (const watcher of this.#watchers) {
-      // They are few, and for those who are behind as well.
-      this.#catchUp(watcher);
-      watcher.socket.write(lastWords);
-    }
-    await Promise.all(Array.from(this.#watchers, ({ socket }) => goodbye(socket)));
-    this.#watchers.clear();
+    const events = encodeLine(latestEvents(this.#options.bus.history, picture));
+    const sockets = [...this.#everything.dismiss(lastWords), ...this.#latest.dismiss(events + lastWords)];
+    await Promise.all(sockets.map(goodbye));
   }
 
   async #listen(): Promise<void> {
@@ -126,44 +119,68 @@ export class Monitor {
 
   #welcome(socket: Socket): void {
     socket.unref();
-    const watcher: Watcher = { socket, isBehind: false, dropped: 0 };
+    let audience = this.#everything;
     const leave = (): void => {
-      this.#watchers.delete(watcher);
-      if (this.#watchers.size === 0) this.#unfollow();
+      audience.delete(socket);
+      this.#follow();
     };
     socket.on('error', leave);
     socket.on('close', leave);
-    socket.on('drain', () => this.#catchUp(watcher));
-    // What a watcher says is of no interest, but that it goes is.
-    socket.resume();
-    // Those who were there before get what came before.
-    this.#encoder.flush();
+    socket.on('drain', () => audience.catchUp(socket));
+    socket.on('data', (words: Buffer) => {
+      // Anything else that a watcher says is of no interest. The line is short and comes in one piece.
+      if (audience === this.#latest || !words.includes(WANT_LATEST)) return;
+      audience.delete(socket);
+      audience = this.#latest;
+      audience.add(socket);
+      this.#follow();
+      this.#eventsChanged();
+    });
     const { program, command } = this.#options;
     const startedNs = Math.round(this.#options.nowNs());
     const startedAt = new Date().toISOString();
     socket.write(encodeLine({ kind: 'header', schema: SCHEMA_VERSION, program, startedAt, startedNs, command }));
     socket.write(encodeLine({ kind: 'picture', ...this.#options.picture() }));
-    this.#watchers.add(watcher);
+    audience.add(socket);
     this.#follow();
   }
 
-  /** With nobody watching, the bus is left alone and records are not even built. */
+  /** Listens to what somebody wants. With nobody who wants every record, the bus is left alone and none is even built. */
   #follow(): void {
-    this.#unsubscribe ??= this.#options.bus.subscribe((record) => {
-      this.#records += 1;
-      this.#wantsPicture = true;
-      this.#encoder.record(record);
-      // After: what the encoder handed out to make room was without this one.
-      this.#batched += 1;
-      this.#handOutSoon();
-    });
+    const { bus } = this.#options;
+    if (this.#everything.size === 0) {
+      this.#unsubscribe?.();
+      this.#unsubscribe = null;
+    } else {
+      this.#unsubscribe ??= bus.subscribe((record) => {
+        this.#records += 1;
+        this.#wantsPicture = true;
+        this.#everything.record(record);
+        this.#handOutSoon();
+      });
+    }
+    this.#letSleep?.();
+    this.#letSleep = this.#latest.size === 0 ? null : bus.history.atNextChange(() => this.#eventsChanged());
+    if (this.watcherCount === 0) this.#stopTimer();
   }
 
   #unfollow(): void {
     this.#unsubscribe?.();
     this.#unsubscribe = null;
+    this.#letSleep?.();
+    this.#letSleep = null;
+    this.#stopTimer();
+  }
+
+  #stopTimer(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+  }
+
+  #eventsChanged(): void {
+    this.#wantsEvents = true;
+    this.#wantsPicture = true;
+    this.#handOutSoon();
   }
 
   #handOutSoon(): void {
@@ -176,37 +193,31 @@ export class Monitor {
   }
 
   #handOut(): void {
-    if (this.#wantsPicture) {
-      const nowMs = performance.now();
-      if (nowMs - this.#picturedMs >= PICTURE_MS) {
-        this.#picturedMs = nowMs;
-        this.#wantsPicture = false;
-        this.#encoder.line({ kind: 'picture', ...this.#options.picture() });
-      } else {
-        this.#handOutSoon();
-      }
+    const picture = this.#options.picture();
+    if (this.#wantsEvents) {
+      this.#wantsEvents = false;
+      this.#latest.line(latestEvents(this.#options.bus.history, picture));
+      this.#follow();
     }
-    this.#encoder.flush();
+    if (this.#wantsPicture) this.#handOutPicture(picture);
+    this.#flush();
   }
 
-  #broadcast(lines: Buffer): void {
-    const records = this.#batched;
-    this.#batched = 0;
-    for (const watcher of this.#watchers) {
-      watcher.isBehind ||= watcher.socket.writableLength > MAX_BACKLOG_BYTES;
-      if (watcher.isBehind) watcher.dropped += records;
-      else watcher.socket.write(lines);
+  #handOutPicture(picture: Picture): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#picturedMs < PICTURE_MS) {
+      this.#handOutSoon();
+      return;
     }
+    this.#picturedMs = nowMs;
+    this.#wantsPicture = false;
+    const line: RunLine = { kind: 'picture', ...picture };
+    for (const audience of [this.#everything, this.#latest]) if (audience.size > 0) audience.line(line);
   }
 
-  /** A watcher that fell behind has taken everything: it is told what it missed, and what is true now. */
-  #catchUp(watcher: Watcher): void {
-    if (!watcher.isBehind) return;
-    const { socket, dropped } = watcher;
-    watcher.isBehind = false;
-    watcher.dropped = 0;
-    socket.write(encodeLine({ kind: 'note', text: 'records left out for a slow watcher', dropped }));
-    socket.write(encodeLine({ kind: 'picture', ...this.#options.picture() }));
+  #flush(): void {
+    this.#everything.flush();
+    this.#latest.flush();
   }
 }
 

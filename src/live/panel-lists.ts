@@ -1,17 +1,18 @@
 /** The lists of the panel: events, rules, and the requests that wait. */
 import { ageText, compactBytes } from '../util/compact.ts';
 import { textWidth } from '../util/text-width.ts';
-import type { EventRow, LiveModel, Mark } from './model.ts';
+import type { EventNote } from '../block/event-history.ts';
+import type { EventRow, LiveModel } from './model.ts';
 import type { Picture, RequestPicture, RulePicture, SuspendedPicture } from './picture.ts';
 import { type Field, fitFields, type Part, part, partsWidth, type Style, tableRow } from './styled-line.ts';
-import { operationLetter, requestText } from './text.ts';
+import { errnoText, operationLetter, requestText } from './text.ts';
 
 /** Numbers are shown whole or not at all. */
 function eventFields(rows: readonly EventRow[]): Field[] {
-  const sequenceWidth = Math.max(4, `#${rows[0]?.sequence ?? 0}`.length);
+  const numberWidth = Math.max(4, `#${rows[0]?.number ?? 0}`.length);
   const whoWidth = Math.max(3, ...rows.map(({ who }) => who.length));
   return [
-    { min: sequenceWidth, ideal: sequenceWidth, drop: 1 },
+    { min: numberWidth, ideal: numberWidth, drop: 1 },
     { min: 11, ideal: 20, grow: 1 },
     { min: whoWidth, ideal: whoWidth, drop: 2 },
     { min: 5, ideal: 30, grow: 2 },
@@ -27,29 +28,32 @@ export function drawEvents(model: LiveModel, width: number, rows: number): Part[
   return lines;
 }
 
-function eventCells({ sequence, event, who, marks }: EventRow): Part[][] {
-  const isMarked = marks.length > 0;
+function eventCells({ number, event, who, notes }: EventRow): Part[][] {
   return [
-    [part(`#${sequence}`, 'quiet')],
-    event === '' ? markParts(marks) : [part(event, isMarked ? 'bold' : 'plain')],
+    [part(`#${number}`, 'quiet')],
+    [part(event, notes.length > 0 ? 'bold' : 'plain')],
     [part(who, 'cyan')],
-    event === '' ? [] : markParts(marks),
+    noteParts(notes),
   ];
 }
 
-const markStyles: Readonly<Record<Mark['kind'], readonly [string, Style]>> = {
-  suspend: ['\u25a0 ', 'yellow'],
-  error: ['\u00d7 ', 'red'],
-  state: ['', 'green'],
-  wait: ['', 'quiet'],
-  resume: ['\u25b8 ', 'green'],
-};
+export function noteParts(notes: readonly EventNote[]): Part[] {
+  return notes.flatMap((note, index) => (index === 0 ? [notePart(note)] : [part(' '), notePart(note)]));
+}
 
-export function markParts(marks: readonly Mark[]): Part[] {
-  return marks.flatMap(({ kind, text }, index) => {
-    const [symbol, style] = markStyles[kind];
-    return index === 0 ? [part(symbol + text, style)] : [part(' '), part(symbol + text, style)];
-  });
+function notePart(note: EventNote): Part {
+  switch (note.kind) {
+    case 'suspend':
+      return part(`\u25a0 ${note.tag}`, 'yellow');
+    case 'resume':
+      return part(`\u25b8 ${note.tag}`, 'green');
+    case 'error':
+      return part(`\u00d7 ${errnoText(note.errno)}`, 'red');
+    case 'state':
+      return part(`${note.from}\u2192${note.to}`, 'green');
+    case 'wait':
+      return part(`waits for ${note.on}`, 'quiet');
+  }
 }
 
 // Rules

@@ -1,7 +1,7 @@
 /** The panel as lines of text: a pure function of what is to be shown, the size and the time. */
 import { ageText } from '../util/compact.ts';
 import type { EventRow, LiveModel } from './model.ts';
-import { drawEvents, drawRules, drawWaiting, markParts, whoOf } from './panel-lists.ts';
+import { drawEvents, drawRules, drawWaiting, noteParts, whoOf } from './panel-lists.ts';
 import type { Picture } from './picture.ts';
 import { type Part, part, partsWidth, renderParts } from './styled-line.ts';
 
@@ -98,14 +98,14 @@ function frameLine(left: string, right: string, inner: readonly Part[], columns:
 }
 
 /** The line at the top: as much of it as fits in `width`, what changes last of all left out. */
-function headLine(picture: Picture | null, stateChangedAt: number | null, width: number): Part[] {
+function headLine(picture: Picture | null, stateChangedAt: number, width: number): Part[] {
   const counts = countParts(picture);
   const name = part('blkscope', 'bold');
   const drivers = picture?.nodes.map(({ driver }) => driver) ?? [];
   const file = fileOf(picture);
   const chain = [file, ...drivers].join(' \u2500 ');
   const state = stateText(picture, stateChangedAt);
-  const shortState = stateText(picture, null);
+  const shortState = stateText(picture, 0);
   const forms = [
     [[name, part(`  ${chain}`, 'cyan')], state, ...counts],
     [[name, part(`  ${file}`, 'cyan')], state, ...counts],
@@ -120,11 +120,11 @@ function fileOf(picture: Picture | null): string {
   return picture.nodes.findLast(({ file }) => file !== '')?.file ?? picture.nodes[0]?.driver ?? '';
 }
 
-function stateText(picture: Picture | null, changedAt: number | null): Part[] {
+function stateText(picture: Picture | null, changedAt: number): Part[] {
   const state = picture?.state ?? null;
   if (state === null) return [];
   const text = [part('state '), part(String(state.value), 'bold')];
-  if (state.change === null || changedAt === null) return text;
+  if (state.change === null || changedAt === 0) return text;
   return [...text, part(` (${state.change.from}\u2192${state.change.to} at #${changedAt})`, 'quiet')];
 }
 
@@ -144,7 +144,7 @@ function joined(segments: readonly (readonly Part[])[]): Part[] {
 function statusLine(model: LiveModel, { columns, nowNs }: PanelView): Part[] {
   const { picture } = model;
   const segments: Part[][] = [[part('blkscope', 'bold')]];
-  const state = stateText(picture, null);
+  const state = stateText(picture, 0);
   if (state.length > 0) segments.push(state);
   const held = picture?.suspended[0];
   if (held !== undefined) {
@@ -160,7 +160,7 @@ function statusLine(model: LiveModel, { columns, nowNs }: PanelView): Part[] {
   return partsWidth(line) <= columns ? line : joined(segments.slice(1));
 }
 
-function latestParts({ sequence, event, who, marks }: EventRow): Part[] {
-  const words = [`#${sequence}`, event, who].filter((word) => word !== '').join(' ');
-  return marks.length === 0 ? [part(words)] : [part(`${words} `), ...markParts(marks)];
+function latestParts({ number, event, who, notes }: EventRow): Part[] {
+  const words = [`#${number}`, event, who].filter((word) => word !== '').join(' ');
+  return notes.length === 0 ? [part(words)] : [part(`${words} `), ...noteParts(notes)];
 }

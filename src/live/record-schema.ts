@@ -1,9 +1,13 @@
 /** The lines of a kept run and of the monitor's stream: their types, their version, and the check of lines from outside. */
+import type { FiredEvent } from '../block/event-history.ts';
 import type { TraceDetail, TraceRecord } from '../block/trace.ts';
 import type { Picture } from './picture.ts';
 
 /** Goes up when a line changes so that old readers would misread it. New kinds and new members do not count. */
 export const SCHEMA_VERSION = 1;
+
+/** What a watcher says, on a line, who wants to see the latest events now and then instead of every record. */
+export const WANT_LATEST = '{"want":"latest"}';
 
 /** The first line. */
 export interface HeaderLine {
@@ -39,7 +43,16 @@ export interface EndLine {
   readonly records: number;
 }
 
-export type RunLine = HeaderLine | PictureLine | NoteLine | EndLine | TraceRecord;
+/** The latest events, for a watcher who said `WANT_LATEST`. */
+export interface EventsLine {
+  readonly kind: 'events';
+  /** Number of the event that changed the state last; 0 if none did. */
+  readonly stateChangedAt: number;
+  /** Newest first. */
+  readonly latest: readonly FiredEvent[];
+}
+
+export type RunLine = HeaderLine | PictureLine | EventsLine | NoteLine | EndLine | TraceRecord;
 
 type Kind = RunLine['kind'];
 type Member = 'count' | 'text' | 'number' | 'list' | 'text?' | 'object?';
@@ -62,6 +75,7 @@ export const members: Readonly<Record<Kind, Readonly<Record<string, Member>>>> =
     requestCount: 'count',
     requests: 'list',
   },
+  events: { stateChangedAt: 'count', latest: 'list' },
   note: { text: 'text', dropped: 'count' },
   end: { timeNs: 'count', records: 'count' },
   'request-begin': { ...base, operation: 'text', offset: 'count', bytes: 'count' },
@@ -101,6 +115,8 @@ const pictureLists: Readonly<Record<string, Readonly<Record<string, Member>>>> =
   requests: { request: 'count', operation: 'text', waitsFor: 'text', startedNs: 'count', sinceNs: 'count' },
 };
 
+const firedEvent = { number: 'count', event: 'text', request: 'count', operation: 'text', notes: 'list' } as const;
+
 const is: Readonly<Record<Member, (value: unknown) => boolean>> = {
   count: (value) => typeof value === 'number' && value >= 0,
   number: (value) => typeof value === 'number',
@@ -131,6 +147,7 @@ export function parseLine(text: string): RunLine | null {
   if (!Object.hasOwn(members, kind)) return null;
   check(line, members[kind as Kind], kind);
   if (kind === 'picture') checkPicture(line);
+  if (kind === 'events') checkEntries(line, 'latest', firedEvent);
   return line as unknown as RunLine;
 }
 
@@ -142,13 +159,15 @@ function check(object: Record<string, unknown>, wanted: Readonly<Record<string, 
 }
 
 function checkPicture(picture: Record<string, unknown>): void {
-  for (const list of Object.keys(pictureLists)) {
-    for (const entry of picture[list] as unknown[]) {
-      if (typeof entry !== 'object' || entry === null) throw new SchemaError(`an entry of '${list}' is no object`);
-      check(entry as Record<string, unknown>, pictureLists[list] ?? {}, list);
-    }
-  }
+  for (const list of Object.keys(pictureLists)) checkEntries(picture, list, pictureLists[list] ?? {});
   if (picture.state !== null) checkState(picture.state as Record<string, unknown>);
+}
+
+function checkEntries(line: Record<string, unknown>, list: string, wanted: Readonly<Record<string, Member>>): void {
+  for (const entry of line[list] as unknown[]) {
+    if (typeof entry !== 'object' || entry === null) throw new SchemaError(`an entry of '${list}' is no object`);
+    check(entry as Record<string, unknown>, wanted, list);
+  }
 }
 
 function checkState(state: Record<string, unknown>): void {

@@ -3,10 +3,12 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Coroutine } from '../../src/block/coroutine.ts';
+import { Event } from '../../src/block/events.ts';
 import { TraceBus } from '../../src/block/trace.ts';
 import { AttachedView, attachLines } from '../../src/live/attach.ts';
 import { Monitor } from '../../src/live/monitor.ts';
-import { parseLine, type RunLine } from '../../src/live/record-schema.ts';
+import { parseLine, type RunLine, WANT_LATEST } from '../../src/live/record-schema.ts';
 import { picture } from './pictures.ts';
 import { VirtualTerminal } from './virtual-terminal.ts';
 
@@ -134,6 +136,35 @@ describe('the monitor', () => {
     }
   });
 
+  test('a watcher that wants the latest events gets those now and then, and no record is made for it', async () => {
+    const { bus, monitor } = await openMonitor();
+    const watcher = new Watcher();
+    watcher.socket.write(`${WANT_LATEST}\n`);
+    await until(() => watcher.kinds().includes('events'));
+    expect(bus.active).toBe(false);
+    const newest = (): number => {
+      const line = watcher.lines.findLast((one) => one.kind === 'events');
+      return line?.latest[0]?.number ?? 0;
+    };
+    for (let round = 1; round <= 3; round += 1) {
+      for (let at = 0; at < 5000; at += 1) bus.history.add(Event.PWRITEV, null, 'debug', true);
+      await until(() => newest() === round * 5000);
+    }
+    // Nothing more comes while nothing happens.
+    const { length } = watcher.kinds().filter((kind) => kind === 'events');
+    monitor.pictureChanged();
+    const pictures = watcher.kinds().filter((kind) => kind === 'picture').length;
+    await until(() => watcher.kinds().filter((kind) => kind === 'picture').length > pictures);
+    expect(watcher.kinds().filter((kind) => kind === 'events')).toHaveLength(length);
+    expect(length).toBeLessThan(10);
+    bus.history.annotate(0, { kind: 'suspend', tag: 'A' });
+    await monitor.close();
+    await until(() => watcher.hasEnded);
+    expect(watcher.kinds().slice(-3)).toEqual(['events', 'picture', 'end']);
+    const last = watcher.lines.findLast((one) => one.kind === 'events');
+    expect(last?.latest[0]).toMatchObject({ number: 15_000, notes: [{ kind: 'suspend', tag: 'A' }] });
+  });
+
   test('on the way out does not wait long for somebody who does not read', async () => {
     const { bus, monitor } = await openMonitor();
     const slow = new Watcher();
@@ -227,7 +258,7 @@ describe('attaching', () => {
   });
 
   test('to something that is no session ends with an error, and the screen is restored', async () => {
-    const server = createServer((socket) => socket.end('hello\n'));
+    const server = createServer((socket) => socket.resume().end('hello\n'));
     await new Promise<void>((resolve) => server.listen(socketPath, resolve));
     let written = '';
     const write = (text: string): void => {
@@ -252,8 +283,7 @@ describe('attaching', () => {
     });
     const run = view.run();
     await until(() => terminal.written.includes('SUSPENDED'));
-    bus.emit(4, '#debug', { kind: 'request-begin', operation: 'write', offset: 0, bytes: 512 });
-    bus.emit(4, '#debug', { kind: 'event', event: 'pwritev' });
+    bus.history.add(Event.PWRITEV, { id: 4, operation: 'aio_write' } as Coroutine, 'debug', true);
     bus.emit(4, '#debug', { kind: 'suspend', tag: 'A', event: 'pwritev' });
     await until(() => terminal.written.includes('w4'));
     await until(() => terminal.written.includes('■ A'));

@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { LiveModel } from '../../src/live/model.ts';
+import { EventHistory } from '../../src/block/event-history.ts';
+import type { Coroutine } from '../../src/block/coroutine.ts';
+import { Event } from '../../src/block/events.ts';
+import { latestEvents, LiveModel } from '../../src/live/model.ts';
 import { panelRows, renderPanel } from '../../src/live/panel.ts';
 import { textWidth } from '../../src/util/text-width.ts';
-import { emptyPicture, eventfulRequest, picture, Records, rule, suspended } from './pictures.ts';
+import { emptyPicture, eventfulEvents, picture, rule, suspended } from './pictures.ts';
 
 function modelWith(shown = picture): LiveModel {
   const model = new LiveModel();
-  model.takePicture(shown);
+  model.take({ kind: 'picture', ...shown });
   return model;
 }
 
@@ -17,9 +20,9 @@ function draw(model: LiveModel, columns: number, rows = 9, colour = false): stri
 describe('the panel', () => {
   test('shows chain, state, events with what they led to, rules with hits, and what waits', () => {
     const model = modelWith();
-    for (const record of eventfulRequest().slice(0, 16)) model.takeRecord(record);
+    model.take(eventfulEvents());
     const lines = draw(model, 150);
-    expect(lines[0]).toContain('blkscope  disk.qcow2 ─ qcow2 ─ blkdebug ─ file ── state 2 (1→2 at #14)');
+    expect(lines[0]).toContain('blkscope  disk.qcow2 ─ qcow2 ─ blkdebug ─ file ── state 2 (1→2 at #11)');
     expect(lines[0]).toContain('in flight 2 ── suspended 1');
     expect(lines[2]).toMatch(/│ #11 +write_aio +w4 +1→2 × ENOSPC/);
     expect(lines.join('\n')).toMatch(/#3 +cluster_alloc +w4 +■ A ■ B</);
@@ -38,7 +41,7 @@ describe('the panel', () => {
       suspended: [odd],
       rules: [{ ...rule, effect: '測試測試測試測試測試' }],
     });
-    for (const record of eventfulRequest()) model.takeRecord(record);
+    model.take(eventfulEvents());
     for (let columns = 24; columns < 200; columns += 1) {
       const rows = panelRows(columns, 40);
       const lines = draw(model, columns, rows);
@@ -52,7 +55,7 @@ describe('the panel', () => {
 
   test('is the same text with colours and without', () => {
     const model = modelWith();
-    for (const record of eventfulRequest()) model.takeRecord(record);
+    model.take(eventfulEvents());
     // oxlint-disable-next-line no-control-regex
     const stripped = draw(model, 100, 9, true).map((line) => line.replace(/\x1b\[[\d;]*m/g, ''));
     expect(stripped).toEqual(draw(model, 100));
@@ -63,7 +66,7 @@ describe('the panel', () => {
 
   test('loses conditions first, then the rules, and keeps events and suspended requests', () => {
     const model = modelWith();
-    for (const record of eventfulRequest()) model.takeRecord(record);
+    model.take(eventfulEvents());
     const at = (columns: number): string => draw(model, columns).join('\n');
     expect(at(170)).toContain('state=2');
     expect(at(80)).not.toContain('state=2');
@@ -81,7 +84,7 @@ describe('the panel', () => {
     expect(panelRows(200, 4)).toBe(0);
     expect(panelRows(20, 40)).toBe(0);
     const model = modelWith();
-    for (const record of eventfulRequest()) model.takeRecord(record);
+    model.take(eventfulEvents());
     const [line, ...others] = draw(model, 59, 1);
     expect(others).toEqual([]);
     expect(line).toMatch(/^state 2 ── ■ A w4 3\.2s ── in flight 2/);
@@ -111,27 +114,27 @@ describe('the panel', () => {
     expect(draw(new LiveModel(), 100)[0]).toContain('no image');
   });
 
-  test('shows the events of the node with rules, and of all nodes if none has', () => {
-    const records = new Records();
-    for (const node of ['#top', '#debug', '#file']) records.add(4, node, { kind: 'event', event: 'pwritev' });
-    for (const [shown, count] of [
-      [picture, 1],
-      [{ ...picture, debugNode: null }, 3],
-    ] as const) {
-      const model = modelWith(shown);
-      for (const record of records.all) model.takeRecord(record);
-      expect(model.latest(10)).toHaveLength(count);
-    }
+  test('shows the events of the node with rules and those that led to something, and of all nodes if none has', () => {
+    const history = new EventHistory();
+    const request = { id: 4, operation: 'aio_write' } as Coroutine;
+    for (const node of ['top', 'debug', 'file']) history.add(Event.PWRITEV, request, node, node === 'debug');
+    const shown = (debugNode: string | null): string[] =>
+      latestEvents(history, { ...picture, debugNode }).latest.map(({ node }) => node);
+    expect(shown('#debug')).toEqual(['debug']);
+    expect(shown(null)).toEqual(['file', 'debug', 'top']);
+    history.annotate(4, { kind: 'wait', on: 'request 3' });
+    expect(shown('#debug')).toEqual(['file', 'debug']);
   });
 });
 
 describe('the model', () => {
-  test('remembers the latest events only, newest first', () => {
-    const model = modelWith({ ...picture, debugNode: null });
-    const records = new Records();
-    for (let at = 0; at < 1000; at += 1) model.takeRecord(records.add(1, '#top', { kind: 'event', event: 'pwritev' }));
-    expect(model.latest(3).map(({ sequence }) => sequence)).toEqual([1000, 999, 998]);
-    expect(model.latest(5000).length).toBeLessThanOrEqual(256);
+  test('has the latest events, newest first, with the numbers that the command `events` gives', () => {
+    const history = new EventHistory();
+    for (let at = 0; at < 1000; at += 1) history.add(Event.PWRITEV, null, '#top', true);
+    const model = modelWith();
+    model.take(latestEvents(history, picture));
+    expect(model.latest(3).map(({ number }) => number)).toEqual([1000, 999, 998]);
+    expect(model.latest(5000).length).toBeLessThanOrEqual(200);
   });
 
   test('counts what a stream says was left out', () => {

@@ -1,5 +1,7 @@
 /** Pictures and records for tests of the views. */
+import type { FiredEvent } from '../../src/block/event-history.ts';
 import type { TraceDetail, TraceRecord } from '../../src/block/trace.ts';
+import type { EventsLine } from '../../src/live/record-schema.ts';
 import type { Picture, RulePicture, SuspendedPicture } from '../../src/live/picture.ts';
 
 export const rule: RulePicture = {
@@ -115,4 +117,34 @@ export function eventfulRequest(): TraceRecord[] {
   records.add(9, '#top', { kind: 'request-begin', operation: 'read', offset: 2 ** 40 + 512, bytes: 4096 });
   records.add(9, '#debug', { kind: 'suspend', tag: 'Z', event: 'l2_load' });
   return records.all;
+}
+
+/** The events of such a request, as a panel gets them: it was suspended twice, waited, changed the state and failed. */
+export function eventfulEvents(): EventsLine {
+  const base = { request: 4, operation: 'aio_write', node: 'blkdebug', onDebugNode: true, notes: [] };
+  const latest: FiredEvent[] = [
+    {
+      ...base,
+      number: 11,
+      event: 'write_aio',
+      notes: [
+        { kind: 'state', from: 1, to: 2, rule: 2 },
+        { kind: 'error', errno: 28, rule: 1 },
+      ],
+    },
+    {
+      ...base,
+      number: 3,
+      event: 'cluster_alloc',
+      notes: [
+        { kind: 'suspend', tag: 'A' },
+        { kind: 'suspend', tag: 'B<' },
+        { kind: 'resume', tag: 'A' },
+        { kind: 'wait', on: 'request 3' },
+      ],
+    },
+    { ...base, number: 2, event: 'l2_load' },
+    { ...base, number: 1, event: 'none', request: 0, operation: '' },
+  ];
+  return { kind: 'events', stateChangedAt: 11, latest };
 }

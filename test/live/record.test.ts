@@ -9,7 +9,7 @@ import { isRecord, members, parseLine, type RunLine } from '../../src/live/recor
 import { Recorder } from '../../src/live/recorder.ts';
 import { makeReport, readRun } from '../../src/live/report.ts';
 import { checkedTrace } from './chrome-check.ts';
-import { eventfulRequest, picture } from './pictures.ts';
+import { eventfulEvents, eventfulRequest, picture } from './pictures.ts';
 import { eventfulScript, injectingConfig, openSession } from './recorded-session.ts';
 
 let folder = '';
@@ -94,7 +94,14 @@ describe('lines', () => {
   });
 
   test('a line without one of its members, or with a wrong one, is refused', () => {
-    const samples: RunLine[] = [header, pictureLine, end, { kind: 'note', text: '', dropped: 0 }, ...eventfulRequest()];
+    const samples: RunLine[] = [
+      header,
+      pictureLine,
+      end,
+      { kind: 'note', text: '', dropped: 0 },
+      eventfulEvents(),
+      ...eventfulRequest(),
+    ];
     expect(new Set(samples.map(({ kind }) => kind))).toEqual(new Set(Object.keys(members)));
     for (const line of samples) {
       expect(parseLine(encodeLine(line))).toEqual(line);

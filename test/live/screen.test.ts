@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { TraceBus } from '../../src/block/trace.ts';
+import { EventHistory } from '../../src/block/event-history.ts';
+import { Event } from '../../src/block/events.ts';
 import { LivePanel } from '../../src/live/live-panel.ts';
 import { panelRows } from '../../src/live/panel.ts';
 import type { Picture } from '../../src/live/picture.ts';
@@ -156,11 +157,11 @@ class Timers {
 function livePanel(write: (text: string) => void, size = { columns: 100, rows: 24 }) {
   const timers = new Timers();
   const nowNs = (): number => timers.nowMs * 1e6;
-  const bus = new TraceBus({ nowNs, after: () => () => {} });
+  const history = new EventHistory();
   const current: { picture: Picture } = { picture: emptyPicture };
   let pictures = 0;
   const panel = new LivePanel({
-    bus,
+    history,
     nowNs,
     write,
     size,
@@ -171,23 +172,24 @@ function livePanel(write: (text: string) => void, size = { columns: 100, rows: 2
       return { ...current.picture, timeNs: nowNs() };
     },
   });
-  return { panel, bus, timers, current, pictures: () => pictures };
+  const fire = (): void => history.add(Event.PWRITEV, null, 'debug', true);
+  return { panel, fire, timers, current, pictures: () => pictures };
 }
 
-describe('following the bus', () => {
-  test('a burst of records is one drawing; at most 30 in a second', () => {
+describe('following the history', () => {
+  test('a burst of events is one drawing; at most 30 in a second', () => {
     let writes = 0;
-    const { panel, bus, timers, pictures } = livePanel(() => {
+    const { panel, fire, timers, pictures } = livePanel(() => {
       writes += 1;
     });
     panel.start();
     expect(writes).toBe(1);
     timers.advance(1000);
-    for (let at = 0; at < 5000; at += 1) bus.emit(1, '#top', { kind: 'event', event: 'pwritev' });
+    for (let at = 0; at < 5000; at += 1) fire();
     timers.advance(0);
     expect(writes).toBe(2);
     for (let ms = 0; ms < 1000; ms += 1) {
-      bus.emit(1, '#top', { kind: 'event', event: 'pwritev' });
+      fire();
       timers.advance(1);
     }
     expect(writes - 2).toBeLessThanOrEqual(30);
@@ -222,16 +224,21 @@ describe('following the bus', () => {
     expect(timers.count).toBe(0);
   });
 
-  test('costs the bus nothing while it is off', () => {
-    const { panel, bus } = livePanel(() => {});
-    expect(bus.active).toBe(false);
+  test('is not woken while it is off', () => {
+    const { panel, fire, timers } = livePanel(() => {});
+    fire();
+    expect(timers.count).toBe(0);
     panel.start();
-    expect(bus.active).toBe(true);
+    timers.advance(1000);
+    fire();
+    expect(timers.count).toBe(1);
     panel.stop();
-    expect(bus.active).toBe(false);
+    fire();
+    expect(timers.count).toBe(0);
     panel.start();
     expect(panel.restore()).not.toBe('');
-    expect(bus.active).toBe(false);
+    fire();
+    expect(timers.count).toBe(0);
     expect(panel.restore()).toBe('');
   });
 });
@@ -352,12 +359,12 @@ describe('a session on a terminal', () => {
   });
 
   test('events that arrive while somebody types leave the line alone', async () => {
-    const { terminal, panel, bus, timers, prompt } = session(100, 24);
+    const { terminal, panel, fire, timers, prompt } = session(100, 24);
     panel.start();
     terminal.write(prompt);
     for (const key of 'write 0 4k') {
       terminal.write(key);
-      bus.emit(1, '#debug', { kind: 'event', event: 'pwritev' });
+      fire();
       timers.advance(50);
     }
     await terminal.settle();

@@ -144,7 +144,7 @@ describe('events', () => {
     shell.out();
     await shell.run('events -n 3');
     expect(rows(shell.out()).map(([, event, , operation, node, notes]) => [event, operation, node, notes])).toEqual([
-      ['write_aio', 'write', 'blkdebug', 'suspended A'],
+      ['write_aio', 'write', 'blkdebug', 'suspended A, resumed A'],
       ['pwritev', 'write', 'blkdebug', 'ENOSPC by rule 1'],
       ['pwritev_done', 'write', 'blkdebug', '-'],
     ]);

@@ -47,6 +47,5 @@ function traceEnd(node: BlockNode, request: number, operation: string, error: un
 
 /** Tells that the running request is about to wait for another one, or for a lock. */
 export function traceWait(node: BlockNode, reason: WaitReason): void {
-  if (!node.trace.active) return;
   node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, { kind: 'lock-wait', on: describeWait(reason) });
 }

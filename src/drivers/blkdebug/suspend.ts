@@ -132,7 +132,7 @@ async function letGo(node: BlkdebugNode, hold: Hold): Promise<void> {
 }
 
 function traceResume(node: BlkdebugNode, { stop, tag }: Hold): void {
-  if (node.trace.active) node.trace.emit(stop.coroutine.id, node.nodeName, { kind: 'resume', tag });
+  node.trace.emit(stop.coroutine.id, node.nodeName, { kind: 'resume', tag });
 }
 
 /** The debug methods of the driver contract that deal with breakpoints. */

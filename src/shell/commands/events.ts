@@ -1,6 +1,7 @@
 /** `events`: the debug events that have fired, and how often. Not in qemu-io. */
-import type { FiredEvent } from '../../block/event-history.ts';
+import type { EventNote, FiredEvent } from '../../block/event-history.ts';
 import { eventNames } from '../../block/events.ts';
+import { errnoName } from '../../util/errno.ts';
 import { parseLong } from '../../util/size.ts';
 import { CommandOptions, refuse, usage } from '../arguments.ts';
 import type { Command } from '../command.ts';
@@ -34,7 +35,7 @@ export const events = {
 
 const DEFAULT_COUNT = 20;
 
-type Row = Omit<FiredEvent, 'onDebugNode'>;
+type Row = Omit<FiredEvent, 'onDebugNode' | 'notes'> & { readonly notes: readonly string[] };
 
 const columns: readonly Column<Row>[] = [
   { title: 'NUMBER', text: ({ number }) => String(number), alignRight: true },
@@ -74,11 +75,27 @@ function latest(session: Session, all: boolean, filter: string, limit: number): 
   const { history } = session.context.trace;
   const onlyDebugNodes = !all && history.counts.onDebugNodes.some((count) => count > 0);
   const rows: Row[] = [];
-  for (const { onDebugNode, ...row } of history.newestFirst()) {
+  for (const { onDebugNode, notes, ...fired } of history.newestFirst()) {
     if (rows.length >= limit) break;
+    const row = { ...fired, notes: notes.map(noteText) };
     if ((onDebugNode || !onlyDebugNodes) && passes(row, filter)) rows.push(row);
   }
   return rows.reverse();
+}
+
+function noteText(note: EventNote): string {
+  switch (note.kind) {
+    case 'suspend':
+      return `suspended ${note.tag}`;
+    case 'resume':
+      return `resumed ${note.tag}`;
+    case 'error':
+      return `${errnoName(note.errno) ?? note.errno} by rule ${note.rule}`;
+    case 'state':
+      return `state ${note.from} to ${note.to}`;
+    case 'wait':
+      return `waits for ${note.on}`;
+  }
 }
 
 function passes({ event, request, operation, node, notes }: Row, filter: string): boolean {
