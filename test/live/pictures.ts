@@ -80,7 +80,7 @@ export const picture: Picture = {
 };
 
 /** Makes records with sequence numbers from 1, a microsecond apart. */
-export class Records {
+class Records {
   readonly all: TraceRecord[] = [];
 
   add(request: number, node: string, detail: TraceDetail): TraceRecord {
