@@ -4,7 +4,7 @@ import { textWidth } from '../util/text-width.ts';
 import type { EventNote } from '../block/event-history.ts';
 import type { EventRow, LiveModel } from './model.ts';
 import type { Picture, RequestPicture, RulePicture, SuspendedPicture } from './picture.ts';
-import { type Field, fitFields, type Part, part, partsWidth, type Style, tableRow } from './styled-line.ts';
+import { type Field, fitFields, idealWidth, type Part, part, partsWidth, type Style, tableRow } from './styled-line.ts';
 import { errnoText, operationLetter, requestText } from './text.ts';
 
 /** Numbers are shown whole or not at all. */
@@ -63,13 +63,14 @@ function ruleFields(rules: readonly RulePicture[]): Field[] {
   const actionWidth = widest(rules.map(actionText));
   const eventWidth = widest(rules.map(({ event }) => event));
   const conditionsWidth = widest(rules.map(({ conditions }) => conditions));
+  const hitsWidth = Math.max('hits'.length, widest(rules.map(({ hits }) => String(hits))));
   return [
-    { min: 2, ideal: 3, alignRight: true },
+    { min: 2, ideal: Math.max(2, widest(rules.map(({ number }) => String(number)))), alignRight: true },
     { min: Math.min(10, actionWidth), ideal: actionWidth, grow: 1 },
     { min: Math.min(8, eventWidth), ideal: eventWidth, drop: 3, grow: 2 },
     { min: Math.min(8, conditionsWidth), ideal: conditionsWidth, drop: 1, grow: 3 },
     { min: 5, ideal: 5, drop: 2 },
-    { min: 2, ideal: 5, alignRight: true, grow: 4 },
+    { min: 2, ideal: hitsWidth, alignRight: true, grow: 4 },
   ];
 }
 
@@ -87,16 +88,27 @@ export function drawRules(picture: Picture | null, width: number, rows: number):
   const title = part('RULES', 'bold');
   const hits = part('hits', 'quiet');
   const lines = [[title, part(' '.repeat(Math.max(1, width - partsWidth([title, hits])))), hits]];
-  if (picture === null || picture.debugNode === null) return [...lines, [part('no blkdebug in the chain', 'quiet')]];
+  if (picture === null || picture.debugNode === null) return [...lines, [part(NO_RULES, 'quiet')]];
   if (picture.ruleCount === 0) return [...lines, [part('none', 'quiet')]];
-  const room = picture.ruleCount > rows ? rows - 1 : rows;
-  const shown = pickRules(picture.rules, room);
+  const shown = shownRules(picture, rows);
   const fields = ruleFields(shown);
   const widths = fitFields(fields, width);
   for (const rule of shown) lines.push(tableRow(fields, widths, ruleCells(rule)));
   const rest = picture.ruleCount - shown.length;
   if (rest > 0) lines.push([part(`and ${rest} more`, 'quiet')]);
   return lines;
+}
+
+const NO_RULES = 'no blkdebug in the chain';
+
+/** The cells that the list of rules can use. Rules seldom change: what others gain or lose by that stays where it is. */
+export function rulesWidth(picture: Picture | null, rows: number): number {
+  const fields = ruleFields(picture === null ? [] : shownRules(picture, rows));
+  return Math.max(NO_RULES.length, idealWidth(fields));
+}
+
+function shownRules({ rules, ruleCount }: Picture, rows: number): RulePicture[] {
+  return pickRules(rules, ruleCount > rows ? rows - 1 : rows);
 }
 
 /** The newest rules, in order; those that can still act before those that cannot. */

@@ -1,7 +1,7 @@
 /** The panel as lines of text: a pure function of what is to be shown, the size and the time. */
 import { ageText } from '../util/compact.ts';
 import type { EventRow, LiveModel } from './model.ts';
-import { drawEvents, drawRules, drawWaiting, noteParts, whoOf } from './panel-lists.ts';
+import { drawEvents, drawRules, drawWaiting, noteParts, rulesWidth, whoOf } from './panel-lists.ts';
 import type { Picture } from './picture.ts';
 import { type Part, part, partsWidth, renderParts } from './styled-line.ts';
 
@@ -40,10 +40,7 @@ export function renderPanel(model: LiveModel, view: PanelView): string[] {
   const { columns, rows, colour } = view;
   if (rows < FRAME_ROWS + 1) return [renderParts(statusLine(model, view), columns, colour)];
   const lists = listsFor(model, view);
-  const inner = columns - 4 - 3 * (lists.length - 1);
-  const weights = lists.reduce((sum, { weight }) => sum + weight, 0);
-  const widths = lists.map(({ weight }) => Math.floor((inner * weight) / weights));
-  widths[widths.length - 1] = inner - widths.slice(0, -1).reduce((sum, width) => sum + width, 0);
+  const widths = listWidths(lists, columns - 4 - 3 * (lists.length - 1), rows - FRAME_ROWS);
 
   const bar = part('\u2502', 'quiet');
   const lines = [frameLine('\u250c', '\u2510', headLine(model.picture, model.stateChangedAt, columns - 4), columns)];
@@ -70,6 +67,8 @@ export function renderPanel(model: LiveModel, view: PanelView): string[] {
 interface List {
   /** Its share of the width. */
   readonly weight: number;
+  /** The cells that it can use with so many rows; what is beyond goes to the last list. Without: any number. */
+  readonly usable?: (rows: number) => number;
   readonly draw: (width: number, rows: number) => Part[][];
 }
 
@@ -79,11 +78,21 @@ function listsFor(model: LiveModel, view: PanelView): List[] {
   // Without rules there is more room for who waits.
   const rules: List = {
     weight: (picture?.ruleCount ?? 0) > 0 ? 36 : 24,
+    usable: (rows) => rulesWidth(picture, rows),
     draw: (width, rows) => drawRules(picture, width, rows),
   };
   const waiting: List = { weight: 31, draw: (width, rows) => drawWaiting(picture, view.nowNs, width, rows) };
   // The command `rules` tells them at any time; what happens now is only here.
   return view.columns < THREE_COLUMNS ? [events, waiting] : [events, rules, waiting];
+}
+
+function listWidths(lists: readonly List[], cells: number, rows: number): number[] {
+  const weights = lists.reduce((sum, { weight }) => sum + weight, 0);
+  const widths = lists.map(({ weight, usable }) =>
+    Math.min(Math.floor((cells * weight) / weights), usable?.(rows) ?? Number.POSITIVE_INFINITY),
+  );
+  widths[widths.length - 1] = cells - widths.slice(0, -1).reduce((sum, width) => sum + width, 0);
+  return widths;
 }
 
 function filled(parts: readonly Part[], width: number): Part[] {

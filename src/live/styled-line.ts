@@ -60,11 +60,17 @@ export interface Field {
 
 const LAST = Number.MAX_SAFE_INTEGER;
 
-/** The widths of a table's fields in `width` cells, with a cell between them; 0 for fields that are left out. */
+/** The cells that a table of these fields takes at its widest. */
+export function idealWidth(fields: readonly Field[]): number {
+  const shown = fields.filter(({ ideal }) => ideal > 0);
+  return shown.reduce((sum, { ideal }) => sum + ideal, shown.length - 1);
+}
+
+/** The widths of a table's fields in `width` cells, with a cell between them; 0 for fields that are empty or left out. */
 export function fitFields(fields: readonly Field[], width: number): number[] {
   const droppable = fields.flatMap(({ drop }) => (drop === undefined ? [] : [drop])).sort((a, b) => a - b);
   let dropped = Number.NEGATIVE_INFINITY;
-  const isKept = ({ drop }: Field): boolean => drop === undefined || drop > dropped;
+  const isKept = ({ drop, ideal }: Field): boolean => ideal > 0 && (drop === undefined || drop > dropped);
   const needed = (): number => {
     const kept = fields.filter(isKept);
     return kept.reduce((sum, { min }) => sum + min, kept.length - 1);
