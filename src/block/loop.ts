@@ -37,6 +37,8 @@ export class EventLoop {
 
   #nextId = 1;
   #bottomHalves: (() => void | Promise<void>)[] = [];
+  /** Coroutines that one bottom half is going to run, in their order. */
+  #scheduled: Coroutine[] = [];
   #completions: Coroutine[] = [];
   /** Host I/O that ended before the running command began. */
   #ended: Coroutine[] = [];
@@ -186,6 +188,24 @@ export class EventLoop {
     if (coroutine === null) return undefined;
     this.#bottomHalves.push(() => this.enter(coroutine));
     return this.park(waitsForBottomHalf);
+  }
+
+  /**
+   * Parks the running coroutine until the next turn of the loop. Those who do so in one turn go on in their order, where
+   * bottom halves of their own run newest first (as in QEMU, whose coroutines share one bottom half).
+   */
+  reschedule(): Promise<void> | undefined {
+    const coroutine = this.current;
+    if (coroutine === null) return undefined;
+    if (this.#scheduled.length === 0) this.#bottomHalves.push(() => this.#runScheduled());
+    this.#scheduled.push(coroutine);
+    return this.park(waitsForBottomHalf);
+  }
+
+  async #runScheduled(): Promise<void> {
+    const due = this.#scheduled;
+    this.#scheduled = [];
+    for (const coroutine of due) await this.enter(coroutine);
   }
 
   /** Parks the running coroutine for `delayNs` nanoseconds of the loop's clock. */

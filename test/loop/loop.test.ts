@@ -82,6 +82,27 @@ describe('EventLoop', () => {
     expect(log).toEqual(['a1', 'a2', 'a ends']);
   });
 
+  it('lets those who put themselves off go on in their order, and bottom halves newest first', async () => {
+    const loop = new EventLoop();
+    const log: string[] = [];
+    for (const [name, wait] of [
+      ['first', () => loop.reschedule()],
+      ['half', () => loop.bottomHalf()],
+      ['second', () => loop.reschedule()],
+      ['other half', () => loop.bottomHalf()],
+    ] as const) {
+      const body = async (): Promise<void> => {
+        await wait();
+        log.push(name);
+      };
+      await loop.enter(loop.create({ operation: name }, body, () => {}));
+    }
+    expect(log).toEqual([]);
+    expect(await loop.runBottomHalves()).toBe(true);
+    expect(log).toEqual(['other half', 'half', 'first', 'second']);
+    expect(loop.alive.size).toBe(0);
+  });
+
   it('knows the running coroutine, also under a nested enter', async () => {
     const loop = new EventLoop();
     const seen: (number | undefined)[] = [];

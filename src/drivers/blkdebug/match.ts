@@ -140,7 +140,7 @@ async function injectError(node: BlkdebugNode, rule: InjectErrorRule, ioType: Io
   node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
   if (rule.once) node.state.rules.retire(rule);
   if (!rule.immediately) {
-    const wait = node.loop.bottomHalf();
+    const wait = node.loop.reschedule();
     if (wait !== undefined) await wait;
   }
   if (errno > 0) throw new BlockError(errno);
