@@ -40,26 +40,35 @@ export async function checkRefcountBlocks(image: Qcow2Image, state: CheckState):
 async function growFile(image: Qcow2Image, state: CheckState, offset: number): Promise<void> {
   const { result, map } = state;
   const { warn } = image.node.context;
+  let cannotGrow = '';
   try {
-    if (offset >= 2 ** 63 - image.clusterBytes) throw new BlockError(Errno.EINVAL);
-    try {
-      // No host has files that end behind the offsets that are exact here.
-      if (!Number.isSafeInteger(offset + image.clusterBytes))
-        throw errorWithErrno(Errno.EFBIG, 'Could not resize file');
-      await truncate(image.file, offset + image.clusterBytes, false, 'off', 0);
-    } catch (error) {
-      if (error instanceof BlockError) warn(`qemu-io: ${error.message}`);
-      throw error;
-    }
-    map.grow(image.clustersFor(image.file.node.getLength()));
-    if (image.clusterIndexOf(offset) >= map.clusterCount) throw new BlockError(Errno.EINVAL);
+    await truncateBehind(image, offset);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
+    cannotGrow = strerror(error.errno);
+  }
+  if (cannotGrow === '') {
+    map.growFor(result, image.clustersFor(image.file.node.getLength()));
+    if (image.clusterIndexOf(offset) >= map.clusterCount) cannotGrow = strerror(Errno.EINVAL);
+  }
+  if (cannotGrow !== '') {
     state.needsRebuild = true;
-    warn(`ERROR could not resize image: ${strerror(error.errno)}`);
+    warn(`ERROR could not resize image: ${cannotGrow}`);
     return;
   }
   result.corruptions -= 1;
   result.corruptionsFixed += 1;
   map.addReference(result, offset, image.clusterBytes);
+}
+
+async function truncateBehind(image: Qcow2Image, offset: number): Promise<void> {
+  if (offset >= 2 ** 63 - image.clusterBytes) throw new BlockError(Errno.EINVAL);
+  try {
+    // No host has files that end behind the offsets that are exact here.
+    if (!Number.isSafeInteger(offset + image.clusterBytes)) throw errorWithErrno(Errno.EFBIG, 'Could not resize file');
+    await truncate(image.file, offset + image.clusterBytes, false, 'off', 0);
+  } catch (error) {
+    if (error instanceof BlockError) image.node.context.warn(`qemu-io: ${error.message}`);
+    throw error;
+  }
 }

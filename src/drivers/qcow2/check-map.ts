@@ -1,59 +1,88 @@
-/** The refcounts that an image should have, counted in memory: one big refcount block, as wide as those on disk. */
+/**
+ * The refcounts that an image should have, counted in memory: refcount blocks as wide as those on disk, made where something
+ * is counted. A file can claim to be longer than any memory.
+ */
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 import type { CheckResult } from './check.ts';
 import type { Qcow2Image } from './image.ts';
 import { hex64, highOf, lowOf } from './offsets.ts';
 
-const MIN_CAPACITY_BYTES = 65536;
+/** QEMU counts in one array. Where that would be longer than this it fails for want of memory, more or less. */
+const MAX_COVERED_BYTES = 2 ** 32;
 
 export class RefcountMap {
   /** How many clusters it covers. */
   clusterCount = 0;
   readonly #image: Qcow2Image;
-  #data: Buffer = Buffer.alloc(0);
+  readonly #blocks = new Map<number, Buffer>();
+  readonly #emptyBlock: Buffer;
+  /** The block that was looked at last: most often the next look is there, too. */
+  #latestIndex = -1;
+  #latest: Buffer | undefined = undefined;
 
   constructor(image: Qcow2Image, clusterCount: number) {
     this.#image = image;
+    this.#emptyBlock = Buffer.alloc(image.clusterBytes);
     this.grow(clusterCount);
   }
 
-  /** Covers more clusters. ENOMEM for more than memory can hold. */
+  /** Covers more clusters. ENOMEM for more than memory could hold if all of them were counted. */
   grow(clusterCount: number): void {
     if (clusterCount <= this.clusterCount) return;
-    const needed = Math.ceil((clusterCount * 2 ** this.#image.refcountOrder) / 8);
-    if (needed > this.#data.length) {
-      // Whole clusters, so that it can be written block by block.
-      const wanted = this.#image.alignUpToCluster(Math.max(needed, this.#data.length * 1.5, MIN_CAPACITY_BYTES));
-      let grown: Buffer;
-      try {
-        grown = Buffer.alloc(wanted);
-      } catch (error) {
-        if (error instanceof RangeError) throw new BlockError(Errno.ENOMEM);
-        throw error;
-      }
-      this.#data.copy(grown);
-      this.#data = grown;
-    }
+    if ((clusterCount * 2 ** this.#image.refcountOrder) / 8 > MAX_COVERED_BYTES) throw new BlockError(Errno.ENOMEM);
     this.clusterCount = clusterCount;
   }
 
+  /** The same during a check, which counts that it could not go on. */
+  growFor(result: CheckResult, clusterCount: number): void {
+    try {
+      this.grow(clusterCount);
+    } catch (error) {
+      result.checkErrors += 1;
+      throw error;
+    }
+  }
+
   get(cluster: number): number {
-    return cluster < this.clusterCount ? this.#image.refcountWidth.get(this.#data, cluster) : 0;
+    const { refcountWidth, refcountBlockEntries } = this.#image;
+    const block = this.#blockAt(Math.floor(cluster / refcountBlockEntries));
+    return block === undefined ? 0 : refcountWidth.get(block, cluster % refcountBlockEntries);
   }
 
   set(cluster: number, refcount: number): void {
-    this.#image.refcountWidth.set(this.#data, cluster, refcount);
+    const { refcountWidth, refcountBlockEntries, clusterBytes } = this.#image;
+    const index = Math.floor(cluster / refcountBlockEntries);
+    let block = this.#blockAt(index);
+    if (block === undefined) {
+      block = Buffer.alloc(clusterBytes);
+      this.#blocks.set(index, block);
+      this.#latest = block;
+    }
+    refcountWidth.set(block, cluster % refcountBlockEntries, refcount);
+  }
+
+  #blockAt(index: number): Buffer | undefined {
+    if (index !== this.#latestIndex) {
+      this.#latestIndex = index;
+      this.#latest = this.#blocks.get(index);
+    }
+    return this.#latest;
   }
 
   clear(): void {
-    this.#data.fill(0);
+    this.#blocks.clear();
+    this.#latestIndex = -1;
   }
 
   /** The content of the refcount block of this index. */
   block(index: number): Buffer {
-    const { clusterBytes } = this.#image;
-    return this.#data.subarray(index * clusterBytes, (index + 1) * clusterBytes);
+    return this.#blocks.get(index) ?? this.#emptyBlock;
+  }
+
+  /** Whether nothing is counted in the block of this index. */
+  isEmptyBlock(index: number): boolean {
+    return !this.#blocks.has(index);
   }
 
   /**
@@ -75,12 +104,7 @@ export class RefcountMap {
     }
     const last = image.clusterIndexOf(offset + bytes - 1);
     for (let cluster = image.clusterIndexOf(offset); cluster <= last; cluster++) {
-      try {
-        this.grow(cluster + 1);
-      } catch (error) {
-        result.checkErrors += 1;
-        throw error;
-      }
+      this.growFor(result, cluster + 1);
       const refcount = this.get(cluster);
       if (refcount === image.refcountWidth.max) {
         warn(`ERROR: overflow cluster offset=0x${hexOf(cluster * image.clusterBytes)}`);

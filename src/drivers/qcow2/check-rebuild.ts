@@ -1,11 +1,12 @@
 /** New refcount structures for an image whose own cannot be trusted: written from the counts made by the check. */
 import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { Errno } from '../../util/errno.ts';
 import type { RefcountMap } from './check-map.ts';
 import { ignoringErrors, writeFile, writeFileSync } from './io.ts';
 import type { Qcow2Image } from './image.ts';
 import { writeUint64 } from './offsets.ts';
 import { checkOverlap } from './overlap.ts';
-import { HEADER_REFCOUNT_TABLE } from './refcount-grow.ts';
+import { HEADER_REFCOUNT_TABLE, MAX_REFCOUNT_TABLE_BYTES } from './refcount-grow.ts';
 import { REFCOUNT_ENTRY_BYTES, RefcountTable } from './refcount-table.ts';
 
 /** The table while it is made: offsets of blocks by index, and its length on disk. */
@@ -46,9 +47,10 @@ async function writeBlocks(
   let end = endCluster;
   let grew = false;
   for (let cluster = firstCluster; cluster < end; cluster++) {
-    if (map.get(cluster) === 0) continue;
     const index = Math.floor(cluster / refcountBlockEntries);
     const start = index * refcountBlockEntries;
+    if (map.isEmptyBlock(index)) cluster = start + refcountBlockEntries - 1;
+    if (map.get(cluster) === 0) continue;
     let offset = table.blocks.get(index);
     if (offset === undefined) {
       // Not where a block that is written already would have to count it.
@@ -70,6 +72,9 @@ async function writeBlocks(
 }
 
 async function writeTable(image: Qcow2Image, offset: number, table: NewTable): Promise<void> {
+  // No image with a longer one can be opened. Only a file with enormous holes gets here.
+  if (table.entryCount * REFCOUNT_ENTRY_BYTES > MAX_REFCOUNT_TABLE_BYTES)
+    throw errorWithErrno(Errno.EFBIG, 'ERROR writing reftable');
   const bytes = Buffer.alloc(table.entryCount * REFCOUNT_ENTRY_BYTES);
   for (const [index, block] of table.blocks) writeUint64(bytes, block, index * REFCOUNT_ENTRY_BYTES);
   await orSay('ERROR writing reftable', checkOverlap(image, 0, offset, bytes.length));

@@ -17,7 +17,7 @@ import { DiscardReason, type Qcow2Image } from './image.ts';
 import { writeFileSync } from './io.ts';
 import { L1_ENTRY_BYTES, MAX_L1_BYTES } from './l1.ts';
 import { hex } from './offsets.ts';
-import { getRefcount, updateRefcount } from './refcount.ts';
+import { getRefcount, refcountTableIndexOf, updateRefcount } from './refcount.ts';
 import { REFCOUNT_ENTRY_BYTES } from './refcount-table.ts';
 import { HEADER_SNAPSHOTS, readSnapshots, type SnapshotRepair, writeSnapshots } from './snapshot.ts';
 
@@ -169,7 +169,13 @@ async function countReferences(image: Qcow2Image, state: CheckState): Promise<vo
 async function compare(image: Qcow2Image, state: CheckState, fix: FixMode): Promise<void> {
   const { map, result } = state;
   const { warn } = image.node.context;
+  const { refcountTable, refcountBlockEntries } = image;
   for (let cluster = 0; cluster < map.clusterCount; cluster++) {
+    const block = refcountTableIndexOf(image, cluster);
+    if (map.isEmptyBlock(block) && refcountTable.blockOffset(block) === 0) {
+      cluster = (block + 1) * refcountBlockEntries - 1;
+      continue;
+    }
     let onDisk;
     try {
       const got = getRefcount(image, cluster);

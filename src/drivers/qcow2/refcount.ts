@@ -38,6 +38,28 @@ export function getRefcount(image: Qcow2Image, clusterIndex: number): number | P
     : refcountWhenLoaded(image, slot, clusterIndex);
 }
 
+/**
+ * The first cluster at or behind one that a refcount block covers; `end` if there is none before. Files with holes are
+ * longer than what can be looked through cluster by cluster.
+ */
+export function nextCovered(image: Qcow2Image, cluster: number, end: number): number {
+  const { refcountTable, refcountBlockEntries } = image;
+  let index = refcountTableIndexOf(image, cluster);
+  if (refcountTable.blockOffset(index) !== 0) return cluster;
+  while (index < refcountTable.entryCount && refcountTable.blockOffset(index) === 0) index += 1;
+  return index >= refcountTable.entryCount ? end : Math.min(index * refcountBlockEntries, end);
+}
+
+/** The last cluster at or before one that a refcount block covers; -1 if there is none. */
+export function previousCovered(image: Qcow2Image, cluster: number): number {
+  const { refcountTable, refcountBlockEntries } = image;
+  let index = refcountTableIndexOf(image, cluster);
+  if (refcountTable.blockOffset(index) !== 0) return cluster;
+  index = Math.min(index, refcountTable.entryCount);
+  while (index >= 0 && refcountTable.blockOffset(index) === 0) index -= 1;
+  return (index + 1) * refcountBlockEntries - 1;
+}
+
 function refcountIn(image: Qcow2Image, slot: number, clusterIndex: number): number {
   const value = image.refcountWidth.get(image.refcountCache.table(slot), blockIndexOf(image, clusterIndex));
   image.refcountCache.put(slot);

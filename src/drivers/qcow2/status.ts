@@ -9,7 +9,7 @@ import { Compatible, Compression, Incompatible, type Qcow2Image } from './image.
 import { Subcluster } from './l2-entry.ts';
 import { lookUp, Mapping } from './mapping.ts';
 import type { GuestOffset } from './offsets.ts';
-import { getRefcount } from './refcount.ts';
+import { getRefcount, nextCovered } from './refcount.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
@@ -63,7 +63,9 @@ async function looksPreallocated(image: Qcow2Image): Promise<boolean> {
     const threshold = Math.max(Math.floor((real * 10) / 9), real + 2);
     const end = image.clustersFor(fileLength);
     let counted = 0;
-    for (let cluster = 0; cluster < end && counted < threshold; cluster++) {
+    for (let cluster = 0; counted < threshold; cluster++) {
+      cluster = nextCovered(image, cluster, end);
+      if (cluster >= end) break;
       const refcount = getRefcount(image, cluster);
       if ((typeof refcount === 'number' ? refcount : await refcount) !== 0) counted += 1;
     }

@@ -18,7 +18,7 @@ import { growL1, shrinkL1 } from './l1.ts';
 import { L2Meta } from './l2-meta.ts';
 import { advance, type GuestOffset, type HostOffset, writeUint64 } from './offsets.ts';
 import { commitOptions, prepareOptions } from './options.ts';
-import { allocateClustersAt, freeClusters, getRefcount } from './refcount.ts';
+import { allocateClustersAt, freeClusters, getRefcount, previousCovered } from './refcount.ts';
 import { makeRefcountArea } from './refcount-grow.ts';
 import { shrinkRefcountTable } from './refcount-shrink.ts';
 import { writeRange } from './write.ts';
@@ -125,7 +125,9 @@ function lengthOf(child: ChildLink, message: string): number {
 
 /** The last cluster of a file of this length that has a refcount. */
 async function lastUsedCluster(image: Qcow2Image, fileLength: number): Promise<number> {
-  for (let cluster = image.clustersFor(fileLength) - 1; cluster >= 0; cluster--) {
+  for (let cluster = image.clustersFor(fileLength) - 1; ; cluster--) {
+    cluster = previousCovered(image, cluster);
+    if (cluster < 0) break;
     let refcount;
     try {
       refcount = await getRefcount(image, cluster);
