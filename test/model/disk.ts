@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
-import { hex, SECTOR_BYTES } from './disk-model.ts';
+import { hex, SECTOR_BYTES } from './disk-model.js';
 
 export const DISK_BYTES = 64 * 1024;
 export const DISK_SECTORS = DISK_BYTES / SECTOR_BYTES;

@@ -12,7 +12,7 @@ import { registerDrivers } from '../../src/block/registry.ts';
 import { drivers } from '../../src/drivers/index.ts';
 import { Session } from '../../src/shell/session.ts';
 import { type Disk, DISK_BYTES, DISK_SECTORS, imageOptions, initialValue, makeFiles, setUpLines } from './disk.ts';
-import { DiskModel, SECTOR_BYTES } from './disk-model.ts';
+import { DiskModel, SECTOR_BYTES } from './disk-model.js';
 import { commandOf, type RequestStep, type Step } from './steps.ts';
 
 export interface Script {

@@ -1,6 +1,6 @@
 /** The steps of a script of the model check; as text each is a command. */
 import fc from 'fast-check';
-import { hex, SECTOR_BYTES } from './disk-model.ts';
+import { hex, SECTOR_BYTES } from './disk-model.js';
 
 /** A request over whole sectors. `value` counts for writes alone. */
 export interface RequestStep {

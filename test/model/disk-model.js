@@ -1,25 +1,20 @@
-/** What each sector of a disk may hold while requests are in flight: the reference that the block layer is held to. */
+/**
+ * What each sector of a disk may hold while requests are in flight: the reference that the block layer is held to.
+ * JavaScript, since `scripts/sudden-death` runs without a build and uses it, too.
+ */
 
 export const SECTOR_BYTES = 512;
 
-/** A value that a sector may hold, and when the write that brought it ended: NEVER while it is in flight. */
-interface Candidate {
-  readonly value: number;
-  endedAt: number;
-}
+/**
+ * A value that a sector may hold, and when the write that brought it ended: NEVER while it is in flight.
+ * @typedef {{ readonly value: number, endedAt: number }} Candidate
+ * @typedef {{ readonly firstSector: number, readonly sectorCount: number, readonly beganAt: number, readonly candidate: Candidate }} ModelWrite
+ */
 
-export interface ModelWrite {
-  readonly firstSector: number;
-  readonly sectorCount: number;
-  readonly beganAt: number;
-  readonly candidate: Candidate;
-}
-
-export interface ModelRead {
-  readonly firstSector: number;
-  /** What each of its sectors was allowed to hold at some time since it began. */
-  readonly allowed: readonly Set<number>[];
-}
+/**
+ * `allowed`: what each of its sectors was allowed to hold at some time since it began.
+ * @typedef {{ readonly firstSector: number, readonly allowed: readonly Set<number>[] }} ModelRead
+ */
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -28,19 +23,24 @@ const NEVER = Number.POSITIVE_INFINITY;
  * succeeded. This leaves the order open of those that were in flight together, and both outcomes of one that failed.
  */
 export class DiskModel {
-  readonly #sectors: Candidate[][] = [];
-  readonly #reads = new Set<ModelRead>();
+  /** @type {Candidate[][]} */
+  #sectors = [];
+  /** @type {Set<ModelRead>} */
+  #reads = new Set();
   #now = 0;
 
-  constructor(sectorCount: number, value: number) {
+  /** @param {number} sectorCount @param {number} value */
+  constructor(sectorCount, value) {
     for (let sector = 0; sector < sectorCount; sector++) this.#sectors.push([{ value, endedAt: 0 }]);
   }
 
-  allowedAt(sector: number): Set<number> {
+  /** @param {number} sector */
+  allowedAt(sector) {
     return new Set((this.#sectors[sector] ?? []).map(({ value }) => value));
   }
 
-  beginWrite(firstSector: number, sectorCount: number, value: number): ModelWrite {
+  /** @param {number} firstSector @param {number} sectorCount @param {number} value @returns {ModelWrite} */
+  beginWrite(firstSector, sectorCount, value) {
     const candidate = { value, endedAt: NEVER };
     for (const sector of this.#sectors.slice(firstSector, firstSector + sectorCount)) sector.push(candidate);
     for (const read of this.#reads) {
@@ -53,8 +53,11 @@ export class DiskModel {
     return { firstSector, sectorCount, beganAt: this.#now, candidate };
   }
 
-  /** `isCertain`: its value is there now, or that of a write not over when it began. Not for failures and discards. */
-  endWrite({ firstSector, sectorCount, beganAt, candidate }: ModelWrite, isCertain: boolean): void {
+  /**
+   * `isCertain`: its value is there now, or that of a write not over when it began. Not for failures and discards.
+   * @param {ModelWrite} write @param {boolean} isCertain
+   */
+  endWrite({ firstSector, sectorCount, beganAt, candidate }, isCertain) {
     this.#now += 1;
     candidate.endedAt = this.#now;
     if (!isCertain) return;
@@ -63,21 +66,25 @@ export class DiskModel {
     }
   }
 
-  beginRead(firstSector: number, sectorCount: number): ModelRead {
+  /** @param {number} firstSector @param {number} sectorCount @returns {ModelRead} */
+  beginRead(firstSector, sectorCount) {
     const allowed = Array.from({ length: sectorCount }, (_, index) => this.allowedAt(firstSector + index));
     const read = { firstSector, allowed };
     this.#reads.add(read);
     return read;
   }
 
-  /** Ends a read. A sentence about the first sector of `data` that holds what it must not; null if there is none. */
-  endRead(read: ModelRead, data: Buffer | null): string | null {
+  /**
+   * Ends a read. A sentence about the first sector of `data` that holds what it must not; null if there is none.
+   * @param {ModelRead} read @param {Buffer | null} data
+   */
+  endRead(read, data) {
     this.#reads.delete(read);
     if (data === null) return null;
     for (const [index, allowed] of read.allowed.entries()) {
       const sector = data.subarray(index * SECTOR_BYTES, (index + 1) * SECTOR_BYTES);
       const value = sector[0] ?? 0;
-      const isTorn = sector.some((byte) => byte !== value);
+      const isTorn = !sector.subarray(1).equals(sector.subarray(0, -1));
       if (!isTorn && allowed.has(value)) continue;
       const found = isTorn ? 'several values' : hex(value);
       const offset = (read.firstSector + index) * SECTOR_BYTES;
@@ -87,6 +94,7 @@ export class DiskModel {
   }
 }
 
-export function hex(value: number): string {
+/** @param {number} value */
+export function hex(value) {
   return `0x${value.toString(16).padStart(2, '0')}`;
 }
