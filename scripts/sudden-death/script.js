@@ -80,8 +80,9 @@ function truncation(random, disk, state) {
   return {
     ...range,
     kind: 'truncate',
-    values: [0],
-    isCertain: true,
+    // In between, the backing file may show.
+    values: disk.base === null ? [0] : [0, disk.base],
+    isCertain: disk.base === null,
     mayFail: false,
     unmaps: disk.format === 'qcow2',
     line,
