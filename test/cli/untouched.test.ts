@@ -44,32 +44,22 @@ async function runOver(content: Buffer, args: readonly string[], commands: reado
 const done = ({ stdout }: Outcome): string[] => stdout.match(/^.*\d+\/\d+ bytes at offset.*$/gm) ?? [];
 
 const refused = [
-  ...['write', 'write 0', 'write 0 x', 'write x 512', 'write -P 256 0 512', 'write -P x 0 512', 'write -y 0 512'],
-  ...['write 0 512 512', 'write 1M 512', 'write 1048064 1k', 'write 0 99999999999999999999', 'write -1 512'],
-  ...['write -u 0 512', 'write -n 0 512', 'write -z -P 1 0 512', 'write -s nosuch 0 512'],
-  ...['write -P 1 -s nosuch 0 512', 'write 100 3000000000', 'write -z 1M 64k', 'write -c 512 1M'],
-  ...['writev', 'writev 0', 'writev 0 x', 'writev 0 512 x', 'writev 1M 512', 'writev -P 300 0 512'],
-  ...['aio_write', 'aio_write 0', 'aio_write 0 x', 'aio_write -u 0 512', 'aio_write 1M 512'],
-  ...['discard', 'discard 0', 'discard 0 x', 'discard x 512', 'discard 1M 64k', 'discard 0 3000000000'],
-  ...['truncate', 'truncate x', 'truncate -1', 'truncate -m nosuch 2M', 'truncate -m full 64k'],
-  ...[
-    'open x y',
-    'reopen -x',
-    'reopen -o nosuch=1',
-    'reopen -c nosuch',
-    'nosuch',
-    'break',
-    'sleep',
-    'alloc x',
-    'map x',
-  ],
-];
+  ['write', 'write 0', 'write 0 x', 'write x 512', 'write -P 256 0 512', 'write -P x 0 512', 'write -y 0 512'],
+  ['write 0 512 512', 'write 1M 512', 'write 1048064 1k', 'write 0 99999999999999999999', 'write -1 512'],
+  ['write -u 0 512', 'write -n 0 512', 'write -z -P 1 0 512', 'write -s nosuch 0 512'],
+  ['write -P 1 -s nosuch 0 512', 'write 100 3000000000', 'write -z 1M 64k', 'write -c 512 1M'],
+  ['writev', 'writev 0', 'writev 0 x', 'writev 0 512 x', 'writev 1M 512', 'writev -P 300 0 512'],
+  ['aio_write', 'aio_write 0', 'aio_write 0 x', 'aio_write -u 0 512', 'aio_write 1M 512'],
+  ['discard', 'discard 0', 'discard 0 x', 'discard x 512', 'discard 1M 64k', 'discard 0 3000000000'],
+  ['truncate', 'truncate x', 'truncate -1', 'truncate -m nosuch 2M', 'truncate -m full 64k'],
+  ['open x y', 'reopen -x', 'reopen -o nosuch=1', 'reopen -c nosuch', 'nosuch', 'break', 'sleep', 'alloc x', 'map x'],
+].flat();
 
 const writing = [
-  ...['write 0 512', 'write -P 1 0 64k', 'write -z 0 64k', 'write -z -u 0 64k', 'write -z -n 0 64k', 'write -c 0 64k'],
-  ...['write -f 0 512', 'write 100 100', 'writev 0 512 512', 'aio_write 0 64k', 'aio_write -z -u 0 64k', 'aio_flush'],
-  ...['discard 0 64k', 'truncate 512k', 'truncate 2M', 'truncate -m full 2M', 'write -b 0 512', 'flush'],
-];
+  ['write 0 512', 'write -P 1 0 64k', 'write -z 0 64k', 'write -z -u 0 64k', 'write -z -n 0 64k', 'write -c 0 64k'],
+  ['write -f 0 512', 'write 100 100', 'writev 0 512 512', 'aio_write 0 64k', 'aio_write -z -u 0 64k', 'aio_flush'],
+  ['discard 0 64k', 'truncate 512k', 'truncate 2M', 'truncate -m full 2M', 'write -b 0 512', 'flush'],
+].flat();
 
 describe.each(images)('a command that is refused, on %s', (_, format, make) => {
   it('leaves the file as it was', async () => {

@@ -35,10 +35,10 @@ const geometries = [
 type Format = (typeof geometries)[number][0];
 
 const script = [
-  ...Array.from({ length: 24 }, (_, n) => `write -P ${n + 1} ${n * 96}k 60k`),
-  ...['flush', 'aio_write -P 77 3M 128k', 'aio_flush', 'write -z 3M 64k', 'discard 0 128k', 'truncate 5M', 'flush'],
-  ...['write -P 99 64k 64k', 'read -P 3 192k 60k', 'length'],
-];
+  Array.from({ length: 24 }, (_, n) => `write -P ${n + 1} ${n * 96}k 60k`),
+  ['flush', 'aio_write -P 77 3M 128k', 'aio_flush', 'write -z 3M 64k', 'discard 0 128k', 'truncate 5M', 'flush'],
+  ['write -P 99 64k 64k', 'read -P 3 192k 60k', 'length'],
+].flat();
 
 function create(place: string, format: Format, options: readonly string[]): string {
   const file = path.join(place, `disk.${format}`);
