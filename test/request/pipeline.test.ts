@@ -274,6 +274,26 @@ describe('overlapping requests', () => {
     expect(state.bytes.subarray(0, 4 * KIB).every((byte) => byte === 2)).toBe(true);
   });
 
+  it('a read-modify-write waits for a write that is in flight already, and keeps what that writes', async () => {
+    const { loop, child, state } = memoryNode(8 * KIB, { requestAlignment: 4 * KIB });
+    state.gates.add('pwritev');
+    const plain = await loop.spawn(
+      { operation: 'plain' },
+      () => pwritev(child, 0, Buffer.alloc(4 * KIB, 2), 0),
+      () => {},
+    );
+    await loop.spawn(
+      { operation: 'rmw' },
+      () => pwritev(child, 0, Buffer.alloc(KIB, 1), 0),
+      () => {},
+    );
+    expect([...loop.alive].map((coroutine) => coroutine.waitsFor?.kind)).toEqual(['breakpoint', 'overlap']);
+    state.gates.clear();
+    await loop.enter(plain);
+    while (await loop.poll()) continue;
+    expect([state.bytes[0], state.bytes[KIB], state.bytes[4 * KIB - 1]]).toEqual([1, 2, 2]);
+  });
+
   it('reads and writes that do not serialise do not wait for each other', async () => {
     const { loop, child, state } = memoryNode(8 * KIB);
     state.gates.add('pwritev');
