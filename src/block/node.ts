@@ -111,6 +111,8 @@ export class BlockNode<S = unknown> {
   backingFormat = '';
   /** The name of the node that `backingFilename` alone opens; anything else in its place was chosen by the user. */
   autoBackingFilename = '';
+  /** What was opened, or is being opened, as the backing file because the image names it; empty otherwise. */
+  impliedBacking = '';
   /** The format was guessed, not given. */
   probed = false;
   detectZeroes: DetectZeroes = 'off';

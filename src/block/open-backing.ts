@@ -27,6 +27,7 @@ export async function openBacking(parent: BlockNode, options: Options, name = 'b
     if (parent.backingFilename === '' && childOptions.size === 0) return;
     isImplicit = childOptions.size === 0 && parent.autoBackingFilename === parent.backingFilename;
     filename = fullBackingFilename(parent);
+    if (childOptions.size === 0 && filename !== null) refuseLoop(parent, filename);
   }
   if (parent.driver.supportsBacking !== true) {
     throw new BlockError(Errno.EINVAL, "Driver doesn't support backing files");
@@ -55,4 +56,28 @@ async function openBackingNode(
     parent.openFlags |= Open.NO_BACKING;
     throw error instanceof BlockError ? prependError(error, 'Could not open backing file: ') : error;
   }
+}
+
+/**
+ * Refuses a backing file that a node above was opened over already, without options of the user in both cases: it would
+ * lead here again and again. qemu-io 7.2 opens such a chain until there are no file descriptors left.
+ */
+function refuseLoop(parent: BlockNode, filename: string): void {
+  const name = withoutDots(filename);
+  for (let node = parent.inheritsFrom; node !== null; node = node.inheritsFrom) {
+    if (node.impliedBacking === name && node.backingFormat === parent.backingFormat) {
+      throw new BlockError(Errno.ELOOP, `Backing file '${filename}' creates an infinite loop.`);
+    }
+  }
+  parent.impliedBacking = name;
+}
+
+/** The name without the steps that go nowhere, of which a loop adds some in every round. */
+function withoutDots(filename: string): string {
+  let name = filename.replaceAll(/(?<=^|[/:])(?:\.\/+)+/g, '');
+  for (let before = ''; before !== name; ) {
+    before = name;
+    name = name.replace(/(?<=^|\/)(?!\.\.\/)[^/]+\/+\.\.\/+/, '');
+  }
+  return name;
 }

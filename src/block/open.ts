@@ -91,6 +91,9 @@ export interface NodeRequest {
   readonly from: Inheritance | null;
 }
 
+/** More nodes than anybody stacks one on the other, and opened within a second. */
+const MAX_DEPTH = 200;
+
 /** Opens a node, or finds an open one. The caller owns one reference to it. */
 export async function openNode(context: GraphContext, request: NodeRequest): Promise<BlockNode> {
   const { reference, from } = request;
@@ -98,6 +101,7 @@ export async function openNode(context: GraphContext, request: NodeRequest): Pro
 
   const options = request.options ?? new Options();
   let filename = takeJsonName(request.filename, options);
+  checkDepth(from?.parent ?? null, options);
   const explicitOptions = options.clone();
   let flags = from === null ? request.flags : inheritOptions(options, from);
   const filled = fillOptions(options, filename, flags);
@@ -114,6 +118,17 @@ export async function openNode(context: GraphContext, request: NodeRequest): Pro
   flags = inheritOptions(options, { parent: null, parentIsFormat: true, flags, options, role: Role.COW });
   const image = await openImage(context, { filename, options, explicitOptions, flags, driver: filled.driver, from });
   return putOverlayOn(image, overlay);
+}
+
+/** Refuses a graph that is, or would become, too deep: it would take long and much stack (qemu-io 7.2 crashes). */
+function checkDepth(parent: BlockNode | null, options: Options): void {
+  let depth = 1;
+  for (let node = parent; node !== null; node = node.inheritsFrom) depth += 1;
+  let names = 0;
+  for (const key of options.keys()) if (key.length > names) names = Math.max(names, key.split('.').length);
+  if (Math.max(depth, names) > MAX_DEPTH) {
+    throw new BlockError(Errno.EMFILE, `More than ${MAX_DEPTH} nodes, each over the next`);
+  }
 }
 
 function referencedNode(context: GraphContext, request: NodeRequest, reference: string): BlockNode {

@@ -61,25 +61,26 @@ export async function copyOnRead(child: ChildLink, offset: number, data: Buffer,
     const wanted = Math.min(rest, maxTransfer);
     const found = await allocationOrNone(node, position, wanted);
     const { allocated } = found;
-    let { bytes } = found;
+    const bytes = allocated ? found.bytes : Math.min(found.bytes, MAX_BOUNCE_BYTES);
     // The image ends in the middle of the last cluster.
-    if (!allocated && bytes === 0) break;
+    if (bytes === 0) break;
+    // A cluster of subclusters has runs before and behind what is wanted; there qemu-io 7.2 crashes.
+    const before = Math.min(skip, bytes);
+    const wantedBytes = prefetch ? 0 : Math.max(0, Math.min(bytes - before, data.length - progress));
 
     if (!allocated) {
-      bytes = Math.min(bytes, MAX_BOUNCE_BYTES);
       const bounce = allocateAligned(bytes);
       await driverPreadv(node, position, bounce, 0);
       await node.debugEvent(Event.COR_WRITE);
       await writeCopy(node, position, bounce);
-      if (!prefetch) bounce.copy(data, progress, skip, Math.min(bytes, skip + data.length - progress));
-    } else if (!prefetch) {
-      const wantedBytes = Math.min(bytes - skip, data.length - progress);
+      bounce.copy(data, progress, before, before + wantedBytes);
+    } else if (wantedBytes > 0) {
       await driverPreadv(node, offset + progress, data.subarray(progress, progress + wantedBytes), 0);
     }
     position += bytes;
     rest -= bytes;
-    progress += bytes - skip;
-    skip = 0;
+    progress += bytes - before;
+    skip -= before;
   }
 }
 
