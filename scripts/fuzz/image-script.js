@@ -75,7 +75,8 @@ export function imageCommands(random, lengthBytes, clusterBytes) {
     () => `discard ${cluster()}`,
     () => `aio_discard ${cluster()}`,
     () => `truncate ${random.pick([shorter(), shorter(), most + bytes(), most + 40 * clusterBytes, lengthBytes])}`,
-    () => `truncate -m ${random.pick(['metadata', 'falloc', 'full'])} ${Math.max(shorter(), most) + clusterBytes}`,
+    () =>
+      `truncate -m ${random.pick(most <= 2 ** 30 ? ['metadata', 'falloc', 'full'] : ['metadata', 'off', 'off'])} ${Math.max(shorter(), most) + clusterBytes}`,
     () => 'flush',
     () => 'aio_flush',
     () => 'info',

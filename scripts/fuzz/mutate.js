@@ -150,5 +150,5 @@ function isLarge(text) {
   if (match === null) return false;
   const power = 'kmgtpe'.indexOf((match[2] ?? '').toLowerCase()) + 1;
   const bytes = Number(match[1]) * (match[2] === '' ? 1 : 1024 ** power);
-  return bytes > 2 ** 24 && bytes <= 2 ** 31;
+  return bytes > 2 ** 22 && bytes <= 2 ** 31;
 }

@@ -10,6 +10,8 @@ import { Random } from './random.js';
 const disk = makeQcow2(new Random('a plain image')).find(({ name }) => name === 'disk.img')?.data ?? Buffer.alloc(0);
 const plain = Buffer.alloc(65536 + 100, 'write 0 512\n');
 
+const MAX_WORDS = 60;
+
 /** @param {string} seed @param {number} index @returns {Case} */
 export function textCase(seed, index) {
   const random = new Random(`${seed} text ${index}`);
@@ -47,7 +49,8 @@ function hostileLine(random) {
   const text = random.chance(8)
     ? random.bytes(random.between(1, 200)).toString('latin1')
     : mutated(commandLine(random), random);
-  return harmless(text).replaceAll('\n', ' ');
+  // The lengths of one request add up.
+  return harmless(text).replaceAll('\n', ' ').split(' ').slice(0, MAX_WORDS).join(' ');
 }
 
 /** In one word. @param {string} text */

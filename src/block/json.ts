@@ -178,7 +178,8 @@ function unicodeEscape(token: string, position: number): { character: string; le
   }
   if (!isCharacter(code))
     throw jsonError(`${token.slice(position, position + length)} is not a valid Unicode character`);
-  return { character: String.fromCodePoint(code), length };
+  // A name with a NUL is none that the host could have; qemu-io 7.2 makes two bytes of it that are no character.
+  return { character: code === 0 ? '\ufffd\ufffd' : String.fromCodePoint(code), length };
 }
 
 function hex4(text: string, position: number): number {

@@ -66,3 +66,9 @@ test('copy on read reads clusters of which only some subclusters are allocated',
     expect(await data('-C')).toBe(plain);
   }
 });
+
+test('a name with a NUL is one that no file has', async () => {
+  const stdin = 'open json:{"driver":"raw","file":{"driver":"file","filename":"a\\u0000b"}}\n';
+  const { stderr } = await runProgram(blkscope, [], { cwd: sandbox.folder, stdin });
+  expect(stderr).toMatch(/: Could not open 'a\S+b': No such file or directory\n$/);
+});

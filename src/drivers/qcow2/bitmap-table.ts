@@ -1,7 +1,6 @@
 /** The tables of persistent bitmaps, and the clusters with their bits. */
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
-import { isAllZero } from '../../util/zero.ts';
 import type { BitmapBits } from './bitmap-bits.ts';
 import type { DirectoryEntry } from './bitmap-directory.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
@@ -41,21 +40,28 @@ export function clustersOf(table: Buffer): number[] {
   return offsets;
 }
 
-/** Reads the bits of a bitmap. EINVAL if the table does not fit the disk. */
-export async function readBits(image: Qcow2Image, table: Buffer, bits: BitmapBits): Promise<void> {
+/** Reads the bits of a bitmap. EINVAL if the table does not fit the disk, ENOMEM if they take more than `maxBytes`. */
+export async function readBits(image: Qcow2Image, table: Buffer, bits: BitmapBits, maxBytes: number): Promise<void> {
   const { clusterBytes } = image;
-  if (table.length / TABLE_ENTRY_BYTES !== image.clustersFor(bits.bytes.length)) throw new BlockError(Errno.EINVAL);
+  const { storedBytes } = bits;
+  if (table.length / TABLE_ENTRY_BYTES !== image.clustersFor(storedBytes)) throw new BlockError(Errno.EINVAL);
+  let readBytes = 0;
   const cluster = Buffer.alloc(clusterBytes);
   for (let index = 0; index * TABLE_ENTRY_BYTES < table.length; index++) {
     const high = table.readUInt32BE(index * TABLE_ENTRY_BYTES);
     const low = table.readUInt32BE(index * TABLE_ENTRY_BYTES + 4);
     const offset = entryOffset(high, low);
-    const part = bits.bytes.subarray(index * clusterBytes, (index + 1) * clusterBytes);
+    const start = index * clusterBytes;
+    const bytes = Math.min(clusterBytes, storedBytes - start);
     if (offset !== 0) {
       await readFile(image, offset, cluster);
-      cluster.copy(part);
+      bits.store(start, cluster.subarray(0, bytes));
+      readBytes += bytes;
+      // Asking costs time, and is needed only when there is reason to.
+      if (readBytes > maxBytes && bits.memoryBytes > maxBytes) throw new BlockError(Errno.ENOMEM);
+      if (readBytes > maxBytes) readBytes = bits.memoryBytes;
     } else if ((low & ALL_ONES) !== 0) {
-      part.fill(0xff);
+      bits.fill(start, bytes);
     }
   }
   bits.trim();
@@ -64,7 +70,7 @@ export async function readBits(image: Qcow2Image, table: Buffer, bits: BitmapBit
 /** Writes a bitmap to new clusters, and sets where its table is. What was taken is given back on failure. */
 export async function writeBitmap(image: Qcow2Image, entry: DirectoryEntry, bits: BitmapBits): Promise<void> {
   const name = entry.name.toString('latin1');
-  const tableEntries = image.clustersFor(bits.bytes.length);
+  const tableEntries = image.clustersFor(bits.storedBytes);
   // A disk without length: QEMU finds no memory for a table without entries.
   if (tableEntries === 0) throw new BlockError(Errno.EINVAL, 'No memory');
   const table = Buffer.alloc(tableEntries * TABLE_ENTRY_BYTES);
@@ -96,15 +102,14 @@ async function writePart(
   name: string,
 ): Promise<void> {
   const { clusterBytes } = image;
-  const part = bits.bytes.subarray(index * clusterBytes, (index + 1) * clusterBytes);
-  if (isAllZero(part)) return;
+  const start = index * clusterBytes;
+  const cluster = Buffer.alloc(clusterBytes);
+  if (!bits.load(start, cluster.subarray(0, bits.storedBytes - start))) return;
   const offset = await explained(
     allocateClusters(image, clusterBytes),
     `Failed to allocate clusters for bitmap '${name}'`,
   );
   writeUint64(table, offset, index * TABLE_ENTRY_BYTES);
-  const cluster = Buffer.alloc(clusterBytes);
-  part.copy(cluster);
   await checkPlace(image, offset, clusterBytes);
   await explained(writeFile(image, offset, cluster), `Failed to write bitmap '${name}' to file`);
 }

@@ -20,8 +20,8 @@ import { explained, flushFile, writeFile } from './io.ts';
 import { checkOverlap, Overlap } from './overlap.ts';
 import { allocateClusters, freeClusters } from './refcount.ts';
 
-/** All bitmaps of an image together take no more memory than this. */
-const MAX_MEMORY_BYTES = 2 ** 30;
+/** All bitmaps of an image together take no more memory than this when they are read. */
+const MAX_MEMORY_BYTES = 128 * 2 ** 20;
 
 interface Bitmap {
   readonly name: Buffer;
@@ -52,7 +52,7 @@ export async function loadBitmaps(image: Qcow2Image): Promise<boolean> {
     }
     const isInUse = (entry.flags & BitmapFlag.IN_USE) !== 0;
     const bits = isInUse ? null : await loadBits(image, entry, MAX_MEMORY_BYTES - memory);
-    memory += bits?.bytes.length ?? 0;
+    memory += bits?.memoryBytes ?? 0;
     const isEnabled = (entry.flags & BitmapFlag.AUTO) !== 0;
     all.push({ name, granularityBits, bits, isEnabled, isReadOnly: !image.isWritable });
     if (!isInUse) needsMark = true;
@@ -83,8 +83,6 @@ function bitmapOf(image: Qcow2Image, entry: DirectoryEntry): Bitmap | undefined 
 
 async function loadBits(image: Qcow2Image, entry: DirectoryEntry, maxBytes: number): Promise<BitmapBits> {
   const name = entry.name.toString('latin1');
-  const bytes = Math.ceil(image.lengthBytes / 2 ** entry.granularityBits / 8);
-  if (bytes > maxBytes) throw new BlockError(Errno.ENOMEM, `Bitmap '${name}' is too big`);
   const bits = new BitmapBits(image.lengthBytes, entry.granularityBits);
   let table: Buffer;
   try {
@@ -94,7 +92,7 @@ async function loadBits(image: Qcow2Image, entry: DirectoryEntry, maxBytes: numb
     throw errorWithErrno(error.errno, `Could not read bitmap_table table from image for bitmap '${name}'`);
   }
   try {
-    await readBits(image, table, bits);
+    await readBits(image, table, bits, maxBytes);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     throw errorWithErrno(error.errno, `Could not read bitmap '${name}' from image`);
