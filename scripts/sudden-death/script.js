@@ -130,7 +130,8 @@ export function modelAfter(disk, steps, replies) {
   const model = new DiskModel(disk.maxBytes / SECTOR_BYTES, disk.before ?? disk.base ?? 0);
   const lengthSectors = disk.lengthBytes / SECTOR_BYTES;
   model.endWrite(model.beginWrite(lengthSectors, disk.maxBytes / SECTOR_BYTES - lengthSectors, 0), true);
-  const flushes = disk.cacheMode === 'writethrough' ? replies.length - 1 : lastFlush(steps, replies.length);
+  const answered = steps.slice(0, replies.length);
+  const flushes = answered.findLastIndex(disk.cacheMode === 'writethrough' ? flushesWhenWrittenThrough : isFlush);
   /** @type {import('../../test/model/disk-model.js').ModelWrite[]} */
   let inFlight = [];
   for (const [index, step] of steps.entries()) {
@@ -152,7 +153,10 @@ export function modelAfter(disk, steps, replies) {
   return model;
 }
 
-/** @param {readonly Step[]} steps @param {number} answered */
-function lastFlush(steps, answered) {
-  return steps.slice(0, answered).findLastIndex(({ kind }) => kind === 'flush');
+/** @param {Step} step */
+const isFlush = ({ kind }) => kind === 'flush';
+
+/** Writes that are written through flush; compressed ones and discards do not (so in QEMU). @param {Step} step */
+function flushesWhenWrittenThrough(step) {
+  return isFlush(step) || (step.kind === 'write' && /^write/.test(step.line) && !step.line.startsWith('write -c'));
 }
