@@ -65,11 +65,12 @@ async function truncateLocked(
   await checkTruncate(image);
   const l1EntryCount = Math.ceil(length / (image.l2Entries * image.clusterBytes));
   let mode = preallocation;
+  let fileEnd: number | null = null;
   if (length < oldLength) {
     if (mode !== 'off') {
       throw new BlockError(Errno.EINVAL, "Preallocation can't be used for shrinking an image");
     }
-    await shrink(image, length, oldLength, l1EntryCount);
+    fileEnd = await shrink(image, length, oldLength, l1EntryCount);
   } else {
     await explained(growL1(image, l1EntryCount, true), 'Failed to grow the L1 table');
     // A raw data file must show the same as the image, so every new cluster has to be mapped to it.
@@ -95,9 +96,17 @@ async function truncateLocked(
   resizeBitmaps(image);
   // The default sizes of the caches follow from the length.
   commitOptions(image, await prepareOptions(image, image.node.options.clone(), image.node.openFlags));
+  // Not before the caches are on disk, which the options have seen to: L2 tables would point behind the end of the file.
+  if (fileEnd !== null) await cutFile(image, fileEnd);
 }
 
-async function shrink(image: Qcow2Image, length: number, oldLength: number, l1EntryCount: number): Promise<void> {
+/** Gives back what lies behind a new length. Returns where the file can end then; null if there it ends already. */
+async function shrink(
+  image: Qcow2Image,
+  length: number,
+  oldLength: number,
+  l1EntryCount: number,
+): Promise<number | null> {
   const start = image.alignUpToCluster(length) as GuestOffset;
   await explained(
     discardClusters(image, start, Math.max(0, oldLength - start), DiscardReason.ALWAYS, true),
@@ -108,7 +117,10 @@ async function shrink(image: Qcow2Image, length: number, oldLength: number, l1En
   const fileLength = lengthOf(image.file, 'Failed to inquire current file length');
   const last = await explained(lastUsedCluster(image, fileLength), 'Failed to find the last cluster');
   const end = (last + 1) * image.clusterBytes;
-  if (end >= fileLength) return;
+  return end >= fileLength ? null : end;
+}
+
+async function cutFile(image: Qcow2Image, end: number): Promise<void> {
   try {
     await truncate(image.file, end, false, 'off', 0);
   } catch (error) {

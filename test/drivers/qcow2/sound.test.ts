@@ -72,3 +72,17 @@ describe('while a write allocates', () => {
     if (command.startsWith('write -c')) expect(await isFilled(image, 0, 512, 2)).toBe(true);
   });
 });
+
+it('a shorter disk keeps its file until no L2 table on disk points behind its end', async () => {
+  await host.close(image);
+  host.image('disk.qcow2', { lengthBytes: 4 << 20 });
+  const script = ['write -q 0 2M', 'flush', 'break l2_update A', 'truncate 48k', 'abort'];
+  const { stdout } = await runProgram(
+    blkscope,
+    ['-t', 'writeback', '-f', 'qcow2', `blkdebug::${host.path('disk.qcow2')}`],
+    { cwd: host.folder, stdin: `${script.join('\n')}\n` },
+  );
+  expect(stdout).toContain("Suspended request 'A'");
+  const dead = await host.openQcow2('disk.qcow2');
+  expect(await host.check(dead)).toMatchObject({ corruptions: 0, checkErrors: 0 });
+});
