@@ -158,5 +158,5 @@ const isFlush = ({ kind }) => kind === 'flush';
 
 /** Writes that are written through flush; compressed ones and discards do not (so in QEMU). @param {Step} step */
 function flushesWhenWrittenThrough(step) {
-  return isFlush(step) || (step.kind === 'write' && /^write/.test(step.line) && !step.line.startsWith('write -c'));
+  return isFlush(step) || (step.kind === 'write' && step.line.startsWith('write') && !step.line.startsWith('write -c'));
 }
