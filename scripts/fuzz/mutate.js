@@ -138,7 +138,7 @@ export function harmless(text) {
   return text
     .replaceAll(/(?<!:\/?)\//g, '_')
     .replaceAll(/latency-ns|sigraise|sleep|abort/gi, 'x')
-    .replaceAll(/full|falloc/g, (mode) => (/\d{8}|\d[gtpe]|0x|e\d/i.test(text) ? 'off' : mode))
+    .replaceAll(/full|falloc|metadata/g, (mode) => (/\d{8}|\d[gtpe]|0x|e\d/i.test(text) ? 'off' : mode))
     .replaceAll(/(?<![\w.])(?:0x[\da-f]+|\d+(?:\.\d+)?(?:e\d+)?)[bkmgtpe]?/gi, (number) =>
       isLarge(number) ? '65536' : number,
     );
