@@ -57,7 +57,7 @@ describe('every sector that is read holds a value that was written to it and not
     plant.linksBeforeData = false;
   });
 
-  test('for random concurrent requests', async () => {
+  test('for random concurrent requests', { timeout: 60_000 + caseCount * 100 }, async () => {
     expect(await findViolation()).toBeNull();
   });
 
