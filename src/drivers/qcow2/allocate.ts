@@ -113,22 +113,6 @@ function findConflict(
   return null;
 }
 
-/**
- * Waits until no write in flight allocates in the clusters of a range. To be called before their entries are looked at: the lock
- * is held, but given up meanwhile. QEMU does not wait where it zeroes, discards or compresses, and such a write then brings
- * back clusters that were freed under it, or what was compressed is lost (observed with qemu-io 7.2.22).
- */
-export async function waitForAllocations(image: Qcow2Image, guest: GuestOffset, bytes: number): Promise<void> {
-  const start = image.startOfCluster(guest);
-  const end = image.alignUpToCluster(guest + bytes);
-  const isInTheWay = (other: L2Meta): boolean =>
-    start < image.alignUpToCluster(other.end) && end > image.startOfCluster(other.start);
-  for (let other = image.allocations.find(isInTheWay); other !== undefined; ) {
-    await waitFor(image, other);
-    other = image.allocations.find(isInTheWay);
-  }
-}
-
 async function waitFor(image: Qcow2Image, other: L2Meta): Promise<void> {
   const reason: WaitReason = { kind: 'allocation', blockedBy: other.owner };
   image.lock.unlock();

@@ -7,7 +7,6 @@ import { truncate } from '../../block/request/truncate.ts';
 import { pwritev } from '../../block/request/write.ts';
 import { type Codec, deflate, zstd } from '../../sys/compression.ts';
 import { Errno } from '../../util/errno.ts';
-import { waitForAllocations } from './allocate.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { Compression, type Qcow2Image } from './image.ts';
 import { readFile } from './io.ts';
@@ -104,7 +103,6 @@ async function allocateCompressed(image: Qcow2Image, guest: GuestOffset, bytes: 
   const locking = image.lock.lock();
   if (locking !== undefined) await locking;
   try {
-    if (image.allocations.length > 0) await waitForAllocations(image, guest, 1);
     const host = await enterCompressed(image, guest, bytes);
     await checkDataOverlap(image, host, bytes);
     return host;

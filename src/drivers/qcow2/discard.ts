@@ -1,7 +1,6 @@
 /** Discards: clusters given back, reading as zeroes from then on where the format can say so. */
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
-import { waitForAllocations } from './allocate.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
 import { clusterType, isAllocated } from './l2-entry.ts';
@@ -19,7 +18,6 @@ export async function discardRange(image: Qcow2Image, guest: GuestOffset, bytes:
   const locking = image.lock.lock();
   if (locking !== undefined) await locking;
   try {
-    if (image.allocations.length > 0) await waitForAllocations(image, guest, bytes);
     await discardClusters(image, guest, bytes, DiscardReason.REQUEST, false);
   } finally {
     image.lock.unlock();

@@ -9,7 +9,6 @@ import { traceWait } from '../../block/request/traced.ts';
 import { Errno } from '../../util/errno.ts';
 import type { PersistentBitmaps } from './bitmaps.ts';
 import type { DiscardQueue } from './discard-queue.ts';
-import type { FreedClusters } from './freed-clusters.ts';
 import type { L1Table } from './l1.ts';
 import type { L2Meta } from './l2-meta.ts';
 import { type GuestOffset, type HostOffset, TWO_32 } from './offsets.ts';
@@ -88,9 +87,6 @@ export class Qcow2Image {
   /** Allocating writes in flight, newest first. */
   allocations: L2Meta[] = [];
   discards!: DiscardQueue;
-  freedClusters!: FreedClusters;
-  /** How often all L2 tables were put on stable storage. */
-  l2FlushCount = 0;
 
   snapshotsOffset = 0;
   snapshotsBytes = 0;

@@ -10,7 +10,6 @@ import { Errno } from '../../util/errno.ts';
 import { loadBitmaps } from './bitmaps.ts';
 import { checkImage } from './check.ts';
 import { DiscardQueue } from './discard-queue.ts';
-import { FreedClusters } from './freed-clusters.ts';
 import { readExtensions, unsupportedFeatures, untilNul } from './extensions.ts';
 import { checkRefcountOrder, type Header, HEADER_BYTES, MIN_CLUSTER_BITS, parseHeader } from './header.ts';
 import { updateHeader } from './header-write.ts';
@@ -41,7 +40,6 @@ export async function openImage(node: Qcow2Node, options: Options, flags: number
   commitOptions(image, await prepareOptions(image, options, flags));
   await readRefcountTable(image, header);
   image.discards = new DiscardQueue(image);
-  image.freedClusters = new FreedClusters(image);
 
   const { needsUpdate } = await readExtensions(image, header.headerBytes, extensionsEnd(header), false);
   node.backingFormat = image.backingFormat?.toString('latin1') ?? '';

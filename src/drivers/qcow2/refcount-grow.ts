@@ -17,7 +17,6 @@ import {
   blockIndexOf,
   findFreeClusters,
   freeClusters,
-  forgetRoomIn,
   refcountTableIndexOf,
   refuseUnalignedBlock,
 } from './refcount.ts';
@@ -64,10 +63,7 @@ async function makeBlock(image: Qcow2Image, clusterIndex: number): Promise<never
   try {
     const block = refcountCache.table(slot);
     block.fill(0);
-    if (countsItself) {
-      image.refcountWidth.set(block, blockIndexOf(image, ownIndex), 1);
-      forgetRoomIn(image, offset);
-    }
+    if (countsItself) image.refcountWidth.set(block, blockIndexOf(image, ownIndex), 1);
     await image.fire(Event.REFBLOCK_ALLOC_WRITE);
     refcountCache.markDirty(slot);
     await refcountCache.flush();

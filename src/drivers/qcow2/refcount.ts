@@ -109,15 +109,10 @@ export async function updateRefcount(
         slot = await blockForUpdate(image, clusterIndex, start / clusterBytes);
       }
       tableIndex = wantedIndex;
-      const settling = change > 0 ? image.freedClusters.settle(clusterIndex) : undefined;
-      if (settling !== undefined) await settling;
       refcountCache.markDirty(slot);
 
       const refcount = changeCount(image, slot, blockIndexOf(image, clusterIndex), change);
-      if (refcount !== 0) {
-        if (refcount === change) forgetRoomIn(image, position);
-        continue;
-      }
+      if (refcount !== 0) continue;
       if (clusterIndex < image.freeClusterIndex) image.freeClusterIndex = clusterIndex;
       const cachedBlock = refcountCache.find(offset);
       if (cachedBlock !== -1) {
@@ -154,14 +149,6 @@ async function blockForUpdate(image: Qcow2Image, clusterIndex: number, startInde
     if (isRestart(error) && image.freeClusterIndex > startIndex) image.freeClusterIndex = startIndex;
     throw error;
   }
-}
-
-/**
- * The cluster at `offset` has a new user: if there was room for compressed data in it before it was given back, that is over.
- * QEMU still puts compressed data there, into whatever the cluster holds now (observed with qemu-io 7.2.22).
- */
-export function forgetRoomIn(image: Qcow2Image, offset: number): void {
-  if (image.freeByteOffset >= offset && image.freeByteOffset < offset + image.clusterBytes) image.freeByteOffset = 0;
 }
 
 /** Changes one count in a block and returns the new one. EINVAL if it would leave its range. */
@@ -294,8 +281,6 @@ export async function freeClusters(image: Qcow2Image, offset: number, bytes: num
 export async function freeEntry(image: Qcow2Image, high: number, low: number, reason: number): Promise<void> {
   const type = clusterType(image, high, low);
   const offset = entryOffset(high, low);
-  // Perhaps in part. What is discarded or zeroed may hold anything until the next flush, as in QEMU.
-  const isOverwritten = reason === DiscardReason.NEVER;
   if (image.hasDataFile) {
     const hasCluster = type === Cluster.NORMAL || type === Cluster.ZERO_ALLOC;
     if (image.discardPassthrough[reason] === true && hasCluster) {
@@ -306,13 +291,11 @@ export async function freeEntry(image: Qcow2Image, high: number, low: number, re
   if (type === Cluster.COMPRESSED) {
     const range = image.compressedRange(high, low);
     await freeClusters(image, range.offset, range.bytes, reason);
-    if (isOverwritten) image.freedClusters.add(range.offset, range.bytes);
   } else if (type === Cluster.NORMAL || type === Cluster.ZERO_ALLOC) {
     if (image.intoCluster(offset) !== 0) {
       await signalCorruption(image, false, `Cannot free unaligned cluster ${hex(offset)}`);
     } else {
       await freeClusters(image, offset, image.clusterBytes, reason);
-      if (isOverwritten) image.freedClusters.add(offset, image.clusterBytes);
     }
   }
 }

@@ -133,8 +133,8 @@ export class TableCache {
   }
 
   async #changeDependency(other: TableCache): Promise<void> {
-    if (other.#dependsOn !== null) await other.flushDependency();
-    if (this.#dependsOn !== null && this.#dependsOn !== other) await this.flushDependency();
+    if (other.#dependsOn !== null) await other.#flushDependency();
+    if (this.#dependsOn !== null && this.#dependsOn !== other) await this.#flushDependency();
     this.#dependsOn = other;
   }
 
@@ -167,7 +167,6 @@ export class TableCache {
   async flush(): Promise<void> {
     await this.write();
     await flushFile(this.#image);
-    if (this.kind === 'L2 table') this.#image.l2FlushCount += 1;
   }
 
   /** Flushes, and forgets every table. */
@@ -240,7 +239,7 @@ export class TableCache {
     if (!this.#isDirty(slot) || offset === 0) return;
     const image = this.#image;
     if (this.#dependsOn !== null) {
-      await this.flushDependency();
+      await this.#flushDependency();
     } else if (this.#dependsOnFlush) {
       await flushFile(image);
       this.#dependsOnFlush = false;
@@ -252,8 +251,7 @@ export class TableCache {
     this.#clearDirty(slot);
   }
 
-  /** Flushes the cache that this one waits for, if there is one. */
-  async flushDependency(): Promise<void> {
+  async #flushDependency(): Promise<void> {
     await this.#dependsOn?.flush();
     this.#dependsOn = null;
     this.#dependsOnFlush = false;

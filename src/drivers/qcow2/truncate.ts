@@ -6,7 +6,7 @@ import { allocateAligned } from '../../block/memory.ts';
 import type { ChildLink } from '../../block/node.ts';
 import { truncate } from '../../block/request/truncate.ts';
 import { Errno, strerror } from '../../util/errno.ts';
-import { allocate, Allocation, waitForAllocations } from './allocate.ts';
+import { allocate, Allocation } from './allocate.ts';
 import { checkTruncate, resizeBitmaps } from './bitmaps.ts';
 import { corrupt } from './corruption.ts';
 import { abandonParts, linkPart, linkParts } from './cow.ts';
@@ -58,11 +58,8 @@ async function truncateLocked(
   if (image.snapshots.length > 0 && image.version < 3) {
     throw new BlockError(Errno.ENOTSUP, "Can't resize a v2 image which has snapshots");
   }
-  const oldLength = image.lengthBytes;
-  if (length < oldLength && image.allocations.length > 0) {
-    await waitForAllocations(image, length as GuestOffset, oldLength - length);
-  }
   await checkTruncate(image);
+  const oldLength = image.lengthBytes;
   const l1EntryCount = Math.ceil(length / (image.l2Entries * image.clusterBytes));
   let mode = preallocation;
   let fileEnd: number | null = null;

@@ -5,7 +5,6 @@ import { blockStatusAbove } from '../../block/request/status.ts';
 import { pwriteZeroes } from '../../block/request/write.ts';
 import { Errno } from '../../util/errno.ts';
 import { readBe32 } from '../../util/big-endian.ts';
-import { waitForAllocations } from './allocate.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { discardClusters, withHeldDiscards } from './discard.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
@@ -30,7 +29,6 @@ export async function writeZeroes(image: Qcow2Image, guest: GuestOffset, bytes: 
   const locking = image.lock.lock();
   if (locking !== undefined) await locking;
   try {
-    if (image.allocations.length > 0) await waitForAllocations(image, guest, bytes);
     if (!isPart) {
       await zeroSubclusters(image, guest, bytes, flags);
       return;
