@@ -1,8 +1,8 @@
 /** Standard input as command lines: files and devices are read at once, pipes and sockets as their data arrives. */
 import { fstatSync, readSync } from 'node:fs';
-import { isatty } from 'node:tty';
 import type { Readable } from 'node:stream';
 import { BlockError } from '../block/error.ts';
+import { isTerminal } from '../sys/terminal.ts';
 import { Errno } from '../util/errno.ts';
 import type { LineSource } from '../shell/script.ts';
 
@@ -18,7 +18,7 @@ export interface StoppableSource extends LineSource {
 
 /** The lines of a file descriptor. What cannot be read (a folder, a closed descriptor) is empty, as for qemu-io. */
 export async function openInput(fd = 0): Promise<StoppableSource> {
-  if (isatty(fd)) {
+  if (isTerminal(fd)) {
     const { ReadStream } = await import('node:tty');
     return new StreamSource(new ReadStream(fd), null);
   }

@@ -1,9 +1,10 @@
 /** The program: arguments, wiring, exit status. */
-import { isatty } from 'node:tty';
 import { BlockError } from '../block/error.ts';
 import { runLines, runList } from '../shell/script.ts';
 import type { Session } from '../shell/session.ts';
+import { isTerminal } from '../sys/terminal.ts';
 import { type Invocation, parseArguments } from './arguments.ts';
+import { compileForManyCommands } from './compiler.ts';
 import { openInput, type StoppableSource } from './input.ts';
 import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
 import { Stdio } from './stdio.ts';
@@ -81,7 +82,7 @@ class Program {
 
   async #runCommands(session: Session, invocation: Invocation, views: Views): Promise<void> {
     const { stdoutIsTerminal } = this.#stdio;
-    const isInteractive = stdoutIsTerminal && isatty(0) && invocation.commands.length === 0;
+    const isInteractive = stdoutIsTerminal && isTerminal(0) && invocation.commands.length === 0;
     if (isInteractive && invocation.demo) await this.#greet();
     if (stdoutIsTerminal && (invocation.live || (isInteractive && invocation.demo))) await views.setLive(true);
     if (invocation.commands.length > 0) {
@@ -93,6 +94,7 @@ class Program {
   }
 
   async #runInput(session: Session): Promise<void> {
+    compileForManyCommands();
     this.#source = await openInput();
     if (this.#signal === null) await runLines(session, this.#source, `${this.#name}> `);
   }

@@ -7,8 +7,8 @@
  * loop (whoever waits for our prompt waits for that), a slow command, the end of the program.
  */
 import { fstatSync, writeSync } from 'node:fs';
-import { isatty } from 'node:tty';
 import type { Output } from '../shell/output.ts';
+import { isTerminal } from '../sys/terminal.ts';
 
 /** glibc's BUFSIZ: the size of a stdio buffer where the file system does not ask for less. */
 const BUFSIZ = 8192;
@@ -19,7 +19,7 @@ const COALESCE_MS = 8;
 /** The most that a UTF-16 unit takes in UTF-8. */
 const MAX_UNIT_BYTES = 3;
 /** Text is encoded at the latest when there is so much of it. */
-const MAX_TEXT_UNITS = 4 << 10;
+const MAX_TEXT_UNITS = 16 << 10;
 
 /** Called around each write to the terminal: takes the line being typed away, runs `write`, which writes `text`, draws the line again. */
 export type WriteGuard = (write: () => void, text: string) => void;
@@ -47,18 +47,17 @@ export class Stdio implements Output {
   #buffer = Buffer.allocUnsafeSlow(2 * COALESCE_BYTES);
   #committed = 0;
   #end = 0;
-  /** What comes behind that and is not encoded yet: many short texts at once cost less. */
+  /** What comes behind that and is not encoded yet, as many short texts at once cost less: first what is committed. */
+  #committedText = '';
   #text = '';
-  /** Of `#text`, how many UTF-16 units are committed. */
-  #committedUnits = 0;
   #scheduled = false;
   #syncedMs = Date.now();
 
   constructor(out = 1, err = 2) {
     this.#out = out;
     this.#err = err;
-    this.stdoutIsTerminal = isatty(out);
-    const stderrIsTerminal = isatty(err);
+    this.stdoutIsTerminal = isTerminal(out);
+    const stderrIsTerminal = isTerminal(err);
     this.isTerminal = this.stdoutIsTerminal && stderrIsTerminal;
     this.progress = stderrIsTerminal ? (line) => this.#showProgress(line) : undefined;
     this.#capacity = this.stdoutIsTerminal ? 0 : stdioBufferBytes(out);
@@ -67,27 +66,30 @@ export class Stdio implements Output {
   /** Text for standard output. */
   stdout(text: string): void {
     this.#text += text;
-    const heldBytes = this.#committedUnits > 0 ? 0 : this.#end - this.#committed;
-    const mostBytes = heldBytes + (this.#text.length - this.#committedUnits) * MAX_UNIT_BYTES;
-    if (mostBytes > this.#capacity || this.#text.length > MAX_TEXT_UNITS) this.#encode();
+    const heldBytes = this.#committedText === '' ? this.#end - this.#committed : 0;
+    if (heldBytes + this.#text.length * MAX_UNIT_BYTES > this.#capacity) this.#encode();
   }
 
-  /** Encodes `#text` and commits what stdio would have handed to the kernel. */
+  /** Encodes the texts and commits what stdio would have handed to the kernel. */
   #encode(): void {
+    this.#encodeCommitted();
     const text = this.#text;
-    const committedUnits = this.#committedUnits;
+    if (text === '') return;
     this.#text = '';
-    this.#committedUnits = 0;
-    if (committedUnits > 0) {
-      this.#append(text.slice(0, committedUnits));
-      this.#committed = this.#end;
-    }
-    this.#append(text.slice(committedUnits));
+    this.#append(text);
     const held = this.#end - this.#committed;
     if (held <= this.#capacity) return;
     // stdio fills its buffer to the last byte and empties it when one more comes.
     this.#committed = this.#capacity === 0 ? this.#end : this.#committed + (held - 1 - ((held - 1) % this.#capacity));
     this.#afterCommit();
+  }
+
+  #encodeCommitted(): void {
+    const text = this.#committedText;
+    if (text === '') return;
+    this.#committedText = '';
+    this.#append(text);
+    this.#committed = this.#end;
   }
 
   #append(text: string): void {
@@ -98,7 +100,7 @@ export class Stdio implements Output {
   /** Text for standard error, which has no buffer. Standard output's held bytes stay behind, as they do in C. */
   stderr(text: string): void {
     const bytes = Buffer.from(text);
-    if (this.#text !== '') this.#encode();
+    this.#encode();
     this.#guarded(text, () => {
       this.#writeCommitted();
       this.#writeAll(this.#err, bytes, 0, bytes.length);
@@ -108,17 +110,19 @@ export class Stdio implements Output {
   /** What `fflush(stdout)` does. */
   flush(): void {
     if (this.#text === '') {
-      if (this.#committed === this.#end) return;
+      if (this.#committedText !== '' || this.#committed === this.#end) return;
       this.#committed = this.#end;
     } else {
-      this.#committedUnits = this.#text.length;
+      this.#committedText += this.#text;
+      this.#text = '';
+      if (this.#committedText.length > MAX_TEXT_UNITS) this.#encodeCommitted();
     }
     this.#afterCommit();
   }
 
   /** Hands everything committed to the kernel. */
   sync(): void {
-    if (this.#text !== '') this.#encode();
+    this.#encode();
     this.#handOver();
   }
 
@@ -145,7 +149,7 @@ export class Stdio implements Output {
   #afterCommit(): void {
     // Date, not the monotonic clock: it costs a tenth, and nothing but a write that comes early hangs on it.
     const sinceMs = Date.now() - this.#syncedMs;
-    if (this.#committed + this.#committedUnits >= COALESCE_BYTES || sinceMs < 0 || sinceMs > COALESCE_MS) {
+    if (this.#committed + this.#committedText.length >= COALESCE_BYTES || sinceMs < 0 || sinceMs > COALESCE_MS) {
       this.sync();
     } else if (!this.#scheduled) {
       this.#scheduled = true;

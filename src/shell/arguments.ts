@@ -1,7 +1,7 @@
 /** What commands read from their words, with qemu-io's complaints on standard output. */
 import { SECTOR_BYTES, REQUEST_MAX_BYTES } from '../block/flags.ts';
 import { Errno } from '../util/errno.ts';
-import { isScaledHex, parseLong, parseSize } from '../util/size.ts';
+import { isScaledHex, parseLong, parsePlainSize, parseSize } from '../util/size.ts';
 import { CommandFailure } from './command.ts';
 import { Getopt } from './getopt.ts';
 import type { Session } from './session.ts';
@@ -58,8 +58,10 @@ export class CommandOptions {
 
 /** A size; a wrong one is refused with EINVAL or ERANGE. `shown` is what the complaint quotes. */
 export function sizeArgument(session: Session, text: string, shown: string = text): Size {
+  const plain = parsePlainSize(text);
+  if (plain >= 0) return plain;
   const size = parseSize(text);
-  if ((text.includes('x') || text.includes('X')) && isScaledHex(text)) {
+  if (isScaledHex(text)) {
     session.warn(`Using a multiplier suffix on hex numbers is deprecated: ${text}`);
   }
   if (size === 'invalid') {

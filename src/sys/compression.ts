@@ -6,7 +6,7 @@
  * Node's own is used, if it has one.
  */
 import { createRequire } from 'node:module';
-import * as zlib from 'node:zlib';
+import { loadKoffi } from './koffi.ts';
 import { libc } from './libc.ts';
 
 export interface Codec {
@@ -54,7 +54,7 @@ function loadFunctions<Name extends string>(
   // Where the C library cannot be called, nothing can.
   if (libc() === null) return null;
   try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    const koffi = loadKoffi();
     // Node has symbols of the same names; the library must not mistake them for its own.
     const library = koffi.load(file, { deep: true });
     const functions = {} as Record<Name, Call>;
@@ -127,17 +127,23 @@ function zStream(input: Buffer, output: Buffer): Buffer {
   return stream;
 }
 
+/** Loaded on first need, too: few runs see a compressed cluster. */
+function ownZlib(): typeof import('node:zlib') {
+  return createRequire(import.meta.url)('node:zlib') as typeof import('node:zlib');
+}
+
 const nodeZlib: Codec = {
   compress(data, maxBytes) {
-    const packed = zlib.deflateRawSync(data, { windowBits: WINDOW_BITS, memLevel: MEMORY_LEVEL });
+    const packed = ownZlib().deflateRawSync(data, { windowBits: WINDOW_BITS, memLevel: MEMORY_LEVEL });
     return packed.length <= maxBytes ? packed : null;
   },
   decompress(data, bytes) {
     try {
       // The data may go on behind the stream's end, and the stream may be cut.
-      const unpacked = zlib.inflateRawSync(data, {
+      const { constants, inflateRawSync } = ownZlib();
+      const unpacked = inflateRawSync(data, {
         windowBits: WINDOW_BITS,
-        finishFlush: zlib.constants.Z_SYNC_FLUSH,
+        finishFlush: constants.Z_SYNC_FLUSH,
         maxOutputLength: bytes,
       });
       return unpacked.length === bytes ? unpacked : null;
@@ -209,7 +215,7 @@ function zstdPosition(buffer: Buffer): number {
 type NodeZstd = (data: Buffer, options?: { maxOutputLength?: number }) => Buffer;
 
 function nodeZstd(): Codec | null {
-  const { zstdCompressSync, zstdDecompressSync } = zlib as unknown as {
+  const { zstdCompressSync, zstdDecompressSync } = ownZlib() as unknown as {
     readonly zstdCompressSync?: NodeZstd;
     readonly zstdDecompressSync?: NodeZstd;
   };

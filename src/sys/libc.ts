@@ -5,7 +5,7 @@
  * Loaded on first need (about 5 ms). Where it cannot be loaded (another platform, no prebuilt library) every function
  * that needs it says so by its result, and the program goes on with less: no locks, no holes.
  */
-import { createRequire } from 'node:module';
+import { loadKoffi } from './koffi.ts';
 
 export interface Libc {
   fallocate(fd: number, mode: number, offset: number, bytes: number): number;
@@ -38,7 +38,7 @@ const ARCHITECTURES = ['x64', 'arm64', 'riscv64', 'loong64'];
 function load(): Libc | null {
   if (process.platform !== 'linux' || !ARCHITECTURES.includes(process.arch)) return null;
   try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    const koffi = loadKoffi();
     // No name: whatever C library Node itself runs on, glibc or another.
     const library = koffi.load(null);
     return {

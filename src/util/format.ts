@@ -31,6 +31,7 @@ function formatQuick(value: number, digits: number): string | null {
   const units = rest < 0.5 ? below : below + 1;
   const whole = Math.floor(units / power);
   const fraction = units - whole * power;
+  if (fraction * 10 >= power) return `${whole}.${fraction}`;
   // The sum has a leading one and all zeroes behind it.
   return `${whole}.${String(power + fraction).slice(1)}`;
 }

@@ -15,7 +15,7 @@ const SUFFIXES = 'BKMGTPE';
  * an overflow with anything behind the digits is 'invalid'.
  */
 export function parseSize(text: string): ParsedSize {
-  const plain = parsePlain(text);
+  const plain = parsePlainSize(text);
   if (plain >= 0) return plain;
   const value = parseUnsigned64(text);
   if (typeof value === 'string') return value;
@@ -29,8 +29,8 @@ export function isScaledHex(text: string): boolean {
   return hex !== undefined && BigInt(hex) <= MAX_U64;
 }
 
-/** The usual case without a regular expression: up to 15 digits and a suffix up to G. -1 for everything else. */
-function parsePlain(text: string): number {
+/** The usual case of `parseSize` without a regular expression: up to 15 digits and a suffix up to G. -1 for everything else. */
+export function parsePlainSize(text: string): number {
   const { length } = text;
   if (length === 0 || length > 16) return -1;
   let value = 0;

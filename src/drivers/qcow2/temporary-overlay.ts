@@ -1,5 +1,4 @@
 /** The overlay of snapshot mode: an empty qcow2 image in a temporary file. */
-import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -23,6 +22,7 @@ const HEADER_BYTES = 112;
  * the file cannot be made.
  */
 export async function makeTemporaryOverlay(lengthBytes: number): Promise<TemporaryOverlay> {
+  const { randomBytes } = await import('node:crypto');
   const filename = path.join(process.env.TMPDIR ?? tmpdir(), `blkscope-${randomBytes(6).toString('hex')}.qcow2`);
   try {
     const fd = openSync(filename, 'wx', 0o600);

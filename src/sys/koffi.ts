@@ -1,0 +1,21 @@
+/** koffi, which calls C functions: the one door to the host's libraries. */
+import { createRequire } from 'node:module';
+
+type Koffi = typeof import('koffi');
+
+/**
+ * koffi, or what kept it from being loaded as an exception.
+ *
+ * By its own entry it takes 8 ms to find its native part, half of the program's start: it reads Node's ELF header and
+ * resolves packages for that. Where it lies for this host is known (observed with koffi 3.3.4), so that is tried
+ * first; on a host with another C library, or after a change of koffi's layout, koffi looks for itself.
+ */
+export function loadKoffi(): Koffi {
+  const require = createRequire(import.meta.url);
+  const host = `${process.platform}-${process.arch}`;
+  try {
+    return require(`@koromix/koffi-${host}/${host.replace('-', '_')}/koffi.node`) as Koffi;
+  } catch {
+    return require('koffi') as Koffi;
+  }
+}

@@ -1,0 +1,22 @@
+/** Whether a descriptor is a terminal, without what Node's module costs to load. */
+import { fstatSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+/** Linux's major number of /dev/null, /dev/zero and their like. */
+const MEMORY_DEVICES = 1;
+
+/**
+ * Whether the descriptor is open on a terminal. Node's `tty` brings sockets and streams with it, a fifth of the start of
+ * the program: only what can be a terminal is worth that.
+ */
+export function isTerminal(fd: number): boolean {
+  try {
+    const stats = fstatSync(fd);
+    if (!stats.isCharacterDevice()) return false;
+    if (process.platform === 'linux' && stats.rdev >>> 8 === MEMORY_DEVICES) return false;
+  } catch {
+    return false;
+  }
+  const { isatty } = createRequire(import.meta.url)('node:tty') as typeof import('node:tty');
+  return isatty(fd);
+}
