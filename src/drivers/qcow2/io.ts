@@ -9,7 +9,7 @@ import { pwritev } from '../../block/request/write.ts';
 import type { Qcow2Image } from './image.ts';
 
 /** Fills `data` from a child; what lies behind the offsets that a file can have reads as zeroes, as behind its end. */
-export async function readChild(child: ChildLink, offset: number, data: Buffer): Promise<void> {
+export function readChild(child: ChildLink, offset: number, data: Buffer): Pending {
   if (offset <= MAX_LENGTH - data.length) return preadv(child, offset, data, 0);
   data.fill(0);
   return undefined;

@@ -91,10 +91,14 @@ async function truncateLocked(
   await explained(writeFileSync(image, HEADER_LENGTH, field), 'Failed to update the image size');
   image.l1VmStateIndex = l1EntryCount;
   resizeBitmaps(image);
-  // The default sizes of the caches follow from the length.
-  commitOptions(image, await prepareOptions(image, image.node.options.clone(), image.node.openFlags));
-  // Not before the caches are on disk, which the options have seen to: L2 tables would point behind the end of the file.
-  if (fileEnd !== null) await cutFile(image, fileEnd);
+  try {
+    // The default sizes of the caches follow from the length.
+    commitOptions(image, await prepareOptions(image, image.node.options.clone(), image.node.openFlags));
+  } finally {
+    // Not before the caches are on disk, which the options have seen to: L2 tables would point behind the end of the file.
+    // If they could not be written, the file becomes as short as QEMU makes it.
+    if (fileEnd !== null) await cutFile(image, fileEnd);
+  }
 }
 
 /** Gives back what lies behind a new length. Returns where the file can end then; null if there it ends already. */
