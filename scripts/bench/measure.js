@@ -23,6 +23,12 @@ export const blkscopeReporting = { command: process.execPath, args: ['--require'
 /** @type {Program} */
 export const qemuIo = { command: process.env.QEMU_IO ?? 'qemu-io', args: [] };
 
+/**
+ * What makes every start of Node slower is left out: certificates to be read (50 ms on one machine) and modules to be
+ * loaded first say nothing of either program.
+ */
+const { NODE_EXTRA_CA_CERTS: _certificates, NODE_OPTIONS: _options, ...env } = process.env;
+
 /** The high-water mark of a process's memory, while it runs. @param {number | undefined} pid */
 function peakOf(pid) {
   try {
@@ -42,7 +48,7 @@ function peakOf(pid) {
 export async function run({ command, args: first }, args, { stdin = '/dev/null', memory = false } = {}) {
   const input = openSync(stdin, 'r');
   const started = process.hrtime.bigint();
-  const child = spawn(command, [...first, ...args], { stdio: [input, 'ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, [...first, ...args], { env, stdio: [input, 'ignore', 'pipe', 'pipe'] });
   closeSync(input);
   let errors = '';
   let reported = '';
@@ -67,7 +73,7 @@ export async function run({ command, args: first }, args, { stdin = '/dev/null',
  * @returns {Promise<Measured>}
  */
 export async function runAttended(args, stdin, attend = async () => {}) {
-  const child = spawn(blkscope.command, [...blkscope.args, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(blkscope.command, [...blkscope.args, ...args], { env, stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = once(child, 'close');
   await once(child.stdout, 'data');
   child.stdout.resume();
@@ -81,7 +87,7 @@ export async function runAttended(args, stdin, attend = async () => {}) {
 
 /** Attaches a watcher on a terminal of its own to a session; settled when its panel is there. @param {string} socket */
 export async function watch(socket) {
-  const terminal = spawnTerminal(blkscope.command, [...blkscope.args, 'attach', socket], { cols: 120, rows: 40 });
+  const terminal = spawnTerminal(blkscope.command, [...blkscope.args, 'attach', socket], { cols: 120, rows: 40, env });
   await new Promise((resolve) => terminal.onData(resolve));
 }
 
