@@ -1,4 +1,5 @@
 /** How V8 compiles this program. */
+import { loadNow } from '../sys/load-now.ts';
 
 /** A command file that is not through by then is a long one. */
 const LONG_MS = 10;
@@ -11,10 +12,8 @@ const INLINED_BYTES = 300;
  * (Node 20.20). Short runs do not pay for it: they end before.
  */
 export function compileForManyCommands(): void {
-  setTimeout(() => void inlineLess(), LONG_MS).unref();
-}
-
-async function inlineLess(): Promise<void> {
-  const { setFlagsFromString } = await import('node:v8');
-  setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTES}`);
+  setTimeout(
+    () => loadNow('node:v8').setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTES}`),
+    LONG_MS,
+  ).unref();
 }

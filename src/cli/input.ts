@@ -2,6 +2,7 @@
 import { fstatSync, readSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { BlockError } from '../block/error.ts';
+import { loadNow } from '../sys/load-now.ts';
 import { isTerminal } from '../sys/terminal.ts';
 import { Errno } from '../util/errno.ts';
 import type { LineSource } from '../shell/script.ts';
@@ -17,13 +18,13 @@ export interface StoppableSource extends LineSource {
 }
 
 /** The lines of a file descriptor. What cannot be read (a folder, a closed descriptor) is empty, as for qemu-io. */
-export async function openInput(fd = 0): Promise<StoppableSource> {
+export function openInput(fd = 0): StoppableSource {
   if (isTerminal(fd)) {
-    const { ReadStream } = await import('node:tty');
+    const { ReadStream } = loadNow('node:tty');
     return new StreamSource(new ReadStream(fd), null);
   }
   if (!arrivesInPieces(fd)) return new FileSource(fd);
-  const { Socket } = await import('node:net');
+  const { Socket } = loadNow('node:net');
   try {
     return new StreamSource(new Socket({ fd, readable: true, writable: false }), fd);
   } catch {

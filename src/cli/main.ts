@@ -95,7 +95,7 @@ class Program {
 
   async #runInput(session: Session): Promise<void> {
     compileForManyCommands();
-    this.#source = await openInput();
+    this.#source = openInput();
     if (this.#signal === null) await runLines(session, this.#source, `${this.#name}> `);
   }
 

@@ -1,6 +1,6 @@
 /** What could stand where the cursor is: commands, options and their values, events, live tags, file names. */
 import { readdirSync } from 'node:fs';
-import path from 'node:path';
+import { resolve } from 'node:path';
 import { isArmed, isSuspended, suspendedRequests } from '../block/debug.ts';
 import { eventNames } from '../block/events.ts';
 import type { Command, OperandKind } from './command.ts';
@@ -109,7 +109,7 @@ function liveTags(session: Session): string[] {
 function fileNames(word: string): string[] {
   const folder = word.slice(0, word.lastIndexOf('/') + 1);
   try {
-    return readdirSync(path.resolve(folder), { withFileTypes: true })
+    return readdirSync(resolve(folder), { withFileTypes: true })
       .filter((entry) => !entry.name.includes(' ') && (word !== folder || !entry.name.startsWith('.')))
       .map((entry) => folder + entry.name + (entry.isDirectory() ? '/' : ''));
   } catch {

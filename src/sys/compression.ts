@@ -5,9 +5,9 @@
  * this host writes it. zstd came to Node with version 22.15. Loaded on first need; where a library cannot be loaded,
  * Node's own is used, if it has one.
  */
-import { createRequire } from 'node:module';
 import { loadKoffi } from './koffi.ts';
 import { libc } from './libc.ts';
+import { loadNow } from './load-now.ts';
 
 export interface Codec {
   /** The packed data, or null if it would be longer than `maxBytes`. */
@@ -129,7 +129,7 @@ function zStream(input: Buffer, output: Buffer): Buffer {
 
 /** Loaded on first need, too: few runs see a compressed cluster. */
 function ownZlib(): typeof import('node:zlib') {
-  return createRequire(import.meta.url)('node:zlib') as typeof import('node:zlib');
+  return loadNow('node:zlib');
 }
 
 const nodeZlib: Codec = {

@@ -1,5 +1,5 @@
 /** koffi, which calls C functions: the one door to the host's libraries. */
-import { createRequire } from 'node:module';
+import { loadNow } from './load-now.ts';
 
 type Koffi = typeof import('koffi');
 
@@ -11,11 +11,10 @@ type Koffi = typeof import('koffi');
  * first; on a host with another C library, or after a change of koffi's layout, koffi looks for itself.
  */
 export function loadKoffi(): Koffi {
-  const require = createRequire(import.meta.url);
   const host = `${process.platform}-${process.arch}`;
   try {
-    return require(`@koromix/koffi-${host}/${host.replace('-', '_')}/koffi.node`) as Koffi;
+    return loadNow(`@koromix/koffi-${host}/${host.replace('-', '_')}/koffi.node`) as Koffi;
   } catch {
-    return require('koffi') as Koffi;
+    return loadNow('koffi') as Koffi;
   }
 }

@@ -13,6 +13,7 @@ export interface Libc {
   pread(fd: number, data: Uint8Array, bytes: number, offset: number): number;
   pwrite(fd: number, data: Uint8Array, bytes: number, offset: number): number;
   /** The new position, or -1. */
+  fdatasync(fd: number): number;
   lseek(fd: number, offset: number, whence: number): number;
   ioctl(fd: number, request: number, argument: Buffer): number;
   /** An ioctl whose argument is a number itself. */
@@ -45,6 +46,7 @@ function load(): Libc | null {
       fallocate: library.func('int fallocate(int fd, int mode, int64 offset, int64 bytes)'),
       pread: library.func('int64 pread(int fd, _Inout_ void *data, size_t bytes, int64 offset)'),
       pwrite: library.func('int64 pwrite(int fd, void *data, size_t bytes, int64 offset)'),
+      fdatasync: library.func('int fdatasync(int fd)'),
       lseek: library.func('int64 lseek(int fd, int64 offset, int whence)'),
       ioctl: library.func('int ioctl(int fd, unsigned long request, _Inout_ void *argument)'),
       ioctlValue: library.func('int ioctl(int fd, unsigned long request, long argument)'),

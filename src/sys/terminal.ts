@@ -1,6 +1,6 @@
 /** Whether a descriptor is a terminal, without what Node's module costs to load. */
 import { fstatSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { loadNow } from './load-now.ts';
 
 /** Linux's major number of /dev/null, /dev/zero and their like. */
 const MEMORY_DEVICES = 1;
@@ -17,6 +17,5 @@ export function isTerminal(fd: number): boolean {
   } catch {
     return false;
   }
-  const { isatty } = createRequire(import.meta.url)('node:tty') as typeof import('node:tty');
-  return isatty(fd);
+  return loadNow('node:tty').isatty(fd);
 }

@@ -3,14 +3,24 @@
 const BYTES_PER_LINE = 16;
 const LINES_PER_PIECE = 4096;
 
-const hexOf = Array.from({ length: 256 }, (_, byte) => `${byte.toString(16).padStart(2, '0')} `);
-const textOf = Array.from({ length: 256 }, (_, byte) => {
-  const char = String.fromCharCode(byte);
-  return byte < 128 && /[0-9A-Za-z]/.test(char) ? char : '.';
-});
+/** The two forms of each byte, made when the first dump is asked for. */
+let forms: { readonly hexOf: readonly string[]; readonly textOf: readonly string[] } | undefined;
+
+function makeForms(): NonNullable<typeof forms> {
+  const bytes = Array.from({ length: 256 }, (_, byte) => byte);
+  return {
+    hexOf: bytes.map((byte) => `${byte.toString(16).padStart(2, '0')} `),
+    textOf: bytes.map((byte) => {
+      const char = String.fromCharCode(byte);
+      return byte < 128 && /[0-9A-Za-z]/.test(char) ? char : '.';
+    }),
+  };
+}
 
 /** Hands the dump of `data` to `write`, in pieces of some hundred KiB; `offset` is the address of the first byte. */
 export function hexDump(data: Uint8Array, offset: number, write: (text: string) => void): void {
+  forms ??= makeForms();
+  const { hexOf, textOf } = forms;
   let piece = '';
   let lines = 0;
   for (let start = 0; start < data.length; start += BYTES_PER_LINE) {

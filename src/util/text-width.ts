@@ -1,7 +1,7 @@
 /** How many cells of a terminal a text takes, and texts cut or filled to a number of cells. */
 
 /** Ranges of code points that take two cells: East Asian wide and full-width characters, emoji. */
-const wideRanges: readonly (readonly [number, number])[] = [
+const makeWideRanges = (): readonly (readonly [number, number])[] => [
   [0x1100, 0x115f],
   [0x231a, 0x231b],
   [0x2329, 0x232a],
@@ -89,6 +89,9 @@ const wideRanges: readonly (readonly [number, number])[] = [
   [0x20000, 0x3fffd],
 ];
 
+/** Made for the first character that is not of the Latin alphabet. */
+let wideRanges: ReturnType<typeof makeWideRanges> | undefined;
+
 /** Combining marks and invisible characters, which take none. */
 const zeroWidth = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
 /** What a terminal would act on, and halves of characters. */
@@ -99,6 +102,7 @@ function characterWidth(character: string): 0 | 1 | 2 {
   const code = character.codePointAt(0) ?? 0;
   if (code < 0x300) return 1;
   if (zeroWidth.test(character)) return 0;
+  wideRanges ??= makeWideRanges();
   let low = 0;
   let high = wideRanges.length;
   while (low < high) {

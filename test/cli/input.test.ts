@@ -19,7 +19,7 @@ async function linesOfFile(content: string | Buffer): Promise<string[]> {
   writeFileSync(file, content);
   const fd = openSync(file, 'r');
   try {
-    return await linesOf(await openInput(fd));
+    return await linesOf(openInput(fd));
   } finally {
     closeSync(fd);
   }
@@ -49,12 +49,12 @@ describe('a file', () => {
 
   it('that is a folder is empty', async () => {
     const fd = openSync(folder, 'r');
-    expect(await linesOf(await openInput(fd))).toEqual([]);
+    expect(await linesOf(openInput(fd))).toEqual([]);
     closeSync(fd);
   });
 
   it('that is no open descriptor is empty', async () => {
-    expect(await linesOf(await openInput(987_654))).toEqual([]);
+    expect(await linesOf(openInput(987_654))).toEqual([]);
   });
 });
 
@@ -82,7 +82,7 @@ async function makePipe(): Promise<{
   const writer = openSync(file, 'w');
   closeSync(keeper);
   return {
-    source: await openInput(reader),
+    source: openInput(reader),
     writer,
     write: (text) => {
       writeSync(writer, text);

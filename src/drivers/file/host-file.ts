@@ -1,5 +1,5 @@
 /** What all host files and devices have in common: reads, writes, permissions, limits. */
-import { closeSync, fdatasyncSync, fstatSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import type { Driver, Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
@@ -8,6 +8,7 @@ import { alignedBuffer, isBufferAligned } from '../../sys/aligned-memory.ts';
 import { hostErrno } from '../../sys/host-error.ts';
 import { readRange, writeRange } from '../../sys/positional-io.ts';
 import { lengthOf } from '../../sys/seek.ts';
+import { syncData } from '../../sys/sync.ts';
 import { hostFlagsFor, openDescriptor } from './descriptor.ts';
 import { directIoNeeds } from './direct-io.ts';
 import { takeReopenOptions } from './open.ts';
@@ -145,7 +146,7 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
     return hostCall(node, () => {
       if (state.lostWriteErrno !== 0) throw new BlockError(state.lostWriteErrno);
       try {
-        fdatasyncSync(state.fd);
+        syncData(state.fd);
       } catch (error) {
         const errno = hostErrno(error);
         // The page cache forgets what it could not write; only O_DIRECT does not pass through it.

@@ -3,8 +3,8 @@ import { isAllZero } from '../../util/zero.ts';
 
 /** Bits are kept in pieces: a small image can claim bitmaps of gigabytes, nearly all of which is of one value. */
 const PIECE_BYTES = 65536;
-/** Stands for every piece whose bits are all set. */
-const full = Buffer.alloc(PIECE_BYTES, 0xff);
+/** Stands for every piece whose bits are all set; made with the first bitmap. */
+let full = Buffer.alloc(0);
 
 export class BitmapBits {
   readonly granularityBits: number;
@@ -15,6 +15,7 @@ export class BitmapBits {
   constructor(lengthBytes: number, granularityBits: number) {
     this.granularityBits = granularityBits;
     this.#bitCount = Math.ceil(lengthBytes / 2 ** granularityBits);
+    if (full.length === 0) full = Buffer.alloc(PIECE_BYTES, 0xff);
   }
 
   /** How long it is when it is stored: words of eight bytes. */

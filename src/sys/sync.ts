@@ -1,0 +1,11 @@
+/** Putting on stable storage what was written to a file. */
+import { fdatasyncSync } from 'node:fs';
+import { HostError } from './host-error.ts';
+import { libc } from './libc.ts';
+
+/** What fdatasync(2) does. Throws what the host says, as a HostError or an error of Node. */
+export function syncData(fd: number): void {
+  const host = libc();
+  if (host === null) fdatasyncSync(fd);
+  else if (host.fdatasync(fd) < 0) throw new HostError(host.errno());
+}
