@@ -1,16 +1,19 @@
 /**
- * Errors of the host itself: a full file system, a limit of file sizes, a read-only mount, a missing permission. The requests
- * fail as qemu-io's do, the image stays sound, and the shell goes on.
+ * Errors of the host itself: a full file system, a limit of file sizes, a disk that fails, a read-only mount, a missing
+ * permission. The requests fail as qemu-io's do, the image stays sound, and the shell goes on.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { normalise } from '../helpers/normalise.ts';
 import { blkscope, type Program, plainEnvironment, qemuIo } from '../helpers/run-program.ts';
 
 const isRoot = process.getuid?.() === 0;
+const NOBODY = 65534;
 const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-host-errors-'));
 const mountPoint = path.join(folder, 'mount');
 let canMount = false;
@@ -90,13 +93,62 @@ describe.each(geometries)('%s %j', (format, options) => {
   });
 });
 
+/**
+ * The file as a disk that fails what `faults` says (parameters of nbdkit's filter "error"), through FUSE, while `use` runs.
+ * False if this host cannot do that.
+ */
+async function withFailingDisk(file: string, faults: readonly string[], use: (disk: string) => void): Promise<boolean> {
+  const place = path.join(folder, 'failing');
+  mkdirSync(place, { recursive: true });
+  const disk = path.join(place, 'disk');
+  const server = ['nbdkit', '-s', '--filter=error', 'file', file, 'error=EIO', ...faults];
+  const mount = spawn('nbdfuse', [disk, '--command', ...server], { stdio: 'ignore' });
+  const ended = once(mount, 'exit').catch(() => {});
+  try {
+    for (let tries = 0; !existsSync(disk); tries += 1) {
+      if (tries === 100 || mount.exitCode !== null || mount.pid === undefined) return false;
+      await sleep(50);
+    }
+    use(disk);
+    return true;
+  } finally {
+    spawnSync('umount', [place]);
+    mount.kill();
+    await ended;
+  }
+}
+
 describe.each(['raw', 'qcow2'] as const)('%s', (format) => {
-  const answers = (file: string): string[] =>
+  const answers = (file: string, commands = ['length'], uid = process.getuid?.()): string[] =>
     [qemuIo, blkscope].map(({ command, args }) => {
-      const words = [...args, '-f', format, '-c', 'length', file];
-      const { stdout, stderr, status } = spawnSync(command, words, { env: plainEnvironment(), encoding: 'utf8' });
-      return `${stdout}${stderr}${status}`;
+      const words = [...args, '-f', format, ...commands.flatMap((line) => ['-c', line]), file];
+      const { stdout, stderr, status } = spawnSync(command, words, { env: plainEnvironment(), encoding: 'utf8', uid });
+      return normalise(`${stdout}${stderr}${status}`, folder);
     });
+
+  const failing = [
+    ['writes', ['error-pwrite-rate=100%'], /write failed: Input\/output error/],
+    ['reads', ['error-pread-rate=100%'], /Input\/output error/],
+  ] as const;
+  test.for(failing)('on a disk that fails all %s', async ([, faults, errors], { skip }) => {
+    const file = create(folder, format, []);
+    execFileSync('qemu-io', ['-f', format, '-c', 'write -P 5 0 256k', file]);
+    const commands = [
+      'write -P 6 0 64k',
+      'write -P 7 1M 4k',
+      'write -z 64k 64k',
+      'flush',
+      'read -P 5 192k 64k',
+      'length',
+    ];
+    const canFail = await withFailingDisk(file, faults, (disk) => {
+      const [expected, actual] = answers(disk, commands);
+      expect(actual).toBe(expected);
+      expect(actual).toMatch(errors);
+    });
+    if (format === 'qcow2') expect([0, 3]).toContain(checkStatus(file));
+    if (!canFail) skip('it takes root, FUSE, nbdkit and nbdfuse');
+  });
 
   test('on a read-only mount is refused for writing', ({ skip }) => {
     if (!canMount) skip('needs a mount, which root alone can make');
@@ -109,11 +161,17 @@ describe.each(['raw', 'qcow2'] as const)('%s', (format) => {
   });
 
   test('without permission is refused', ({ skip }) => {
-    if (isRoot) skip('root may open everything');
+    // Root may open everything, and becomes nobody.
+    const uid = isRoot ? NOBODY : process.getuid?.();
+    const probe = spawnSync(blkscope.command, [...blkscope.args, '-V'], { uid });
+    if (probe.status !== 0) skip('nobody cannot reach the program');
     const file = create(folder, format, []);
-    chmodSync(file, 0o400);
-    const [expected, actual] = answers(file);
-    expect(actual).toBe(expected);
-    expect(actual).toContain('Permission denied');
+    chmodSync(folder, 0o755);
+    for (const mode of [0o000, 0o444]) {
+      chmodSync(file, mode);
+      const [expected, actual] = answers(file, ['length'], uid);
+      expect(actual).toBe(expected);
+      expect(actual).toContain('Permission denied');
+    }
   });
 });
