@@ -55,6 +55,7 @@ export async function resumeAll(top: BlockNode): Promise<void> {
   await node.driver.debugResumeAll?.(node);
 }
 
+/** Whether a request is suspended at a breakpoint of this tag; false without a node that has breakpoints. */
 export function isSuspended(top: BlockNode, tag: string): boolean {
   const node = debugNode(top);
   return node?.driver.debugIsSuspended?.(node, tag) ?? false;

@@ -26,6 +26,7 @@ export interface Limits {
   optMemAlignment: number;
 }
 
+/** Limits of a node that asks for nothing: bytes may lie anywhere, and 0 stands for "no bound" or "no preference". */
 export function noLimits(): Limits {
   return {
     requestAlignment: 1,

@@ -9,6 +9,7 @@ function version(): string {
   return typeof __BLKSCOPE_VERSION__ === 'string' ? __BLKSCOPE_VERSION__ : 'source';
 }
 
+/** What `-V` prints: the version of qemu-io whose behaviour this is, then our own. */
 export function versionText(): string {
   return `qemu-io version ${QEMU_VERSION} (blkscope ${version()})\n`;
 }

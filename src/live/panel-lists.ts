@@ -19,6 +19,7 @@ function eventFields(rows: readonly EventRow[]): Field[] {
   ];
 }
 
+/** The list of the latest events, newest first: a title and at most `rows` lines of at most `width` cells. */
 export function drawEvents(model: LiveModel, width: number, rows: number): Part[][] {
   const latest = model.latest(rows);
   const fields = eventFields(latest);
@@ -37,6 +38,7 @@ function eventCells({ number, event, who, notes }: EventRow): Part[][] {
   ];
 }
 
+/** What came of an event (an error injected, a request suspended, a state set), a space between two of them. */
 export function noteParts(notes: readonly EventNote[]): Part[] {
   return notes.flatMap((note, index) => (index === 0 ? [notePart(note)] : [part(' '), notePart(note)]));
 }
@@ -84,6 +86,7 @@ const actionWords: Readonly<Record<RulePicture['action'], string>> = {
   suspend: 'break',
 };
 
+/** The list of the rules with their hits: a title and at most `rows` lines of at most `width` cells. */
 export function drawRules(picture: Picture | null, width: number, rows: number): Part[][] {
   const title = part('RULES', 'bold');
   const hits = part('hits', 'quiet');
@@ -165,6 +168,10 @@ function waitingFields(rows: readonly WaitingRow[]): Field[] {
   ];
 }
 
+/**
+ * The list of requests in flight, suspended ones first, each with how long it has waited at `nowNs` (nanoseconds of the
+ * session's clock): a title and at most `rows` lines of at most `width` cells.
+ */
 export function drawWaiting(picture: Picture | null, nowNs: number, width: number, rows: number): Part[][] {
   const lines = [[part('SUSPENDED', 'bold')]];
   if (picture === null) return lines;
@@ -187,6 +194,7 @@ export function drawWaiting(picture: Picture | null, nowNs: number, width: numbe
   return lines;
 }
 
+/** A request's short name: the letter of its operation and its number, "w12". */
 export function whoOf({ operation, request }: { readonly operation: string; readonly request: number }): string {
   return `${operationLetter(operation)}${request}`;
 }

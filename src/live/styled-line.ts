@@ -21,6 +21,7 @@ export interface Part {
   readonly style: Style;
 }
 
+/** A text of one style; characters that a terminal would act on are replaced. */
 export function part(text: string, style: Style = 'plain'): Part {
   return { text: printable(text), style };
 }
@@ -41,6 +42,7 @@ export function renderParts(parts: readonly Part[], width: number, colour: boole
   return line + ' '.repeat(Math.max(0, room));
 }
 
+/** How many cells of a terminal they take. */
 export function partsWidth(parts: readonly Part[]): number {
   let width = 0;
   for (const { text } of parts) width += textWidth(text);

@@ -20,6 +20,7 @@ export function ruleBook({ top }: Session, nodeName: string | null): RuleBook {
   throw new BlockError(Errno.ENOENT, `node '${nodeName}' has no rules; these have: ${names.join(', ')}`);
 }
 
+/** Whether a word is `key=value`. */
 export function isSetting(word: string): boolean {
   return /^[a-z_]+=/.test(word);
 }

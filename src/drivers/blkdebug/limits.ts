@@ -63,6 +63,7 @@ function limit(options: LimitOptions, name: keyof LimitOptions, isPossible: (byt
   return bytes;
 }
 
+/** Puts the limits that were asked for (in bytes; 0 if not) in the place of those of the file below. */
 export function applyLimits(overrides: LimitOverrides, limits: Limits): void {
   if (overrides.align !== 0) limits.requestAlignment = overrides.align;
   if (overrides.maxTransfer !== 0) limits.maxTransfer = overrides.maxTransfer;

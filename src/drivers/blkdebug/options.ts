@@ -16,6 +16,7 @@ export function takeSettings(options: Options): Attributes<typeof settingTypes> 
   return takeAttributes(options, settingTypes);
 }
 
+/** Takes the two lists of permissions out of the options. EINVAL for a name that is no permission. */
 export function takePermissions(options: Options): PermissionOverrides {
   const take = parsePermissions(takeSub(options, 'take-child-perms.'));
   const unshare = parsePermissions(takeSub(options, 'unshare-child-perms.'));

@@ -4,6 +4,7 @@ import type { RuleView } from '../../block/rule-book.ts';
 import { errnoName } from '../../util/errno.ts';
 import type { Rule } from './rules/index.ts';
 
+/** A rule as commands and panels show it: a copy, which later hits do not change. */
 export function viewRule(rule: Rule): RuleView {
   const { number, kind, hits, status, lastSkip } = rule;
   const isInject = rule.kind === 'inject-error';

@@ -6,6 +6,10 @@
  */
 import type { Qcow2Image } from './image.ts';
 
+/**
+ * Gives the memory of tables back that nobody has used for `cache-clean-interval` seconds. Called before each look-up in an L2 table:
+ * there is no timer, and a session that does nothing keeps what it has.
+ */
 export function cleanCachesIfDue(image: Qcow2Image): void {
   if (image.cacheCleanSeconds === 0) return;
   const nowNs = image.loop.clock.nowNs();

@@ -15,10 +15,12 @@ export function readChild(child: ChildLink, offset: number, data: Buffer): Pendi
   return undefined;
 }
 
+/** Fills `data` from an offset of the image file in bytes, as `readChild` does. Throws what the file below throws. */
 export async function readFile(image: Qcow2Image, offset: number, data: Buffer): Promise<void> {
   await readChild(image.file, offset, data);
 }
 
+/** Writes to the image file at an offset in bytes. Throws what the file below throws. */
 export async function writeFile(image: Qcow2Image, offset: number, data: Buffer): Promise<void> {
   await pwritev(image.file, offset, data, 0);
 }
@@ -29,6 +31,7 @@ export async function writeFileSync(image: Qcow2Image, offset: number, data: Buf
   await flush(image.file.node);
 }
 
+/** Puts everything written to the image file on stable storage. */
 export async function flushFile(image: Qcow2Image): Promise<void> {
   await flush(image.file.node);
 }

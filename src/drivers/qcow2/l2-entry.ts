@@ -27,6 +27,7 @@ export function clusterType(image: Qcow2Image, high: number, low: number): numbe
   return image.hasDataFile && (high & COPIED) !== 0 ? Cluster.NORMAL : Cluster.UNALLOCATED;
 }
 
+/** Whether a cluster of this type (`Cluster`) has space in the file. */
 export function isAllocated(type: number): boolean {
   return type >= Cluster.ZERO_ALLOC;
 }

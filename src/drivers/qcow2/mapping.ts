@@ -55,6 +55,7 @@ export function isSliceCached(image: Qcow2Image, guest: GuestOffset): boolean {
   return l2Offset === 0 || image.l2Cache.find(l2Offset + image.sliceStartOf(guest)) !== -1;
 }
 
+/** Marks the image corrupt for an L1 entry that points between clusters; rejects with EIO. */
 export function refuseL2Offset(image: Qcow2Image, l2Offset: number, l1Index: number): Promise<never> {
   return corrupt(image, `L2 table offset ${hex(l2Offset)} unaligned (L1 index: ${hex(l1Index)})`);
 }

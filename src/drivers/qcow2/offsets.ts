@@ -34,10 +34,12 @@ export function refcountEntryOffset(high: number, low: number): HostOffset {
   return ((high >>> 0) * TWO_32 + ((low & 0xffff_fe00) >>> 0)) as HostOffset;
 }
 
+/** The upper 32 bits of an offset below 2^53. */
 export function highOf(offset: number): number {
   return Math.floor(offset / TWO_32);
 }
 
+/** The lower 32 bits, unsigned. */
 export function lowOf(offset: number): number {
   return offset >>> 0;
 }

@@ -110,6 +110,7 @@ export async function prepareOptions(image: Qcow2Image, options: Options, flags:
   };
 }
 
+/** Puts prepared options and their caches into force. The caches before must have been written out. */
 export function commitOptions(image: Qcow2Image, prepared: PreparedOptions): void {
   Object.assign(image, prepared);
   image.nextCacheCleanNs = image.loop.clock.nowNs() + prepared.cacheCleanSeconds * 1e9;

@@ -19,10 +19,12 @@ const MAX_CLUSTER_OFFSET = 2 ** 56 - 1;
  */
 const MAX_RESTARTS = 64;
 
+/** Which entry of its refcount block counts a cluster of the file. */
 export function blockIndexOf(image: Qcow2Image, clusterIndex: number): number {
   return clusterIndex & (image.refcountBlockEntries - 1);
 }
 
+/** Which entry of the refcount table covers a cluster of the file; it may lie behind the table's end. */
 export function refcountTableIndexOf(image: Qcow2Image, clusterIndex: number): number {
   return Math.floor(clusterIndex / image.refcountBlockEntries);
 }
@@ -70,6 +72,7 @@ async function refcountWhenLoaded(image: Qcow2Image, slot: Promise<number>, clus
   return refcountIn(image, await slot, clusterIndex);
 }
 
+/** Marks the image corrupt for a refcount block that lies between clusters; rejects with EIO. */
 export function refuseUnalignedBlock(image: Qcow2Image, offset: number, clusterIndex: number): Promise<never> {
   const index = hex(refcountTableIndexOf(image, clusterIndex));
   return corrupt(image, `Refblock offset ${hex(offset)} unaligned (reftable index: ${index})`);

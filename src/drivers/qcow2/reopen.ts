@@ -7,6 +7,10 @@ import { markClean } from './header-write.ts';
 import type { Qcow2Image, Qcow2Node } from './image.ts';
 import { commitOptions, type PreparedOptions, prepareOptions } from './options.ts';
 
+/**
+ * Checks the new options and makes caches for them. An image that becomes read-only stores its bitmaps, is flushed and
+ * marked clean. Throws as opening does for wrong options, and what the writes throw.
+ */
 export async function prepareReopen(state: ReopenState<Qcow2Image>): Promise<void> {
   const { node } = state;
   const image = node.state;
@@ -17,6 +21,7 @@ export async function prepareReopen(state: ReopenState<Qcow2Image>): Promise<voi
   await markClean(image);
 }
 
+/** Puts what `prepareReopen` made into force. */
 export function commitReopen({ node, prepared }: ReopenState<Qcow2Image>): void {
   commitOptions(node.state, prepared as PreparedOptions);
 }

@@ -13,6 +13,10 @@ import { getRefcount, nextCovered } from './refcount.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
+/**
+ * What the image itself, without its backing file, has at a guest offset: at most `bytes`, and as far as it is of one
+ * kind. Takes the lock. What reading the L2 table throws.
+ */
 export async function statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Promise<BlockStatus> {
   const mapping = new Mapping();
   const locking = image.lock.lock();
@@ -76,6 +80,7 @@ async function looksPreallocated(image: Qcow2Image): Promise<boolean> {
   }
 }
 
+/** The numbers for `info`: cluster size and the offset of the VM state in bytes. */
 export function infoOf(image: Qcow2Image): DriverInfo {
   return {
     clusterBytes: image.clusterBytes,
