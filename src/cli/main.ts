@@ -4,7 +4,6 @@ import { runLines, runList } from '../shell/script.ts';
 import type { Session } from '../shell/session.ts';
 import { isTerminal } from '../sys/terminal.ts';
 import { type Invocation, parseArguments } from './arguments.ts';
-import { compileForManyCommands } from './compiler.ts';
 import { openInput, type StoppableSource } from './input.ts';
 import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
 import { Stdio } from './stdio.ts';
@@ -94,7 +93,6 @@ class Program {
   }
 
   async #runInput(session: Session): Promise<void> {
-    compileForManyCommands();
     this.#source = openInput();
     if (this.#signal === null) await runLines(session, this.#source, `${this.#name}> `);
   }
