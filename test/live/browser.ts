@@ -54,7 +54,8 @@ export class Browser {
     });
     this.#process.kill();
     await gone;
-    rmSync(this.#profile, { recursive: true, force: true });
+    // Its helper processes may live, and write, a moment longer.
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 
   /** Opens a page and waits until its scripts have run. */
