@@ -210,11 +210,6 @@ export class BlockNode<S = unknown> {
     return this.children.find((child) => (child.role & Role.PRIMARY) !== 0) ?? null;
   }
 
-  /** Counts an event that fires on this node where no driver could act on it. */
-  noteEvent(event: DebugEvent): void {
-    this.trace.history.add(event, this.loop.current, this.label, false);
-  }
-
   /** Fires an event on this node. A promise only if the request has to wait for a breakpoint. */
   debugEvent(event: DebugEvent): Promise<void> | undefined {
     const onDebugNode = this.driver.debugEvent !== undefined;

@@ -13,7 +13,10 @@ const waitsForFlush: WaitReason = { kind: 'flush' };
 /** Puts everything that was written before this call on stable storage, as far as the cache mode asks for it. */
 export function flush(node: BlockNode): Pending {
   if (node.isReadOnly || node.closed) return undefined;
-  if (node.trace.active) return whileTraced(node, 'flush', 0, 0, () => flushInTurn(node));
+  return node.trace.active ? whileTraced(node, 'flush', 0, 0, () => startFlush(node)) : startFlush(node);
+}
+
+function startFlush(node: BlockNode): Pending {
   return isImmediate(node) ? flushImmediately(node) : flushInTurn(node);
 }
 
@@ -30,11 +33,11 @@ function flushImmediately(node: BlockNode): Pending {
   node.inFlight += 1;
   node.flushActive = true;
   const primary = node.primaryChild?.node;
-  primary?.noteEvent(Event.FLUSH_TO_OS);
+  primary?.debugEvent(Event.FLUSH_TO_OS);
   let pending: Pending;
   try {
     if (mayReachDisk(node, generation)) {
-      primary?.noteEvent(Event.FLUSH_TO_DISK);
+      primary?.debugEvent(Event.FLUSH_TO_DISK);
       pending = node.driver.flushToDisk?.(node);
     }
     if (pending === undefined) {
