@@ -50,12 +50,12 @@ async function attach(words: readonly string[], stdio: Stdio): Promise<number> {
   return 0;
 }
 
-function report(words: readonly string[], stdio: Stdio): number {
+async function report(words: readonly string[], stdio: Stdio): Promise<number> {
   const output = words.indexOf('-o');
   const [input, ...more] = words.filter((_word, index) => output < 0 || (index !== output && index !== output + 1));
   const target = output < 0 ? undefined : words[output + 1];
   if (input === undefined || target === undefined || more.length > 0) throw new BlockError(Errno.EINVAL, reportUsage);
-  const { records, notes } = makeReport(input, target);
+  const { records, notes } = await makeReport(input, target);
   for (const note of notes) stdio.stderr(`note: ${note}\n`);
   stdio.stdout(`${target}: ${records} records\n`);
   return 0;

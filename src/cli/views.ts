@@ -45,8 +45,8 @@ export class Views implements SessionViews {
 
   async startRecording(path: string): Promise<void> {
     if (this.recording !== null) throw new BlockError(Errno.EBUSY, `${this.recording.path} is being recorded already`);
-    const { openRecorder } = await import('./watching.ts');
-    this.#recorder = openRecorder(this.#session, path, this.#command);
+    const { openRecorder } = await import('./recording.ts');
+    this.#recorder = await openRecorder(this.#session, path, this.#command);
   }
 
   stopRecording(): RecordingStatus {

@@ -3,9 +3,9 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { BlockError, errorWithErrno } from '../block/error.ts';
 import { Errno } from '../util/errno.ts';
+import { openRunSink } from './open-run-sink.ts';
 import { isRecord, parseLine, type RunLine, SCHEMA_VERSION, SchemaError } from './record-schema.ts';
 import { hostErrno } from './run-file.ts';
-import { openRunSink } from './run-sink.ts';
 
 export interface Report {
   /** Records of the bus in the run. */
@@ -22,7 +22,7 @@ const MAX_LINE_CHARS = 64 << 20;
  * Reads `input` and writes `output`; the end of its name says the form. EINVAL with the line's number for what is not a
  * run; the last line may be torn.
  */
-export function makeReport(input: string, output: string): Report {
+export async function makeReport(input: string, output: string): Promise<Report> {
   const notes: string[] = [];
   let records = 0;
   let isFirst = true;
@@ -32,7 +32,7 @@ export function makeReport(input: string, output: string): Report {
   const first = lines.next();
   if (first.done === true) throw new BlockError(Errno.EINVAL, `'${input}' is empty`);
   if (isSameFile(input, output)) throw new BlockError(Errno.EINVAL, `'${output}' is the run itself`);
-  const sink = openRunSink(output);
+  const sink = await openRunSink(output);
   try {
     for (let step: IteratorResult<RunLine> = first; step.done !== true; step = lines.next()) {
       const line = step.value;

@@ -14,7 +14,7 @@ describe.skipIf(chromium === null)('the page of a run in a browser', () => {
 
   beforeAll(async () => {
     const { run, options } = await openSession(folder, injectingConfig);
-    const recorder = new Recorder(file, options);
+    const recorder = await Recorder.open(file, options);
     await run(...eventfulScript, 'resume A', 'resume B', 'aio_flush');
     recorder.close();
     browser = await Browser.open(1200, 820);

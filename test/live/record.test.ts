@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ChromeTrace } from '../../src/live/chrome-trace.ts';
 import { Encoder, encodeLine } from '../../src/live/encoder.ts';
 import { isRecord, members, parseLine, type RunLine } from '../../src/live/record-schema.ts';
-import { Recorder } from '../../src/live/recorder.ts';
+import { Recorder, type RecorderOptions } from '../../src/live/recorder.ts';
 import { makeReport, readRun } from '../../src/live/report.ts';
 import { checkedTrace } from './chrome-check.ts';
 import { eventfulEvents, eventfulRequest, picture } from './pictures.ts';
@@ -18,6 +18,10 @@ beforeEach(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'blkscope-live-'));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
+
+/** One of each form. */
+const openRecorders = (options: RecorderOptions): Promise<Recorder[]> =>
+  Promise.all(['run.ndjson', 'run.json', 'run.html'].map((name) => Recorder.open(inFolder(name), options)));
 
 const header: RunLine = {
   kind: 'header',
@@ -177,7 +181,7 @@ describe('recording a session', () => {
     session.context.trace.subscribe(() => {
       emitted += 1;
     });
-    const recorders = ['run.ndjson', 'run.json', 'run.html'].map((name) => new Recorder(inFolder(name), options));
+    const recorders = await openRecorders(options);
     await run(...eventfulScript);
     for (const recorder of recorders) recorder.close();
     expect(errors).toEqual([]);
@@ -211,7 +215,7 @@ describe('recording a session', () => {
 
   test('leaves valid files when the program dies without a word', async () => {
     const { session, options, run } = await openSession(folder, injectingConfig);
-    const recorders = ['run.ndjson', 'run.json', 'run.html'].map((name) => new Recorder(inFolder(name), options));
+    const recorders = await openRecorders(options);
     // Enough that some of it is written, and a suspended request open.
     await run(...eventfulScript, ...Array.from({ length: 2000 }, () => 'read -q 128k 4k'));
     const trace = checkedTrace(readFileSync(inFolder('run.json'), 'utf8'));
@@ -226,7 +230,7 @@ describe('recording a session', () => {
 
   test('leaves the bus alone once it is closed', async () => {
     const { session, options } = await openSession(folder);
-    const recorder = new Recorder(inFolder('run.ndjson'), options);
+    const recorder = await Recorder.open(inFolder('run.ndjson'), options);
     expect(session.context.trace.active).toBe(true);
     recorder.close();
     recorder.close();
@@ -239,7 +243,7 @@ describe('recording a session', () => {
     const { session, options, run, errors } = await openSession(folder);
     execFileSync('mkfifo', [inFolder('run.ndjson')]);
     const reader = openSync(inFolder('run.ndjson'), constants.O_RDONLY | constants.O_NONBLOCK);
-    const recorder = new Recorder(inFolder('run.ndjson'), options);
+    const recorder = await Recorder.open(inFolder('run.ndjson'), options);
     closeSync(reader);
     await run(...Array.from({ length: 500 }, () => 'read -q 0 4k'));
     expect(errors).toEqual(['Broken pipe']);
@@ -253,15 +257,15 @@ describe('recording a session', () => {
   test('a disk that is full from the start is an error of the beginning', async () => {
     const { session, options } = await openSession(folder);
     symlinkSync('/dev/full', inFolder('run.ndjson'));
-    expect(() => new Recorder(inFolder('run.ndjson'), options)).toThrow('No space left on device');
+    await expect(Recorder.open(inFolder('run.ndjson'), options)).rejects.toThrow('No space left on device');
     expect(session.context.trace.active).toBe(false);
     await session.close();
   });
 
   test('other names, and folders that are not there, are refused', async () => {
     const { session, options } = await openSession(folder);
-    expect(() => new Recorder(inFolder('run.txt'), options)).toThrow('a run is kept as .ndjson, .json');
-    expect(() => new Recorder(inFolder('no/run.json'), options)).toThrow('No such file or directory');
+    await expect(Recorder.open(inFolder('run.txt'), options)).rejects.toThrow('a run is kept as .ndjson, .json');
+    await expect(Recorder.open(inFolder('no/run.json'), options)).rejects.toThrow('No such file or directory');
     expect(session.context.trace.active).toBe(false);
     await session.close();
   });
@@ -276,12 +280,12 @@ describe('a report of a kept run', () => {
 
   test('is the page, or the trace, that the recording would have been', async () => {
     const { session, options, run } = await openSession(folder, injectingConfig);
-    const recorders = ['run.ndjson', 'run.json', 'run.html'].map((name) => new Recorder(inFolder(name), options));
+    const recorders = await openRecorders(options);
     await run(...eventfulScript);
     for (const recorder of recorders) recorder.close();
     await session.close();
     for (const form of ['json', 'html']) {
-      const report = makeReport(inFolder('run.ndjson'), inFolder(`report.${form}`));
+      const report = await makeReport(inFolder('run.ndjson'), inFolder(`report.${form}`));
       expect(report.notes).toEqual([]);
       const times = /"(startedNs|startedAt|timeNs|ts|sinceNs)":("[^"]*"|[\d.]+)/g;
       const [made, kept] = ['report', 'run'].map((name) =>
@@ -291,10 +295,10 @@ describe('a report of a kept run', () => {
     }
   });
 
-  test('tolerates a torn last line, and says so', () => {
+  test('tolerates a torn last line, and says so', async () => {
     const lines = whole();
     const input = write(...lines.slice(0, 8), lines[8]?.slice(0, 40) ?? '');
-    const report = makeReport(input, inFolder('report.html'));
+    const report = await makeReport(input, inFolder('report.html'));
     expect(report.records).toBe(6);
     expect(report.notes).toEqual([
       'the last line (9) is torn and left out',
@@ -303,7 +307,7 @@ describe('a report of a kept run', () => {
     expect(readFileSync(inFolder('report.html'), 'utf8')).toContain('is torn and left out');
   });
 
-  test('refuses what is not a run, and makes no file', () => {
+  test('refuses what is not a run, and makes no file', async () => {
     const cases: [string, string][] = [
       ['', 'is empty'],
       ['hello\n', 'line 1: not JSON'],
@@ -312,19 +316,21 @@ describe('a report of a kept run', () => {
     ];
     for (const [text, message] of cases) {
       const input = write(text);
-      expect(() => makeReport(input, inFolder('report.html'))).toThrow(message);
+      await expect(makeReport(input, inFolder('report.html'))).rejects.toThrow(message);
       expect(() => readFileSync(inFolder('report.html'))).toThrow('ENOENT');
     }
-    expect(() => makeReport(inFolder('none.ndjson'), inFolder('report.html'))).toThrow('No such file or directory');
+    await expect(makeReport(inFolder('none.ndjson'), inFolder('report.html'))).rejects.toThrow(
+      'No such file or directory',
+    );
     const broken = write(...whole().toSpliced(4, 1, '{"kind":"event"}\n'));
-    expect(() => makeReport(broken, inFolder('report.html'))).toThrow(
+    await expect(makeReport(broken, inFolder('report.html'))).rejects.toThrow(
       "line 5: 'sequence' of event is missing or wrong",
     );
   });
 
-  test('does not overwrite the run itself', () => {
+  test('does not overwrite the run itself', async () => {
     const input = write(...whole());
-    expect(() => makeReport(input, input)).toThrow('is the run itself');
+    await expect(makeReport(input, input)).rejects.toThrow('is the run itself');
     expect(readFileSync(input, 'utf8')).toBe(whole().join(''));
   });
 });

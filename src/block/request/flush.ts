@@ -33,11 +33,11 @@ function flushImmediately(node: BlockNode): Pending {
   node.inFlight += 1;
   node.flushActive = true;
   const primary = node.primaryChild?.node;
-  primary?.debugEvent(Event.FLUSH_TO_OS);
+  primary?.noteEvent(Event.FLUSH_TO_OS);
   let pending: Pending;
   try {
     if (mayReachDisk(node, generation)) {
-      primary?.debugEvent(Event.FLUSH_TO_DISK);
+      primary?.noteEvent(Event.FLUSH_TO_DISK);
       pending = node.driver.flushToDisk?.(node);
     }
     if (pending === undefined) {

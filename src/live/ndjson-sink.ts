@@ -1,0 +1,37 @@
+/** A run as lines of JSON. */
+import type { TraceRecord } from '../block/trace.ts';
+import { Encoder } from './encoder.ts';
+import type { RunLine } from './record-schema.ts';
+import { LogFile } from './run-file.ts';
+import type { RunSink } from './run-sink.ts';
+
+export class NdjsonSink implements RunSink {
+  readonly #file: LogFile;
+  readonly #encoder: Encoder;
+
+  constructor(path: string) {
+    const file = new LogFile(path);
+    this.#file = file;
+    this.#encoder = new Encoder((lines) => file.append(lines));
+  }
+
+  record(record: TraceRecord): void {
+    this.#encoder.record(record);
+  }
+
+  line(line: RunLine): void {
+    this.#encoder.line(line);
+  }
+
+  flush(): void {
+    this.#encoder.flush();
+  }
+
+  close(): void {
+    try {
+      this.flush();
+    } finally {
+      this.#file.close();
+    }
+  }
+}
