@@ -37,12 +37,12 @@ export interface EventCounts {
 export class EventHistory {
   readonly #onDebugNodes = new Float64Array(eventNames.length);
   readonly #elsewhere = new Float64Array(eventNames.length);
-  /** Rings; arrays of numbers and of strings that exist already, so that nothing is allocated for an event. */
+  /** Rings, those of strings filled by the first events; the strings exist already, so that nothing is allocated for an event. */
   readonly #events = new Uint8Array(CAPACITY);
   readonly #requests = new Float64Array(CAPACITY);
   readonly #isDebug = new Uint8Array(CAPACITY);
-  readonly #operations: string[] = Array.from({ length: CAPACITY }, () => '');
-  readonly #nodes: string[] = Array.from({ length: CAPACITY }, () => '');
+  readonly #operations: string[] = [];
+  readonly #nodes: string[] = [];
   /** By event number; few events lead to anything. */
   readonly #notes = new Map<number, EventNote[]>();
   #total = 0;

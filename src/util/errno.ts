@@ -273,17 +273,15 @@ export function strerror(errno: number): string {
   return texts[errno] ?? `Unknown error ${errno}`;
 }
 
-const numbers: ReadonlyMap<string, number> = new Map(Object.entries(Errno));
-
 /** The number of a symbolic errno ("ENOSPC"), or undefined for an unknown name. */
 export function errnoByName(name: string): number | undefined {
   if (name === 'EOPNOTSUPP') return Errno.ENOTSUP;
   if (name === 'EWOULDBLOCK') return Errno.EAGAIN;
-  return numbers.get(name);
+  return Object.hasOwn(Errno, name) ? Errno[name as keyof typeof Errno] : undefined;
 }
 
 /** The symbolic name of an errno ("ENOSPC"), or undefined for an unknown number. */
 export function errnoName(errno: number): string | undefined {
-  for (const [name, number] of numbers) if (number === errno) return name;
+  for (const [name, number] of Object.entries(Errno)) if (number === errno) return name;
   return undefined;
 }
