@@ -1,17 +1,39 @@
 /**
- * The start of the built program, copied to `dist/cli/main.js`: runs `program.js` beside it with the compiled code that the
- * build kept. Another version of Node does not take that and compiles anew.
+ * The start of the built program, copied to `dist/cli/main.js`: runs `program.js` beside it, and the files that this
+ * requires when they are needed, with the compiled code that the build kept of each. Another version of Node does not take
+ * that and compiles anew. Node's own loader would ask the file system a dozen questions a file.
  */
 'use strict';
-const { readFileSync, writeFileSync } = require('node:fs');
-const Module = require('node:module');
+const { existsSync, readFileSync, writeFileSync } = require('node:fs');
+const { wrap } = require('node:module');
 const { Script } = require('node:vm');
 
-const filename = `${__dirname}/program.js`;
-const codeFile = `${__dirname}/program.code`;
+/** The build sees to it that this is plain ASCII, which is read faster so. */
+const PROGRAM = './program.js';
+const keepsCode = process.env.BLKSCOPE_KEEP_CODE !== undefined;
+/** What was loaded, by the name in the build's `require`. @type {Map<string, { exports: unknown }>} */
+const modules = new Map();
 
-/** @returns {Buffer | undefined} */
-function keptCode() {
+/** @param {string} name */
+function requireBuilt(name) {
+  return name.startsWith('./') ? (modules.get(name) ?? load(name)).exports : require(name);
+}
+
+/** @param {string} name of a file beside this one, `./NAME.js` */
+function load(name) {
+  const filename = `${__dirname}/${name.slice(2)}`;
+  const codeFile = filename.replace(/\.js$/, '.code');
+  const source = wrap(readFileSync(filename, name === PROGRAM ? 'latin1' : 'utf8'));
+  const script = new Script(source, { filename, cachedData: keptCode(codeFile) });
+  if (keepsCode && !existsSync(codeFile)) process.on('exit', () => writeFileSync(codeFile, script.createCachedData()));
+  const module = { exports: {} };
+  modules.set(name, module);
+  script.runInThisContext()(module.exports, requireBuilt, module, filename, __dirname);
+  return module;
+}
+
+/** @param {string} codeFile @returns {Buffer | undefined} */
+function keptCode(codeFile) {
   try {
     return readFileSync(codeFile);
   } catch {
@@ -19,12 +41,4 @@ function keptCode() {
   }
 }
 
-const script = new Script(Module.wrap(readFileSync(filename, 'latin1')), { filename, cachedData: keptCode() });
-if (process.env.BLKSCOPE_KEEP_CODE !== undefined)
-  process.on('exit', () => writeFileSync(codeFile, script.createCachedData()));
-// In the module cache, so that the chunks that require the program get this one and do not run it again.
-const program = new Module(filename);
-program.filename = filename;
-program.loaded = true;
-require.cache[filename] = program;
-script.runInThisContext()(program.exports, Module.createRequire(filename), program, filename, __dirname);
+load(PROGRAM);
