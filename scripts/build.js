@@ -38,6 +38,8 @@ async function bundle() {
     dynamicImportInCjs: false,
     entryFileNames: '[name].js',
     chunkFileNames: '[name]-[hash].js',
+    // What every start needs is one file.
+    codeSplitting: { groups: [{ name: 'program', tags: ['$initial'] }] },
     sourcemap: true,
     // Shorter, so that less is read; names stay, for messages and profiles.
     minify: isReadable ? 'dce-only' : { compress: true, mangle: false },

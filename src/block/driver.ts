@@ -78,21 +78,13 @@ export interface ReopenState<S> {
   prepared: unknown;
 }
 
-export interface Driver<S = unknown> {
+/** What a driver is found by: its name, the prefix of a file name, the beginning of an image. */
+interface DriverIdentity {
   readonly formatName: string;
   /** The prefix of file names (`nbd:`) and the mark of a protocol driver. */
   readonly protocolName?: string;
-  readonly isFilter?: boolean;
-  readonly isFormat?: boolean;
-  readonly supportsBacking?: boolean;
-  /** The length may change under us: ask `getLength` each time. */
-  readonly hasVariableLength?: boolean;
   /** A protocol that needs a file name (or its options) to open. */
   readonly needsFilename?: boolean;
-  /** Options that may change in a reopen. */
-  readonly mutableOptions?: readonly string[];
-  /** Options that tell one image from another (a trailing dot: every option under that prefix). */
-  readonly strongOptions?: readonly string[];
 
   /** 0 to 100: how surely `head` (up to 2,048 bytes of the image) is this format. Default 0. */
   probe?(head: Uint8Array, filename: string): number;
@@ -100,6 +92,26 @@ export interface Driver<S = unknown> {
   probeDevice?(filename: string): number;
   /** Turns a file name with the driver's prefix into options. */
   parseFilename?(filename: string, options: Options): void;
+}
+
+/** A driver that is loaded with the first image that needs it, so that the program starts without it. */
+export interface DriverOnNeed extends DriverIdentity {
+  load(): Promise<Driver>;
+}
+
+/** What the registry holds. */
+export type KnownDriver = Driver | DriverOnNeed;
+
+export interface Driver<S = unknown> extends DriverIdentity {
+  readonly isFilter?: boolean;
+  readonly isFormat?: boolean;
+  readonly supportsBacking?: boolean;
+  /** The length may change under us: ask `getLength` each time. */
+  readonly hasVariableLength?: boolean;
+  /** Options that may change in a reopen. */
+  readonly mutableOptions?: readonly string[];
+  /** Options that tell one image from another (a trailing dot: every option under that prefix). */
+  readonly strongOptions?: readonly string[];
 
   /** Opens the node: takes its options out of `options`, opens children through `openChild`, sets `node.state`. */
   open(node: BlockNode<S>, options: Options, flags: number): Promise<void>;

@@ -1,6 +1,6 @@
 /** Makes a node and lets its driver open it. */
 import { Errno, strerror } from '../util/errno.ts';
-import type { Driver } from './driver.ts';
+import type { Driver, KnownDriver } from './driver.ts';
 import { BlockError, errorWithErrno } from './error.ts';
 import { Open } from './flags.ts';
 import { chooseNodeName, detachChild, registerNode, releaseNode } from './graph.ts';
@@ -27,7 +27,12 @@ export interface DriverRequest {
 }
 
 /** Opens a node with this driver; the caller owns one reference. Nothing is left open if it throws. */
-export async function openDriver(context: GraphContext, driver: Driver, request: DriverRequest): Promise<BlockNode> {
+export async function openDriver(
+  context: GraphContext,
+  known: KnownDriver,
+  request: DriverRequest,
+): Promise<BlockNode> {
+  const driver = 'load' in known ? await known.load() : known;
   const node = makeNode(context, driver, request);
   registerNode(node);
   await openOrRelease(node, request.rest);

@@ -1,6 +1,6 @@
 /** From a file name and options to complete options: `json:{…}`, the driver, the prefix of the name. */
 import { Errno } from '../util/errno.ts';
-import type { Driver } from './driver.ts';
+import type { KnownDriver } from './driver.ts';
 import { BlockError, prependError } from './error.ts';
 import { Open } from './flags.ts';
 import { flattenJson, type JsonValue, parseJson } from './json.ts';
@@ -36,7 +36,7 @@ interface Filled {
   /** The name as far as the options do not have it. */
   readonly filename: string | null;
   /** Null if it is to be found by probing. */
-  readonly driver: Driver | null;
+  readonly driver: KnownDriver | null;
 }
 
 /**
@@ -64,7 +64,7 @@ export function fillOptions(options: Options, filename: string | null, flags: nu
   return { flags: filledFlags, filename, driver };
 }
 
-function namedDriver(options: Options): Driver | null {
+function namedDriver(options: Options): KnownDriver | null {
   const name = options.getString('driver');
   if (name === undefined) return null;
   const driver = findFormat(name);
@@ -73,7 +73,7 @@ function namedDriver(options: Options): Driver | null {
 }
 
 /** The driver that the file name asks for; only a name given as such may have a prefix. */
-function protocolDriver(options: Options, allowPrefix: boolean): Driver {
+function protocolDriver(options: Options, allowPrefix: boolean): KnownDriver {
   const filename = options.getString('filename');
   if (filename === undefined) throw new BlockError(Errno.EINVAL, 'Must specify either driver or file');
   const driver = findProtocol(filename, allowPrefix);

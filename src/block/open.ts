@@ -10,7 +10,7 @@ import { openBacking } from './open-backing.ts';
 import { openDriver } from './open-driver.ts';
 import { fillOptions, takeJsonName } from './open-options.ts';
 import { Options, takeSub } from './options.ts';
-import type { Driver } from './driver.ts';
+import type { Driver, KnownDriver } from './driver.ts';
 import { findImageFormat } from './probe.ts';
 import { isProtocol } from './registry.ts';
 import { makeOverlay, overlaySettings } from './snapshot.ts';
@@ -156,7 +156,7 @@ interface ImageRequest {
   readonly explicitOptions: Options;
   readonly flags: number;
   /** Null if it is to be found by probing. */
-  readonly driver: Driver | null;
+  readonly driver: KnownDriver | null;
   readonly from: Inheritance | null;
 }
 
@@ -230,7 +230,7 @@ async function openForProbing(
   return attachRoot(node, { description: 'an unnamed block device', node: null }, 0, Perm.ALL);
 }
 
-async function probedDriver(file: ChildLink | null, filename: string | null): Promise<Driver> {
+async function probedDriver(file: ChildLink | null, filename: string | null): Promise<KnownDriver> {
   if (file === null) throw new BlockError(Errno.EINVAL, 'Must specify either driver or file');
   return findImageFormat(file, filename ?? '');
 }

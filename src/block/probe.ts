@@ -1,6 +1,6 @@
 /** Guessing the format of an image from its first bytes. */
 import { Errno } from '../util/errno.ts';
-import type { Driver } from './driver.ts';
+import type { KnownDriver } from './driver.ts';
 import { BlockError, errorWithErrno } from './error.ts';
 import { allocateAligned } from './memory.ts';
 import type { ChildLink } from './node.ts';
@@ -13,7 +13,7 @@ const HEAD_BYTES = 2048;
  * The driver that recognises the image behind `file` best; an empty one is raw. Throws ENOENT if none does, and what
  * reading it threw.
  */
-export async function findImageFormat(file: ChildLink, filename: string): Promise<Driver> {
+export async function findImageFormat(file: ChildLink, filename: string): Promise<KnownDriver> {
   if (file.node.getLength() === 0) return raw();
   const head = allocateAligned(HEAD_BYTES);
   try {
@@ -30,7 +30,7 @@ export async function findImageFormat(file: ChildLink, filename: string): Promis
   return driver;
 }
 
-function raw(): Driver {
+function raw(): KnownDriver {
   const driver = findFormat('raw');
   if (driver === null) throw new Error('no driver for raw images is registered');
   return driver;

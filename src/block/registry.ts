@@ -1,13 +1,13 @@
 /** The drivers that this program has. */
 import { Errno } from '../util/errno.ts';
-import type { Driver } from './driver.ts';
+import type { KnownDriver } from './driver.ts';
 import { BlockError } from './error.ts';
 import { hasProtocol } from './filename.ts';
 
-const drivers: Driver[] = [];
+const drivers: KnownDriver[] = [];
 
 /** Makes drivers known. One with the name of a known driver takes its place. */
-export function registerDrivers(added: readonly Driver[]): void {
+export function registerDrivers(added: readonly KnownDriver[]): void {
   for (const driver of added) {
     const index = drivers.findIndex((known) => known.formatName === driver.formatName);
     if (index < 0) drivers.push(driver);
@@ -16,17 +16,17 @@ export function registerDrivers(added: readonly Driver[]): void {
 }
 
 /** The driver of this name, or null. */
-export function findFormat(name: string): Driver | null {
+export function findFormat(name: string): KnownDriver | null {
   return drivers.find((driver) => driver.formatName === name) ?? null;
 }
 
 /** Whether a driver opens its image itself instead of through a child that is opened for it. */
-export function isProtocol(driver: Driver): boolean {
+export function isProtocol(driver: KnownDriver): boolean {
   return driver.protocolName !== undefined;
 }
 
 /** The driver that a file name asks for: a device's, else that of its prefix, else "file". EINVAL for an unknown prefix. */
-export function findProtocol(filename: string, allowPrefix: boolean): Driver {
+export function findProtocol(filename: string, allowPrefix: boolean): KnownDriver {
   const device = best((driver) => driver.probeDevice?.(filename) ?? 0);
   if (device !== null) return device;
 
@@ -43,13 +43,13 @@ export function findProtocol(filename: string, allowPrefix: boolean): Driver {
 }
 
 /** The driver that recognises the beginning of an image best; null if none does. */
-export function probeFormat(head: Uint8Array, filename: string): Driver | null {
+export function probeFormat(head: Uint8Array, filename: string): KnownDriver | null {
   return best((driver) => driver.probe?.(head, filename) ?? 0);
 }
 
 /** The first driver with the highest positive score. */
-function best(score: (driver: Driver) => number): Driver | null {
-  let winner: Driver | null = null;
+function best(score: (driver: KnownDriver) => number): KnownDriver | null {
+  let winner: KnownDriver | null = null;
   let highest = 0;
   for (const driver of drivers) {
     const value = score(driver);

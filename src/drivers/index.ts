@@ -1,16 +1,16 @@
 /** The drivers of this program, one line a driver; the order counts where two recognise an image equally well. */
-import type { Driver } from '../block/driver.ts';
+import type { Driver, DriverOnNeed } from '../block/driver.ts';
 import { blkdebug } from './blkdebug/driver.ts';
 import { compress } from './compress/driver.ts';
 import { copyOnReadFilter } from './copy-on-read/driver.ts';
 import { file, hostCdrom, hostDevice } from './file/driver.ts';
 import { nullAio, nullCo } from './null/driver.ts';
-import { qcow2 } from './qcow2/driver.ts';
+import { qcow2 } from './qcow2/probe.ts';
 import { raw } from './raw/driver.ts';
 import { recognisedFormats } from './recognised/driver.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- each driver has its own state
-export const drivers: readonly Driver<any>[] = [
+export const drivers: readonly (Driver<any> | DriverOnNeed)[] = [
   blkdebug,
   compress,
   copyOnReadFilter,

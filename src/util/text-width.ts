@@ -94,8 +94,8 @@ let wideRanges: ReturnType<typeof makeWideRanges> | undefined;
 /** Combining marks and invisible characters, which take none. */
 let zeroWidth: RegExp | undefined;
 
-/** What a terminal would act on, and halves of characters. */
-const unsafe = /[\0-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]/gu;
+/** What a terminal would act on, and halves of characters: all but printable text, which is named here. */
+const unsafe = /[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\u{10ffff}]/gu;
 const plain = /^[\x20-\x7e]*$/;
 
 function characterWidth(character: string): 0 | 1 | 2 {

@@ -1,4 +1,4 @@
-/** qcow2: copy-on-write disk images with allocation by clusters, snapshots, compression and bitmaps. */
+/** qcow2: copy-on-write disk images with allocation by clusters, snapshots, compression and bitmaps. Found by `probe.ts`. */
 import type { Driver } from '../../block/driver.ts';
 import { Event } from '../../block/events.ts';
 import { defaultPermissions } from '../../block/permissions.ts';
@@ -6,7 +6,6 @@ import { closeImage } from './close.ts';
 import { writeCompressed } from './compressed.ts';
 import { discardRange } from './discard.ts';
 import { writeCaches } from './header-write.ts';
-import { HEADER_BYTES, MAGIC } from './header.ts';
 import type { Qcow2Image } from './image.ts';
 import { advance, type GuestOffset } from './offsets.ts';
 import { openImage } from './open.ts';
@@ -24,11 +23,6 @@ export const qcow2: Driver<Qcow2Image> = {
   supportsBacking: true,
   mutableOptions,
   strongOptions: ['encrypt.key-secret'],
-
-  probe: (head) => {
-    const data = Buffer.from(head.buffer, head.byteOffset, head.length);
-    return data.length >= HEADER_BYTES && data.readUInt32BE(0) === MAGIC && data.readUInt32BE(4) >= 2 ? 100 : 0;
-  },
 
   open: openImage,
   close: ({ state }) => closeImage(state),

@@ -2,10 +2,8 @@
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 import { readUint64 } from './offsets.ts';
+import { MAGIC } from './probe.ts';
 
-export const MAGIC = 0x5146_49fb;
-/** The part of the header that is known here. */
-export const HEADER_BYTES = 112;
 /** Version 2 ends here. */
 export const HEADER_V2_BYTES = 72;
 const MIN_HEADER_V3_BYTES = 104;
