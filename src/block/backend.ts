@@ -27,6 +27,7 @@ export class BlockBackend implements Parent {
     this.#loop = this.root.node.loop;
   }
 
+  /** The node that the user opened. */
   get top(): BlockNode {
     return this.root.node;
   }
@@ -67,22 +68,26 @@ export class BlockBackend implements Parent {
     return this.#end(pending);
   }
 
+  /** Makes `bytes` at `offset` read as zeroes; `flags` are bits of `Req`. EIO if the range is not within the image. */
   pwriteZeroes(offset: number, bytes: number, flags: number): Pending {
     this.#begin('write -z', offset, bytes);
     return this.#run(() => pwriteZeroesOfUser(this.root, this.#within(offset, bytes), bytes, this.#withFua(flags)));
   }
 
+  /** Writes whole clusters, compressed. ENOTSUP by a driver that cannot, EINVAL for a range that is not made of clusters. */
   pwriteCompressed(offset: number, data: Buffer): Pending {
     this.#begin('write -c', offset, data.length);
     const flags = this.#withFua(Req.WRITE_COMPRESSED);
     return this.#run(() => pwritev(this.root, this.#within(offset, data.length), data, flags));
   }
 
+  /** Tells that the content of `bytes` at `offset` is not needed. EIO if the range is not within the image. */
   pdiscard(offset: number, bytes: number): Pending {
     this.#begin('discard', offset, bytes);
     return this.#run(() => pdiscard(this.root, this.#within(offset, bytes), bytes));
   }
 
+  /** Puts what was written on stable storage, as far as the cache mode asks for it. ENOMEDIUM without a disc. */
   flush(): Pending {
     this.#begin('flush');
     return this.#run(() => {
@@ -91,6 +96,7 @@ export class BlockBackend implements Parent {
     });
   }
 
+  /** Makes the image `bytes` long, or at least so long if not `exact`; `flags` are bits of `Req`. */
   truncate(bytes: number, exact: boolean, preallocation: Preallocation, flags: number): Pending {
     this.#begin('truncate', bytes);
     return this.#run(() => {
@@ -99,6 +105,7 @@ export class BlockBackend implements Parent {
     });
   }
 
+  /** Fills `data` from `offset` of the VM state. ENOTSUP by a driver that has none. */
   loadVmState(offset: number, data: Buffer): Pending {
     this.#begin('read -b', offset, data.length);
     return this.#run(() => {

@@ -11,6 +11,7 @@ export class CoroutineQueue {
     this.#loop = loop;
   }
 
+  /** Nobody waits. */
   get isEmpty(): boolean {
     return this.#waiting.length === 0;
   }
@@ -54,6 +55,7 @@ export class CoroutineMutex {
     this.#onWait = onWait;
   }
 
+  /** Somebody has it. */
   get isLocked(): boolean {
     return this.#locked;
   }
@@ -68,6 +70,7 @@ export class CoroutineMutex {
     return undefined;
   }
 
+  /** Gives the lock to the one that has waited longest, if there is one. */
   unlock(): void {
     if (!this.#queue.wakeOne()) this.#locked = false;
   }

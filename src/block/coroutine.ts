@@ -70,6 +70,7 @@ export class AliveCoroutines {
   #oldest: Coroutine | null = null;
   #newest: Coroutine | null = null;
 
+  /** Adds one that is not in the list, as the newest. */
   add(coroutine: Coroutine): void {
     coroutine.older = this.#newest;
     if (this.#newest === null) this.#oldest = coroutine;

@@ -65,6 +65,7 @@ export class EventHistory {
     return () => sleepers.delete(callback);
   }
 
+  /** How often each event has fired so far; the arrays go on counting. */
   get counts(): EventCounts {
     return { onDebugNodes: this.#onDebugNodes, elsewhere: this.#elsewhere };
   }

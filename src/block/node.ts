@@ -161,6 +161,7 @@ export class BlockNode<S = unknown> {
     this.flushQueue = new CoroutineQueue(context.loop);
   }
 
+  /** As opened, or as the last reopen made it. */
   get isReadOnly(): boolean {
     return (this.openFlags & Open.READ_WRITE) === 0;
   }
@@ -201,6 +202,7 @@ export class BlockNode<S = unknown> {
     return this.driver.isFilter === true ? null : this.backing;
   }
 
+  /** The child whose data shows through where this node has none; null if there is none. */
   get filterOrCowChild(): ChildLink | null {
     return this.cowChild ?? this.filteredChild;
   }

@@ -10,6 +10,7 @@ import { BlockError } from './error.ts';
 export type OptionValue = string | number | bigint | boolean | null;
 
 export class Options extends Map<string, OptionValue> {
+  /** The same options, to be changed apart from these. */
   clone(): Options {
     return new Options(this.ordered());
   }

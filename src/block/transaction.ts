@@ -17,10 +17,12 @@ export class Transaction {
     this.#onAbort.push(action);
   }
 
+  /** Makes all of it final. Once, instead of `abort`. */
   commit(): void {
     for (const action of this.#onCommit.reverse()) action();
   }
 
+  /** Takes all of it back. Once, instead of `commit`. */
   abort(): void {
     for (const action of this.#onAbort.reverse()) action();
   }

@@ -17,6 +17,7 @@ export function listenerOptions(session: Session, command: readonly string[]): M
   };
 }
 
+/** What is open, the rules and the requests of now. */
 export function pictureOf(session: Session): Picture {
   const top = (): BlockNode | null => session.backend?.top ?? null;
   return takePicture({ loop: session.loop, top, rulesOf });

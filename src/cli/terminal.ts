@@ -65,6 +65,7 @@ export class Terminal implements StoppableSource {
     process.once('exit', () => process.stdin.setRawMode(false));
   }
 
+  /** The next line; null at the end of input. What was typed ahead comes first. */
   next(): string | null | Promise<string | null> {
     this.#stdio.sync();
     // What the last line did to rules and image is not all on the bus.
@@ -87,6 +88,7 @@ export class Terminal implements StoppableSource {
     this.#readline.prompt(true);
   }
 
+  /** Gives the terminal back. */
   stop(): void {
     this.#readline.close();
   }

@@ -129,6 +129,7 @@ export class AttachedView {
     this.#lines?.stop();
   }
 
+  /** The terminal has another size: everything is drawn anew. */
   resize(size: Size): void {
     this.#size = size;
     if (!this.#isEntered) return;

@@ -27,6 +27,7 @@ export class Audience {
     this.#picture = picture;
   }
 
+  /** How many watch. */
   get size(): number {
     return this.#watchers.size;
   }
@@ -37,16 +38,19 @@ export class Audience {
     this.#watchers.set(socket, { isBehind: false, dropped: 0 });
   }
 
+  /** A socket gets nothing more. */
   delete(socket: Socket): void {
     this.#watchers.delete(socket);
   }
 
+  /** Takes a record for the next batch. */
   record(record: TraceRecord): void {
     this.#encoder.record(record);
     // After: what the encoder handed out to make room was without this one.
     this.#batched += 1;
   }
 
+  /** Takes any other line for the next batch. */
   line(line: RunLine): void {
     this.#encoder.line(line);
   }

@@ -38,11 +38,7 @@ export class Encoder {
     this.#sink = sink;
   }
 
-  /** Bytes that the sink has not got yet. */
-  get pendingBytes(): number {
-    return this.#length;
-  }
-
+  /** A record of the bus. */
   record(record: TraceRecord): void {
     switch (record.kind) {
       case 'event':

@@ -71,6 +71,7 @@ export class Monitor {
     return monitor;
   }
 
+  /** How many are connected. */
   get watcherCount(): number {
     return this.#everything.size + this.#latest.size;
   }

@@ -20,10 +20,12 @@ export class LogFile {
     this.#fd = openRunFile(path);
   }
 
+  /** Writes all of it. Fails with the host's errno. */
   append(bytes: Buffer): void {
     writeAll(this.#fd, bytes, null);
   }
 
+  /** Once. */
   close(): void {
     closeSync(this.#fd);
   }
@@ -46,6 +48,7 @@ export class EndedFile {
     this.#ending = ending;
   }
 
+  /** Writes content and ending. Fails with the host's errno. */
   append(content: Buffer): void {
     const bytes = Buffer.concat([content, Buffer.from(this.#ending())]);
     writeAll(this.#fd, bytes, this.#position);
@@ -55,6 +58,7 @@ export class EndedFile {
     this.#size = size;
   }
 
+  /** Once. */
   close(): void {
     closeSync(this.#fd);
   }

@@ -48,6 +48,7 @@ export class Screen {
     this.#size = size;
   }
 
+  /** There is a panel on the screen. */
   get isShown(): boolean {
     return this.#lines.length > 0;
   }

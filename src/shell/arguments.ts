@@ -42,6 +42,7 @@ export class CommandOptions {
     return true;
   }
 
+  /** The words that are no options, once `next` has said that there are no more of those. */
   get operands(): string[] {
     return this.#getopt.operands;
   }

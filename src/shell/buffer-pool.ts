@@ -23,6 +23,7 @@ export class Lease {
     this.data = data;
   }
 
+  /** Gives the buffer back; nobody may use it after that. */
   release(): void {
     this.#pool.giveBack(this);
   }

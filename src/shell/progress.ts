@@ -42,6 +42,7 @@ export class Progress {
     this.#output.progress?.(`${this.#what}: ${percent}%, ${this.#amount(shown)} of ${this.#amount(this.#total)}`);
   }
 
+  /** Takes what was shown away. */
   end(): void {
     this.#output.progress?.('');
   }

@@ -135,6 +135,7 @@ export class Session {
     this.output.stderr(`${this.#programName}: ${text}\n`);
   }
 
+  /** Says a warning as "qemu-io: warning: …" on standard error. */
   warn(text: string): void {
     this.error(`warning: ${text}`);
   }
@@ -292,6 +293,7 @@ export class Session {
     this.context.onTransfer = (count) => progress.add(count);
   }
 
+  /** Ends what `showTransfer` began. */
   hideTransfer(): void {
     this.#transfer?.end();
     this.#transfer = null;

@@ -70,6 +70,7 @@ export class RequestTracker {
     return request;
   }
 
+  /** Ends a request that `begin` noted, and wakes those that wait for it. */
   end(request: TrackedRequest): void {
     this.#node.inFlight -= 1;
     if (request.isSerialising) this.#serialisingCount -= 1;

@@ -44,10 +44,12 @@ export class RuleTable {
     return this.#byNumber.values();
   }
 
+  /** Of all rules, armed or not. */
   get count(): number {
     return this.#byNumber.size;
   }
 
+  /** The rule of this number, counted from 1; undefined if it is gone or never was. */
   find(number: number): Rule | undefined {
     return this.#byNumber.get(number);
   }
@@ -57,6 +59,7 @@ export class RuleTable {
     return this.#breakpointsByTag.get(tag) ?? [];
   }
 
+  /** Whether a breakpoint of this tag is armed. */
   hasBreakpoint(tag: string): boolean {
     return this.#breakpointsByTag.has(tag);
   }
@@ -69,6 +72,7 @@ export class RuleTable {
     this.#arm(rule);
   }
 
+  /** Takes a rule out for good. Its number is not given again. */
   remove(rule: Rule): void {
     this.#disarm(rule);
     this.#spent.delete(rule);
@@ -86,6 +90,7 @@ export class RuleTable {
     if (oldest !== undefined) this.remove(oldest);
   }
 
+  /** Keeps a rule from acting until `enable`. */
   disable(rule: Rule): void {
     this.#disarm(rule);
     this.#spent.delete(rule);

@@ -75,14 +75,17 @@ export class SuspendedRequests {
   readonly #all = new Set<Hold>();
   readonly #byTag = new Map<string, Hold[]>();
 
+  /** Whether a request is held under this tag. */
   has(tag: string): boolean {
     return this.#byTag.has(tag);
   }
 
+  /** All holds; a request that several breakpoints hold is there once for each. */
   newestFirst(): Hold[] {
     return [...this.#all].reverse();
   }
 
+  /** Notes a hold as the newest. */
   add(hold: Hold): void {
     hold.stop.holds.add(hold);
     this.#all.add(hold);
@@ -98,6 +101,7 @@ export class SuspendedRequests {
     return hold;
   }
 
+  /** Takes out a hold that is in. Whoever calls it wakes the request if that was the last one. */
   take(hold: Hold): void {
     hold.stop.holds.delete(hold);
     this.#all.delete(hold);

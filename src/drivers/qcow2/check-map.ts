@@ -44,12 +44,14 @@ export class RefcountMap {
     }
   }
 
+  /** References to the host cluster of this index that were counted. */
   get(cluster: number): number {
     const { refcountWidth, refcountBlockEntries } = this.#image;
     const block = this.#blockAt(Math.floor(cluster / refcountBlockEntries));
     return block === undefined ? 0 : refcountWidth.get(block, cluster % refcountBlockEntries);
   }
 
+  /** Notes the count of a cluster that is covered; it must fit the refcount width. */
   set(cluster: number, refcount: number): void {
     const { refcountWidth, refcountBlockEntries, clusterBytes } = this.#image;
     const index = Math.floor(cluster / refcountBlockEntries);
@@ -70,6 +72,7 @@ export class RefcountMap {
     return this.#latest;
   }
 
+  /** Forgets all counts. */
   clear(): void {
     this.#blocks.clear();
     this.#latestIndex = -1;

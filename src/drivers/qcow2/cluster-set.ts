@@ -14,6 +14,7 @@ export class ClusterSet {
     if (offset !== 0) this.#count(offset, 1);
   }
 
+  /** Takes back one `add` of the same offset. */
   remove(offset: number): void {
     if (offset !== 0) this.#count(offset, -1);
   }

@@ -133,10 +133,12 @@ export class Qcow2Image {
     return this.externalDataFile ?? this.file;
   }
 
+  /** Of the guest's disk. */
   get lengthBytes(): number {
     return this.node.totalSectors * SECTOR_BYTES;
   }
 
+  /** The external data file can be read as a raw image (autoclear feature bit 1 of the specification). */
   get hasRawDataFile(): boolean {
     return (this.autoclear & Autoclear.DATA_FILE_RAW) !== 0n;
   }
@@ -146,10 +148,12 @@ export class Qcow2Image {
     return (this.incompatible & Incompatible.DIRTY) === 0n;
   }
 
+  /** Opened for writing. */
   get isWritable(): boolean {
     return !this.node.isReadOnly;
   }
 
+  /** Where the VM state begins: behind what the L1 table needs for the guest's disk. */
   get vmStateOffset(): GuestOffset {
     return (this.l1VmStateIndex * this.l2Entries * this.clusterBytes) as GuestOffset;
   }
@@ -159,10 +163,12 @@ export class Qcow2Image {
     return childEvent(this.node.file, event);
   }
 
+  /** Bytes from the start of its cluster. */
   intoCluster(offset: number): number {
     return offset & this.clusterMask;
   }
 
+  /** The offset of the cluster that it is in. */
   startOfCluster<T extends number>(offset: T): T {
     return (offset - (offset & this.clusterMask)) as T;
   }
@@ -172,19 +178,23 @@ export class Qcow2Image {
     return Math.ceil(bytes / this.clusterBytes);
   }
 
+  /** The offset of the first cluster that begins there or behind. */
   alignUpToCluster(offset: number): number {
     const into = offset & this.clusterMask;
     return into === 0 ? offset : offset - into + this.clusterBytes;
   }
 
+  /** Counted from 0 over the whole file or disk. */
   clusterIndexOf(offset: number): number {
     return (offset - (offset & this.clusterMask)) / this.clusterBytes;
   }
 
+  /** Counted within its cluster; always 0 without extended L2 entries. */
   subclusterIndexOf(offset: number): number {
     return Math.floor((offset & this.clusterMask) / this.subclusterBytes);
   }
 
+  /** The index of the L1 entry that covers a guest offset; may be behind the table's end. */
   l1IndexOf(offset: GuestOffset): number {
     return Math.floor(offset / (this.l2Entries * this.clusterBytes));
   }

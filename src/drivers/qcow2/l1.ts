@@ -37,10 +37,12 @@ export class L1Table {
     this.#clusterBytes = clusterBytes;
   }
 
+  /** The upper 32 bits of an entry, signed. */
   high(index: number): number {
     return readBe32(this.bytes, index * L1_ENTRY_BYTES);
   }
 
+  /** The lower 32 bits of an entry, signed. */
   low(index: number): number {
     return readBe32(this.bytes, index * L1_ENTRY_BYTES + 4);
   }
@@ -50,6 +52,7 @@ export class L1Table {
     return entryOffset(this.high(index), this.low(index));
   }
 
+  /** Changes an entry in memory. */
   set(index: number, high: number, low: number): void {
     if (this.#l2Clusters !== null) {
       this.#l2Clusters.remove(this.l2Offset(index));

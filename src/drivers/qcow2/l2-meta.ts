@@ -54,10 +54,12 @@ export class L2Meta {
     return this.guest + this.head.offset;
   }
 
+  /** See `start`. */
   get end(): number {
     return this.guest + this.tail.offset + this.tail.bytes;
   }
 
+  /** Something of the old clusters or of the backing file is to be copied around the guest's data. */
   get needsCow(): boolean {
     return this.head.bytes !== 0 || this.tail.bytes !== 0;
   }

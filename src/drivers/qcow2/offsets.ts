@@ -49,6 +49,7 @@ export function readUint64(data: Buffer, at: number): number {
   return data.readUInt32BE(at) * TWO_32 + data.readUInt32BE(at + 4);
 }
 
+/** A 64-bit big-endian field of an integer from 0 to 2^53. */
 export function writeUint64(data: Buffer, value: number, at: number): void {
   data.writeUInt32BE(highOf(value), at);
   data.writeUInt32BE(lowOf(value), at + 4);

@@ -23,6 +23,7 @@ export class RefcountTable {
     this.findLastUsed();
   }
 
+  /** Looks for `lastUsedIndex` anew, after entries were cleared. */
   findLastUsed(): void {
     let index = Math.max(0, this.entryCount - 1);
     while (index > 0 && this.blockOffset(index) === 0) index -= 1;
@@ -36,10 +37,12 @@ export class RefcountTable {
     return refcountEntryOffset(readBe32(this.bytes, at), readBe32(this.bytes, at + 4));
   }
 
+  /** Bits 0 to 8 of an entry have to be zero, says the specification. */
   hasReservedBits(index: number): boolean {
     return (readBe32(this.bytes, index * REFCOUNT_ENTRY_BYTES + 4) & 0x1ff) !== 0;
   }
 
+  /** Changes an entry in memory; `offset` is the block's in the file, 0 for none. */
   setBlock(index: number, offset: number): void {
     this.#blocks?.remove(this.blockOffset(index));
     this.#blocks?.add(offset);

@@ -90,6 +90,7 @@ export class TableCache {
     return this.#tables[slot] ?? this.#allocate(slot);
   }
 
+  /** Ends one hold of `get` or `getEmpty`. */
   put(slot: number): void {
     const holders = (this.#holders[slot] ?? 0) - 1;
     if (holders < 0) throw new Error('a table is put back that nobody holds');
@@ -97,6 +98,7 @@ export class TableCache {
     if (holders === 0) this.#append(slot);
   }
 
+  /** The content has changed: it is to be written back. */
   markDirty(slot: number): void {
     this.#dirty[slot >>> 5] = (this.#dirty[slot >>> 5] ?? 0) | (1 << (slot & 31));
   }
@@ -138,6 +140,7 @@ export class TableCache {
     this.#dependsOn = other;
   }
 
+  /** Before the next table is written back, what the file was given by now is flushed. */
   dependOnFlush(): void {
     this.#dependsOnFlush = true;
   }

@@ -30,6 +30,7 @@ export class ByteRange {
     return new ByteRange(Number(from), Number(to), text);
   }
 
+  /** Whether a request of `bytes` at `offset` has a byte in it. */
   touches(offset: number, bytes: number): boolean {
     return bytes > 0 && offset < this.#to && this.#from < offset + bytes;
   }

@@ -53,6 +53,7 @@ export abstract class BaseRule implements Trigger {
     return this.counting.some(({ isExhausted }) => isExhausted);
   }
 
+  /** Its counting conditions begin as if it had never been met. */
   restartCounting(): void {
     for (const condition of this.counting) condition.restart(this.number);
   }
