@@ -41,8 +41,8 @@ async function bundle() {
     // What every start needs is one file.
     codeSplitting: { groups: [{ name: 'program', tags: ['$initial'] }] },
     sourcemap: true,
-    // Shorter, so that less is read; names stay, for messages and profiles.
-    minify: isReadable ? 'dce-only' : { compress: true, mangle: false },
+    // Shorter, so that less is read. Profiles are better made of a readable build.
+    minify: isReadable ? 'dce-only' : true,
   });
   await build.close();
   writeFileSync(path.join(fresh, 'package.json'), '{ "type": "commonjs" }\n');
@@ -78,9 +78,9 @@ function keepCompiledCode(main) {
     writeFileSync(image, Buffer.alloc(1 << 20));
     const input = ['write -P 1 0 4k', 'read -P 1 0 4k', 'write -P 2 1k 512', 'read -P 2 1k 512'].join('\n');
     const env = { ...process.env, BLKSCOPE_KEEP_CODE: '1' };
-    for (const options of [[], ['-s', '--record', path.join(folder, 'run.ndjson')]]) {
+    for (const words of [[image], ['-s', '--record', path.join(folder, 'run.ndjson'), `blkdebug::${image}`]]) {
       // Without the compiled code the program works all the same.
-      spawnSync(process.execPath, [main, '-f', 'raw', ...options, image], { env, input });
+      spawnSync(process.execPath, [main, '-f', 'raw', ...words], { env, input });
     }
   } finally {
     rmSync(folder, { recursive: true });

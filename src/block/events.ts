@@ -57,8 +57,57 @@ export type EventName = (typeof eventNames)[number];
 /** An event's number: the index of its name in `eventNames`. */
 export type DebugEvent = number & { readonly __brand: 'DebugEvent' };
 
-/** Event numbers by name, in upper case: `Event.PWRITEV_DONE`. */
-export const Event = Object.fromEntries(eventNames.map((name, index) => [name.toUpperCase(), index])) as {
+/** Event numbers by name, in upper case: `Event.PWRITEV_DONE`. Written out, so that no start of the program makes them. */
+export const Event = {
+  L1_UPDATE: 0,
+  L1_GROW_ALLOC_TABLE: 1,
+  L1_GROW_WRITE_TABLE: 2,
+  L1_GROW_ACTIVATE_TABLE: 3,
+  L2_LOAD: 4,
+  L2_UPDATE: 5,
+  L2_UPDATE_COMPRESSED: 6,
+  L2_ALLOC_COW_READ: 7,
+  L2_ALLOC_WRITE: 8,
+  READ_AIO: 9,
+  READ_BACKING_AIO: 10,
+  READ_COMPRESSED: 11,
+  WRITE_AIO: 12,
+  WRITE_COMPRESSED: 13,
+  VMSTATE_LOAD: 14,
+  VMSTATE_SAVE: 15,
+  COW_READ: 16,
+  COW_WRITE: 17,
+  REFTABLE_LOAD: 18,
+  REFTABLE_GROW: 19,
+  REFTABLE_UPDATE: 20,
+  REFBLOCK_LOAD: 21,
+  REFBLOCK_UPDATE: 22,
+  REFBLOCK_UPDATE_PART: 23,
+  REFBLOCK_ALLOC: 24,
+  REFBLOCK_ALLOC_HOOKUP: 25,
+  REFBLOCK_ALLOC_WRITE: 26,
+  REFBLOCK_ALLOC_WRITE_BLOCKS: 27,
+  REFBLOCK_ALLOC_WRITE_TABLE: 28,
+  REFBLOCK_ALLOC_SWITCH_TABLE: 29,
+  CLUSTER_ALLOC: 30,
+  CLUSTER_ALLOC_BYTES: 31,
+  CLUSTER_FREE: 32,
+  FLUSH_TO_OS: 33,
+  FLUSH_TO_DISK: 34,
+  PWRITEV_RMW_HEAD: 35,
+  PWRITEV_RMW_AFTER_HEAD: 36,
+  PWRITEV_RMW_TAIL: 37,
+  PWRITEV_RMW_AFTER_TAIL: 38,
+  PWRITEV: 39,
+  PWRITEV_ZERO: 40,
+  PWRITEV_DONE: 41,
+  EMPTY_IMAGE_PREPARE: 42,
+  L1_SHRINK_WRITE_TABLE: 43,
+  L1_SHRINK_FREE_L2_CLUSTERS: 44,
+  COR_WRITE: 45,
+  CLUSTER_ALLOC_SPACE: 46,
+  NONE: 47,
+} as const satisfies { [Name in EventName as Uppercase<Name>]: number } as {
   readonly [Name in EventName as Uppercase<Name>]: DebugEvent;
 };
 

@@ -2,7 +2,7 @@
 import { fstatSync, readSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { BlockError } from '../block/error.ts';
-import { loadNow } from '../sys/load-now.ts';
+import { loadNow } from '../util/load-now.ts';
 import { isTerminal } from '../sys/terminal.ts';
 import { Errno } from '../util/errno.ts';
 import type { LineSource } from '../shell/script.ts';

@@ -1,5 +1,5 @@
 /** Signals that end the program: the first asks for an orderly end, the second gets one at once. */
-import { constants } from 'node:os';
+import { signalNumber } from '../util/signals.ts';
 
 const fatalSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export type FatalSignal = (typeof fatalSignals)[number];
@@ -12,9 +12,9 @@ export function onFatalSignals(handle: (signal: FatalSignal) => void): void {
 /** Ends the program the way the signal would have ended it, so that a shell sees why. */
 export function dieOf(signal: FatalSignal): never {
   // Temporary files go on every end that we see.
-  process.emit('exit', 128 + constants.signals[signal]);
+  process.emit('exit', 128 + signalNumber(signal));
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
   // The signal was ignored by whoever started us.
-  process.exit(128 + constants.signals[signal]);
+  process.exit(128 + signalNumber(signal));
 }

@@ -1,6 +1,6 @@
 /** The drivers of this program, one line a driver; the order counts where two recognise an image equally well. */
 import type { Driver, DriverOnNeed } from '../block/driver.ts';
-import { blkdebug } from './blkdebug/driver.ts';
+import { blkdebug } from './blkdebug/name.ts';
 import { compress } from './compress/driver.ts';
 import { copyOnReadFilter } from './copy-on-read/driver.ts';
 import { file, hostCdrom, hostDevice } from './file/driver.ts';

@@ -86,17 +86,25 @@ export function usageLine(command: Command, name: string = command.name): string
 
 /** The commands of a shell, sorted by name. */
 export class CommandTable {
-  readonly all: readonly Command[];
+  readonly #commands: readonly Command[];
   readonly #byName = new Map<string, Command>();
 
   constructor(commands: readonly Command[]) {
-    this.all = commands.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    for (const command of this.all) {
-      for (const name of [command.name, ...(command.aliases ?? [])]) {
-        if (this.#byName.has(name)) throw new Error(`two commands are called ${name}`);
-        this.#byName.set(name, command);
-      }
+    this.#commands = commands;
+    for (const command of commands) {
+      this.#note(command.name, command);
+      for (const alias of command.aliases ?? []) this.#note(alias, command);
     }
+  }
+
+  #note(name: string, command: Command): void {
+    if (this.#byName.has(name)) throw new Error(`two commands are called ${name}`);
+    this.#byName.set(name, command);
+  }
+
+  /** Every command once, by name. */
+  get all(): readonly Command[] {
+    return this.#commands.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** A command by its name or an alias. */

@@ -7,7 +7,7 @@
  */
 import { loadKoffi } from './koffi.ts';
 import { libc } from './libc.ts';
-import { loadNow } from './load-now.ts';
+import { loadNow } from '../util/load-now.ts';
 
 export interface Codec {
   /** The packed data, or null if it would be longer than `maxBytes`. */

@@ -1,5 +1,5 @@
 /** koffi, which calls C functions: the one door to the host's libraries. */
-import { loadNow } from './load-now.ts';
+import { loadNow } from '../util/load-now.ts';
 
 type Koffi = typeof import('koffi');
 

@@ -1,6 +1,6 @@
 /** Whether a descriptor is a terminal, without what Node's module costs to load. */
 import { fstatSync } from 'node:fs';
-import { loadNow } from './load-now.ts';
+import { loadNow } from '../util/load-now.ts';
 
 /** Linux's major number of /dev/null, /dev/zero and their like. */
 const MEMORY_DEVICES = 1;

@@ -6,7 +6,7 @@ import { Open, Perm, Status } from '../../src/block/flags.ts';
 import type { BlockNode } from '../../src/block/node.ts';
 import { absorbOptions, Options, type OptionValue } from '../../src/block/options.ts';
 import { registerDrivers } from '../../src/block/registry.ts';
-import { blkdebug } from '../../src/drivers/blkdebug/driver.ts';
+import { blkdebug } from '../../src/drivers/blkdebug/name.ts';
 import { raw } from '../../src/drivers/raw/driver.ts';
 import type { Output } from '../../src/shell/output.ts';
 import { Session } from '../../src/shell/session.ts';

@@ -1,4 +1,4 @@
-/** blkdebug: a filter that injects errors by rules, suspends requests at events, and narrows the limits of its child. */
+/** blkdebug: a filter that injects errors by rules, suspends requests at events, and narrows the limits of its child. Found by `name.ts`. */
 import type { BlockStatus, Driver } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
@@ -12,7 +12,7 @@ import { preadv } from '../../block/request/read.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { isAligned } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
-import { parseFilename, refreshFilename, strongOptions } from './filename.ts';
+import { refreshFilename, strongOptions } from './filename.ts';
 import { applyLimits, noOverrides, parseLimits } from './limits.ts';
 import { checkRules, fireEvent } from './match.ts';
 import { takePermissions, takeRules, takeSettings } from './options.ts';
@@ -42,7 +42,6 @@ export const blkdebug: Driver<BlkdebugState> = {
   isFilter: true,
   strongOptions,
 
-  parseFilename,
   refreshFilename,
 
   async open(node, options) {

@@ -1,11 +1,10 @@
 /** The overlay of snapshot mode: an empty qcow2 image in a temporary file. */
 import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import type { TemporaryOverlay } from '../../block/snapshot.ts';
 import { hostErrno } from '../../sys/host-error.ts';
-import { loadNow } from '../../sys/load-now.ts';
+import { loadNow } from '../../util/load-now.ts';
 import { divRoundUp } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 
@@ -24,7 +23,10 @@ const HEADER_BYTES = 112;
  */
 export async function makeTemporaryOverlay(lengthBytes: number): Promise<TemporaryOverlay> {
   const { randomBytes } = loadNow('node:crypto');
-  const filename = join(process.env.TMPDIR ?? tmpdir(), `blkscope-${randomBytes(6).toString('hex')}.qcow2`);
+  const filename = join(
+    process.env.TMPDIR ?? loadNow('node:os').tmpdir(),
+    `blkscope-${randomBytes(6).toString('hex')}.qcow2`,
+  );
   try {
     const fd = openSync(filename, 'wx', 0o600);
     try {

@@ -1,6 +1,6 @@
 /** `abort`: crashes the program. */
-import { constants } from 'node:os';
 import type { Command } from '../command.ts';
+import { signalNumber } from '../../util/signals.ts';
 import { die } from '../die.ts';
 
 export const abort = {
@@ -12,6 +12,6 @@ export const abort = {
   run(session) {
     session.output.drop();
     // Not process.abort(): that prints stack traces first.
-    die(constants.signals.SIGABRT);
+    die(signalNumber('SIGABRT'));
   },
 } satisfies Command;

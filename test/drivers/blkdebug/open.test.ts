@@ -14,7 +14,7 @@ import { registerDrivers } from '../../../src/block/registry.ts';
 import { reopenNode } from '../../../src/block/reopen.ts';
 import { TraceBus } from '../../../src/block/trace.ts';
 import type { Driver } from '../../../src/block/driver.ts';
-import { blkdebug } from '../../../src/drivers/blkdebug/driver.ts';
+import { blkdebug } from '../../../src/drivers/blkdebug/name.ts';
 import type { BlkdebugNode } from '../../../src/drivers/blkdebug/state.ts';
 import { Errno } from '../../../src/util/errno.ts';
 
