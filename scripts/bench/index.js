@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { blkscope, blkscopeReporting, inTurn, node, qemuIo, run, runAttended, watch } from './measure.js';
+import { blkscope, blkscopeBare, blkscopeReporting, inTurn, node, qemuIo, run, runAttended, watch } from './measure.js';
 import { idleRules, largeRequests, MiB, smallRequests, suspendedRequests } from './workloads.js';
 
 /** @typedef {{ work: string, theirs: string, ours: string, ratio: string, target: string, met: boolean }} Row */
@@ -92,7 +92,7 @@ async function raw() {
   faster('write and verify 1 GiB in pieces of 16 MiB, raw', await both('raw', largeRequests(folder), 1024 * MiB), 1.2);
   const start = await inTurn(
     rounds * 5,
-    () => run(blkscope, ['-c', 'quit']),
+    () => run(blkscopeBare, ['-c', 'quit']),
     () => run(node, ['-e', '0']),
   );
   costs('start, `-c quit`, against bare `node -e 0`', start, 1.25);

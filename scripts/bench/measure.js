@@ -16,8 +16,10 @@ const reporter = fileURLToPath(new URL('report-usage.cjs', import.meta.url));
 
 /** @type {Program} */
 export const node = { command: process.execPath, args: [] };
-/** @type {Program} */
-export const blkscope = { command: process.execPath, args: [program] };
+/** As its users start it: what its first line says of Node counts. @type {Program} */
+export const blkscope = { command: program, args: [] };
+/** The same without what the kernel and env(1) do first, to be compared with bare Node. @type {Program} */
+export const blkscopeBare = { command: process.execPath, args: [program] };
 /** blkscope with its own account of its memory, on file descriptor 3. @type {Program} */
 export const blkscopeReporting = { command: process.execPath, args: ['--require', reporter, program] };
 /** @type {Program} */
