@@ -13,6 +13,7 @@
  * A method fails by throwing `BlockError`; ENOTSUP asks for the generic fallback where there is one. A method waits only
  * by awaiting the block layer's own functions, `loop.park` and its relatives (see `loop.ts`).
  */
+import type { Answer } from '../util/answer.ts';
 import type { BlockNode, ChildLink } from './node.ts';
 import type { DebugEvent } from './events.ts';
 import type { Options } from './options.ts';
@@ -171,7 +172,7 @@ export interface Driver<S = unknown> extends DriverIdentity {
     flags: number,
   ): Promise<void>;
   /** Default: all data, allocated; a filter: as the child says. */
-  blockStatus?(node: BlockNode<S>, wantZero: boolean, offset: number, bytes: number): Promise<BlockStatus>;
+  blockStatus?(node: BlockNode<S>, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus>;
   saveVmState?(node: BlockNode<S>, offset: number, data: Buffer): Promise<void>;
   loadVmState?(node: BlockNode<S>, offset: number, data: Buffer): Promise<void>;
 

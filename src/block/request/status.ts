@@ -1,5 +1,6 @@
 /** Block status: what a range is (data, zero, allocated here or in a backing file) and where it lies. */
 import { alignDown, alignUp } from '../../util/align.ts';
+import { andThen, type Answer, lastly } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import type { BlockStatus } from '../driver.ts';
 import { BlockError } from '../error.ts';
@@ -14,12 +15,7 @@ const END: Omit<BlockStatus, 'flags'> = { bytes: 0, map: 0, file: null };
  * `wantZero` asks for an exact answer; without it the driver may look less and say more bytes. The result covers at
  * least one byte, except at and behind the end: then `bytes` is 0 and the flags are EOF.
  */
-export async function blockStatus(
-  node: BlockNode,
-  wantZero: boolean,
-  offset: number,
-  bytes: number,
-): Promise<BlockStatus> {
+export function blockStatus(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus> {
   if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
   const length = node.getLength();
   if (offset >= length) return { ...END, flags: Status.EOF };
@@ -37,51 +33,58 @@ export async function blockStatus(
     });
   }
   node.inFlight += 1;
-  try {
-    const raw = await askDriver(node, wantZero, offset, wanted);
-    return withEof(length, offset, await resolve(node, wantZero, offset, raw));
-  } finally {
-    node.inFlight -= 1;
-  }
+  const asking = lastly(
+    () => andThen(askDriver(node, wantZero, offset, wanted), (raw) => resolve(node, wantZero, offset, raw)),
+    () => {
+      node.inFlight -= 1;
+    },
+  );
+  return andThen(asking, (status) => withEof(length, offset, status));
 }
 
 function withEof(length: number, offset: number, status: BlockStatus): BlockStatus {
-  if (offset + status.bytes !== length) return status;
-  return { ...status, flags: status.flags | Status.EOF };
+  const { flags, bytes, map, file } = status;
+  return offset + bytes === length ? { flags: flags | Status.EOF, bytes, map, file } : status;
 }
 
 /** The driver's own answer, for the range rounded out to the node's alignment and cut back again. */
-async function askDriver(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Promise<BlockStatus> {
+function askDriver(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus> {
   const align = node.limits.requestAlignment;
   const alignedOffset = alignDown(offset, align);
   const alignedBytes = alignUp(offset + bytes, align) - alignedOffset;
+  return andThen(askAligned(node, wantZero, alignedOffset, alignedBytes), (status) => {
+    const skip = offset - alignedOffset;
+    return {
+      flags: status.flags,
+      bytes: Math.min(status.bytes - skip, bytes),
+      map: (status.flags & Status.OFFSET_VALID) !== 0 ? status.map + skip : status.map,
+      file: status.file,
+    };
+  });
+}
+
+function askAligned(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus> {
   const { driver } = node;
-  let status: BlockStatus;
   if (driver.blockStatus === undefined) {
     const flags = Status.RAW | Status.OFFSET_VALID;
-    status = { flags, bytes: alignedBytes, map: alignedOffset, file: node.filteredChild?.node ?? null };
-  } else if (node.children.length === 0 && isKnownData(node, alignedOffset)) {
-    const flags = Status.DATA | Status.OFFSET_VALID;
-    status = { flags, bytes: node.dataRangeEnd - alignedOffset, map: alignedOffset, file: node };
-  } else {
-    status = await driver.blockStatus(node, wantZero, alignedOffset, alignedBytes);
-    const isData = status.flags === (Status.DATA | Status.OFFSET_VALID);
-    if (wantZero && isData && node.children.length === 0) {
-      node.dataRangeStart = alignedOffset;
-      node.dataRangeEnd = alignedOffset + status.bytes;
-    }
+    return { flags, bytes, map: offset, file: node.filteredChild?.node ?? null };
   }
-  const skip = offset - alignedOffset;
-  return {
-    flags: status.flags,
-    bytes: Math.min(status.bytes - skip, bytes),
-    map: (status.flags & Status.OFFSET_VALID) !== 0 ? status.map + skip : status.map,
-    file: status.file,
-  };
+  if (node.children.length > 0) return driver.blockStatus(node, wantZero, offset, bytes);
+  const dataFlags = Status.DATA | Status.OFFSET_VALID;
+  if (isKnownData(node, offset)) {
+    return { flags: dataFlags, bytes: node.dataRangeEnd - offset, map: offset, file: node };
+  }
+  return andThen(driver.blockStatus(node, wantZero, offset, bytes), (status) => {
+    if (wantZero && status.flags === dataFlags) {
+      node.dataRangeStart = offset;
+      node.dataRangeEnd = offset + status.bytes;
+    }
+    return status;
+  });
 }
 
 /** Follows RAW and RECURSE to the node below, and adds what follows from having or not having a backing file. */
-async function resolve(node: BlockNode, wantZero: boolean, offset: number, status: BlockStatus): Promise<BlockStatus> {
+function resolve(node: BlockNode, wantZero: boolean, offset: number, status: BlockStatus): Answer<BlockStatus> {
   const { file, map, bytes } = status;
   if ((status.flags & Status.RAW) !== 0) {
     if (file === null) throw new Error('a driver said RAW without a node');
@@ -97,9 +100,15 @@ async function resolve(node: BlockNode, wantZero: boolean, offset: number, statu
 
   const mayRecurse = Status.RECURSE | Status.DATA | Status.OFFSET_VALID;
   const recurses = (flags & (mayRecurse | Status.ZERO)) === mayRecurse;
-  if (!(wantZero && recurses && file !== null && file !== node)) return { flags, bytes, map, file };
+  const own = { flags, bytes, map, file };
+  return wantZero && recurses && file !== null && file !== node ? refine(own, file) : own;
+}
+
+/** What the node below knows of data: there may be zeroes behind it. */
+async function refine(own: BlockStatus, file: BlockNode): Promise<BlockStatus> {
+  const { flags, bytes, map } = own;
   try {
-    const below = await blockStatus(file, wantZero, map, bytes);
+    const below = await blockStatus(file, true, map, bytes);
     const isBehindEnd = (below.flags & Status.EOF) !== 0 && (below.bytes === 0 || (below.flags & Status.ZERO) !== 0);
     // A format may map what lies behind the end of its file; that reads as zeroes.
     if (isBehindEnd) return { flags: flags | Status.ZERO, bytes, map, file };
@@ -107,7 +116,7 @@ async function resolve(node: BlockNode, wantZero: boolean, offset: number, statu
   } catch (error) {
     // The answer of the node below only refines ours.
     if (!(error instanceof BlockError)) throw error;
-    return { flags, bytes, map, file };
+    return own;
   }
 }
 
@@ -131,24 +140,37 @@ export interface ChainStatus extends BlockStatus {
 /**
  * The state of a range looked up from `top` down to `base`: excluded, unless `includeBase`; null means the whole chain.
  */
-export async function blockStatusAbove(
+export function blockStatusAbove(
   top: BlockNode,
   base: BlockNode | null,
   includeBase: boolean,
   wantZero: boolean,
   offset: number,
   bytes: number,
-): Promise<ChainStatus> {
+): Answer<ChainStatus> {
   if (!includeBase && top === base) return { flags: 0, bytes, map: 0, file: null, depth: 0 };
-  let depth = 1;
-  let status = await blockStatus(top, wantZero, offset, bytes);
-  if (status.bytes === 0 || (status.flags & Status.ALLOCATED) !== 0 || top === base) {
-    return inChain(status, status.flags, depth);
-  }
+  return andThen(blockStatus(top, wantZero, offset, bytes), (status) => {
+    const isFound = status.bytes === 0 || (status.flags & Status.ALLOCATED) !== 0 || top === base;
+    const below = isFound ? null : (top.filterOrCowChild?.node ?? null);
+    if (below === null || (!includeBase && below === base)) return inChain(status, status.flags, 1);
+    return statusBelow(status, below, base, includeBase, wantZero, offset);
+  });
+}
 
-  const endOfTop = (status.flags & Status.EOF) !== 0 ? offset + status.bytes : 0;
-  let wanted = status.bytes;
-  let node = top.filterOrCowChild?.node ?? null;
+/** Goes on below the top, which has nothing of its own at this offset for the bytes that `own` says. */
+async function statusBelow(
+  own: BlockStatus,
+  below: BlockNode,
+  base: BlockNode | null,
+  includeBase: boolean,
+  wantZero: boolean,
+  offset: number,
+): Promise<ChainStatus> {
+  const endOfTop = (own.flags & Status.EOF) !== 0 ? offset + own.bytes : 0;
+  let depth = 1;
+  let status = own;
+  let wanted = own.bytes;
+  let node: BlockNode | null = below;
   while (node !== null && (includeBase || node !== base)) {
     status = await blockStatus(node, wantZero, offset, wanted);
     depth += 1;
@@ -185,8 +207,10 @@ export async function isAllocated(
 }
 
 /** Whether the whole range is known, without much looking, to read as zeroes through the chain. */
-export async function isZeroFast(node: BlockNode, offset: number, bytes: number): Promise<boolean> {
+export function isZeroFast(node: BlockNode, offset: number, bytes: number): Answer<boolean> {
   if (bytes === 0) return true;
-  const status = await blockStatusAbove(node, null, false, false, offset, bytes);
-  return status.bytes === bytes && (status.flags & Status.ZERO) !== 0;
+  return andThen(
+    blockStatusAbove(node, null, false, false, offset, bytes),
+    (status) => status.bytes === bytes && (status.flags & Status.ZERO) !== 0,
+  );
 }

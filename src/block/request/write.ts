@@ -14,9 +14,10 @@ import { canZero, driverPwritev, driverPwritevCompressed } from './driver-io.ts'
 import { checkOpen } from './flush.ts';
 import { type Padding, paddingFor, readPadding, tailBlock } from './padding.ts';
 import { isPlainRange, trackLate } from './plain.ts';
+import type { Coroutine } from '../loop.ts';
 import type { TrackedKind, TrackedRequest } from './serialise.ts';
 import { whileTraced } from './traced.ts';
-import { zeroRange } from './zero.ts';
+import { zeroAtOnce, zeroRange } from './zero.ts';
 
 const INT_MAX = 0x7fffffff;
 
@@ -46,6 +47,7 @@ export function pwriteZeroesOfUser(child: ChildLink, offset: number, bytes: numb
   checkRange(offset, bytes);
   if (!isAlignedEnough(node, offset, bytes, zeroFlags)) return undefined;
   const zero = (): Pending => {
+    if (isPlainZeroing(node, offset, bytes, zeroFlags)) return plainZeroes(node, offset, bytes, zeroFlags);
     const request = node.requests.begin('write', offset, bytes);
     return node.requests.endAfter(request, paddedZeroes(child, request, offset, bytes, zeroFlags));
   };
@@ -111,7 +113,6 @@ function isPlainWrite(node: BlockNode, offset: number, data: Buffer, flags: numb
 /** As `alignedPwritev` for a plain write: the same steps without a promise where none is needed. */
 function plainPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
   const { current } = node.loop;
-  const bytes = data.length;
   const before = node.debugEvent(Event.PWRITEV);
   let pending: Pending;
   try {
@@ -122,6 +123,48 @@ function plainPwritev(node: BlockNode, offset: number, data: Buffer, flags: numb
   } catch (error) {
     pending = Promise.reject(error);
   }
+  return endPlainWrite(node, current, offset, data.length, pending);
+}
+
+/**
+ * Whether zeroes are one call of the driver, which must not fall back, with an event before and behind it. Only while
+ * there is no other request: a driver that makes its file longer by this may have to keep others out.
+ */
+function isPlainZeroing(node: BlockNode, offset: number, bytes: number, flags: number): boolean {
+  const { limits, supportedZeroFlags } = node;
+  const plainFlags = Req.NO_FALLBACK | Req.ZERO_WRITE | Req.MAY_UNMAP;
+  if (bytes === 0 || !node.loop.alone) return false;
+  if ((flags & Req.NO_FALLBACK) === 0 || (flags & ~plainFlags) !== 0) return false;
+  if ((supportedZeroFlags & Req.NO_FALLBACK) === 0 || node.driver.pwriteZeroes === undefined) return false;
+  if (node.isReadOnly || node.refusesChanges || node.requests.hasSerialising) return false;
+  const align = Math.max(limits.pwriteZeroesAlignment, limits.requestAlignment);
+  return isAligned(offset, align) && isAligned(bytes, align) && bytes <= minNonZero(limits.maxPwriteZeroes, INT_MAX);
+}
+
+/** As `paddedZeroes` for what passes that check. */
+function plainZeroes(node: BlockNode, offset: number, bytes: number, flags: number): Pending {
+  const { current } = node.loop;
+  const before = node.debugEvent(Event.PWRITEV_ZERO);
+  let pending: Pending;
+  try {
+    pending =
+      before === undefined
+        ? zeroAtOnce(node, offset, bytes, flags)
+        : before.then(() => zeroRange(node, offset, bytes, flags));
+  } catch (error) {
+    pending = Promise.reject(error);
+  }
+  return endPlainWrite(node, current, offset, bytes, pending);
+}
+
+/** What follows a plain write's call of the driver. */
+function endPlainWrite(
+  node: BlockNode,
+  current: Coroutine | null,
+  offset: number,
+  bytes: number,
+  pending: Pending,
+): Pending {
   if (pending !== undefined) {
     return trackLate(node, current, 'write', offset, bytes, endWrite(node, 'write', offset, bytes, pending));
   }

@@ -1,6 +1,7 @@
 /** Zero writes: cut to what the driver takes, with writes of zeroes where it cannot. */
 import { alignDown, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
+import type { Pending } from '../driver.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Req } from '../flags.ts';
 import { allocateAligned } from '../memory.ts';
@@ -12,6 +13,12 @@ import { pwriteZeroes } from './write.ts';
 
 /** The longest run of zeroes that is written as data in one go. */
 const MAX_BOUNCE_BYTES = 16 * 1024 * 1024;
+
+/** Zeroes a range that is one aligned call of the driver, which has one and must not fall back. */
+export function zeroAtOnce(node: BlockNode, offset: number, bytes: number, flags: number): Pending {
+  forgetDataRange(node, offset, bytes);
+  return node.driver.pwriteZeroes?.(node, offset, bytes, flags & node.supportedZeroFlags);
+}
 
 /** Zeroes a range that is aligned to the node's requests. The driver gets whole blocks of its zero alignment, and edges. */
 export async function zeroRange(node: BlockNode, offset: number, bytes: number, flags: number): Promise<void> {

@@ -9,8 +9,10 @@
  *     B  4k@32k overlaps 0..64k: waits ................................................ finds X, overwrites in place
  */
 import { REQUEST_MAX_BYTES } from '../../block/flags.ts';
+import type { Pending } from '../../block/driver.ts';
 import type { WaitReason } from '../../block/loop.ts';
 import { traceWait } from '../../block/request/traced.ts';
+import { andThen, type Answer, lastly } from '../../util/answer.ts';
 import { readBe32 } from '../../util/big-endian.ts';
 import { corrupt } from './corruption.ts';
 import { sliceForUpdate } from './cluster-table.ts';
@@ -32,7 +34,7 @@ export class Allocation {
   parts: L2Meta | null = null;
 }
 
-/** Where the search is: what has been found ends at `host` + `bytes`, and `host` may still be anywhere. */
+/** Where a search is, and what one step of it finds. */
 interface Cursor {
   /** Where the next cluster has to be to continue what was found; NOWHERE if anywhere will do. */
   host: HostOffset;
@@ -40,49 +42,66 @@ interface Cursor {
   bytes: number;
 }
 
+/** A search: what it has found so far ends at `position` and, in the file, at `host`. */
+interface Search extends Cursor {
+  position: GuestOffset;
+  remaining: number;
+}
+
+/** Go on; there is no more to be had; begin anew, since it had to wait and what was found before may be wrong. */
+const Step = { MORE: 0, END: 1, ANEW: 2 } as const;
+type Step = (typeof Step)[keyof typeof Step];
+
 /**
  * Finds space for a write of `bytes` at a guest offset: as many as can be written in one piece, which is at least one.
  * Waits for other writes that allocate the same clusters. The lock is held, and given up only while waiting.
  */
-export async function allocate(
-  image: Qcow2Image,
-  guest: GuestOffset,
-  bytes: number,
-  result: Allocation,
-): Promise<void> {
-  while (!(await tryAllocate(image, guest, bytes, result))) {
-    // Somebody else has changed the table while we waited.
-  }
-}
-
-/** False if it had to wait, and what was found before may be wrong. */
-async function tryAllocate(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): Promise<boolean> {
+export function allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): Pending {
   result.host = NOWHERE;
   result.bytes = 0;
   result.parts = null;
-  const cursor: Cursor = { host: NOWHERE, bytes: 0 };
-  let position = guest;
-  let remaining = bytes;
-  while (remaining > 0) {
-    cursor.bytes = remaining;
-    if (image.allocations.length > 0) {
-      const conflict = findConflict(image, position, remaining, cursor, result.parts !== null);
-      if (conflict !== null) {
-        await waitFor(image, conflict);
-        return false;
-      }
+  const search: Search = { host: NOWHERE, bytes: 0, position: guest, remaining: bytes };
+  return andThen(searchOn(image, search, result), (last) => {
+    if (last === Step.ANEW) return allocate(image, guest, bytes, result);
+    result.bytes = bytes - search.remaining;
+    return undefined;
+  });
+}
+
+/** Takes steps as long as there is more to be found. */
+function searchOn(image: Qcow2Image, search: Search, result: Allocation): Answer<Step> {
+  while (search.remaining > 0) {
+    const step = searchStep(image, search, result);
+    if (step instanceof Promise) {
+      return step.then((taken) => (taken === Step.MORE ? searchOn(image, search, result) : taken));
     }
-    if (cursor.bytes === 0) break;
-    const found =
-      (await findInPlace(image, position, cursor, result)) || (await findNew(image, position, cursor, result));
-    if (!found) break;
-    if (result.host === NOWHERE) result.host = cursor.host;
-    cursor.host = advance(cursor.host, cursor.bytes);
-    position = advance(position, cursor.bytes);
-    remaining -= cursor.bytes;
+    if (step !== Step.MORE) return step;
   }
-  result.bytes = bytes - remaining;
-  return true;
+  return Step.END;
+}
+
+function searchStep(image: Qcow2Image, search: Search, result: Allocation): Answer<Step> {
+  search.bytes = search.remaining;
+  if (image.allocations.length > 0) {
+    const conflict = findConflict(image, search.position, search.remaining, search, result.parts !== null);
+    if (conflict !== null) return waitFor(image, conflict);
+  }
+  if (search.bytes === 0) return Step.END;
+  return andThen(findSpace(image, search, result), (isFound) => {
+    if (!isFound) return Step.END;
+    if (result.host === NOWHERE) result.host = search.host;
+    search.host = advance(search.host, search.bytes);
+    search.position = advance(search.position, search.bytes);
+    search.remaining -= search.bytes;
+    return Step.MORE;
+  });
+}
+
+function findSpace(image: Qcow2Image, search: Search, result: Allocation): Answer<boolean> {
+  return andThen(
+    findInPlace(image, search.position, search, result),
+    (isFound) => isFound || findNew(image, search.position, search, result),
+  );
 }
 
 /**
@@ -113,13 +132,15 @@ function findConflict(
   return null;
 }
 
-async function waitFor(image: Qcow2Image, other: L2Meta): Promise<void> {
+async function waitFor(image: Qcow2Image, other: L2Meta): Promise<Step> {
   const reason: WaitReason = { kind: 'allocation', blockedBy: other.owner };
   image.lock.unlock();
   traceWait(image.node, reason);
   await other.dependents.wait(reason);
   const wait = image.lock.lock();
   if (wait !== undefined) await wait;
+  // Somebody else has changed the table meanwhile.
+  return Step.ANEW;
 }
 
 /**
@@ -166,17 +187,9 @@ function clusterLimit(image: Qcow2Image, position: GuestOffset, bytes: number): 
  * Clusters that can be overwritten where they are. True, with `cursor` set, if there are some. If there are but at the
  * wrong place, `cursor.bytes` becomes 0.
  */
-async function findInPlace(
-  image: Qcow2Image,
-  position: GuestOffset,
-  cursor: Cursor,
-  result: Allocation,
-): Promise<boolean> {
+function findInPlace(image: Qcow2Image, position: GuestOffset, cursor: Cursor, result: Allocation): Answer<boolean> {
   const limit = clusterLimit(image, position, cursor.bytes);
-  const loading = sliceForUpdate(image, position);
-  const slot = typeof loading === 'number' ? loading : await loading;
-  try {
-    const table = image.l2Cache.table(slot);
+  return withSlice(image, position, (table) => {
     const index = image.sliceIndexOf(position);
     const at = index * image.l2EntryBytes;
     const high = readBe32(table, at);
@@ -186,7 +199,7 @@ async function findInPlace(
     const into = image.intoCluster(position);
     if (image.intoCluster(cluster) !== 0) {
       const what = (low & ZERO) !== 0 ? 'Preallocated zero' : 'Data';
-      await corrupt(image, `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`);
+      return corrupt(image, `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`);
     }
     if (cursor.host !== NOWHERE && cluster !== cursor.host) {
       cursor.bytes = 0;
@@ -194,50 +207,57 @@ async function findInPlace(
     }
     const clusters = countForWrite(image, table, index, limit, false);
     cursor.bytes = Math.min(cursor.bytes, clusters * image.clusterBytes - into);
-    await addPart(image, table, cluster, position, cursor.bytes, true, result);
     cursor.host = advance(cluster, into);
-    return true;
-  } finally {
-    image.l2Cache.put(slot);
-  }
+    return andThen(addPart(image, table, cluster, position, cursor.bytes, true, result), () => true);
+  });
 }
 
 /** New clusters for those that need them. True, with `cursor` set, if there are some at the place wanted. */
-async function findNew(image: Qcow2Image, position: GuestOffset, cursor: Cursor, result: Allocation): Promise<boolean> {
+function findNew(image: Qcow2Image, position: GuestOffset, cursor: Cursor, result: Allocation): Answer<boolean> {
   if (cursor.bytes === 0) return false;
   const limit = clusterLimit(image, position, cursor.bytes);
-  const slot = await sliceForUpdate(image, position);
-  try {
-    const table = image.l2Cache.table(slot);
+  return withSlice(image, position, (table) => {
     const wanted = countForWrite(image, table, image.sliceIndexOf(position), limit, true);
-    const space = await takeClusters(image, position, cursor.host, wanted);
-    if (space.clusterCount === 0) {
-      cursor.bytes = 0;
-      return false;
-    }
-    const into = image.intoCluster(position);
-    cursor.host = advance(space.host, into);
-    cursor.bytes = Math.min(cursor.bytes, space.clusterCount * image.clusterBytes - into);
-    await addPart(image, table, space.host, position, cursor.bytes, false, result);
-    return true;
-  } finally {
-    image.l2Cache.put(slot);
-  }
+    return andThen(takeClusters(image, position, cursor.host, wanted), (space) => {
+      if (space.clusterCount === 0) {
+        cursor.bytes = 0;
+        return false;
+      }
+      const into = image.intoCluster(position);
+      cursor.host = advance(space.host, into);
+      cursor.bytes = Math.min(cursor.bytes, space.clusterCount * image.clusterBytes - into);
+      return andThen(addPart(image, table, space.host, position, cursor.bytes, false, result), () => true);
+    });
+  });
+}
+
+/** Does something with the slice that has a guest offset's entry, and holds it meanwhile. */
+function withSlice<T>(image: Qcow2Image, position: GuestOffset, step: (table: Buffer) => Answer<T>): Answer<T> {
+  const { l2Cache } = image;
+  return andThen(sliceForUpdate(image, position), (slot) =>
+    lastly(
+      () => step(l2Cache.table(slot)),
+      () => l2Cache.put(slot),
+    ),
+  );
+}
+
+interface Space {
+  readonly host: HostOffset;
+  readonly clusterCount: number;
 }
 
 /** Takes clusters: at `host`, as many as are free there, or anywhere. */
-async function takeClusters(
-  image: Qcow2Image,
-  position: GuestOffset,
-  host: HostOffset,
-  clusterCount: number,
-): Promise<{ host: HostOffset; clusterCount: number }> {
+function takeClusters(image: Qcow2Image, position: GuestOffset, host: HostOffset, clusterCount: number): Answer<Space> {
   if (image.hasDataFile) return { host: image.startOfCluster(position) as number as HostOffset, clusterCount };
   if (host === NOWHERE) {
-    return { host: await allocateClusters(image, clusterCount * image.clusterBytes), clusterCount };
+    return andThen(allocateClusters(image, clusterCount * image.clusterBytes), (taken) => ({
+      host: taken,
+      clusterCount,
+    }));
   }
   const start = image.startOfCluster(host);
-  return { host: start, clusterCount: await allocateClustersAt(image, start, clusterCount) };
+  return allocateClustersAt(image, start, clusterCount).then((count) => ({ host: start, clusterCount: count }));
 }
 
 /**

@@ -78,7 +78,7 @@ export async function writeBitmap(image: Qcow2Image, entry: DirectoryEntry, bits
   try {
     for (let index = 0; index < tableEntries; index++) await writePart(image, table, index, bits, name);
     tableOffset = await explained(
-      allocateClusters(image, table.length),
+      () => allocateClusters(image, table.length),
       `Failed to allocate clusters for bitmap '${name}'`,
     );
     await checkPlace(image, tableOffset, table.length);
@@ -106,7 +106,7 @@ async function writePart(
   const cluster = Buffer.alloc(clusterBytes);
   if (!bits.load(start, cluster.subarray(0, bits.storedBytes - start))) return;
   const offset = await explained(
-    allocateClusters(image, clusterBytes),
+    () => allocateClusters(image, clusterBytes),
     `Failed to allocate clusters for bitmap '${name}'`,
   );
   writeUint64(table, offset, index * TABLE_ENTRY_BYTES);

@@ -1,10 +1,12 @@
 /** What a write to new clusters does beside writing its data: copy what was there around it, and enter the clusters. */
+import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { Req } from '../../block/flags.ts';
 import { allocateAligned } from '../../block/memory.ts';
 import { isZeroFast } from '../../block/request/status.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
+import { andThen, type Answer, caught } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import { readBe32 } from '../../util/big-endian.ts';
 import type { Allocation } from './allocate.ts';
@@ -26,30 +28,51 @@ const MAX_READ_BETWEEN = 16384;
  * Zeroes the space of parts whose head and tail read as zeroes, so that nothing has to be copied there. Only where the
  * file can zero without writing.
  */
-export async function zeroNewSpace(image: Qcow2Image, parts: L2Meta | null): Promise<void> {
-  if (parts === null || (image.dataFile.node.supportedZeroFlags & Req.NO_FALLBACK) === 0) return;
+export function zeroNewSpace(image: Qcow2Image, parts: L2Meta | null): Pending {
+  if (parts === null || (image.dataFile.node.supportedZeroFlags & Req.NO_FALLBACK) === 0) return undefined;
   for (let part: L2Meta | null = parts; part !== null; part = part.next) {
-    if (!part.needsCow || !(await readsAsZero(image, part))) continue;
-    const host = part.host + part.head.offset;
-    const bytes = part.tail.offset + part.tail.bytes - part.head.offset;
-    const wait = checkDataOverlap(image, host, bytes);
-    if (wait !== undefined) await wait;
-    await image.fire(Event.CLUSTER_ALLOC_SPACE);
-    try {
-      await pwriteZeroes(image.dataFile, host, bytes, Req.NO_FALLBACK);
-    } catch (error) {
-      if (!(error instanceof BlockError)) throw error;
-      if (error.errno !== Errno.ENOTSUP && error.errno !== Errno.EAGAIN) throw error;
-      continue;
-    }
-    part.skipsCow = true;
+    const wait = part.needsCow ? zeroPart(image, part) : undefined;
+    const { next } = part;
+    if (wait !== undefined) return wait.then(() => zeroNewSpace(image, next));
   }
+  return undefined;
 }
 
-async function readsAsZero(image: Qcow2Image, part: L2Meta): Promise<boolean> {
+function zeroPart(image: Qcow2Image, part: L2Meta): Pending {
+  return andThen(readsAsZero(image, part), (isZero) => {
+    if (!isZero) return undefined;
+    const host = part.host + part.head.offset;
+    const bytes = part.tail.offset + part.tail.bytes - part.head.offset;
+    return andThen(checkDataOverlap(image, host, bytes), () =>
+      andThen(image.fire(Event.CLUSTER_ALLOC_SPACE), () => zeroSpace(image, part, host, bytes)),
+    );
+  });
+}
+
+function zeroSpace(image: Qcow2Image, part: L2Meta, host: number, bytes: number): Pending {
+  const zeroing = caught(() => pwriteZeroes(image.dataFile, host, bytes, Req.NO_FALLBACK));
+  if (zeroing !== undefined) return endZeroing(part, zeroing);
+  part.skipsCow = true;
+  return undefined;
+}
+
+async function endZeroing(part: L2Meta, zeroing: Promise<void>): Promise<void> {
+  try {
+    await zeroing;
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    if (error.errno !== Errno.ENOTSUP && error.errno !== Errno.EAGAIN) throw error;
+    return;
+  }
+  part.skipsCow = true;
+}
+
+function readsAsZero(image: Qcow2Image, part: L2Meta): Answer<boolean> {
   const { head, tail, guest } = part;
-  if (!(await isZeroFast(image.node, guest + head.offset, head.bytes))) return false;
-  return isZeroFast(image.node, guest + tail.offset, tail.bytes);
+  return andThen(
+    isZeroFast(image.node, guest + head.offset, head.bytes),
+    (isZero) => isZero && isZeroFast(image.node, guest + tail.offset, tail.bytes),
+  );
 }
 
 /** Leaves the data to the part around which head and tail are copied, if there is one that it fits into. */
@@ -69,12 +92,19 @@ export function mergeIntoCow(parts: L2Meta | null, guest: GuestOffset, data: Buf
  * Enters all parts into the L2 table, and lets the writers go on that wait for them. What could not be entered stays in
  * `allocation.parts`. The lock is held.
  */
-export async function linkParts(image: Qcow2Image, allocation: Allocation): Promise<void> {
-  for (let part = allocation.parts; part !== null; part = part.next) {
-    await linkPart(image, part);
-    finishPart(image, part);
-    allocation.parts = part.next;
+export function linkParts(image: Qcow2Image, allocation: Allocation): Pending {
+  for (let part = allocation.parts; part !== null; part = allocation.parts) {
+    const linking = linkPart(image, part);
+    if (linking !== undefined) {
+      const linked = part;
+      return linking.then(() => {
+        endPart(image, allocation, linked);
+        return linkParts(image, allocation);
+      });
+    }
+    endPart(image, allocation, part);
   }
+  return undefined;
 }
 
 /** Gives back what the parts took, because the write has failed. The lock is held. */
@@ -83,29 +113,54 @@ export async function abandonParts(image: Qcow2Image, allocation: Allocation): P
     if (!image.hasDataFile && !part.keepsOldClusters) {
       await freeClusters(image, part.host, part.clusterCount * image.clusterBytes, DiscardReason.NEVER);
     }
-    finishPart(image, part);
-    allocation.parts = part.next;
+    endPart(image, allocation, part);
   }
 }
 
-function finishPart(image: Qcow2Image, part: L2Meta): void {
+/** A part is done with: those that wait for it go on. */
+function endPart(image: Qcow2Image, allocation: Allocation, part: L2Meta): void {
   const at = image.allocations.indexOf(part);
   if (at >= 0) image.allocations.splice(at, 1);
   part.dependents.wakeAll();
+  allocation.parts = part.next;
 }
 
 /** Copies head and tail and enters one part's clusters into the L2 table; the old ones are freed. */
-export async function linkPart(image: Qcow2Image, part: L2Meta): Promise<void> {
+export function linkPart(image: Qcow2Image, part: L2Meta): Pending {
+  const ready = prepareLink(image, part);
+  return ready === undefined ? enterPart(image, part) : ready.then(() => enterPart(image, part));
+}
+
+/** What has to come before the entries: the copies, and the order in which the caches are written back. */
+function prepareLink(image: Qcow2Image, part: L2Meta): Pending {
+  const copies = part.needsCow && !part.skipsCow;
+  if (copies || image.useLazyRefcounts) return copyAndMark(image, part);
+  return dependOnRefcounts(image);
+}
+
+async function copyAndMark(image: Qcow2Image, part: L2Meta): Promise<void> {
   await copyAround(image, part);
   if (image.useLazyRefcounts) await ignoringErrors(() => markDirty(image));
-  if (image.needsAccurateRefcounts) {
-    const wait = image.l2Cache.dependOn(image.refcountCache);
-    if (wait !== undefined) await ignoringErrors(() => wait);
-  }
-  const loading = sliceForUpdate(image, part.guest);
-  const slot = typeof loading === 'number' ? loading : await loading;
-  image.l2Cache.markDirty(slot);
-  const table = image.l2Cache.table(slot);
+  await dependOnRefcounts(image);
+}
+
+/** A new cluster's refcount is on disk before the L2 entry that points to it. */
+function dependOnRefcounts(image: Qcow2Image): Pending {
+  const wait = image.needsAccurateRefcounts ? image.l2Cache.dependOn(image.refcountCache) : undefined;
+  return wait === undefined ? undefined : ignoringErrors(() => wait);
+}
+
+function enterPart(image: Qcow2Image, part: L2Meta): Pending {
+  return andThen(sliceForUpdate(image, part.guest), (slot) => {
+    image.l2Cache.markDirty(slot);
+    const old = enterClusters(image, part, image.l2Cache.table(slot));
+    image.l2Cache.put(slot);
+    return part.keepsOldClusters || old.length === 0 ? undefined : freeOld(image, old);
+  });
+}
+
+/** Writes the entries of a part into its slice. Returns those that were there, two numbers each, without the empty ones. */
+function enterClusters(image: Qcow2Image, part: L2Meta, table: Buffer): number[] {
   const index = image.sliceIndexOf(part.guest);
   const old: number[] = [];
   for (let step = 0; step < part.clusterCount; step++) {
@@ -118,8 +173,10 @@ export async function linkPart(image: Qcow2Image, part: L2Meta): Promise<void> {
     table.writeUInt32BE(lowOf(host), at + 4);
     if (image.hasSubclusters && !part.isPreallocation) markWritten(image, table, at, part, step);
   }
-  image.l2Cache.put(slot);
-  if (part.keepsOldClusters) return;
+  return old;
+}
+
+async function freeOld(image: Qcow2Image, old: readonly number[]): Promise<void> {
   for (let at = 0; at < old.length; at += 2) {
     // No discard: the next write takes these clusters again.
     await freeEntry(image, old[at] ?? 0, old[at + 1] ?? 0, DiscardReason.NEVER);

@@ -3,6 +3,7 @@ import type { Pending } from '../../block/driver.ts';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { MAX_LENGTH } from '../../block/flags.ts';
 import type { ChildLink } from '../../block/node.ts';
+import type { Answer } from '../../util/answer.ts';
 import { flush } from '../../block/request/flush.ts';
 import { preadv } from '../../block/request/read.ts';
 import { pwritev } from '../../block/request/write.ts';
@@ -45,10 +46,10 @@ export async function ignoringErrors(step: () => Pending): Promise<void> {
   }
 }
 
-/** Waits for a step; its failure gets the text `message: strerror`. */
-export async function explained<T>(step: Promise<T>, message: string): Promise<T> {
+/** Waits for a step, given as what it began or as how to begin it; its failure gets the text `message: strerror`. */
+export async function explained<T>(step: Promise<T> | (() => Answer<T>), message: string): Promise<T> {
   try {
-    return await step;
+    return await (typeof step === 'function' ? step() : step);
   } catch (error) {
     if (error instanceof BlockError) throw errorWithErrno(error.errno, message);
     throw error;

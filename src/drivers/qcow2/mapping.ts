@@ -47,8 +47,9 @@ export function lookUp(
   return lookUpWhenLoaded(image, slot, guest, needed, l2Offset, result);
 }
 
-/** Whether `lookUp` can answer at once: there is no table, or the slice is cached. */
-export function isSliceCached(image: Qcow2Image, guest: GuestOffset): boolean {
+/** Whether nobody holds the lock and the table is cached, if there is one: then looking up takes no time, and no lock. */
+export function canLookUpNow(image: Qcow2Image, guest: GuestOffset): boolean {
+  if (image.lock.isLocked) return false;
   const l1Index = image.l1IndexOf(guest);
   if (l1Index >= image.l1.entryCount) return true;
   const l2Offset = image.l1.l2Offset(l1Index);

@@ -6,7 +6,7 @@ import { readCompressed } from './compressed.ts';
 import type { Qcow2Image } from './image.ts';
 import { readChild } from './io.ts';
 import { Subcluster } from './l2-entry.ts';
-import { isSliceCached, lookUp, Mapping } from './mapping.ts';
+import { canLookUpNow, lookUp, Mapping } from './mapping.ts';
 import { advance, type GuestOffset } from './offsets.ts';
 import { TaskPool } from './task-pool.ts';
 
@@ -29,11 +29,6 @@ export function readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): 
   const wait = image.fire(Event.READ_AIO);
   if (wait === undefined) return readChild(image.dataFile, host, data);
   return wait.then(() => readChild(image.dataFile, host, data));
-}
-
-/** Whether nobody holds the lock and the table is cached: then looking up takes no time, and no lock. */
-function canLookUpNow(image: Qcow2Image, guest: GuestOffset): boolean {
-  return !image.lock.isLocked && isSliceCached(image, guest);
 }
 
 async function readParts(image: Qcow2Image, guest: GuestOffset, data: Buffer, failing?: Pending): Promise<void> {

@@ -8,6 +8,7 @@
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { allocateAligned } from '../../block/memory.ts';
+import type { Answer } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import { corrupt } from './corruption.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
@@ -29,19 +30,21 @@ export const MAX_REFCOUNT_TABLE_BYTES = 8 * 1024 * 1024;
 export const HEADER_REFCOUNT_TABLE = 48;
 
 /** The slot of the block that counts a cluster, held. Where there is none it is made, and EAGAIN thrown. */
-export async function refcountBlockForUpdate(image: Qcow2Image, clusterIndex: number): Promise<number> {
+export function refcountBlockForUpdate(image: Qcow2Image, clusterIndex: number): Answer<number> {
   const wait = image.fire(Event.REFBLOCK_ALLOC);
-  if (wait !== undefined) await wait;
+  return wait === undefined ? findBlock(image, clusterIndex) : wait.then(() => findBlock(image, clusterIndex));
+}
+
+function findBlock(image: Qcow2Image, clusterIndex: number): Answer<number> {
   const offset = image.refcountTable.blockOffset(refcountTableIndexOf(image, clusterIndex));
   if (offset === 0) return makeBlock(image, clusterIndex);
   if (image.intoCluster(offset) !== 0) return refuseUnalignedBlock(image, offset, clusterIndex);
   return loadBlock(image, offset);
 }
 
-async function loadBlock(image: Qcow2Image, offset: number): Promise<number> {
+function loadBlock(image: Qcow2Image, offset: number): Answer<number> {
   const wait = image.fire(Event.REFBLOCK_LOAD);
-  if (wait !== undefined) await wait;
-  return image.refcountCache.get(offset);
+  return wait === undefined ? image.refcountCache.get(offset) : wait.then(() => image.refcountCache.get(offset));
 }
 
 async function makeBlock(image: Qcow2Image, clusterIndex: number): Promise<never> {

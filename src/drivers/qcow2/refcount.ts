@@ -1,6 +1,8 @@
 /** Refcounts: read, changed, and clusters taken and given back by them. */
+import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
+import { andThen, type Answer, caught } from '../../util/answer.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { corrupt, signalCorruption } from './corruption.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
@@ -83,15 +85,45 @@ export function refuseUnalignedBlock(image: Qcow2Image, offset: number, clusterI
  * far as that is possible. EINVAL if a count would leave its range. EAGAIN: refcount structures had to be made, perhaps
  * just where the caller wants its clusters; it has to look for free ones again.
  */
-export async function updateRefcount(
+export function updateRefcount(
   image: Qcow2Image,
   offset: number,
   bytes: number,
   change: number,
   reason: number,
-): Promise<void> {
+): Pending {
   if (bytes < 0) throw new BlockError(Errno.EINVAL);
-  if (bytes === 0) return;
+  if (bytes === 0) return undefined;
+  const isOneCluster = image.intoCluster(offset) === 0 && bytes <= image.clusterBytes;
+  if (change > 0 && isOneCluster) return countOneMore(image, offset, bytes, change, reason);
+  return updateRange(image, offset, bytes, change, reason, null);
+}
+
+/** A cluster that is counted up, as every new one is: nothing to be waited for, if its block is cached. */
+function countOneMore(image: Qcow2Image, offset: number, bytes: number, change: number, reason: number): Pending {
+  const clusterIndex = offset / image.clusterBytes;
+  const slot = blockForUpdate(image, clusterIndex, clusterIndex);
+  const index = blockIndexOf(image, clusterIndex);
+  if (typeof slot !== 'number' || !canCount(image, slot, index, change)) {
+    return updateRange(image, offset, bytes, change, reason, slot);
+  }
+  image.refcountCache.markDirty(slot);
+  changeCount(image, slot, index, change);
+  const wait = image.discards.isHeld ? undefined : image.discards.process(true);
+  if (wait !== undefined) return wait.finally(() => image.refcountCache.put(slot));
+  image.refcountCache.put(slot);
+  return undefined;
+}
+
+/** `firstSlot`: the block of the first cluster, held, if it has been asked for already. */
+async function updateRange(
+  image: Qcow2Image,
+  offset: number,
+  bytes: number,
+  change: number,
+  reason: number,
+  firstSlot: Answer<number> | null,
+): Promise<void> {
   const { refcountCache, l2Cache, clusterBytes } = image;
   // A cluster must not be free on disk while an L2 table on disk still points to it.
   if (change < 0) await ignoringErrors(() => refcountCache.dependOn(l2Cache));
@@ -102,6 +134,7 @@ export async function updateRefcount(
   let tableIndex = -1;
   let position = start;
   let failure: unknown = null;
+  let asked = firstSlot;
   try {
     for (; position <= last; position += clusterBytes) {
       const clusterIndex = position / clusterBytes;
@@ -109,7 +142,8 @@ export async function updateRefcount(
       if (wantedIndex !== tableIndex) {
         if (slot !== -1) refcountCache.put(slot);
         slot = -1;
-        slot = await blockForUpdate(image, clusterIndex, start / clusterBytes);
+        slot = await (asked ?? blockForUpdate(image, clusterIndex, start / clusterBytes));
+        asked = null;
       }
       tableIndex = wantedIndex;
       refcountCache.markDirty(slot);
@@ -144,14 +178,20 @@ export async function updateRefcount(
   }
 }
 
-async function blockForUpdate(image: Qcow2Image, clusterIndex: number, startIndex: number): Promise<number> {
-  try {
-    return await refcountBlockForUpdate(image, clusterIndex);
-  } catch (error) {
+function blockForUpdate(image: Qcow2Image, clusterIndex: number, startIndex: number): Answer<number> {
+  const slot = refcountBlockForUpdate(image, clusterIndex);
+  if (typeof slot === 'number') return slot;
+  return slot.catch((error: unknown) => {
     // The search that follows tries the same clusters first: they may still be free.
     if (isRestart(error) && image.freeClusterIndex > startIndex) image.freeClusterIndex = startIndex;
     throw error;
-  }
+  });
+}
+
+/** Whether a count stays in its range, and in what a number holds exactly. */
+function canCount({ refcountWidth, refcountCache }: Qcow2Image, slot: number, index: number, change: number): boolean {
+  const refcount = refcountWidth.get(refcountCache.table(slot), index) + change;
+  return refcount > 0 && refcount <= refcountWidth.max && refcount <= Number.MAX_SAFE_INTEGER;
 }
 
 /** Changes one count in a block and returns the new one. EINVAL if it would leave its range. */
@@ -179,7 +219,7 @@ function isRestart(error: unknown): boolean {
 }
 
 /** Repeats a step as long as it asks for that with EAGAIN. */
-async function withRestarts<T>(step: () => Promise<T>): Promise<T> {
+async function withRestarts<T>(step: () => Answer<T>): Promise<T> {
   for (let count = 0; ; count++) {
     try {
       return await step();
@@ -190,17 +230,26 @@ async function withRestarts<T>(step: () => Promise<T>): Promise<T> {
 }
 
 /** Finds free clusters in a row, without taking them. EFBIG if they end behind `maxOffset`. */
-export async function findFreeClusters(image: Qcow2Image, bytes: number, maxOffset: number): Promise<HostOffset> {
+export function findFreeClusters(image: Qcow2Image, bytes: number, maxOffset: number): Answer<HostOffset> {
   // What is still queued for being discarded must not get new content before.
-  if (image.discards.isHeld) await image.discards.process(true);
+  const wait = image.discards.isHeld ? image.discards.process(true) : undefined;
   const wanted = image.clustersFor(bytes);
-  let found = 0;
+  if (wait !== undefined) return wait.then(() => searchFree(image, wanted, 0, maxOffset));
+  return searchFree(image, wanted, 0, maxOffset);
+}
+
+/** Goes on with `foundBefore` free clusters in a row before the next one to be looked at. */
+function searchFree(image: Qcow2Image, wanted: number, foundBefore: number, maxOffset: number): Answer<HostOffset> {
+  let found = foundBefore;
   while (found < wanted) {
     const clusterIndex = image.freeClusterIndex;
     image.freeClusterIndex += 1;
     const refcount = getRefcount(image, clusterIndex);
-    if (typeof refcount === 'number' ? refcount !== 0 : (await refcount) !== 0) found = 0;
-    else found += 1;
+    if (typeof refcount !== 'number') {
+      const before = found;
+      return refcount.then((value) => searchFree(image, wanted, value === 0 ? before + 1 : 0, maxOffset));
+    }
+    found = refcount === 0 ? found + 1 : 0;
   }
   const { freeClusterIndex, clusterBytes } = image;
   if (freeClusterIndex > 0 && freeClusterIndex - 1 > Math.floor(maxOffset / clusterBytes)) {
@@ -210,13 +259,28 @@ export async function findFreeClusters(image: Qcow2Image, bytes: number, maxOffs
 }
 
 /** Takes free clusters in a row and returns where they are. */
-export async function allocateClusters(image: Qcow2Image, bytes: number): Promise<HostOffset> {
-  await image.fire(Event.CLUSTER_ALLOC);
-  return withRestarts(async () => {
-    const offset = await findFreeClusters(image, bytes, MAX_CLUSTER_OFFSET);
-    await updateRefcount(image, offset, bytes, 1, DiscardReason.NEVER);
-    return offset;
+export function allocateClusters(image: Qcow2Image, bytes: number): Answer<HostOffset> {
+  const wait = image.fire(Event.CLUSTER_ALLOC);
+  return wait === undefined ? takeFree(image, bytes) : wait.then(() => takeFree(image, bytes));
+}
+
+function takeFree(image: Qcow2Image, bytes: number): Answer<HostOffset> {
+  let first: Answer<HostOffset> | null = takeFreeOnce(image, bytes);
+  if (typeof first === 'number') return first;
+  return withRestarts(() => {
+    const taking = first ?? takeFreeOnce(image, bytes);
+    first = null;
+    return taking;
   });
+}
+
+/** EAGAIN: look again. Rejects, never throws. */
+function takeFreeOnce(image: Qcow2Image, bytes: number): Answer<HostOffset> {
+  return caught(() =>
+    andThen(findFreeClusters(image, bytes, MAX_CLUSTER_OFFSET), (offset) =>
+      andThen(updateRefcount(image, offset, bytes, 1, DiscardReason.NEVER), () => offset),
+    ),
+  );
 }
 
 /** Takes up to `clusterCount` clusters at a given place, as far as they are free; returns how many. */

@@ -4,10 +4,11 @@ import { BlockError } from '../../block/error.ts';
 import { Status } from '../../block/flags.ts';
 import type { BlockNode } from '../../block/node.ts';
 import { hashOrder } from '../../block/options.ts';
+import { andThen, type Answer } from '../../util/answer.ts';
 import { bitmapInfo } from './bitmaps.ts';
 import { Compatible, Compression, Incompatible, type Qcow2Image } from './image.ts';
 import { Subcluster } from './l2-entry.ts';
-import { lookUp, Mapping } from './mapping.ts';
+import { canLookUpNow, lookUp, Mapping } from './mapping.ts';
 import type { GuestOffset } from './offsets.ts';
 import { getRefcount, nextCovered } from './refcount.ts';
 
@@ -17,17 +18,34 @@ const INT_MAX = 0x7fff_ffff;
  * What the image itself, without its backing file, has at a guest offset: at most `bytes`, and as far as it is of one
  * kind. Takes the lock. What reading the L2 table throws.
  */
-export async function statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Promise<BlockStatus> {
+export function statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Answer<BlockStatus> {
   const mapping = new Mapping();
+  const wanted = Math.min(bytes, INT_MAX);
+  if (image.isPreallocated !== null && canLookUpNow(image, guest)) {
+    return andThen(lookUp(image, guest, wanted, mapping), () => statusFrom(image, mapping));
+  }
+  return statusLocked(image, guest, wanted, mapping);
+}
+
+async function statusLocked(
+  image: Qcow2Image,
+  guest: GuestOffset,
+  bytes: number,
+  mapping: Mapping,
+): Promise<BlockStatus> {
   const locking = image.lock.lock();
   if (locking !== undefined) await locking;
   try {
     image.isPreallocated ??= await looksPreallocated(image);
-    const looking = lookUp(image, guest, Math.min(bytes, INT_MAX), mapping);
+    const looking = lookUp(image, guest, bytes, mapping);
     if (looking !== undefined) await looking;
   } finally {
     image.lock.unlock();
   }
+  return statusFrom(image, mapping);
+}
+
+function statusFrom(image: Qcow2Image, mapping: Mapping): BlockStatus {
   const { type } = mapping;
   let flags = 0;
   const hasHost = type === Subcluster.NORMAL || type === Subcluster.ZERO_ALLOC || type === Subcluster.UNALLOCATED_ALLOC;
@@ -35,7 +53,7 @@ export async function statusOf(image: Qcow2Image, guest: GuestOffset, bytes: num
   if (type === Subcluster.ZERO_PLAIN || type === Subcluster.ZERO_ALLOC) flags |= Status.ZERO;
   else if (type === Subcluster.NORMAL || type === Subcluster.COMPRESSED) flags |= Status.DATA;
   const isMappedData = Status.DATA | Status.OFFSET_VALID;
-  if (image.isPreallocated && (flags & isMappedData) === isMappedData) flags |= Status.RECURSE;
+  if (image.isPreallocated === true && (flags & isMappedData) === isMappedData) flags |= Status.RECURSE;
   return {
     flags,
     bytes: mapping.bytes,

@@ -1,4 +1,5 @@
 /** The parts of one request that are under way at the same time: a bounded number of coroutines. */
+import type { Pending } from '../../block/driver.ts';
 import type { Coroutine, EventLoop, WaitReason } from '../../block/loop.ts';
 
 const MAX_BUSY = 8;
@@ -23,7 +24,7 @@ export class TaskPool {
   }
 
   /** Starts a part, when fewer than eight are under way. Returns as soon as it waits for something. */
-  async start(part: () => Promise<void>): Promise<void> {
+  async start(part: () => Pending): Promise<void> {
     if (this.#busy >= MAX_BUSY) await this.#waitForOne();
     this.#busy += 1;
     const coroutine = this.#loop.create(this.#main, part, (error) => this.#end(error));

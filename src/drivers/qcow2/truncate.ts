@@ -171,9 +171,9 @@ async function preallocateMetadata(
   try {
     for (let position = oldLength as GuestOffset; position < length; position = advance(position, allocation.bytes)) {
       const bytes = Math.min(length - position, maxBytes);
-      await explained(allocate(image, position, bytes, allocation), 'Allocating clusters failed');
+      await explained(() => allocate(image, position, bytes, allocation), 'Allocating clusters failed');
       for (let part = allocation.parts; part !== null; part = part.next) part.isPreallocation = true;
-      await explained(linkParts(image, allocation), 'Mapping clusters failed');
+      await explained(() => linkParts(image, allocation), 'Mapping clusters failed');
       end = allocation.host + allocation.bytes;
     }
     const fileLength = lengthOf(image.dataFile, 'Could not get file size');

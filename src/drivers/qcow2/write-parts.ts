@@ -1,6 +1,7 @@
 /**
  * The parts of a write whose L2 entries change: which subclusters are written, and what has to be copied around them.
  */
+import type { Pending } from '../../block/driver.ts';
 import { readBe32 } from '../../util/big-endian.ts';
 import type { Allocation } from './allocate.ts';
 import { corrupt } from './corruption.ts';
@@ -20,7 +21,7 @@ function typeAt(image: Qcow2Image, table: Buffer, index: number, subcluster: num
 }
 
 /** Notes a part whose L2 entries will change, unless all of it is overwritten in place. */
-export async function addPart(
+export function addPart(
   image: Qcow2Image,
   table: Buffer,
   cluster: HostOffset,
@@ -28,16 +29,16 @@ export async function addPart(
   bytes: number,
   keepsOldClusters: boolean,
   result: Allocation,
-): Promise<void> {
+): Pending {
   const index = image.sliceIndexOf(position);
   const into = image.intoCluster(position);
   const end = into + bytes;
   const clusterCount = image.clustersFor(end);
   const invalid = checkPart(image, table, index, clusterCount, into, end, keepsOldClusters);
-  if (invalid === NOTHING_TO_DO) return;
+  if (invalid === NOTHING_TO_DO) return undefined;
   if (invalid >= 0) {
     const l2Offset = image.l1.l2Offset(image.l1IndexOf(position));
-    await corrupt(image, `Invalid cluster entry found ${place(l2Offset, invalid)}`);
+    return corrupt(image, `Invalid cluster entry found ${place(l2Offset, invalid)}`);
   }
   const copiesFrom = headStart(image, table, index, position, keepsOldClusters);
   const copiesTo = tailEnd(image, table, index + clusterCount - 1, end, keepsOldClusters);
@@ -52,6 +53,7 @@ export async function addPart(
   });
   result.parts = part;
   image.allocations.unshift(part);
+  return undefined;
 }
 
 /** Every subcluster that is written holds data already. */

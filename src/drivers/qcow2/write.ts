@@ -3,6 +3,7 @@ import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { pwritev } from '../../block/request/write.ts';
+import { andThen, type Answer, caught } from '../../util/answer.ts';
 import { allocate, Allocation, findOverwritable, NOWHERE } from './allocate.ts';
 import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
 import type { Qcow2Image } from './image.ts';
@@ -40,10 +41,11 @@ async function endOverwrite(image: Qcow2Image, writing: Promise<void>): Promise<
   await passLock(image);
 }
 
-async function passLock(image: Qcow2Image): Promise<void> {
+function passLock(image: Qcow2Image): Pending {
   const locking = image.lock.lock();
-  if (locking !== undefined) await locking;
+  if (locking !== undefined) return locking.then(() => image.lock.unlock());
   image.lock.unlock();
+  return undefined;
 }
 
 async function writeParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): Promise<void> {
@@ -52,10 +54,12 @@ async function writeParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): 
   try {
     while (done < data.length && pool?.hasFailed !== true) {
       const position = advance(guest, done);
-      const allocation = await allocateLocked(image, position, Math.min(data.length - done, INT_MAX));
+      const allocating = allocateLocked(image, position, Math.min(data.length - done, INT_MAX));
+      const allocation = allocating instanceof Promise ? await allocating : allocating;
       const part = data.subarray(done, done + allocation.bytes);
       if (pool === null && part.length === data.length - done) {
-        await writePart(image, position, part, allocation);
+        const wait = writePart(image, position, part, allocation);
+        if (wait !== undefined) await wait;
       } else {
         pool ??= new TaskPool(image.loop);
         await pool.start(() => writePart(image, position, part, allocation));
@@ -70,14 +74,28 @@ async function writeParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): 
   pool?.check();
 }
 
-async function allocateLocked(image: Qcow2Image, guest: GuestOffset, bytes: number): Promise<Allocation> {
-  const allocation = new Allocation();
+function allocateLocked(image: Qcow2Image, guest: GuestOffset, bytes: number): Answer<Allocation> {
   const locking = image.lock.lock();
-  if (locking !== undefined) await locking;
+  return locking === undefined
+    ? allocateAndUnlock(image, guest, bytes)
+    : locking.then(() => allocateAndUnlock(image, guest, bytes));
+}
+
+function allocateAndUnlock(image: Qcow2Image, guest: GuestOffset, bytes: number): Answer<Allocation> {
+  const allocation = new Allocation();
+  const pending = caught(() =>
+    andThen(allocate(image, guest, bytes, allocation), () =>
+      checkDataOverlap(image, allocation.host, allocation.bytes),
+    ),
+  );
+  if (pending !== undefined) return endAllocating(image, allocation, pending);
+  image.lock.unlock();
+  return allocation;
+}
+
+async function endAllocating(image: Qcow2Image, allocation: Allocation, pending: Promise<void>): Promise<Allocation> {
   try {
-    await allocate(image, guest, bytes, allocation);
-    const wait = checkDataOverlap(image, allocation.host, allocation.bytes);
-    if (wait !== undefined) await wait;
+    await pending;
   } catch (error) {
     if (error instanceof BlockError) await abandonParts(image, allocation);
     throw error;
@@ -88,30 +106,43 @@ async function allocateLocked(image: Qcow2Image, guest: GuestOffset, bytes: numb
 }
 
 /** Writes one part, and makes its new clusters visible; gives them back if that fails. */
-async function writePart(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Promise<void> {
-  let failure: BlockError | null = null;
-  try {
-    if (allocation.parts !== null) await zeroNewSpace(image, allocation.parts);
-    if (!mergeIntoCow(allocation.parts, guest, data)) {
-      const wait = image.fire(Event.WRITE_AIO);
-      if (wait !== undefined) await wait;
-      await pwritev(image.dataFile, allocation.host, data, 0);
-    }
-  } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
-    failure = error;
-  }
-  // Also without parts: whoever holds the lock finishes first.
+function writePart(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Pending {
+  const writing = caught(() =>
+    andThen(zeroNewSpace(image, allocation.parts), () => writeData(image, guest, data, allocation)),
+  );
+  if (writing === undefined) return endPart(image, allocation, null);
+  return writing.then(
+    () => endPart(image, allocation, null),
+    (error: unknown) => {
+      if (!(error instanceof BlockError)) throw error;
+      return endPart(image, allocation, error);
+    },
+  );
+}
+
+function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Pending {
+  if (mergeIntoCow(allocation.parts, guest, data)) return undefined;
+  const wait = image.fire(Event.WRITE_AIO);
+  return wait === undefined
+    ? pwritev(image.dataFile, allocation.host, data, 0)
+    : wait.then(() => pwritev(image.dataFile, allocation.host, data, 0));
+}
+
+/** Enters a part's clusters, unless its data could not be written. Also without parts: whoever holds the lock finishes first. */
+function endPart(image: Qcow2Image, allocation: Allocation, failure: BlockError | null): Pending {
+  const link = (): Pending => (failure === null ? linkParts(image, allocation) : Promise.reject(failure));
   const locking = image.lock.lock();
-  if (locking !== undefined) await locking;
+  const linking = locking === undefined ? caught(link) : locking.then(link);
+  if (linking !== undefined) return endLinking(image, allocation, linking);
+  image.lock.unlock();
+  return undefined;
+}
+
+async function endLinking(image: Qcow2Image, allocation: Allocation, linking: Promise<void>): Promise<void> {
   try {
-    if (failure === null) await linkParts(image, allocation);
-  } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
-    failure = error;
+    await linking;
   } finally {
     if (allocation.parts !== null) await abandonParts(image, allocation);
     image.lock.unlock();
   }
-  if (failure !== null) throw failure;
 }

@@ -1,0 +1,34 @@
+/** Results that are mostly there when a call returns. A promise for each would cost more than what the call does. */
+
+/** The result itself, or a promise of it if something has to be waited for. Await it, or look first. */
+export type Answer<T> = T | Promise<T>;
+
+/** Goes on with a result: at once if it is there. What `next` throws, is thrown or rejected accordingly. */
+export function andThen<T>(answer: Answer<T>, next: (value: T) => Promise<void> | undefined): Promise<void> | undefined;
+export function andThen<T, U>(answer: Answer<T>, next: (value: T) => Answer<U>): Answer<U>;
+export function andThen<T, U>(answer: Answer<T>, next: (value: T) => Answer<U>): Answer<U> {
+  return answer instanceof Promise ? answer.then(next) : next(answer);
+}
+
+/** Does `step`, and `end` behind it whatever comes of it. */
+export function lastly<T>(step: () => Answer<T>, end: () => void): Answer<T> {
+  let answer: Answer<T>;
+  try {
+    answer = step();
+  } catch (error) {
+    end();
+    throw error;
+  }
+  if (answer instanceof Promise) return answer.finally(end);
+  end();
+  return answer;
+}
+
+/** What `step` throws, as a rejection. */
+export function caught<T>(step: () => Answer<T>): Answer<T> {
+  try {
+    return step();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
