@@ -212,17 +212,12 @@ export class BlockNode<S = unknown> {
     return this.children.find((child) => (child.role & Role.PRIMARY) !== 0) ?? null;
   }
 
-  /** Counts an event on this node and tells the bus of it. On its own only where no driver could act on it. */
-  noteEvent(event: DebugEvent): void {
+  /** Fires an event on this node. A promise only if the request has to wait for a breakpoint. */
+  debugEvent(event: DebugEvent): Promise<void> | undefined {
     this.trace.history.add(event, this.loop.current, this.label, this.driver.debugEvent !== undefined);
     if (this.trace.active) {
       this.trace.emit(this.loop.current?.id ?? 0, this.nodeName, { kind: 'event', event: eventName(event) });
     }
-  }
-
-  /** Fires an event on this node. A promise only if the request has to wait for a breakpoint. */
-  debugEvent(event: DebugEvent): Promise<void> | undefined {
-    this.noteEvent(event);
     return this.driver.debugEvent?.(this, event);
   }
 }

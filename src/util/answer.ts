@@ -11,6 +11,8 @@ export function andThen<T, U>(answer: Answer<T>, next: (value: T) => Answer<U>):
 }
 
 /** Does `step`, and `end` behind it whatever comes of it. */
+export function lastly(step: () => Promise<void> | undefined, end: () => void): Promise<void> | undefined;
+export function lastly<T>(step: () => Answer<T>, end: () => void): Answer<T>;
 export function lastly<T>(step: () => Answer<T>, end: () => void): Answer<T> {
   let answer: Answer<T>;
   try {
@@ -25,6 +27,8 @@ export function lastly<T>(step: () => Answer<T>, end: () => void): Answer<T> {
 }
 
 /** What `step` throws, as a rejection. */
+export function caught(step: () => Promise<void> | undefined): Promise<void> | undefined;
+export function caught<T>(step: () => Answer<T>): Answer<T>;
 export function caught<T>(step: () => Answer<T>): Answer<T> {
   try {
     return step();

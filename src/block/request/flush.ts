@@ -1,11 +1,12 @@
 /** Flush: from a node's own caches down to the host's stable storage. */
+import { caught } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Pending } from '../driver.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events.ts';
 import { Open, Perm } from '../flags.ts';
 import type { WaitReason } from '../loop.ts';
-import { childEvent, type BlockNode } from '../node.ts';
+import { childEvent, type BlockNode, type ChildLink } from '../node.ts';
 import { traceWait, whileTraced } from './traced.ts';
 
 const waitsForFlush: WaitReason = { kind: 'flush' };
@@ -17,35 +18,13 @@ export function flush(node: BlockNode): Pending {
 }
 
 function startFlush(node: BlockNode): Pending {
-  return isImmediate(node) ? flushImmediately(node) : flushInTurn(node);
-}
-
-/** Whether nothing of the flush can wait before the driver's own call, and the children of the node come to nothing more. */
-function isImmediate(node: BlockNode): boolean {
-  const { driver } = node;
-  if (node.flushActive || driver.flush !== undefined || driver.flushToOs !== undefined) return false;
-  return node.children.length <= 1 && node.primaryChild?.node.driver.debugEvent === undefined;
-}
-
-/** As `flushInTurn` for a node that passes that check: the same steps without a promise where none is needed. */
-function flushImmediately(node: BlockNode): Pending {
   const generation = node.writeGeneration;
   node.inFlight += 1;
+  if (node.flushActive) return flushInTurn(node, generation);
   node.flushActive = true;
-  const primary = node.primaryChild?.node;
-  primary?.noteEvent(Event.FLUSH_TO_OS);
   let pending: Pending;
   try {
-    if (mayReachDisk(node, generation)) {
-      primary?.noteEvent(Event.FLUSH_TO_DISK);
-      pending = node.driver.flushToDisk?.(node);
-    }
-    if (pending === undefined) {
-      const child = node.children[0];
-      pending = child !== undefined && isWritten(child.perm) ? flush(child.node) : undefined;
-    } else {
-      pending = pending.then(() => flushChildren(node));
-    }
+    pending = flushOnce(node, generation);
   } catch (error) {
     endFlush(node);
     throw error;
@@ -56,18 +35,20 @@ function flushImmediately(node: BlockNode): Pending {
   return undefined;
 }
 
-async function flushInTurn(node: BlockNode): Promise<void> {
-  node.inFlight += 1;
-  const generation = node.writeGeneration;
+async function flushInTurn(node: BlockNode, generation: number): Promise<void> {
   while (node.flushActive) {
     traceWait(node, waitsForFlush);
     await node.flushQueue.wait(waitsForFlush);
   }
   node.flushActive = true;
-  await endFlushAfter(node, generation, flushOnce(node, generation));
+  await endFlushAfter(
+    node,
+    generation,
+    caught(() => flushOnce(node, generation)),
+  );
 }
 
-async function endFlushAfter(node: BlockNode, generation: number, pending: Promise<void>): Promise<void> {
+async function endFlushAfter(node: BlockNode, generation: number, pending: Pending): Promise<void> {
   try {
     await pending;
     node.flushedGeneration = generation;
@@ -82,25 +63,31 @@ function endFlush(node: BlockNode): void {
   node.inFlight -= 1;
 }
 
-async function flushOnce(node: BlockNode, generation: number): Promise<void> {
-  const { driver } = node;
-  if (driver.flush !== undefined) {
-    await driver.flush(node);
-    return;
-  }
-  const primary = node.primaryChild;
+// One flush is these four steps. Each goes on to the next, at once or when it has waited.
 
-  // What the driver caches goes to the host even with cache=unsafe.
-  await childEvent(primary, Event.FLUSH_TO_OS);
-  await driver.flushToOs?.(node);
+function flushOnce(node: BlockNode, generation: number): Pending {
+  if (node.driver.flush !== undefined) return node.driver.flush(node);
+  const told = childEvent(node.primaryChild, Event.FLUSH_TO_OS);
+  return told === undefined ? flushToOs(node, generation) : told.then(() => flushToOs(node, generation));
+}
 
-  if (mayReachDisk(node, generation)) {
-    await childEvent(primary, Event.FLUSH_TO_DISK);
-    // What the driver wrote may have shown that the image is corrupt.
-    checkOpen(node);
-    await driver.flushToDisk?.(node);
-  }
-  await flushChildren(node);
+/** What the driver caches goes to the host even with cache=unsafe. */
+function flushToOs(node: BlockNode, generation: number): Pending {
+  const writing = node.driver.flushToOs?.(node);
+  return writing === undefined ? announceDisk(node, generation) : writing.then(() => announceDisk(node, generation));
+}
+
+function announceDisk(node: BlockNode, generation: number): Pending {
+  if (!mayReachDisk(node, generation)) return flushChildren(node);
+  const told = childEvent(node.primaryChild, Event.FLUSH_TO_DISK);
+  return told === undefined ? flushToDisk(node) : told.then(() => flushToDisk(node));
+}
+
+function flushToDisk(node: BlockNode): Pending {
+  // What the driver wrote may have shown that the image is corrupt.
+  checkOpen(node);
+  const syncing = node.driver.flushToDisk?.(node);
+  return syncing === undefined ? flushChildren(node) : syncing.then(() => flushChildren(node));
 }
 
 function mayReachDisk(node: BlockNode, generation: number): boolean {
@@ -112,7 +99,17 @@ function isWritten(perm: number): boolean {
 }
 
 /** Every child that this node may write to is flushed, also after one has failed; the first error counts. */
-async function flushChildren(node: BlockNode): Promise<void> {
+function flushChildren(node: BlockNode): Pending {
+  let only: ChildLink | null = null;
+  for (const child of node.children) {
+    if (!isWritten(child.perm)) continue;
+    if (only !== null) return flushSeveral(node);
+    only = child;
+  }
+  return only === null ? undefined : flush(only.node);
+}
+
+async function flushSeveral(node: BlockNode): Promise<void> {
   let first: BlockError | null = null;
   for (const child of node.children) {
     if (!isWritten(child.perm)) continue;

@@ -1,7 +1,8 @@
 /** qcow2: copy-on-write disk images with allocation by clusters, snapshots, compression and bitmaps. Found by `probe.ts`. */
-import type { Driver } from '../../block/driver.ts';
+import type { Driver, Pending } from '../../block/driver.ts';
 import { Event } from '../../block/events.ts';
 import { defaultPermissions } from '../../block/permissions.ts';
+import { lastly } from '../../util/answer.ts';
 import { closeImage } from './close.ts';
 import { writeCompressed } from './compressed.ts';
 import { discardRange } from './discard.ts';
@@ -44,14 +45,14 @@ export const qcow2: Driver<Qcow2Image> = {
   pwriteZeroes: ({ state }, offset, bytes, flags) => writeZeroes(state, offset as GuestOffset, bytes, flags),
   pdiscard: ({ state }, offset, bytes) => discardRange(state, offset as GuestOffset, bytes),
 
-  async flushToOs({ state }) {
+  flushToOs({ state }) {
+    const write = (): Pending =>
+      lastly(
+        () => writeCaches(state),
+        () => state.lock.unlock(),
+      );
     const locking = state.lock.lock();
-    if (locking !== undefined) await locking;
-    try {
-      await writeCaches(state);
-    } finally {
-      state.lock.unlock();
-    }
+    return locking === undefined ? write() : locking.then(write);
   },
 
   truncate: ({ state }, bytes, exact, preallocation, flags) => truncateImage(state, bytes, exact, preallocation, flags),

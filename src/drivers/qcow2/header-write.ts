@@ -1,6 +1,8 @@
 /** Writing the header: the fields that change alone, and all of it with its extensions. */
+import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { allocateAligned } from '../../block/memory.ts';
+import { andThen } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import { Extension } from './extensions.ts';
 import { HEADER_V2_BYTES } from './header.ts';
@@ -155,7 +157,6 @@ export async function markConsistent(image: Qcow2Image): Promise<void> {
 }
 
 /** Writes back both caches; refcounts only if they have to be right on disk. */
-export async function writeCaches(image: Qcow2Image): Promise<void> {
-  await image.l2Cache.write();
-  if (image.needsAccurateRefcounts) await image.refcountCache.write();
+export function writeCaches(image: Qcow2Image): Pending {
+  return andThen(image.l2Cache.write(), () => (image.needsAccurateRefcounts ? image.refcountCache.write() : undefined));
 }

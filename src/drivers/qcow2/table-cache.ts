@@ -8,6 +8,7 @@
  * A table's slot, and with it the order in which tables are written back, is chosen as QEMU does: the first unused slot
  * from a place that follows from the table's offset, else the one that was put back longest ago.
  */
+import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { allocateAligned } from '../../block/memory.ts';
@@ -146,7 +147,12 @@ export class TableCache {
   }
 
   /** Writes back all dirty tables. Goes on after a failure; of several, no space left counts before the last one. */
-  async write(): Promise<void> {
+  write(): Pending {
+    for (let word = 0; word < this.#dirty.length; word++) if (this.#dirty[word] !== 0) return this.#writeAll();
+    return undefined;
+  }
+
+  async #writeAll(): Promise<void> {
     let failure: BlockError | null = null;
     for (let word = 0; word < this.#dirty.length; word++) {
       // Looked at anew after each write: writing back this cache can write back another, which may change this one.

@@ -83,7 +83,7 @@ async function truncateLocked(
     restFlags = await preallocateData(image, oldLength, length, mode, flags);
   }
   if ((restFlags & Req.ZERO_WRITE) !== 0 && length > oldLength) await zeroNewArea(image, oldLength, length);
-  if (mode !== 'off') await explained(writeCaches(image), 'Failed to flush the preallocated area to disk');
+  if (mode !== 'off') await explained(() => writeCaches(image), 'Failed to flush the preallocated area to disk');
 
   image.node.totalSectors = length / SECTOR_BYTES;
   const field = Buffer.alloc(8);
