@@ -82,7 +82,7 @@ export async function writeBitmap(image: Qcow2Image, entry: DirectoryEntry, bits
       `Failed to allocate clusters for bitmap '${name}'`,
     );
     await checkPlace(image, tableOffset, table.length);
-    await explained(writeFile(image, tableOffset, table), `Failed to write bitmap '${name}' to file`);
+    await explained(() => writeFile(image, tableOffset, table), `Failed to write bitmap '${name}' to file`);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     await freeParts(image, table);
@@ -111,7 +111,7 @@ async function writePart(
   );
   writeUint64(table, offset, index * TABLE_ENTRY_BYTES);
   await checkPlace(image, offset, clusterBytes);
-  await explained(writeFile(image, offset, cluster), `Failed to write bitmap '${name}' to file`);
+  await explained(() => writeFile(image, offset, cluster), `Failed to write bitmap '${name}' to file`);
 }
 
 async function checkPlace(image: Qcow2Image, offset: number, bytes: number): Promise<void> {

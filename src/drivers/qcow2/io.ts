@@ -22,8 +22,8 @@ export async function readFile(image: Qcow2Image, offset: number, data: Buffer):
 }
 
 /** Writes to the image file at an offset in bytes. Throws what the file below throws. */
-export async function writeFile(image: Qcow2Image, offset: number, data: Buffer): Promise<void> {
-  await pwritev(image.file, offset, data, 0);
+export function writeFile(image: Qcow2Image, offset: number, data: Buffer): Pending {
+  return pwritev(image.file, offset, data, 0);
 }
 
 /** Writes, then puts everything written so far on stable storage. */
@@ -33,8 +33,8 @@ export async function writeFileSync(image: Qcow2Image, offset: number, data: Buf
 }
 
 /** Puts everything written to the image file on stable storage. */
-export async function flushFile(image: Qcow2Image): Promise<void> {
-  await flush(image.file.node);
+export function flushFile(image: Qcow2Image): Pending {
+  return flush(image.file.node);
 }
 
 /** Does a step whose failure changes nothing here. */

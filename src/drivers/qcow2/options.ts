@@ -74,8 +74,8 @@ export async function prepareOptions(image: Qcow2Image, options: Options, flags:
   if (refcountSlots > INT_MAX) throw refused('Refcount cache size too big');
 
   if (image.l2Cache !== undefined) {
-    await explained(image.l2Cache.flush(), 'Failed to flush the L2 table cache');
-    await explained(image.refcountCache.flush(), 'Failed to flush the refcount block cache');
+    await explained(() => image.l2Cache.flush(), 'Failed to flush the L2 table cache');
+    await explained(() => image.refcountCache.flush(), 'Failed to flush the refcount block cache');
   }
   const { l2Cache, refcountCache } = makeCaches(image, l2Slots, sizes.entryBytes, refcountSlots);
 

@@ -12,6 +12,7 @@ import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { allocateAligned } from '../../block/memory.ts';
+import { andThen, caught } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import { corrupt } from './corruption.ts';
 import type { Qcow2Image } from './image.ts';
@@ -136,8 +137,8 @@ export class TableCache {
   }
 
   async #changeDependency(other: TableCache): Promise<void> {
-    if (other.#dependsOn !== null) await other.#flushDependency();
-    if (this.#dependsOn !== null && this.#dependsOn !== other) await this.#flushDependency();
+    if (other.#dependsOn !== null) await other.#flushDependency(other.#dependsOn);
+    if (this.#dependsOn !== null && this.#dependsOn !== other) await this.#flushDependency(this.#dependsOn);
     this.#dependsOn = other;
   }
 
@@ -148,34 +149,44 @@ export class TableCache {
 
   /** Writes back all dirty tables. Goes on after a failure; of several, no space left counts before the last one. */
   write(): Pending {
-    for (let word = 0; word < this.#dirty.length; word++) if (this.#dirty[word] !== 0) return this.#writeAll();
+    return this.#writeFrom(0, null);
+  }
+
+  #writeFrom(first: number, failure: BlockError | null): Pending {
+    // Looked at anew after each write: writing back this cache can write back another, which may change this one.
+    for (let slot = this.#nextDirty(first); slot !== -1; slot = this.#nextDirty(slot + 1)) {
+      const writing = caught(() => this.#writeBack(slot));
+      if (writing !== undefined) return this.#writeOn(writing, slot + 1, failure);
+    }
+    if (failure !== null) throw failure;
     return undefined;
   }
 
-  async #writeAll(): Promise<void> {
-    let failure: BlockError | null = null;
-    for (let word = 0; word < this.#dirty.length; word++) {
-      // Looked at anew after each write: writing back this cache can write back another, which may change this one.
-      for (let from = 0; from < 32; ) {
-        const bits = (this.#dirty[word] ?? 0) & (from === 0 ? -1 : ~((1 << from) - 1));
-        if (bits === 0) break;
-        const bit = 31 - Math.clz32(bits & -bits);
-        from = bit + 1;
-        try {
-          await this.#writeBack(word * 32 + bit);
-        } catch (error) {
-          if (!(error instanceof BlockError)) throw error;
-          if (failure?.errno !== Errno.ENOSPC) failure = error;
-        }
-      }
+  async #writeOn(writing: Promise<void>, next: number, failure: BlockError | null): Promise<void> {
+    let counts = failure;
+    try {
+      await writing;
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      if (counts?.errno !== Errno.ENOSPC) counts = error;
     }
-    if (failure !== null) throw failure;
+    await this.#writeFrom(next, counts);
+  }
+
+  /** The first dirty slot from `first` on; -1 if there is none. */
+  #nextDirty(first: number): number {
+    let mask = -1 << (first & 31);
+    for (let word = first >>> 5; word < this.#dirty.length; word++) {
+      const bits = (this.#dirty[word] ?? 0) & mask;
+      if (bits !== 0) return word * 32 + 31 - Math.clz32(bits & -bits);
+      mask = -1;
+    }
+    return -1;
   }
 
   /** Writes back all dirty tables and puts them on stable storage. */
-  async flush(): Promise<void> {
-    await this.write();
-    await flushFile(this.#image);
+  flush(): Pending {
+    return andThen(this.write(), () => flushFile(this.#image));
   }
 
   /** Flushes, and forgets every table. */
@@ -243,27 +254,43 @@ export class TableCache {
     return -1;
   }
 
-  async #writeBack(slot: number): Promise<void> {
+  #writeBack(slot: number): Pending {
     const offset = this.#offsets[slot] ?? 0;
-    if (!this.#isDirty(slot) || offset === 0) return;
-    const image = this.#image;
-    if (this.#dependsOn !== null) {
-      await this.#flushDependency();
-    } else if (this.#dependsOnFlush) {
-      await flushFile(image);
-      this.#dependsOnFlush = false;
-    }
-    const isL2 = this.kind === 'L2 table';
-    await checkOverlap(image, isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK, offset, this.tableBytes);
-    await image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
-    await writeFile(image, offset, this.table(slot));
-    this.#clearDirty(slot);
+    if (!this.#isDirty(slot) || offset === 0) return undefined;
+    return andThen(this.#flushBefore(), () => this.#writeTable(slot, offset));
   }
 
-  async #flushDependency(): Promise<void> {
-    await this.#dependsOn?.flush();
-    this.#dependsOn = null;
-    this.#dependsOnFlush = false;
+  /** What has to be on stable storage before a table of this cache is written. */
+  #flushBefore(): Pending {
+    if (this.#dependsOn !== null) return this.#flushDependency(this.#dependsOn);
+    if (!this.#dependsOnFlush) return undefined;
+    return andThen(flushFile(this.#image), () => {
+      this.#dependsOnFlush = false;
+      return undefined;
+    });
+  }
+
+  #flushDependency(other: TableCache): Pending {
+    return andThen(other.flush(), () => {
+      this.#dependsOn = null;
+      this.#dependsOnFlush = false;
+      return undefined;
+    });
+  }
+
+  #writeTable(slot: number, offset: number): Pending {
+    const image = this.#image;
+    const isL2 = this.kind === 'L2 table';
+    const kind = isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK;
+    const writing = andThen(checkOverlap(image, kind, offset, this.tableBytes), () =>
+      andThen(image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART), () =>
+        writeFile(image, offset, this.table(slot)),
+      ),
+    );
+    return andThen(writing, () => {
+      this.#clearDirty(slot);
+      return undefined;
+    });
   }
 
   #isDirty(slot: number): boolean {
