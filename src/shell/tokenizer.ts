@@ -7,9 +7,7 @@
 export function tokenize(line: string): string[] {
   const nul = line.indexOf('\0');
   const end = nul < 0 ? line.length : nul;
-  // An array that has held a string from the start needs no other form for the next.
-  const words = [''];
-  words.length = 0;
+  const words: string[] = [];
   // By hand: `split` is a call into the engine's runtime, and was a twentieth of a short command.
   for (let start = 0; start < end; ) {
     const space = line.indexOf(' ', start);
