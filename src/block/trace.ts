@@ -38,7 +38,8 @@ export class TraceBus {
   /** What has fired so far, kept whether anybody listens or not. */
   readonly history = new EventHistory();
   readonly #clock: Clock;
-  readonly #subscribers = new Set<TraceSubscriber>();
+  /** Few, and mostly one: gone through by index, for every record. */
+  #subscribers: readonly TraceSubscriber[] = [];
   #sequence = 0;
 
   constructor(clock: Clock) {
@@ -47,11 +48,11 @@ export class TraceBus {
 
   /** Calls `subscriber` for every record from now on; the function returned ends that. */
   subscribe(subscriber: TraceSubscriber): () => void {
-    this.#subscribers.add(subscriber);
+    this.#subscribers = [...this.#subscribers, subscriber];
     this.active = true;
     return () => {
-      this.#subscribers.delete(subscriber);
-      this.active = this.#subscribers.size > 0;
+      this.#subscribers = this.#subscribers.filter((other) => other !== subscriber);
+      this.active = this.#subscribers.length > 0;
     };
   }
 
@@ -65,7 +66,8 @@ export class TraceBus {
     if (!this.active) return;
     this.#sequence += 1;
     const record = makeRecord(this.#sequence, this.#clock.nowNs(), request, node, detail);
-    for (const subscriber of this.#subscribers) subscriber(record);
+    const subscribers = this.#subscribers;
+    for (let index = 0; index < subscribers.length; index++) subscribers[index]?.(record);
   }
 }
 

@@ -130,7 +130,8 @@ export class Recorder {
     const held = this.#held;
     this.#held = [];
     try {
-      for (const record of held) this.#sink.record(record);
+      // By index: a run is half over before V8 has compiled an iterator away.
+      for (let index = 0; index < held.length; index++) this.#sink.record(held[index] as TraceRecord);
       this.#records += held.length;
       action?.(this.#sink);
     } catch (error) {
