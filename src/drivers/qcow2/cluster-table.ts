@@ -1,7 +1,6 @@
 /** The L2 table slice that a write needs: loaded, and made or copied where the image has none of its own. */
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
-import { cleanCachesIfDue } from './cache-clean.ts';
 import { corrupt } from './corruption.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
 import { growL1, writeL1Entry } from './l1.ts';
@@ -11,7 +10,6 @@ import { allocateClusters, freeClusters } from './refcount.ts';
 
 /** The slot of the slice with a guest offset's entry, held, in an L2 table that may be written. The lock is held. */
 export function sliceForUpdate(image: Qcow2Image, guest: GuestOffset): number | Promise<number> {
-  cleanCachesIfDue(image);
   const { l1 } = image;
   const l1Index = image.l1IndexOf(guest);
   if (l1Index < l1.entryCount && (l1.high(l1Index) & COPIED) !== 0) {

@@ -102,9 +102,6 @@ export class Qcow2Image {
   overlapChecks = 0;
   /** By `DiscardReason`. */
   discardPassthrough: readonly boolean[] = [];
-  cacheCleanSeconds = 0;
-  /** When unused tables are thrown out of the caches next, in the loop's clock. */
-  nextCacheCleanNs = 0;
   signaledCorruption = false;
   /** Corrupted while open: nothing is to be read or written any more. */
   isUnusable = false;

@@ -1,7 +1,6 @@
 /** Where a guest range is: the lookup through L1 and L2, for reads and block status. */
 import { readBe32 } from '../../util/big-endian.ts';
 import { corrupt } from './corruption.ts';
-import { cleanCachesIfDue } from './cache-clean.ts';
 import type { Qcow2Image } from './image.ts';
 import { Subcluster, subclusterRun, subclusterType } from './l2-entry.ts';
 import { type GuestOffset, entryOffset, hex, type HostOffset } from './offsets.ts';
@@ -29,7 +28,6 @@ export function lookUp(
   bytes: number,
   result: Mapping,
 ): Promise<void> | undefined {
-  cleanCachesIfDue(image);
   const into = image.intoCluster(guest);
   const untilSliceEnd = (image.sliceEntries - image.sliceIndexOf(guest)) * image.clusterBytes;
   const needed = Math.min(bytes + into, untilSliceEnd);

@@ -48,10 +48,6 @@ export class TableCache {
   readonly #newer: Int32Array;
   #oldest = -1;
   #newest = -1;
-  /** Counts `put`s; each slot has the count at its last one. */
-  #putCount = 0;
-  readonly #lastPut: Float64Array;
-  #lastCleanPut = 0;
 
   constructor(image: Qcow2Image, kind: CacheKind, slotCount: number, tableBytes: number) {
     this.#image = image;
@@ -66,7 +62,6 @@ export class TableCache {
     this.#unused = new Uint32Array(words);
     this.#older = new Int32Array(slotCount);
     this.#newer = new Int32Array(slotCount);
-    this.#lastPut = new Float64Array(slotCount);
     this.#unusedCount = 0;
     for (let slot = 0; slot < slotCount; slot++) this.#setUnused(slot);
   }
@@ -112,8 +107,9 @@ export class TableCache {
 
   /** Marks a table that is cached as just used. */
   touch(slot: number): void {
-    this.#hold(slot);
-    this.put(slot);
+    if (slot === this.#newest || this.#holders[slot] !== 0) return;
+    this.#unlink(slot);
+    this.#append(slot);
   }
 
   /**
@@ -198,21 +194,6 @@ export class TableCache {
       this.#offsets[slot] = 0;
       this.#release(slot);
     }
-    this.#putCount = 0;
-  }
-
-  /** Forgets clean tables that were not used since the last call. */
-  cleanUnused(): void {
-    let slot = this.#oldest;
-    while (slot !== -1 && (this.#lastPut[slot] ?? 0) <= this.#lastCleanPut) {
-      const next = this.#newer[slot] ?? -1;
-      if (!this.#isDirty(slot) && this.#offsets[slot] !== 0) {
-        this.#forget(slot);
-        this.#release(slot);
-      }
-      slot = next;
-    }
-    this.#lastCleanPut = this.#putCount;
   }
 
   async #load(offset: number, fromDisk: boolean): Promise<number> {
@@ -337,8 +318,6 @@ export class TableCache {
   }
 
   #append(slot: number): void {
-    this.#putCount += 1;
-    this.#lastPut[slot] = this.#putCount;
     this.#older[slot] = this.#newest;
     this.#newer[slot] = -1;
     if (this.#newest === -1) this.#oldest = slot;

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/block/clock.ts';
 import { Open } from '../../../src/block/flags.ts';
 import { CLEAN, Qcow2Host, stateOf } from './qcow2-host.ts';
 
@@ -95,6 +96,30 @@ describe('options', () => {
     const small = await host.openQcow2('x', { 'l2-cache-size': '0' });
     expect(stateOf(small).l2Cache.slotCount).toBe(2);
   });
+});
+
+// QEMU's timer is one of the guest's clock, which does not run in qemu-io (observed with qemu-io 7.2.22).
+it('the caches keep their tables whatever cache-clean-interval says', async () => {
+  let nowNs = 0;
+  const timed = new Qcow2Host({ ...systemClock, nowNs: () => nowNs });
+  try {
+    timed.image('x');
+    const image = await timed.openDebug('x', {}, { 'cache-clean-interval': '1' });
+    expect(await timed.write(image, 0, 512, 1)).toBe(0);
+    expect(await timed.errno(() => image.flush())).toBe(0);
+    const events: string[] = [];
+    const stop = timed.context.trace.subscribe((record) => {
+      if (record.kind === 'event' && record.node === 'debug') events.push(record.event);
+    });
+    for (let hour = 1; hour <= 3; hour++) {
+      nowNs = hour * 3600 * 1e9;
+      await timed.read(image, 0, 512);
+    }
+    stop();
+    expect(events).toEqual(['read_aio', 'read_aio', 'read_aio']);
+  } finally {
+    await timed.remove();
+  }
 });
 
 describe('an image', () => {

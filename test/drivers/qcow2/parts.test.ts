@@ -162,17 +162,6 @@ describe('a cache of tables', () => {
     expect(cache.table(slot)[511]).toBe(9);
   });
 
-  it('forgets what was not used between two cleanings', async () => {
-    const cache = await cacheOf();
-    await use(cache, at(0));
-    await use(cache, at(1));
-    cache.cleanUnused();
-    await use(cache, at(1));
-    cache.cleanUnused();
-    expect(cache.find(at(0))).toBe(-1);
-    expect(cache.find(at(1))).not.toBe(-1);
-  });
-
   it('refuses a table that is not where tables are', async () => {
     const cache = await cacheOf();
     expect(await host.errno(async () => void (await cache.get(100)))).toBe(5);
