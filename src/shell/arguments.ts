@@ -48,12 +48,12 @@ export class CommandOptions {
   }
 
   /** The operands of a command that takes two; any other number ends in the usage line. */
-  get twoOperands(): readonly [string, string] {
+  get twoOperands(): { readonly first: string; readonly second: string } {
     const { argv, optionIndex } = this.#getopt;
     const first = argv[optionIndex];
     const second = argv[optionIndex + 1];
     if (first === undefined || second === undefined || argv.length > optionIndex + 2) throw usage();
-    return [first, second];
+    return { first, second };
   }
 }
 

@@ -36,7 +36,7 @@ async function runAioDiscard(session: Session, argv: string[]): Promise<void> {
     if (name === 'C') terse = true;
     else if (name === 'q') quiet = true;
   }
-  const [offsetText, lengthText] = options.twoOperands;
+  const { first: offsetText, second: lengthText } = options.twoOperands;
   const offset = sizeArgument(session, offsetText);
   const bytes = lengthArgument(session, lengthText);
 

@@ -38,7 +38,7 @@ function runDiscard(session: Session, argv: string[]): Outcome {
     if (name === 'C') terse = true;
     else if (name === 'q') quiet = true;
   }
-  const [offsetText, lengthText] = options.twoOperands;
+  const { first: offsetText, second: lengthText } = options.twoOperands;
   const offset = sizeArgument(session, offsetText);
   const bytes = lengthArgument(session, lengthText);
 

@@ -59,7 +59,7 @@ function runRead(session: Session, argv: string[]): Outcome {
   const words = new CommandOptions(session, argv, read.options);
   const options = parse(session, words);
   const { vmState, terse, quiet, dump, pattern } = options;
-  const [offsetText, lengthText] = words.twoOperands;
+  const { first: offsetText, second: lengthText } = words.twoOperands;
   const offset = sizeArgument(session, offsetText);
   const bytes = lengthArgument(session, lengthText);
   const { from, count } = comparedRange(session, options, bytes);

@@ -55,7 +55,7 @@ interface WriteOptions {
 function runWrite(session: Session, argv: string[]): Outcome {
   const words = new CommandOptions(session, argv, write.options);
   const options = parse(session, words);
-  const [offsetText, lengthText] = words.twoOperands;
+  const { first: offsetText, second: lengthText } = words.twoOperands;
   refuseContradictions(session, options);
   const { vmState, compressed, zeroes, terse, quiet, flags } = options;
 
