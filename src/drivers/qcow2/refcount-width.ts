@@ -37,9 +37,11 @@ const widths: readonly RefcountWidth[] = [
   },
   {
     max: 0xffff,
-    get: (block, index) => block.readUInt16BE(index * 2),
+    // The usual width, without the checks of Node's own methods: the index is within the block.
+    get: (block, index) => ((block[index * 2] ?? 0) << 8) | (block[index * 2 + 1] ?? 0),
     set(block, index, value) {
-      block.writeUInt16BE(value, index * 2);
+      block[index * 2] = value >>> 8;
+      block[index * 2 + 1] = value;
     },
   },
   {

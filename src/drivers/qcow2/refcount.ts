@@ -103,15 +103,20 @@ export function updateRefcount(
 function countOneMore(image: Qcow2Image, offset: number, bytes: number, change: number, reason: number): Pending {
   const clusterIndex = offset / image.clusterBytes;
   const slot = blockForUpdate(image, clusterIndex, clusterIndex);
+  if (typeof slot !== 'number') return updateRange(image, offset, bytes, change, reason, slot);
+  const { refcountCache, refcountWidth } = image;
+  const block = refcountCache.table(slot);
   const index = blockIndexOf(image, clusterIndex);
-  if (typeof slot !== 'number' || !canCount(image, slot, index, change)) {
+  const refcount = refcountWidth.get(block, index) + change;
+  // What a number does not hold exactly is for the long way, too.
+  if (refcount > refcountWidth.max || refcount > Number.MAX_SAFE_INTEGER) {
     return updateRange(image, offset, bytes, change, reason, slot);
   }
-  image.refcountCache.markDirty(slot);
-  changeCount(image, slot, index, change);
+  refcountCache.markDirty(slot);
+  refcountWidth.set(block, index, refcount);
   const wait = image.discards.isHeld ? undefined : image.discards.process(true);
-  if (wait !== undefined) return wait.finally(() => image.refcountCache.put(slot));
-  image.refcountCache.put(slot);
+  if (wait !== undefined) return wait.finally(() => refcountCache.put(slot));
+  refcountCache.put(slot);
   return undefined;
 }
 
@@ -186,12 +191,6 @@ function blockForUpdate(image: Qcow2Image, clusterIndex: number, startIndex: num
     if (isRestart(error) && image.freeClusterIndex > startIndex) image.freeClusterIndex = startIndex;
     throw error;
   });
-}
-
-/** Whether a count stays in its range, and in what a number holds exactly. */
-function canCount({ refcountWidth, refcountCache }: Qcow2Image, slot: number, index: number, change: number): boolean {
-  const refcount = refcountWidth.get(refcountCache.table(slot), index) + change;
-  return refcount > 0 && refcount <= refcountWidth.max && refcount <= Number.MAX_SAFE_INTEGER;
 }
 
 /** Changes one count in a block and returns the new one. EINVAL if it would leave its range. */
