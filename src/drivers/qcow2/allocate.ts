@@ -17,7 +17,7 @@ import { readBe32 } from '../../util/big-endian.ts';
 import { corrupt } from './corruption.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import type { Qcow2Image } from './image.ts';
-import { needsNewCluster } from './l2-entry.ts';
+import { isOwnData, needsNewCluster } from './l2-entry.ts';
 import type { L2Meta } from './l2-meta.ts';
 import { advance, COPIED, entryOffset, type GuestOffset, hex, type HostOffset, ZERO } from './offsets.ts';
 import { allocateClusters, allocateClustersAt } from './refcount.ts';
@@ -163,11 +163,15 @@ export function findOverwritable(image: Qcow2Image, guest: GuestOffset, bytes: n
 
   const table = l2Cache.table(slot);
   const at = index * image.l2EntryBytes;
-  const host = entryOffset(readBe32(table, at), readBe32(table, at + 4));
+  const high = readBe32(table, at);
+  const low = readBe32(table, at + 4);
+  const host = entryOffset(high, low);
   const isSimple =
     image.intoCluster(host) === 0 &&
-    countForWrite(image, table, index, clusterCount, false) === clusterCount &&
-    checkPart(image, table, index, clusterCount, into, into + bytes, true) === NOTHING_TO_DO;
+    (clusterCount === 1 && !image.hasSubclusters
+      ? isOwnData(image, high, low)
+      : countForWrite(image, table, index, clusterCount, false) === clusterCount &&
+        checkPart(image, table, index, clusterCount, into, into + bytes, true) === NOTHING_TO_DO);
   if (!isSimple) return NOWHERE;
   // In use just now.
   l2Cache.touch(slot);

@@ -28,30 +28,48 @@ export function lookUp(
   bytes: number,
   result: Mapping,
 ): Promise<void> | undefined {
-  const into = image.intoCluster(guest);
-  const untilSliceEnd = (image.sliceEntries - image.sliceIndexOf(guest)) * image.clusterBytes;
-  const needed = Math.min(bytes + into, untilSliceEnd);
   const l1Index = image.l1IndexOf(guest);
   const l2Offset = l1Index < image.l1.entryCount ? image.l1.l2Offset(l1Index) : 0;
   if (l2Offset === 0) {
-    result.type = Subcluster.UNALLOCATED_PLAIN;
-    result.host = 0 as HostOffset;
-    result.bytes = needed - into;
+    findNothing(image, guest, bytes, result);
     return undefined;
   }
   if (image.intoCluster(l2Offset) !== 0) return refuseL2Offset(image, l2Offset, l1Index);
   const slot = image.l2Cache.get(l2Offset + image.sliceStartOf(guest));
-  if (typeof slot === 'number') return lookUpIn(image, slot, guest, needed, l2Offset, result);
-  return lookUpWhenLoaded(image, slot, guest, needed, l2Offset, result);
+  if (typeof slot === 'number') return lookUpIn(image, slot, guest, bytes, result);
+  return lookUpWhenLoaded(image, slot, guest, bytes, result);
 }
 
-/** Whether nobody holds the lock and the table is cached, if there is one: then looking up takes no time, and no lock. */
-export function canLookUpNow(image: Qcow2Image, guest: GuestOffset): boolean {
+/**
+ * As `lookUp` where that takes no time and no lock: nobody holds the lock, the table is cached if there is one, and
+ * nothing is wrong with the entry. False where it is not so; `lookUp` has the answer then.
+ */
+export function lookUpNow(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Mapping): boolean {
   if (image.lock.isLocked) return false;
+  const { l1, l2Cache } = image;
   const l1Index = image.l1IndexOf(guest);
-  if (l1Index >= image.l1.entryCount) return true;
-  const l2Offset = image.l1.l2Offset(l1Index);
-  return l2Offset === 0 || image.l2Cache.find(l2Offset + image.sliceStartOf(guest)) !== -1;
+  const l2Offset = l1Index < l1.entryCount ? l1.l2Offset(l1Index) : 0;
+  if (l2Offset === 0) {
+    findNothing(image, guest, bytes, result);
+    return true;
+  }
+  const slot = l2Cache.find(l2Offset + image.sliceStartOf(guest));
+  if (slot === -1) return false;
+  l2Cache.touch(slot);
+  return readEntry(image, l2Cache.table(slot), guest, bytes, result) === null;
+}
+
+/** The answer where there is no L2 table. */
+function findNothing(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Mapping): void {
+  const into = image.intoCluster(guest);
+  result.type = Subcluster.UNALLOCATED_PLAIN;
+  result.host = 0 as HostOffset;
+  result.bytes = withinSlice(image, guest, into + bytes) - into;
+}
+
+/** `bytes` from the start of a guest offset's cluster on, cut at the end of its slice. */
+function withinSlice(image: Qcow2Image, guest: GuestOffset, bytes: number): number {
+  return Math.min(bytes, (image.sliceEntries - image.sliceIndexOf(guest)) * image.clusterBytes);
 }
 
 /** Marks the image corrupt for an L1 entry that points between clusters; rejects with EIO. */
@@ -63,22 +81,32 @@ async function lookUpWhenLoaded(
   image: Qcow2Image,
   slot: Promise<number>,
   guest: GuestOffset,
-  needed: number,
-  l2Offset: number,
+  bytes: number,
   result: Mapping,
 ): Promise<void> {
-  await lookUpIn(image, await slot, guest, needed, l2Offset, result);
+  await lookUpIn(image, await slot, guest, bytes, result);
 }
 
 function lookUpIn(
   image: Qcow2Image,
   slot: number,
   guest: GuestOffset,
-  needed: number,
-  l2Offset: number,
+  bytes: number,
   result: Mapping,
 ): Promise<void> | undefined {
-  const table = image.l2Cache.table(slot);
+  const problem = readEntry(image, image.l2Cache.table(slot), guest, bytes, result);
+  image.l2Cache.put(slot);
+  return problem === null ? undefined : corrupt(image, problem);
+}
+
+/** Fills the answer from a slice; or says what is wrong there. */
+function readEntry(
+  image: Qcow2Image,
+  table: Buffer,
+  guest: GuestOffset,
+  bytes: number,
+  result: Mapping,
+): string | null {
   const index = image.sliceIndexOf(guest);
   const at = index * image.l2EntryBytes;
   const high = readBe32(table, at);
@@ -89,36 +117,40 @@ function lookUpIn(
   const type = subclusterType(image, high, low, allocated, zero, first);
   const into = image.intoCluster(guest);
 
-  let problem: string | null = null;
   const host = entryOffset(high, low);
   result.type = type;
   result.host = 0 as HostOffset;
   if (image.version < 3 && (type === Subcluster.ZERO_PLAIN || type === Subcluster.ZERO_ALLOC)) {
-    problem = `Zero cluster entry found in pre-v3 image ${place(l2Offset, index)}`;
-  } else if (type === Subcluster.COMPRESSED) {
-    if (image.hasDataFile)
-      problem = `Compressed cluster entry found in image with external data file ${place(l2Offset, index)}`;
+    return `Zero cluster entry found in pre-v3 image ${placeOf(image, guest, index)}`;
+  }
+  if (type === Subcluster.COMPRESSED) {
+    if (image.hasDataFile) {
+      return `Compressed cluster entry found in image with external data file ${placeOf(image, guest, index)}`;
+    }
     result.high = high;
     result.low = low;
   } else if (hasHost(type)) {
     result.host = (host + into) as HostOffset;
     if (image.intoCluster(host) !== 0) {
-      problem = `Cluster allocation offset ${hex(host)} unaligned ${place(l2Offset, index)}`;
-    } else if (image.hasDataFile && result.host !== (guest as number)) {
-      problem =
+      return `Cluster allocation offset ${hex(host)} unaligned ${placeOf(image, guest, index)}`;
+    }
+    if (image.hasDataFile && result.host !== (guest as number)) {
+      return (
         `External data file host cluster offset ${hex(host)} does not match guest cluster offset: ` +
-        `${hex(guest - into)}, L2 index: ${hex(index)})`;
+        `${hex(guest - into)}, L2 index: ${hex(index)})`
+      );
     }
   }
-  let run = 0;
-  if (problem === null) {
-    run = countAlike(image, table, index, image.clustersFor(needed), first, type);
-    if (run < 0) problem = `Invalid cluster entry found  ${place(l2Offset, -1 - run)}`;
-  }
-  image.l2Cache.put(slot);
-  if (problem !== null) return corrupt(image, problem);
+  const needed = withinSlice(image, guest, into + bytes);
+  const run = countAlike(image, table, index, image.clustersFor(needed), first, type);
+  if (run < 0) return `Invalid cluster entry found  ${placeOf(image, guest, -1 - run)}`;
   result.bytes = Math.min((run + first) * image.subclusterBytes, needed) - into;
-  return undefined;
+  return null;
+}
+
+/** As `place`, for an entry of the table that a guest offset is in. */
+function placeOf(image: Qcow2Image, guest: GuestOffset, index: number): string {
+  return place(image.l1.l2Offset(image.l1IndexOf(guest)), index);
 }
 
 /** Where an entry is, as messages say it. */
@@ -143,6 +175,8 @@ function countAlike(
   wanted: number,
 ): number {
   const { l2EntryBytes, hasSubclusters, subclustersPerCluster, clusterBytes } = image;
+  // Nothing that the caller has not seen.
+  if (clusterCount === 1 && !hasSubclusters) return 1;
   const mustFollow = hasHost(wanted);
   let count = 0;
   let expectedHost = 0;

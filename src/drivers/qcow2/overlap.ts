@@ -123,6 +123,7 @@ function findOverlap(image: Qcow2Image, checks: number, offset: number, bytes: n
 }
 
 function hitsBitmapDirectory(image: Qcow2Image, checks: number, offset: number, bytes: number): boolean {
+  if (image.bitmapDirectoryBytes === 0) return false;
   if ((checks & Overlap.BITMAP_DIRECTORY) === 0 || (image.autoclear & Autoclear.BITMAPS) === 0n) return false;
   const start = image.startOfCluster(offset);
   const end = image.alignUpToCluster(offset + bytes);

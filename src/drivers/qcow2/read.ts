@@ -6,7 +6,7 @@ import { readCompressed } from './compressed.ts';
 import type { Qcow2Image } from './image.ts';
 import { readChild } from './io.ts';
 import { Subcluster } from './l2-entry.ts';
-import { canLookUpNow, lookUp, Mapping } from './mapping.ts';
+import { lookUp, lookUpNow, Mapping } from './mapping.ts';
 import { advance, type GuestOffset } from './offsets.ts';
 import { TaskPool } from './task-pool.ts';
 
@@ -17,9 +17,9 @@ const scratch = new Mapping();
 
 /** Fills `data` with what the guest sees from an offset on. */
 export function readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
-  if (data.length === 0 || !canLookUpNow(image, guest)) return readParts(image, guest, data);
-  const looking = lookUp(image, guest, data.length, scratch);
-  if (looking !== undefined || scratch.bytes < data.length) return readParts(image, guest, data, looking);
+  if (data.length === 0 || !lookUpNow(image, guest, data.length, scratch) || scratch.bytes < data.length) {
+    return readParts(image, guest, data);
+  }
   const { type, host } = scratch;
   if (isZero(image, type)) {
     data.fill(0);
@@ -31,8 +31,7 @@ export function readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): 
   return wait.then(() => readChild(image.dataFile, host, data));
 }
 
-async function readParts(image: Qcow2Image, guest: GuestOffset, data: Buffer, failing?: Pending): Promise<void> {
-  await failing;
+async function readParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): Promise<void> {
   const mapping = new Mapping();
   let pool: TaskPool | null = null;
   let done = 0;
@@ -67,6 +66,17 @@ async function lookUpLocked(image: Qcow2Image, guest: GuestOffset, bytes: number
   } finally {
     image.lock.unlock();
   }
+}
+
+/**
+ * Whether a range of the disk is zeroes by its block status, as far as that can be told at once and without asking a
+ * backing file; false is no answer. The VM state behind the disk has no status, and the first question of an image must
+ * be a real one, which looks at how the image was made as well.
+ */
+export function isZeroNow(image: Qcow2Image, guest: GuestOffset, bytes: number): boolean {
+  if (guest + bytes > image.lengthBytes) return false;
+  if (image.isPreallocated === null || !lookUpNow(image, guest, bytes, scratch)) return false;
+  return scratch.bytes === bytes && isZero(image, scratch.type);
 }
 
 function isZero(image: Qcow2Image, type: number): boolean {

@@ -4,11 +4,11 @@ import { BlockError } from '../../block/error.ts';
 import { Status } from '../../block/flags.ts';
 import type { BlockNode } from '../../block/node.ts';
 import { hashOrder } from '../../block/options.ts';
-import { andThen, type Answer } from '../../util/answer.ts';
+import type { Answer } from '../../util/answer.ts';
 import { bitmapInfo } from './bitmaps.ts';
 import { Compatible, Compression, Incompatible, type Qcow2Image } from './image.ts';
 import { Subcluster } from './l2-entry.ts';
-import { canLookUpNow, lookUp, Mapping } from './mapping.ts';
+import { lookUp, lookUpNow, Mapping } from './mapping.ts';
 import type { GuestOffset } from './offsets.ts';
 import { getRefcount, nextCovered } from './refcount.ts';
 
@@ -21,9 +21,7 @@ const INT_MAX = 0x7fff_ffff;
 export function statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Answer<BlockStatus> {
   const mapping = new Mapping();
   const wanted = Math.min(bytes, INT_MAX);
-  if (image.isPreallocated !== null && canLookUpNow(image, guest)) {
-    return andThen(lookUp(image, guest, wanted, mapping), () => statusFrom(image, mapping));
-  }
+  if (image.isPreallocated !== null && lookUpNow(image, guest, wanted, mapping)) return statusFrom(image, mapping);
   return statusLocked(image, guest, wanted, mapping);
 }
 
