@@ -18,7 +18,7 @@ import { bitRange } from './l2-entry.ts';
 import type { L2Meta } from './l2-meta.ts';
 import { advance, COPIED, type GuestOffset, highOf, type HostOffset, lowOf } from './offsets.ts';
 import { checkDataOverlap } from './overlap.ts';
-import { readRange } from './read.ts';
+import { isZeroNow, readRange } from './read.ts';
 import { freeClusters, freeEntry } from './refcount.ts';
 
 /** Head and tail are read in one go if no more than this lies between them. */
@@ -69,6 +69,8 @@ async function endZeroing(part: L2Meta, zeroing: Promise<void>): Promise<void> {
 
 function readsAsZero(image: Qcow2Image, part: L2Meta): Answer<boolean> {
   const { head, tail, guest } = part;
+  // What is between them is mostly as they are: one look for all.
+  if (isZeroNow(image, advance(guest, head.offset), tail.offset + tail.bytes - head.offset)) return true;
   return andThen(
     isZeroFast(image.node, guest + head.offset, head.bytes),
     (isZero) => isZero && isZeroFast(image.node, guest + tail.offset, tail.bytes),

@@ -41,6 +41,7 @@ async function endOverwrite(image: Qcow2Image, writing: Promise<void>): Promise<
   await passLock(image);
 }
 
+/** QEMU takes the lock once more when a write ends: none does while another one holds it. */
 function passLock(image: Qcow2Image): Pending {
   const locking = image.lock.lock();
   if (locking !== undefined) return locking.then(() => image.lock.unlock());
@@ -48,14 +49,32 @@ function passLock(image: Qcow2Image): Pending {
   return undefined;
 }
 
-async function writeParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): Promise<void> {
+/** Most writes are of one part, and nothing makes them wait. */
+function writeParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
+  if (data.length === 0) return passLock(image);
+  const allocating = allocateLocked(image, guest, Math.min(data.length, INT_MAX));
+  if (allocating instanceof Promise || allocating.bytes < data.length) {
+    return writeManyParts(image, guest, data, allocating);
+  }
+  return andThen(writePart(image, guest, data, allocating), () => passLock(image));
+}
+
+/** `first` is the space for the first part. */
+async function writeManyParts(
+  image: Qcow2Image,
+  guest: GuestOffset,
+  data: Buffer,
+  first: Answer<Allocation>,
+): Promise<void> {
   let pool: TaskPool | null = null;
   let done = 0;
+  let allocating: Answer<Allocation> | null = first;
   try {
     while (done < data.length && pool?.hasFailed !== true) {
       const position = advance(guest, done);
-      const allocating = allocateLocked(image, position, Math.min(data.length - done, INT_MAX));
-      const allocation = allocating instanceof Promise ? await allocating : allocating;
+      allocating ??= allocateLocked(image, position, Math.min(data.length - done, INT_MAX));
+      const allocation: Allocation = allocating instanceof Promise ? await allocating : allocating;
+      allocating = null;
       const part = data.subarray(done, done + allocation.bytes);
       if (pool === null && part.length === data.length - done) {
         const wait = writePart(image, position, part, allocation);
@@ -66,7 +85,6 @@ async function writeParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): 
       }
       done += part.length;
     }
-    // QEMU takes the lock once more here: a write does not end while another one holds it.
     await passLock(image);
   } finally {
     await pool?.drain();
