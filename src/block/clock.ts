@@ -3,19 +3,24 @@
 export interface Clock {
   /** Nanoseconds of a monotonic clock, as a number: exact below 104 days of uptime, enough for durations. */
   nowNs(): number;
+  /** What `nowNs` gave last, without a look at the host's clock; 0 before that. */
+  recentNs(): number;
   /** Calls `callback` once, `delayNs` from now; the function returned takes the call back. */
   after(delayNs: number, callback: () => void): () => void;
 }
 
 // Each request asks twice: what is looked up here is not looked up there.
 const { hrtime } = process;
+let recentNs = 0;
 
 /** The host's monotonic clock. Timers have the host's millisecond grain. */
 export const systemClock: Clock = {
   nowNs() {
     const time = hrtime();
-    return time[0] * 1e9 + time[1];
+    recentNs = time[0] * 1e9 + time[1];
+    return recentNs;
   },
+  recentNs: () => recentNs,
   after(delayNs, callback) {
     const timer = setTimeout(callback, Math.min(delayNs / 1e6, 0x7fffffff));
     return () => clearTimeout(timer);

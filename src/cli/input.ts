@@ -83,7 +83,7 @@ class LineSplitter {
     if (end < 0) return null;
     const line = this.#text.slice(this.#position, end);
     this.#position = end + 1;
-    return upToNul(line);
+    return line;
   }
 
   /** What follows the last newline; null if that is nothing. E2BIG for an endless line. */
@@ -93,14 +93,8 @@ class LineSplitter {
     const text = Buffer.concat(this.#rest).toString();
     this.#rest = [];
     this.#restBytes = 0;
-    return upToNul(text);
+    return text;
   }
-}
-
-/** qemu-io's lines are C strings: what follows a NUL byte is not seen (observed with qemu-io 7.2.22). */
-function upToNul(line: string): string {
-  const end = line.indexOf('\0');
-  return end < 0 ? line : line.slice(0, end);
 }
 
 /** Something that never makes its reader wait: a regular file, /dev/null, a folder. */

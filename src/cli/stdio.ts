@@ -4,7 +4,7 @@
  * Two layers. What a C program would still hold in its stdio buffer is not *committed* and is lost if the program
  * aborts. What it would have handed to the kernel is committed; it reaches the kernel a little later, in few large
  * writes, but always before anything that could show the difference: a write to standard error, a turn of Node's event
- * loop (whoever waits for our prompt waits for that), a slow command, the end of the program.
+ * loop (whoever waits for our prompt waits for that, and scripts give one every few milliseconds), the end of the program.
  */
 import { fstatSync, writeSync } from 'node:fs';
 import type { Output } from '../shell/output.ts';
@@ -14,8 +14,6 @@ import { isTerminal } from '../sys/terminal.ts';
 const BUFSIZ = 8192;
 /** Committed bytes are handed to the kernel at once from here on. */
 const COALESCE_BYTES = 64 << 10;
-/** Committed bytes wait at most this long while commands run one after the other. */
-const COALESCE_MS = 8;
 /** The most that a UTF-16 unit takes in UTF-8. */
 const MAX_UNIT_BYTES = 3;
 /** Text is encoded at the latest when there is so much of it. */
@@ -51,7 +49,6 @@ export class Stdio implements Output {
   #committedText = '';
   #text = '';
   #scheduled = false;
-  #syncedMs = Date.now();
 
   constructor(out = 1, err = 2) {
     this.#out = out;
@@ -147,9 +144,7 @@ export class Stdio implements Output {
   }
 
   #afterCommit(): void {
-    // Date, not the monotonic clock: it costs a tenth, and nothing but a write that comes early hangs on it.
-    const sinceMs = Date.now() - this.#syncedMs;
-    if (this.#committed + this.#committedText.length >= COALESCE_BYTES || sinceMs < 0 || sinceMs > COALESCE_MS) {
+    if (this.#committed + this.#committedText.length >= COALESCE_BYTES) {
       this.sync();
     } else if (!this.#scheduled) {
       this.#scheduled = true;
@@ -198,7 +193,6 @@ export class Stdio implements Output {
   }
 
   #writeCommitted(): void {
-    this.#syncedMs = Date.now();
     if (this.#committed === 0) return;
     this.#writeAll(this.#out, this.#buffer, 0, this.#committed);
     this.#buffer.copyWithin(0, this.#committed, this.#end);

@@ -82,11 +82,11 @@ export function lengthArgument(session: Session, text: string): number {
 
 /** The value of one byte, in C's notations. */
 export function patternArgument(session: Session, text: string): number {
-  // The usual notations need no big numbers.
-  if (/^(?:[1-9][0-9]{0,2}|0[xX][0-9a-fA-F]{1,2}|0)$/.test(text)) {
-    const byte = Number(text);
-    if (byte <= 255) return byte;
-  }
+  // The usual notations need no big numbers. A zero in front makes others octal; a suffix makes too large a size, and then
+  // is no number at all.
+  const plain = text === '0' || text.charCodeAt(0) !== 0x30 ? parsePlainSize(text) : -1;
+  if (plain >= 0 && plain <= 255) return plain;
+  if (/^0[xX][0-9a-fA-F]{1,2}$/.test(text)) return Number(text);
   const value = parseLong(text);
   if (value === undefined || value < 0n || value > 255n) throw refuse(session, `${text} is not a valid pattern byte`);
   return Number(value);

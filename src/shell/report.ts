@@ -21,8 +21,9 @@ export function report(session: Session, verb: string, offset: Size, bytes: Size
     session.output.stdout(`${bytes},1,${time},${formatFixed(bytesPerSecond, 3)},${formatFixed(opsPerSecond, 3)}\n`);
     return;
   }
+  const count = String(bytes);
   session.output.stdout(
-    `${verb} ${bytes}/${bytes} bytes at offset ${offset}\n` +
+    `${verb} ${count}/${count} bytes at offset ${offset}\n` +
       `${formatSize(Number(bytes))}, 1 ops; ${time} ` +
       `(${formatSize(bytesPerSecond)}/sec and ${formatFixed(opsPerSecond, 4)} ops/sec)\n`,
   );

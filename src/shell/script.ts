@@ -1,4 +1,5 @@
 /** Runs many command lines: a list, or what a source gives line by line. */
+import type { Clock } from '../block/clock.ts';
 import type { Session } from './session.ts';
 
 /** Gives lines without their newline; null at the end. A promise says that the line has not arrived yet. */
@@ -6,22 +7,31 @@ export interface LineSource {
   next(): string | null | Promise<string | null>;
 }
 
-/** Commands run so long before Node gets a turn, in which it notices signals. */
-const TURN_MS = 20;
+/** Commands run so long before Node gets a turn, in which it notices signals and what they printed goes out. */
+const TURN_NS = 10e6;
 
 /** Gives Node a turn now and then: commands that never wait would keep it from noticing Ctrl-C. */
 class Breather {
-  // The clock of the day: it costs a tenth of the monotonic one, and a turn too early or too late does no harm.
-  #turnedMs = Date.now();
+  readonly #clock: Clock;
+  #turnedNs: number;
+  #seenNs = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#turnedNs = clock.nowNs();
+  }
 
   breathe(): Promise<void> | undefined {
-    const sinceMs = Date.now() - this.#turnedMs;
-    return sinceMs >= 0 && sinceMs < TURN_MS ? undefined : this.#turn();
+    // A request has just looked at the clock, as a rule; to look again costs a thirtieth of a short command.
+    const recentNs = this.#clock.recentNs();
+    const nowNs = recentNs === this.#seenNs ? this.#clock.nowNs() : recentNs;
+    this.#seenNs = nowNs;
+    return nowNs - this.#turnedNs < TURN_NS ? undefined : this.#turn();
   }
 
   async #turn(): Promise<void> {
     await new Promise(setImmediate);
-    this.#turnedMs = Date.now();
+    this.#turnedNs = this.#clock.nowNs();
   }
 }
 
@@ -30,7 +40,7 @@ class Breather {
  * with `bail` set. What the last line that failed returned; 0 if none has.
  */
 export async function runList(session: Session, lines: readonly string[]): Promise<number> {
-  const breather = new Breather();
+  const breather = new Breather(session.loop.clock);
   let lastError = 0;
   for (const line of lines) {
     const wait = breather.breathe();
@@ -52,7 +62,7 @@ export async function runList(session: Session, lines: readonly string[]): Promi
  */
 export async function runLines(session: Session, source: LineSource, prompt: string | null): Promise<number> {
   const { loop, output } = session;
-  const breather = new Breather();
+  const breather = new Breather(loop.clock);
   let lastError = 0;
   while (!session.quitRequested) {
     if (prompt !== null) {

@@ -76,6 +76,9 @@ export class FakeClock implements Clock {
   nowNs(): number {
     return this.now;
   }
+  recentNs(): number {
+    return this.now;
+  }
   after(delayNs: number, callback: () => void): () => void {
     const handle = setImmediate(() => {
       this.now += delayNs;

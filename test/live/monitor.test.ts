@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const clock = { nowNs: () => performance.now() * 1e6, after: () => () => {} };
+const clock = { nowNs: () => performance.now() * 1e6, recentNs: () => 0, after: () => () => {} };
 
 async function openMonitor(at = socketPath) {
   const bus = new TraceBus(clock);

@@ -10,6 +10,9 @@ class ManualClock implements Clock {
   nowNs(): number {
     return this.now;
   }
+  recentNs(): number {
+    return this.now;
+  }
   after(delayNs: number, callback: () => void): () => void {
     const timer = { at: this.now + delayNs, callback };
     this.timers.push(timer);
