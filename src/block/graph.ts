@@ -141,6 +141,7 @@ function insertLink(link: ChildLink, position = 0): void {
   const parent = link.parent.node;
   if (parent === null) return;
   parent.children.splice(position, 0, link);
+  findPrimary(parent);
   if ((link.role & Role.COW) !== 0) {
     parent.backing = link;
     refreshFilename(link.node);
@@ -155,8 +156,13 @@ function removeLink(link: ChildLink): void {
   const parent = link.parent.node;
   if (parent === null) return;
   remove(parent.children, link);
+  findPrimary(parent);
   if (parent.backing === link) parent.backing = null;
   else if (parent.file === link) parent.file = null;
+}
+
+function findPrimary(node: BlockNode): void {
+  node.primaryChild = node.children.find((child) => (child.role & Role.PRIMARY) !== 0) ?? null;
 }
 
 function remove<T>(list: T[], item: T): void {

@@ -2,7 +2,7 @@
 import type { Driver } from './driver.ts';
 import { eventName, type DebugEvent } from './events.ts';
 import { BlockError } from './error.ts';
-import { Open, Role, SECTOR_BYTES } from './flags.ts';
+import { Open, SECTOR_BYTES } from './flags.ts';
 import { CoroutineQueue } from './coroutine-queue.ts';
 import type { EventLoop } from './loop.ts';
 import type { JsonObject } from './json.ts';
@@ -86,6 +86,8 @@ export class BlockNode<S = unknown> {
 
   /** In the order in which they were attached, newest first. */
   readonly children: ChildLink[] = [];
+  /** The child that holds what this node is: the filtered one, or where a format keeps its metadata. Kept by the graph. */
+  primaryChild: ChildLink | null = null;
   file: ChildLink | null = null;
   backing: ChildLink | null = null;
   readonly parents: ChildLink[] = [];
@@ -205,11 +207,6 @@ export class BlockNode<S = unknown> {
   /** The child whose data shows through where this node has none; null if there is none. */
   get filterOrCowChild(): ChildLink | null {
     return this.cowChild ?? this.filteredChild;
-  }
-
-  /** The child that holds what this node is: the filtered one, or where a format keeps its metadata. */
-  get primaryChild(): ChildLink | null {
-    return this.children.find((child) => (child.role & Role.PRIMARY) !== 0) ?? null;
   }
 
   /** Fires an event on this node. A promise only if the request has to wait for a breakpoint. */
