@@ -67,7 +67,7 @@ export function timedRequest(
     lease?.release();
     throw requestFailed(session, what, error);
   }
-  if (pending !== undefined) return timedRest(session, what, lease, pending, () => done(clock.nowNs() - start));
+  if (pending !== undefined) return timedRest(session, what, lease, pending, start, done);
   if (isLong) session.hideTransfer();
   try {
     done(clock.nowNs() - start);
@@ -82,9 +82,10 @@ async function timedRest(
   what: string,
   lease: Lease | null,
   pending: Promise<void>,
-  done: () => void,
+  start: number,
+  done: (ns: number) => void,
 ): Promise<Report> {
-  let finish = done;
+  let finish = (): void => done(session.loop.clock.nowNs() - start);
   try {
     await pending;
     session.hideTransfer();

@@ -10,6 +10,18 @@ export function andThen<T, U>(answer: Answer<T>, next: (value: T) => Answer<U>):
   return answer instanceof Promise ? answer.then(next) : next(answer);
 }
 
+/**
+ * Calls `step` with `args` once `wait` is over. Where a function makes a closure for that itself, the engine keeps the
+ * closure's variables on the heap from the function's first line on, also in the many calls that wait for nothing.
+ */
+export function later<A extends unknown[], T>(
+  wait: Promise<unknown>,
+  step: (...args: A) => T,
+  ...args: A
+): Promise<Awaited<T>> {
+  return wait.then(() => step(...args)) as Promise<Awaited<T>>;
+}
+
 /** Does `step`, and `end` behind it whatever comes of it. */
 export function lastly(step: () => Promise<void> | undefined, end: () => void): Promise<void> | undefined;
 export function lastly<T>(step: () => Answer<T>, end: () => void): Answer<T>;

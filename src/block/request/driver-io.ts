@@ -7,6 +7,7 @@ import { Errno } from '../../util/errno.ts';
 import { checkOpen, flush } from './flush.ts';
 import { preadv } from './read.ts';
 import { pwritev } from './write.ts';
+import { later } from '../../util/answer.ts';
 
 function filteredOrRefuse(node: BlockNode): ChildLink {
   const filtered = node.filteredChild;
@@ -32,7 +33,7 @@ export function driverPwritev(node: BlockNode, offset: number, data: Buffer, fla
       ? driver.pwritev(node, offset, data, driverFlags)
       : pwritev(filteredOrRefuse(node), offset, data, driverFlags);
   if ((flags & ~node.supportedWriteFlags & Req.FUA) === 0) return pending;
-  return pending === undefined ? flush(node) : pending.then(() => flush(node));
+  return pending === undefined ? flush(node) : later(pending, flush, node);
 }
 
 /** Whether the driver can zero a range without being given zeroes; a filter leaves that to its child. */

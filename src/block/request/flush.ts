@@ -1,5 +1,5 @@
 /** Flush: from a node's own caches down to the host's stable storage. */
-import { caught } from '../../util/answer.ts';
+import { caught, later } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Pending } from '../driver.ts';
 import { BlockError } from '../error.ts';
@@ -14,7 +14,11 @@ const waitsForFlush: WaitReason = { kind: 'flush' };
 /** Puts everything that was written before this call on stable storage, as far as the cache mode asks for it. */
 export function flush(node: BlockNode): Pending {
   if (node.isReadOnly || node.closed) return undefined;
-  return node.trace.active ? whileTraced(node, 'flush', 0, 0, () => startFlush(node)) : startFlush(node);
+  return node.trace.active ? tracedFlush(node) : startFlush(node);
+}
+
+function tracedFlush(node: BlockNode): Pending {
+  return whileTraced(node, 'flush', 0, 0, () => startFlush(node));
 }
 
 function startFlush(node: BlockNode): Pending {
@@ -68,26 +72,26 @@ function endFlush(node: BlockNode): void {
 function flushOnce(node: BlockNode, generation: number): Pending {
   if (node.driver.flush !== undefined) return node.driver.flush(node);
   const told = childEvent(node.primaryChild, Event.FLUSH_TO_OS);
-  return told === undefined ? flushToOs(node, generation) : told.then(() => flushToOs(node, generation));
+  return told === undefined ? flushToOs(node, generation) : later(told, flushToOs, node, generation);
 }
 
 /** What the driver caches goes to the host even with cache=unsafe. */
 function flushToOs(node: BlockNode, generation: number): Pending {
   const writing = node.driver.flushToOs?.(node);
-  return writing === undefined ? announceDisk(node, generation) : writing.then(() => announceDisk(node, generation));
+  return writing === undefined ? announceDisk(node, generation) : later(writing, announceDisk, node, generation);
 }
 
 function announceDisk(node: BlockNode, generation: number): Pending {
   if (!mayReachDisk(node, generation)) return flushChildren(node);
   const told = childEvent(node.primaryChild, Event.FLUSH_TO_DISK);
-  return told === undefined ? flushToDisk(node) : told.then(() => flushToDisk(node));
+  return told === undefined ? flushToDisk(node) : later(told, flushToDisk, node);
 }
 
 function flushToDisk(node: BlockNode): Pending {
   // What the driver wrote may have shown that the image is corrupt.
   checkOpen(node);
   const syncing = node.driver.flushToDisk?.(node);
-  return syncing === undefined ? flushChildren(node) : syncing.then(() => flushChildren(node));
+  return syncing === undefined ? flushChildren(node) : later(syncing, flushChildren, node);
 }
 
 function mayReachDisk(node: BlockNode, generation: number): boolean {

@@ -7,10 +7,11 @@ import type { BlockNode, ChildLink } from '../node.ts';
 import { checkDataRequest } from './check.ts';
 import { blockCluster, copyOnRead, isAllocatedWhole } from './copy-on-read.ts';
 import { driverPreadv } from './driver-io.ts';
-import { paddingFor } from './padding.ts';
+import { type Padding, paddingFor } from './padding.ts';
 import { isPlainRange, trackLate } from './plain.ts';
 import type { TrackedRequest } from './serialise.ts';
 import { whileTraced } from './traced.ts';
+import { later } from '../../util/answer.ts';
 
 const INT_MAX = 0x7fffffff;
 
@@ -20,8 +21,11 @@ export function preadv(child: ChildLink, offset: number, data: Buffer, flags: nu
   checkDataRequest(node, offset, data.length);
   // A request of no bytes cannot be aligned; it has nothing to read either.
   if (data.length === 0 && !isAligned(offset, node.limits.requestAlignment)) return undefined;
-  if (!node.trace.active) return paddedPreadv(child, offset, data, flags);
-  return whileTraced(node, 'read', offset, data.length, () => paddedPreadv(child, offset, data, flags));
+  return node.trace.active ? tracedPreadv(child, offset, data, flags) : paddedPreadv(child, offset, data, flags);
+}
+
+function tracedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
+  return whileTraced(child.node, 'read', offset, data.length, () => paddedPreadv(child, offset, data, flags));
 }
 
 function paddedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
@@ -36,8 +40,13 @@ function paddedPreadv(child: ChildLink, offset: number, data: Buffer, flags: num
   const padding = paddingFor(node, offset, data.length);
   if (padding === null) return trackedPreadv(child, offset, data, requestFlags);
 
+  return paddedRead(child, offset, data, requestFlags, padding);
+}
+
+/** Reads whole blocks and cuts the range out of them. */
+function paddedRead(child: ChildLink, offset: number, data: Buffer, flags: number, padding: Padding): Pending {
   const padded = padding.merged ? padding.buffer : allocateAligned(padding.head + data.length + padding.tail);
-  const pending = trackedPreadv(child, offset - padding.head, padded, requestFlags);
+  const pending = trackedPreadv(child, offset - padding.head, padded, flags);
   const cutOut = (): undefined => {
     padded.copy(data, 0, padding.head, padding.head + data.length);
   };
@@ -75,7 +84,7 @@ export function alignedPreadv(
   const { node } = child;
   if ((flags & Req.COPY_ON_READ) !== 0) return copyingPreadv(child, request, offset, data, flags);
   const wait = node.requests.waitForSerialising(request);
-  if (wait !== undefined) return wait.then(() => boundedPreadv(node, offset, data, flags));
+  if (wait !== undefined) return later(wait, boundedPreadv, node, offset, data, flags);
   return boundedPreadv(node, offset, data, flags);
 }
 

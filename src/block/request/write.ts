@@ -18,6 +18,7 @@ import type { Coroutine } from '../loop.ts';
 import type { TrackedKind, TrackedRequest } from './serialise.ts';
 import { whileTraced } from './traced.ts';
 import { zeroAtOnce, zeroRange } from './zero.ts';
+import { later } from '../../util/answer.ts';
 
 const INT_MAX = 0x7fffffff;
 
@@ -26,8 +27,11 @@ export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: n
   const { node } = child;
   checkDataRequest(node, offset, data.length);
   if (!isAlignedEnough(node, offset, data.length, flags)) return undefined;
-  if (!node.trace.active) return paddedPwritev(child, offset, data, flags);
-  return whileTraced(node, 'write', offset, data.length, () => paddedPwritev(child, offset, data, flags));
+  return node.trace.active ? tracedPwritev(child, offset, data, flags) : paddedPwritev(child, offset, data, flags);
+}
+
+function tracedPwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
+  return whileTraced(child.node, 'write', offset, data.length, () => paddedPwritev(child, offset, data, flags));
 }
 
 /**
@@ -119,7 +123,7 @@ function plainPwritev(node: BlockNode, offset: number, data: Buffer, flags: numb
     pending =
       before === undefined
         ? driverPwritev(node, offset, data, flags)
-        : before.then(() => driverPwritev(node, offset, data, flags));
+        : later(before, driverPwritev, node, offset, data, flags);
   } catch (error) {
     pending = Promise.reject(error);
   }
@@ -150,7 +154,7 @@ function plainZeroes(node: BlockNode, offset: number, bytes: number, flags: numb
     pending =
       before === undefined
         ? zeroAtOnce(node, offset, bytes, flags)
-        : before.then(() => zeroRange(node, offset, bytes, flags));
+        : later(before, zeroRange, node, offset, bytes, flags);
   } catch (error) {
     pending = Promise.reject(error);
   }
@@ -170,7 +174,7 @@ function endPlainWrite(
   }
   const done = node.debugEvent(Event.PWRITEV_DONE);
   if (done !== undefined) {
-    const finished = done.then(() => finishWrite(node, 'write', offset, bytes, true));
+    const finished = later(done, finishWrite, node, 'write', offset, bytes, true);
     return trackLate(node, current, 'write', offset, bytes, finished);
   }
   finishWrite(node, 'write', offset, bytes, true);

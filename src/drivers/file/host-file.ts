@@ -109,7 +109,7 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
 
   getInfo: () => ({ clusterBytes: 0, vmStateOffset: 0 }),
 
-  // These two are most of what there is to do: no function is made for their calls.
+  // These two and the flush are most of what there is to do: no function is made for their calls.
   preadv(node, offset, data) {
     let failure: BlockError | null = null;
     try {
@@ -142,24 +142,32 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
   },
 
   flushToDisk(node) {
-    const { state } = node;
-    return hostCall(node, () => {
-      if (state.lostWriteErrno !== 0) throw new BlockError(state.lostWriteErrno);
-      try {
-        syncData(state.fd);
-      } catch (error) {
-        const errno = hostErrno(error);
-        // The page cache forgets what it could not write; only O_DIRECT does not pass through it.
-        if (!isDirect(state)) state.lostWriteErrno = errno;
-        throw new BlockError(errno);
-      }
-    });
+    let failure: BlockError | null = null;
+    try {
+      syncFile(node.state);
+    } catch (error) {
+      failure = asBlockError(error);
+    }
+    return endHostCall(node, failure);
   },
 
   async truncate(node, bytes, exact, preallocation) {
     await hostCall(node, () => truncateHostFile(node, bytes, exact, preallocation));
   },
 };
+
+/** Puts on stable storage what was written. Once that has failed it fails for good: nobody knows what was lost. */
+function syncFile(state: FileState): void {
+  if (state.lostWriteErrno !== 0) throw new BlockError(state.lostWriteErrno);
+  try {
+    syncData(state.fd);
+  } catch (error) {
+    const errno = hostErrno(error);
+    // The page cache forgets what it could not write; only O_DIRECT does not pass through it.
+    if (!isDirect(state)) state.lostWriteErrno = errno;
+    throw new BlockError(errno);
+  }
+}
 
 /** Fills `data`, with zeroes behind the end of the file. */
 function readInto({ state, context }: FileNode, offset: number, data: Buffer): void {

@@ -6,7 +6,7 @@ import { Req } from '../../block/flags.ts';
 import { allocateAligned } from '../../block/memory.ts';
 import { isZeroFast } from '../../block/request/status.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
-import { andThen, type Answer, caught } from '../../util/answer.ts';
+import { andThen, type Answer, caught, later } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import { readBe32 } from '../../util/big-endian.ts';
 import type { Allocation } from './allocate.ts';
@@ -33,7 +33,7 @@ export function zeroNewSpace(image: Qcow2Image, parts: L2Meta | null): Pending {
   for (let part: L2Meta | null = parts; part !== null; part = part.next) {
     const wait = part.needsCow ? zeroPart(image, part) : undefined;
     const { next } = part;
-    if (wait !== undefined) return wait.then(() => zeroNewSpace(image, next));
+    if (wait !== undefined) return later(wait, zeroNewSpace, image, next);
   }
   return undefined;
 }
@@ -130,7 +130,7 @@ function endPart(image: Qcow2Image, allocation: Allocation, part: L2Meta): void 
 /** Copies head and tail and enters one part's clusters into the L2 table; the old ones are freed. */
 export function linkPart(image: Qcow2Image, part: L2Meta): Pending {
   const ready = prepareLink(image, part);
-  return ready === undefined ? enterPart(image, part) : ready.then(() => enterPart(image, part));
+  return ready === undefined ? enterPart(image, part) : later(ready, enterPart, image, part);
 }
 
 /** What has to come before the entries: the copies, and the order in which the caches are written back. */

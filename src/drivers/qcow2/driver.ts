@@ -1,12 +1,12 @@
 /** qcow2: copy-on-write disk images with allocation by clusters, snapshots, compression and bitmaps. Found by `probe.ts`. */
-import type { Driver, Pending } from '../../block/driver.ts';
+import type { Driver } from '../../block/driver.ts';
 import { Event } from '../../block/events.ts';
 import { defaultPermissions } from '../../block/permissions.ts';
-import { lastly } from '../../util/answer.ts';
+import { later } from '../../util/answer.ts';
 import { closeImage } from './close.ts';
 import { writeCompressed } from './compressed.ts';
 import { discardRange } from './discard.ts';
-import { writeCaches } from './header-write.ts';
+import { writeCachesAndUnlock } from './header-write.ts';
 import type { Qcow2Image } from './image.ts';
 import { advance, type GuestOffset } from './offsets.ts';
 import { openImage } from './open.ts';
@@ -46,13 +46,8 @@ export const qcow2: Driver<Qcow2Image> = {
   pdiscard: ({ state }, offset, bytes) => discardRange(state, offset as GuestOffset, bytes),
 
   flushToOs({ state }) {
-    const write = (): Pending =>
-      lastly(
-        () => writeCaches(state),
-        () => state.lock.unlock(),
-      );
     const locking = state.lock.lock();
-    return locking === undefined ? write() : locking.then(write);
+    return locking === undefined ? writeCachesAndUnlock(state) : later(locking, writeCachesAndUnlock, state);
   },
 
   truncate: ({ state }, bytes, exact, preallocation, flags) => truncateImage(state, bytes, exact, preallocation, flags),

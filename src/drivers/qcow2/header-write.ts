@@ -2,7 +2,7 @@
 import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { allocateAligned } from '../../block/memory.ts';
-import { andThen } from '../../util/answer.ts';
+import { later } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import { Extension } from './extensions.ts';
 import { HEADER_V2_BYTES } from './header.ts';
@@ -158,5 +158,24 @@ export async function markConsistent(image: Qcow2Image): Promise<void> {
 
 /** Writes back both caches; refcounts only if they have to be right on disk. */
 export function writeCaches(image: Qcow2Image): Pending {
-  return andThen(image.l2Cache.write(), () => (image.needsAccurateRefcounts ? image.refcountCache.write() : undefined));
+  const writing = image.l2Cache.write();
+  return writing === undefined ? writeRefcounts(image) : later(writing, writeRefcounts, image);
+}
+
+function writeRefcounts(image: Qcow2Image): Pending {
+  return image.needsAccurateRefcounts ? image.refcountCache.write() : undefined;
+}
+
+/** The same with the lock held, which is given up when that has succeeded or failed. */
+export function writeCachesAndUnlock(image: Qcow2Image): Pending {
+  let writing: Pending;
+  try {
+    writing = writeCaches(image);
+  } catch (error) {
+    image.lock.unlock();
+    throw error;
+  }
+  if (writing !== undefined) return writing.finally(() => image.lock.unlock());
+  image.lock.unlock();
+  return undefined;
 }

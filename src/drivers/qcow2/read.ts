@@ -9,6 +9,7 @@ import { Subcluster } from './l2-entry.ts';
 import { lookUp, lookUpNow, Mapping } from './mapping.ts';
 import { advance, type GuestOffset } from './offsets.ts';
 import { TaskPool } from './task-pool.ts';
+import { later } from '../../util/answer.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
@@ -28,7 +29,7 @@ export function readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): 
   if (type !== Subcluster.NORMAL) return readParts(image, guest, data);
   const wait = image.fire(Event.READ_AIO);
   if (wait === undefined) return readChild(image.dataFile, host, data);
-  return wait.then(() => readChild(image.dataFile, host, data));
+  return later(wait, readChild, image.dataFile, host, data);
 }
 
 async function readParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): Promise<void> {

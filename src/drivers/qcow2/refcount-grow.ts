@@ -23,6 +23,7 @@ import {
 } from './refcount.ts';
 import { updateRefcount } from './refcount.ts';
 import { REFCOUNT_ENTRY_BYTES, RefcountTable } from './refcount-table.ts';
+import { later } from '../../util/answer.ts';
 
 /** The largest refcount table that is accepted, in bytes. */
 export const MAX_REFCOUNT_TABLE_BYTES = 8 * 1024 * 1024;
@@ -32,7 +33,7 @@ export const HEADER_REFCOUNT_TABLE = 48;
 /** The slot of the block that counts a cluster, held. Where there is none it is made, and EAGAIN thrown. */
 export function refcountBlockForUpdate(image: Qcow2Image, clusterIndex: number): Answer<number> {
   const wait = image.fire(Event.REFBLOCK_ALLOC);
-  return wait === undefined ? findBlock(image, clusterIndex) : wait.then(() => findBlock(image, clusterIndex));
+  return wait === undefined ? findBlock(image, clusterIndex) : later(wait, findBlock, image, clusterIndex);
 }
 
 function findBlock(image: Qcow2Image, clusterIndex: number): Answer<number> {

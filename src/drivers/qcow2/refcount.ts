@@ -2,7 +2,7 @@
 import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
-import { andThen, type Answer, caught } from '../../util/answer.ts';
+import { andThen, type Answer, caught, later } from '../../util/answer.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { corrupt, signalCorruption } from './corruption.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
@@ -233,7 +233,7 @@ export function findFreeClusters(image: Qcow2Image, bytes: number, maxOffset: nu
   // What is still queued for being discarded must not get new content before.
   const wait = image.discards.isHeld ? image.discards.process(true) : undefined;
   const wanted = image.clustersFor(bytes);
-  if (wait !== undefined) return wait.then(() => searchFree(image, wanted, 0, maxOffset));
+  if (wait !== undefined) return later(wait, searchFree, image, wanted, 0, maxOffset);
   return searchFree(image, wanted, 0, maxOffset);
 }
 
@@ -260,7 +260,7 @@ function searchFree(image: Qcow2Image, wanted: number, foundBefore: number, maxO
 /** Takes free clusters in a row and returns where they are. */
 export function allocateClusters(image: Qcow2Image, bytes: number): Answer<HostOffset> {
   const wait = image.fire(Event.CLUSTER_ALLOC);
-  return wait === undefined ? takeFree(image, bytes) : wait.then(() => takeFree(image, bytes));
+  return wait === undefined ? takeFree(image, bytes) : later(wait, takeFree, image, bytes);
 }
 
 function takeFree(image: Qcow2Image, bytes: number): Answer<HostOffset> {

@@ -3,11 +3,11 @@ import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { pwritev } from '../../block/request/write.ts';
-import { andThen, type Answer, caught } from '../../util/answer.ts';
+import { andThen, type Answer, caught, later } from '../../util/answer.ts';
 import { allocate, Allocation, findOverwritable, NOWHERE } from './allocate.ts';
 import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
 import type { Qcow2Image } from './image.ts';
-import { advance, type GuestOffset } from './offsets.ts';
+import { advance, type GuestOffset, type HostOffset } from './offsets.ts';
 import { checkDataOverlap, isClearOfMetadata } from './overlap.ts';
 import { TaskPool } from './task-pool.ts';
 
@@ -19,11 +19,12 @@ export function writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer):
   const host = data.length === 0 ? NOWHERE : findOverwritable(image, guest, data.length);
   if (host === NOWHERE || !isClearOfMetadata(image, host, data.length)) return writeParts(image, guest, data);
   const wait = image.fire(Event.WRITE_AIO);
-  const writing =
-    wait === undefined
-      ? pwritev(image.dataFile, host, data, 0)
-      : wait.then(() => pwritev(image.dataFile, host, data, 0));
+  const writing = wait === undefined ? writeHost(image, host, data) : later(wait, writeHost, image, host, data);
   return writing === undefined ? undefined : endOverwrite(image, writing);
+}
+
+function writeHost(image: Qcow2Image, host: HostOffset, data: Buffer): Pending {
+  return pwritev(image.dataFile, host, data, 0);
 }
 
 /** A write ends behind whoever holds the lock, also one that changes no metadata. */
@@ -96,7 +97,7 @@ function allocateLocked(image: Qcow2Image, guest: GuestOffset, bytes: number): A
   const locking = image.lock.lock();
   return locking === undefined
     ? allocateAndUnlock(image, guest, bytes)
-    : locking.then(() => allocateAndUnlock(image, guest, bytes));
+    : later(locking, allocateAndUnlock, image, guest, bytes);
 }
 
 function allocateAndUnlock(image: Qcow2Image, guest: GuestOffset, bytes: number): Answer<Allocation> {
@@ -141,19 +142,29 @@ function writePart(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocati
 function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Pending {
   if (mergeIntoCow(allocation.parts, guest, data)) return undefined;
   const wait = image.fire(Event.WRITE_AIO);
-  return wait === undefined
-    ? pwritev(image.dataFile, allocation.host, data, 0)
-    : wait.then(() => pwritev(image.dataFile, allocation.host, data, 0));
+  const { host } = allocation;
+  return wait === undefined ? writeHost(image, host, data) : later(wait, writeHost, image, host, data);
 }
 
 /** Enters a part's clusters, unless its data could not be written. Also without parts: whoever holds the lock finishes first. */
 function endPart(image: Qcow2Image, allocation: Allocation, failure: BlockError | null): Pending {
-  const link = (): Pending => (failure === null ? linkParts(image, allocation) : Promise.reject(failure));
   const locking = image.lock.lock();
-  const linking = locking === undefined ? caught(link) : locking.then(link);
+  const linking =
+    locking === undefined
+      ? linkUnless(failure, image, allocation)
+      : later(locking, linkUnless, failure, image, allocation);
   if (linking !== undefined) return endLinking(image, allocation, linking);
   image.lock.unlock();
   return undefined;
+}
+
+function linkUnless(failure: BlockError | null, image: Qcow2Image, allocation: Allocation): Pending {
+  if (failure !== null) return Promise.reject(failure);
+  try {
+    return linkParts(image, allocation);
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 async function endLinking(image: Qcow2Image, allocation: Allocation, linking: Promise<void>): Promise<void> {

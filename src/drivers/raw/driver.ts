@@ -17,6 +17,7 @@ import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { isAligned } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 import { parseSize } from '../../util/parse-number.ts';
+import { later } from '../../util/answer.ts';
 
 /** The part of the file that was asked for, in bytes. */
 interface RawWindow {
@@ -177,9 +178,7 @@ export const raw: Driver<RawState> = {
     const file = fileOf(node);
     const position = inFile(node, offset, data.length, false);
     const wait = childEvent(file, Event.READ_AIO);
-    return wait === undefined
-      ? preadv(file, position, data, flags)
-      : wait.then(() => preadv(file, position, data, flags));
+    return wait === undefined ? preadv(file, position, data, flags) : later(wait, preadv, file, position, data, flags);
   },
 
   pwritev(node, offset, data, flags) {
@@ -189,7 +188,7 @@ export const raw: Driver<RawState> = {
     const wait = childEvent(file, Event.WRITE_AIO);
     return wait === undefined
       ? pwritev(file, position, data, flags)
-      : wait.then(() => pwritev(file, position, data, flags));
+      : later(wait, pwritev, file, position, data, flags);
   },
 
   pwriteZeroes(node, offset, bytes, flags) {
