@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
+import { plainMembers } from './plain-members.js';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const dist = path.join(root, 'dist');
@@ -26,6 +27,7 @@ async function bundle() {
     platform: 'node',
     external: ['koffi'],
     tsconfig: 'tsconfig.json',
+    plugins: [plainMembers()],
     transform: { define: { __BLKSCOPE_VERSION__: JSON.stringify(version) } },
   });
   // Written beside the old build and then put in its place, so that nobody sees half of one.
