@@ -39,6 +39,8 @@ function lookAt(
   only: ReadonlySet<Rule> | null,
 ): Promise<void> | undefined {
   const { rules } = node.state;
+  // It changes behind the last rule only.
+  const { state } = rules;
   let noneActivated = only === null;
   let stateRule: SetStateRule | null = null;
   let stop: Stop | null = null;
@@ -46,9 +48,11 @@ function lookAt(
   for (let rule: Rule | null = newest, older: Rule | null; rule !== null; rule = older) {
     older = rule.older;
     if (only !== null && !only.has(rule)) continue;
-    const unmet = unmetOnEvent(node, rule);
+    // Of many rules all but a few wait for another state: those cost no call.
+    const unmet = rule.state === null || rule.state.state === state ? unmetOnEvent(node, rule) : rule.state;
     if (unmet !== null) {
-      noteSkip(node, rule, unmet);
+      rule.lastSkip = unmet;
+      if (node.trace.active) traceSkip(node, rule, unmet);
       continue;
     }
     noteHit(node, rule);
@@ -74,7 +78,7 @@ function lookAt(
 
 const notCancelled: Condition = { name: 'cancelled', toString: () => '', unmet: () => 'the request is cancelled' };
 
-/** The condition that keeps a rule from acting when its event fires; null if there is none. */
+/** The condition, beside that of the state, that keeps a rule from acting when its event fires; null if there is none. */
 function unmetOnEvent(node: BlkdebugNode, rule: Rule): Condition | null {
   // What is cancelled is on its way out; a breakpoint would hold it, and whoever waits for it, for ever.
   if (rule.kind === 'suspend' && node.loop.current?.cancelled === true) return notCancelled;
@@ -128,7 +132,8 @@ function pickRule(node: BlkdebugNode, ioType: IoType, offset: number, bytes: num
       if (rule.isExhausted) rules.retire(rule);
       return rule.errno === 0 ? null : rule;
     }
-    noteSkip(node, rule, unmet);
+    rule.lastSkip = unmet;
+    if (node.trace.active) traceSkip(node, rule, unmet);
   }
   return null;
 }
@@ -158,11 +163,8 @@ function noteHit(node: BlkdebugNode, rule: Rule): void {
   }
 }
 
-function noteSkip(node: BlkdebugNode, rule: Rule, unmet: Condition): void {
-  rule.lastSkip = unmet;
-  if (node.trace.active) {
-    const reason = unmet.unmet();
-    const detail = { kind: 'rule-skip', rule: rule.number, event: eventName(rule.event), reason } as const;
-    node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
-  }
+function traceSkip(node: BlkdebugNode, rule: Rule, unmet: Condition): void {
+  const reason = unmet.unmet();
+  const detail = { kind: 'rule-skip', rule: rule.number, event: eventName(rule.event), reason } as const;
+  node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
 }

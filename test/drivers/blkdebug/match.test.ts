@@ -326,7 +326,7 @@ describe('a table of rules', () => {
     };
     const action = { errno: Errno.EIO, once: false, immediately: false };
     for (const event of [Event.L2_LOAD, Event.COW_READ]) {
-      rules.add(new InjectErrorRule({ event, when: [untouchable], counting: [] }, [], action));
+      rules.add(new InjectErrorRule({ event, state: null, when: [untouchable], counting: [] }, [], action));
     }
     expect(debug.node.debugEvent(Event.PWRITEV)).toBeUndefined();
     expect(() => debug.node.debugEvent(Event.L2_LOAD)).toThrow('was looked at');

@@ -43,12 +43,12 @@ export const IoType = {
 export type IoType = (typeof IoType)[keyof typeof IoType];
 
 /** Only while the state machine is in this state. */
-export class StateCondition implements EventCondition {
+export class StateCondition implements Condition {
   readonly name = 'state';
-  readonly #state: number;
+  readonly state: number;
 
   constructor(state: number) {
-    this.#state = state;
+    this.state = state;
   }
 
   /** Null for state 0, which stands for every state. */
@@ -57,16 +57,12 @@ export class StateCondition implements EventCondition {
     return number === 0 ? null : new StateCondition(number);
   }
 
-  holds(node: BlkdebugNode): boolean {
-    return node.state.rules.state === this.#state;
-  }
-
   toString(): string {
-    return `state=${this.#state}`;
+    return `state=${this.state}`;
   }
 
   unmet(): string {
-    return `not in state ${this.#state}`;
+    return `not in state ${this.state}`;
   }
 }
 

@@ -61,8 +61,9 @@ export class InjectErrorRule extends BaseRule implements InjectErrorAction {
     const sector = SectorCondition.parse(attributes.sector);
     const offset = range === null ? null : new RequestOffsetCondition(range);
     const ioType = IoTypeCondition.parse(attributes.iotype);
-    const when = present<EventCondition>(StateCondition.parse(attributes.state), node);
-    return new InjectErrorRule({ event, when, counting }, present<RequestCondition>(sector, offset, ioType), {
+    const state = StateCondition.parse(attributes.state);
+    const when = present<EventCondition>(node);
+    return new InjectErrorRule({ event, state, when, counting }, present<RequestCondition>(sector, offset, ioType), {
       errno: Number(BigInt.asIntN(32, attributes.errno ?? BigInt(Errno.EIO))),
       once: attributes.once ?? false,
       immediately: attributes.immediately ?? false,
@@ -80,7 +81,7 @@ export class InjectErrorRule extends BaseRule implements InjectErrorAction {
   }
 
   conditionTexts(): string[] {
-    const texts = textsOf([...this.when, ...this.conditions, ...this.counting]);
+    const texts = textsOf([this.state, ...this.when, ...this.conditions, ...this.counting]);
     if (this.once) texts.push('once=on');
     if (this.immediately) texts.push('immediately=on');
     return texts;

@@ -3,13 +3,15 @@ import { BlockError } from '../../../block/error.ts';
 import { eventByName, type DebugEvent, eventName } from '../../../block/events.ts';
 import type { RuleStatus } from '../../../block/rule-book.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { Condition, EventCondition } from './condition.ts';
+import type { Condition, EventCondition, StateCondition } from './condition.ts';
 import type { CountingCondition } from './counting.ts';
 import type { Rule } from './index.ts';
 
 /** When a rule takes notice, and how often it may act. */
 export interface Trigger {
   readonly event: DebugEvent;
+  /** The state that it waits for; null for every state. Looked at first, and of most rules the only condition. */
+  readonly state: StateCondition | null;
   /** Looked at in this order; the first that is not met is the reason why the rule was skipped. */
   readonly when: readonly EventCondition[];
   readonly counting: readonly CountingCondition[];
@@ -17,6 +19,7 @@ export interface Trigger {
 
 export abstract class BaseRule implements Trigger {
   readonly event: DebugEvent;
+  readonly state: StateCondition | null;
   readonly when: readonly EventCondition[];
   readonly counting: readonly CountingCondition[];
   /** Counts from 1 in the order in which rules were made, and never changes; 0 before the rule is in a table. */
@@ -31,8 +34,9 @@ export abstract class BaseRule implements Trigger {
   newer: Rule | null = null;
   older: Rule | null = null;
 
-  constructor({ event, when, counting }: Trigger) {
+  constructor({ event, state, when, counting }: Trigger) {
     this.event = event;
+    this.state = state;
     this.when = when;
     this.counting = counting;
   }
@@ -72,8 +76,8 @@ function splitSetting(text: string): [string, string] {
 }
 
 /** The texts of conditions that were given. */
-export function textsOf(conditions: readonly Condition[]): string[] {
-  return conditions.map((condition) => condition.toString()).filter((text) => text !== '');
+export function textsOf(conditions: readonly (Condition | null)[]): string[] {
+  return conditions.map((condition) => condition?.toString() ?? '').filter((text) => text !== '');
 }
 
 /** The conditions that are there. */

@@ -22,8 +22,9 @@ export class SetStateRule extends BaseRule {
   ): SetStateRule {
     const event = parseEvent(attributes.event);
     const offset = range === null ? null : new EventOffsetCondition(range);
-    const when = present<EventCondition>(StateCondition.parse(attributes.state), node, offset);
-    return new SetStateRule({ event, when, counting }, stateNumber(attributes.new_state));
+    const when = present<EventCondition>(node, offset);
+    const trigger = { event, state: StateCondition.parse(attributes.state), when, counting };
+    return new SetStateRule(trigger, stateNumber(attributes.new_state));
   }
 
   get actionText(): string {
@@ -31,6 +32,6 @@ export class SetStateRule extends BaseRule {
   }
 
   conditionTexts(): string[] {
-    return textsOf([...this.when, ...this.counting]);
+    return textsOf([this.state, ...this.when, ...this.counting]);
   }
 }

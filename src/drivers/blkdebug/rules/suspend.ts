@@ -26,8 +26,8 @@ export class SuspendRule extends BaseRule {
   ): SuspendRule {
     const event = parseEvent(eventName);
     const offset = range === null ? null : new EventOffsetCondition(range);
-    const when = present<EventCondition>(StateCondition.parse(state), node, offset);
-    const trigger = { event, when, counting };
+    const when = present<EventCondition>(node, offset);
+    const trigger = { event, state: StateCondition.parse(state), when, counting };
     return new SuspendRule(trigger, tag, once ?? !isCounted(trigger));
   }
 
@@ -36,7 +36,7 @@ export class SuspendRule extends BaseRule {
   }
 
   conditionTexts(): string[] {
-    const texts = textsOf([...this.when, ...this.counting]);
+    const texts = textsOf([this.state, ...this.when, ...this.counting]);
     if (this.once === isCounted(this)) texts.push(`once=${this.once ? 'on' : 'off'}`);
     return texts;
   }
