@@ -28,6 +28,15 @@ export interface FiredEvent {
 /** How many events are remembered; a power of two. */
 const CAPACITY = 1024;
 
+/** An event as it is kept. The rooms of the ring are written anew each time round, so that nothing is allocated for an event. */
+interface Kept {
+  event: DebugEvent;
+  request: number;
+  operation: string;
+  node: string;
+  onDebugNode: boolean;
+}
+
 /** Counts by event number; doubles, which do not overflow. */
 export interface EventCounts {
   readonly onDebugNodes: Readonly<Float64Array>;
@@ -37,12 +46,8 @@ export interface EventCounts {
 export class EventHistory {
   readonly #onDebugNodes = new Float64Array(eventNames.length);
   readonly #elsewhere = new Float64Array(eventNames.length);
-  /** Rings, those of strings filled by the first events; the strings exist already, so that nothing is allocated for an event. */
-  readonly #events = new Uint8Array(CAPACITY);
-  readonly #requests = new Float64Array(CAPACITY);
-  readonly #isDebug = new Uint8Array(CAPACITY);
-  readonly #operations: string[] = [];
-  readonly #nodes: string[] = [];
+  /** Filled by the first events. */
+  readonly #ring: Kept[] = [];
   /** By event number; few events lead to anything. */
   readonly #notes = new Map<number, EventNote[]>();
   #total = 0;
@@ -72,27 +77,30 @@ export class EventHistory {
 
   /** Notes an event. On the way of every request. */
   add(event: DebugEvent, coroutine: Coroutine | null, node: string, onDebugNode: boolean): void {
-    const at = this.#total & (CAPACITY - 1);
-    this.#total += 1;
-    this.#events[at] = event;
-    this.#requests[at] = coroutine === null ? 0 : coroutine.id;
-    this.#operations[at] = coroutine === null ? '' : coroutine.operation;
-    this.#nodes[at] = node;
-    if (onDebugNode) {
-      this.#isDebug[at] = 1;
-      (this.#onDebugNodes[event] as number) += 1;
+    const total = this.#total;
+    this.#total = total + 1;
+    const request = coroutine === null ? 0 : coroutine.id;
+    const operation = coroutine === null ? '' : coroutine.operation;
+    const kept = this.#ring[total & (CAPACITY - 1)];
+    if (kept === undefined) {
+      this.#ring.push({ event, request, operation, node, onDebugNode });
     } else {
-      this.#isDebug[at] = 0;
-      (this.#elsewhere[event] as number) += 1;
+      kept.event = event;
+      kept.request = request;
+      kept.operation = operation;
+      kept.node = node;
+      kept.onDebugNode = onDebugNode;
     }
+    const counts = onDebugNode ? this.#onDebugNodes : this.#elsewhere;
+    (counts[event] as number) += 1;
     if (this.#sleepers !== null) this.#wake();
   }
 
   /** Says what the latest event of a request led to; any node's event for a wait, else that of a node with rules. */
   annotate(request: number, note: EventNote): void {
     for (let number = this.#total; number > Math.max(0, this.#total - CAPACITY); number -= 1) {
-      const at = (number - 1) & (CAPACITY - 1);
-      if (this.#requests[at] !== request || (this.#isDebug[at] === 0 && note.kind !== 'wait')) continue;
+      const kept = this.#ring[(number - 1) & (CAPACITY - 1)];
+      if (kept?.request !== request || (!kept.onDebugNode && note.kind !== 'wait')) continue;
       const notes = this.#notes.get(number);
       if (notes === undefined) this.#notes.set(number, [note]);
       else notes.push(note);
@@ -106,16 +114,11 @@ export class EventHistory {
   /** The events that are remembered, newest first. */
   *newestFirst(): Generator<FiredEvent> {
     for (let number = this.#total; number > Math.max(0, this.#total - CAPACITY); number -= 1) {
-      const at = (number - 1) & (CAPACITY - 1);
-      yield {
-        number,
-        event: eventName(this.#events[at] as DebugEvent),
-        request: this.#requests[at] ?? 0,
-        operation: this.#operations[at] ?? '',
-        node: this.#nodes[at] ?? '',
-        onDebugNode: this.#isDebug[at] === 1,
-        notes: this.#notes.get(number) ?? [],
-      };
+      const kept = this.#ring[(number - 1) & (CAPACITY - 1)];
+      if (kept === undefined) break;
+      const { event, request, operation, node, onDebugNode } = kept;
+      const notes = this.#notes.get(number) ?? [];
+      yield { number, event: eventName(event), request, operation, node, onDebugNode, notes };
     }
   }
 
