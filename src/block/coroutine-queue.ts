@@ -26,9 +26,9 @@ export class CoroutineQueue {
 
   /** Wakes the one that has waited longest. False if there was none. */
   wakeOne(): boolean {
+    if (this.#waiting.length === 0) return false;
     const first = this.#waiting.shift();
-    if (first === undefined) return false;
-    this.#loop.wake(first);
+    if (first !== undefined) this.#loop.wake(first);
     return true;
   }
 

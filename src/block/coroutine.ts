@@ -34,33 +34,45 @@ export class Coroutine {
   offset: number | undefined;
   bytes: number | undefined;
   /** When it was started, in the loop's clock; 0 while a command's coroutine has not waited, when nobody can ask. */
-  startedNs = 0;
-  done = false;
+  startedNs: number;
+  done: boolean;
   /** Set by `cancel`: the next I/O that looks at it fails with ECANCELED. */
-  cancelled = false;
+  cancelled: boolean;
   /** What it waits for; null while it runs and when it is done. */
-  waitsFor: WaitReason | null = null;
+  waitsFor: WaitReason | null;
   /** When it parked last, in the loop's clock. */
-  waitsSinceNs = 0;
+  waitsSinceNs: number;
 
   /** Starts or continues the function; set by the loop. @internal */
-  proceed: () => void = nothing;
+  proceed: () => void;
   /** Tells the loop that it parked or ended; null in a command's coroutine that has not waited. @internal */
-  stopped: (() => void) | null = null;
+  stopped: (() => void) | null;
   /** Whose caller it is: what runs again when it first parks. @internal */
-  caller: Coroutine | null = null;
+  caller: Coroutine | null;
   /** Coroutines woken by this one; they run as soon as it parks or ends. @internal */
-  woken: Coroutine[] | null = null;
+  woken: Coroutine[] | null;
 
   /** Neighbours among those that are alive. @internal */
-  older: Coroutine | null = null;
-  newer: Coroutine | null = null;
+  older: Coroutine | null;
+  newer: Coroutine | null;
 
-  constructor(id: number, label: RequestLabel) {
+  // Each command makes one; fields that are set where they are declared would be a second function.
+  constructor(id: number, operation: string, offset?: number, bytes?: number) {
     this.id = id;
-    this.operation = label.operation;
-    this.offset = label.offset;
-    this.bytes = label.bytes;
+    this.operation = operation;
+    this.offset = offset;
+    this.bytes = bytes;
+    this.startedNs = 0;
+    this.done = false;
+    this.cancelled = false;
+    this.waitsFor = null;
+    this.waitsSinceNs = 0;
+    this.proceed = nothing;
+    this.stopped = null;
+    this.caller = null;
+    this.woken = null;
+    this.older = null;
+    this.newer = null;
   }
 }
 

@@ -55,7 +55,7 @@ export class EventLoop {
 
   /** A coroutine that is not entered yet. `onEnd` is called in it, last, with the error or undefined. */
   create(label: RequestLabel, run: () => Promise<void> | undefined, onEnd: (error: unknown) => void): Coroutine {
-    const coroutine = new Coroutine(this.#nextId++, label);
+    const coroutine = new Coroutine(this.#nextId++, label.operation, label.offset, label.bytes);
     coroutine.startedNs = this.clock.nowNs();
     this.alive.add(coroutine);
     coroutine.proceed = () => this.#endAfter(coroutine, attempt(run), onEnd);
@@ -225,6 +225,11 @@ export class EventLoop {
     return this.park(waitsForTimer);
   }
 
+  /** Whether `runBottomHalves` has something to run. */
+  get hasBottomHalves(): boolean {
+    return this.#bottomHalves.length > 0;
+  }
+
   /** Runs the bottom halves that are due now, newest first as QEMU does, not those that they add. True if there were any. */
   async runBottomHalves(): Promise<boolean> {
     if (this.#bottomHalves.length === 0) return false;
@@ -290,13 +295,13 @@ export class EventLoop {
   }
 
   /**
-   * Runs a function as a coroutine and turns the loop until it has ended. False if it is stuck: it waits, directly or
+   * Runs a function as a coroutine, which does `operation`, and turns the loop until it has ended. False if it is stuck: it waits, directly or
    * not, for something that only a later command can bring (a breakpoint to be resumed). It then lives on and ends
    * when that happens. A function that is done when it returns (undefined) is done here, too, without a promise.
    */
-  run(label: RequestLabel, body: () => Promise<void> | undefined): Promise<boolean> | true {
+  run(operation: string, body: () => Promise<void> | undefined): Promise<boolean> | true {
     this.epoch += 1;
-    const coroutine = new Coroutine(this.#nextId++, label);
+    const coroutine = new Coroutine(this.#nextId++, operation);
     coroutine.caller = this.current;
     this.alive.add(coroutine);
     this.current = coroutine;

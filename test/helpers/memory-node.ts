@@ -100,7 +100,7 @@ export function memoryNode(
 /** Runs a request to its end and returns its error, or undefined. */
 export async function outcome(loop: EventLoop, body: () => Pending): Promise<unknown> {
   let caught: unknown;
-  const ended = await loop.run({ operation: 'test' }, async () => {
+  const ended = await loop.run('test', async () => {
     try {
       await body();
     } catch (error) {

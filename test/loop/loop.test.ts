@@ -130,7 +130,7 @@ describe('EventLoop', () => {
   it('does not put host I/O off when nothing else exists, and does when something does', async () => {
     const loop = new EventLoop();
     const log: string[] = [];
-    await loop.run({ operation: 'alone' }, async () => {
+    await loop.run('alone', async () => {
       log.push(loop.hostIo() === undefined ? 'no wait' : 'wait');
     });
     await start(loop, log, 'other', 2);
@@ -212,7 +212,7 @@ describe('EventLoop', () => {
   it('says that a coroutine is stuck when only a later command could wake it', async () => {
     const loop = new EventLoop();
     let coroutine: Coroutine | null = null;
-    const ended = await loop.run({ operation: 'stuck' }, async () => {
+    const ended = await loop.run('stuck', async () => {
       coroutine = loop.current;
       await loop.park(waits);
     });

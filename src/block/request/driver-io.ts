@@ -26,13 +26,13 @@ export function driverPreadv(node: BlockNode, offset: number, data: Buffer, flag
 /** Writes an aligned, bounded range. FUA that the driver does not know becomes a flush afterwards. */
 export function driverPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
   checkOpen(node);
-  const { driver } = node;
-  const driverFlags = flags & node.supportedWriteFlags;
+  const { driver, supportedWriteFlags } = node;
+  const driverFlags = flags & supportedWriteFlags;
   const pending =
     driver.pwritev !== undefined
       ? driver.pwritev(node, offset, data, driverFlags)
       : pwritev(filteredOrRefuse(node), offset, data, driverFlags);
-  if ((flags & ~node.supportedWriteFlags & Req.FUA) === 0) return pending;
+  if ((flags & ~supportedWriteFlags & Req.FUA) === 0) return pending;
   return pending === undefined ? flush(node) : later(pending, flush, node);
 }
 

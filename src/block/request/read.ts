@@ -18,6 +18,7 @@ const INT_MAX = 0x7fffffff;
 /** Reads `data.length` bytes at any offset. What lies behind the node's end reads as zeroes. */
 export function preadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
+  if (!node.trace.active && isPlainRead(node, offset, data.length, flags)) return plainPreadv(node, offset, data);
   checkDataRequest(node, offset, data.length);
   // A request of no bytes cannot be aligned; it has nothing to read either.
   if (data.length === 0 && !isAligned(offset, node.limits.requestAlignment)) return undefined;
@@ -30,12 +31,7 @@ function tracedPreadv(child: ChildLink, offset: number, data: Buffer, flags: num
 
 function paddedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
-  if (flags === 0 && isPlainRead(node, offset, data.length)) {
-    const { current } = node.loop;
-    const pending = driverPreadv(node, offset, data, 0);
-    return pending === undefined ? undefined : trackLate(node, current, 'read', offset, data.length, pending);
-  }
-
+  if (isPlainRead(node, offset, data.length, flags)) return plainPreadv(node, offset, data);
   const requestFlags = node.copyOnRead > 0 ? flags | Req.COPY_ON_READ : flags;
   const padding = paddingFor(node, offset, data.length);
   if (padding === null) return trackedPreadv(child, offset, data, requestFlags);
@@ -54,8 +50,17 @@ function paddedRead(child: ChildLink, offset: number, data: Buffer, flags: numbe
 }
 
 /** Whether a read is one call of the driver and nothing else. */
-function isPlainRead(node: BlockNode, offset: number, bytes: number): boolean {
-  return node.copyOnRead === 0 && offset + bytes <= node.getLength() && isPlainRange(node, offset, bytes);
+function isPlainRead(node: BlockNode, offset: number, bytes: number, flags: number): boolean {
+  if (flags !== 0 || node.copyOnRead !== 0 || !isPlainRange(node, offset, bytes)) return false;
+  return offset + bytes <= node.getLength();
+}
+
+function plainPreadv(node: BlockNode, offset: number, data: Buffer): Pending {
+  const { driver } = node;
+  const { current } = node.loop;
+  const pending =
+    driver.preadv === undefined ? driverPreadv(node, offset, data, 0) : driver.preadv(node, offset, data, 0);
+  return pending === undefined ? undefined : trackLate(node, current, 'read', offset, data.length, pending);
 }
 
 function trackedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {

@@ -25,6 +25,7 @@ const INT_MAX = 0x7fffffff;
 /** Writes `data` at any offset; `flags` are bits of `Req`. */
 export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
+  if (!node.trace.active && isPlainWrite(node, offset, data, flags)) return plainPwritev(node, offset, data, flags);
   checkDataRequest(node, offset, data.length);
   if (!isAlignedEnough(node, offset, data.length, flags)) return undefined;
   return node.trace.active ? tracedPwritev(child, offset, data, flags) : paddedPwritev(child, offset, data, flags);

@@ -1,7 +1,7 @@
 /** raw: the bytes of the file as they are, or a window of them. */
 import type { Driver } from '../../block/driver.ts';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
-import { childEvent, type BlockNode, type ChildLink } from '../../block/node.ts';
+import { type BlockNode, type ChildLink } from '../../block/node.ts';
 import { Event } from '../../block/events.ts';
 import { MAX_LENGTH, Perm, Req, Role, SECTOR_BYTES, Status } from '../../block/flags.ts';
 import { type Options, absorbOptions, optionText } from '../../block/options.ts';
@@ -104,7 +104,7 @@ function inFile(node: RawNode, offset: number, bytes: number, isWrite: boolean):
  * and have the next user of the image read any file of the host as its backing file.
  */
 function checkHead(node: RawNode, offset: number, data: Buffer): void {
-  if (!node.probed || offset >= PROBE_BYTES || data.length === 0) return;
+  if (offset >= PROBE_BYTES || data.length === 0) return;
   if (probeFormat(data.subarray(0, PROBE_BYTES), '') !== node.driver) throw new BlockError(Errno.EPERM);
 }
 
@@ -177,15 +177,15 @@ export const raw: Driver<RawState> = {
   preadv(node, offset, data, flags) {
     const file = fileOf(node);
     const position = inFile(node, offset, data.length, false);
-    const wait = childEvent(file, Event.READ_AIO);
+    const wait = file.node.debugEvent(Event.READ_AIO);
     return wait === undefined ? preadv(file, position, data, flags) : later(wait, preadv, file, position, data, flags);
   },
 
   pwritev(node, offset, data, flags) {
     const file = fileOf(node);
-    checkHead(node, offset, data);
+    if (node.probed) checkHead(node, offset, data);
     const position = inFile(node, offset, data.length, true);
-    const wait = childEvent(file, Event.WRITE_AIO);
+    const wait = file.node.debugEvent(Event.WRITE_AIO);
     return wait === undefined
       ? pwritev(file, position, data, flags)
       : later(wait, pwritev, file, position, data, flags);

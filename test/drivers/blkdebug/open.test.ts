@@ -64,7 +64,7 @@ async function withOpen(given: Given | string, look: (node: BlkdebugNode, loop: 
           ),
         ];
   let failure: unknown;
-  await loop.run({ operation: 'open' }, async () => {
+  await loop.run('open', async () => {
     try {
       const flags = Open.READ_WRITE | (filename === null ? 0 : Open.PROTOCOL);
       const backend = await openBackend(context, { filename, options, flags });
