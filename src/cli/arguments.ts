@@ -4,7 +4,7 @@ import { parseAio, CACHE_FLAGS, parseCacheMode, parseDiscard } from '../block/ca
 import { BlockError } from '../block/error.ts';
 import { Open } from '../block/flags.ts';
 import { parseOptionString } from '../block/option-string.ts';
-import { Getopt, type LongOption, type Option } from '../shell/getopt.ts';
+import { Getopt, type LongOption } from '../shell/getopt.ts';
 import { strerror, Errno } from '../util/errno.ts';
 import { createObject } from './objects.ts';
 import { usageText, versionText } from './usage.ts';
@@ -119,7 +119,7 @@ class ArgumentParser {
     const long = [...longOptions, ...ownOptions.filter(({ name }) => isWrittenOut(name, words))];
     const complain = (text: string): void => this.#console.stderr(text);
     const options = new Getopt([programName, ...words], shortOptions, complain, long);
-    for (let option = options.next(); option !== null; option = options.next()) this.#take(option);
+    while (options.next()) this.#take(options.name, options.argument);
 
     const { operands } = options;
     if (operands.length > 1) throw this.#usage(1);
@@ -142,8 +142,7 @@ class ArgumentParser {
     };
   }
 
-  #take({ name, argument }: Option): void {
-    const value = argument ?? '';
+  #take(name: string, value: string): void {
     switch (name) {
       case 'h':
         throw this.#usage(0);

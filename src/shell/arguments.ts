@@ -21,35 +21,21 @@ export function refuse(session: Session, text: string, errno: number = Errno.EIN
 }
 
 /** The options of a command: `while (options.next())` with `name` and `argument`; behind the loop `operands` are there. */
-export class CommandOptions {
-  /** The letter of the option that `next` found. */
-  name = '';
-  /** What it was given; empty for one that takes nothing. */
-  argument = '';
-  readonly #getopt: Getopt;
-
+export class CommandOptions extends Getopt {
   constructor(session: Session, argv: string[], letters: string) {
-    this.#getopt = new Getopt(argv, letters, session.complain);
+    super(argv, letters, session.complain);
   }
 
   /** Goes on to the next option. A word that is no option of the command, or lacks its argument, ends in the usage line. */
-  next(): boolean {
-    const option = this.#getopt.next();
-    if (option === null) return false;
-    if (option.name === '?') throw usage();
-    this.name = option.name;
-    this.argument = option.argument ?? '';
+  override next(): boolean {
+    if (!super.next()) return false;
+    if (this.name === '?') throw usage();
     return true;
-  }
-
-  /** The words that are no options, once `next` has said that there are no more of those. */
-  get operands(): string[] {
-    return this.#getopt.operands;
   }
 
   /** The operands of a command that takes two; any other number ends in the usage line. */
   get twoOperands(): { readonly first: string; readonly second: string } {
-    const { argv, optionIndex } = this.#getopt;
+    const { argv, optionIndex } = this;
     const first = argv[optionIndex];
     const second = argv[optionIndex + 1];
     if (first === undefined || second === undefined || argv.length > optionIndex + 2) throw usage();

@@ -61,7 +61,7 @@ function optionThatWants(command: Command, word: string): string | null {
 
 function operandsOf(command: Command, before: readonly string[]): string[] {
   const options = new Getopt([...before], command.options ?? '', () => {});
-  while (options.next() !== null) {
+  while (options.next()) {
     // Only the operands are wanted.
   }
   return options.operands;

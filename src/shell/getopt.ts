@@ -3,34 +3,31 @@
 export interface LongOption {
   readonly name: string;
   readonly argument: 'none' | 'required' | 'optional';
-  /** What `Option.name` will be; several long options may share it with a short one. */
+  /** What `Getopt.name` will be; several long options may share it with a short one. */
   readonly value: string;
 }
 
-/** `name` is the option's letter or the `value` of a long option, and "?" for one that was refused. */
-export interface Option {
-  readonly name: string;
-  readonly argument: string | null;
-}
-
-const refused: Option = { name: '?', argument: null };
-
 /**
- * Reads options one by one with `next`. The words in `argv` are reordered on the way, options first, so that in the end
- * the operands are those from `optionIndex` on. What is wrong is said through `report`, a line at a time, when it is met.
+ * Reads options one by one: `while (options.next())`, with `name` and `argument`. The words in `argv` are reordered on the
+ * way, options first, so that in the end the operands are those from `optionIndex` on. What is wrong is said through
+ * `report`, a line at a time, when it is met.
  */
 export class Getopt {
   readonly argv: string[];
-  /** Index of the word to look at next; after `next` gave null, of the first operand. */
-  optionIndex = 1;
+  /** What `next` found: the option's letter or the `value` of a long option, and "?" for one that was refused. */
+  name: string;
+  /** What the option was given; empty for one that was given nothing. */
+  argument: string;
+  /** Index of the word to look at next; after `next` gave false, of the first operand. */
+  optionIndex: number;
   readonly #short: string;
   readonly #long: readonly LongOption[] | null;
   readonly #report: (text: string) => void;
   /** What is left of a word with several letters. */
-  #cluster = '';
+  #cluster: string;
   /** Operands that were skipped are at [firstOperand, lastOperand). */
-  #firstOperand = 1;
-  #lastOperand = 1;
+  #firstOperand: number;
+  #lastOperand: number;
 
   /** `short` lists the letters; a colon behind one asks for an argument, two for an optional one. */
   constructor(
@@ -40,20 +37,31 @@ export class Getopt {
     long: readonly LongOption[] | null = null,
   ) {
     this.argv = argv;
+    this.name = '';
+    this.argument = '';
+    this.optionIndex = 1;
     this.#short = short;
     this.#long = long;
     this.#report = report;
+    this.#cluster = '';
+    this.#firstOperand = 1;
+    this.#lastOperand = 1;
   }
 
-  /** The next option; null when only operands are left. */
-  next(): Option | null {
+  /** Goes on to the next option; false when only operands are left. */
+  next(): boolean {
+    this.argument = '';
     if (this.#cluster === '') {
       const word = this.#nextWord();
-      if (word === null) return null;
-      if (this.#long !== null && word.startsWith('--')) return this.#longOption(this.#long, word.slice(2));
+      if (word === null) return false;
+      if (this.#long !== null && word.startsWith('--')) {
+        this.#longOption(this.#long, word.slice(2));
+        return true;
+      }
       this.#cluster = word.slice(1);
     }
-    return this.#shortOption();
+    this.#shortOption();
+    return true;
   }
 
   /** The words behind the options. */
@@ -96,43 +104,52 @@ export class Getopt {
     this.#lastOperand = this.optionIndex;
   }
 
-  #shortOption(): Option {
-    const letter = String.fromCodePoint(this.#cluster.codePointAt(0) ?? 0);
+  #shortOption(): void {
+    const letter = firstCharacter(this.#cluster);
     const rest = this.#cluster.slice(letter.length);
+    this.name = letter;
     this.#cluster = rest;
     if (rest === '') this.optionIndex += 1;
     const index = letter === ':' || letter === ';' ? -1 : this.#short.indexOf(letter);
-    if (index < 0) return this.#refuse(`invalid option -- '${letter}'`);
-    if (this.#short[index + 1] !== ':') return { name: letter, argument: null };
+    if (index < 0) {
+      this.#refuse(`invalid option -- '${letter}'`);
+      return;
+    }
+    if (this.#short[index + 1] !== ':') return;
 
     this.#cluster = '';
     if (rest !== '') {
       this.optionIndex += 1;
-      return { name: letter, argument: rest };
+      this.argument = rest;
+    } else if (this.#short[index + 2] !== ':') {
+      this.#takeNextWord(`option requires an argument -- '${letter}'`);
     }
-    if (this.#short[index + 2] === ':') return { name: letter, argument: null };
-    return this.#argumentInNextWord(letter, `option requires an argument -- '${letter}'`);
   }
 
-  #argumentInNextWord(name: string, complaint: string): Option {
+  /** The argument is the next word; `complaint` is for the case that there is none. */
+  #takeNextWord(complaint: string): void {
     const argument = this.argv[this.optionIndex];
-    if (argument === undefined) return this.#refuse(complaint);
+    if (argument === undefined) {
+      this.#refuse(complaint);
+      return;
+    }
     this.optionIndex += 1;
-    return { name, argument };
+    this.argument = argument;
   }
 
-  #longOption(table: readonly LongOption[], text: string): Option {
+  #longOption(table: readonly LongOption[], text: string): void {
     this.optionIndex += 1;
     const equals = text.indexOf('=');
-    const name = equals < 0 ? text : text.slice(0, equals);
-    const found = this.#findLong(table, name, text);
-    if (found === null) return refused;
-    if (equals >= 0) {
-      if (found.argument === 'none') return this.#refuse(`option '--${found.name}' doesn't allow an argument`);
-      return { name: found.value, argument: text.slice(equals + 1) };
+    const found = this.#findLong(table, equals < 0 ? text : text.slice(0, equals), text);
+    if (found === null) return;
+    this.name = found.value;
+    if (equals < 0) {
+      if (found.argument === 'required') this.#takeNextWord(`option '--${found.name}' requires an argument`);
+    } else if (found.argument === 'none') {
+      this.#refuse(`option '--${found.name}' doesn't allow an argument`);
+    } else {
+      this.argument = text.slice(equals + 1);
     }
-    if (found.argument !== 'required') return { name: found.value, argument: null };
-    return this.#argumentInNextWord(found.value, `option '--${found.name}' requires an argument`);
   }
 
   /** An exact name, or the only one that starts so; several that mean the same are one. */
@@ -151,10 +168,16 @@ export class Getopt {
     return null;
   }
 
-  #refuse(complaint: string): Option {
+  #refuse(complaint: string): void {
     this.#report(`${this.argv[0] ?? ''}: ${complaint}\n`);
-    return refused;
+    this.name = '?';
   }
+}
+
+/** The first character, also if it is one of two units. */
+function firstCharacter(text: string): string {
+  const unit = text.charCodeAt(0);
+  return unit < 0xd800 || unit > 0xdbff ? text.charAt(0) : String.fromCodePoint(text.codePointAt(0) ?? 0);
 }
 
 /** A lone "-" is an operand, too. */

@@ -21,12 +21,20 @@ export function report(session: Session, verb: string, offset: Size, bytes: Size
     session.output.stdout(`${bytes},1,${time},${formatFixed(bytesPerSecond, 3)},${formatFixed(opsPerSecond, 3)}\n`);
     return;
   }
-  const count = String(bytes);
-  session.output.stdout(
-    `${verb} ${count}/${count} bytes at offset ${offset}\n` +
-      `${formatSize(Number(bytes))}, 1 ops; ${time} ` +
-      `(${formatSize(bytesPerSecond)}/sec and ${formatFixed(opsPerSecond, 4)} ops/sec)\n`,
-  );
+  if (bytes !== reportedBytes) rememberSize(bytes);
+  const rates = `${formatSize(bytesPerSecond)}/sec and ${formatFixed(opsPerSecond, 4)} ops/sec`;
+  session.output.stdout(`${verb} ${countText} bytes at offset ${offset}\n${sizeText}, 1 ops; ${time} (${rates})\n`);
+}
+
+/** The size that was reported last, as text: scripts are full of requests of one size. */
+let reportedBytes: Size = -1;
+let countText = '';
+let sizeText = '';
+
+function rememberSize(bytes: Size): void {
+  reportedBytes = bytes;
+  countText = `${bytes}/${bytes}`;
+  sizeText = formatSize(Number(bytes));
 }
 
 /** Prints "`what` failed: …" for what a request threw; its errno. */

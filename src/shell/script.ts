@@ -69,7 +69,7 @@ export async function runLines(session: Session, source: LineSource, prompt: str
       output.stdout(prompt);
       output.flush();
     }
-    if (loop.pending) await loop.runBottomHalves();
+    if (loop.hasBottomHalves) await loop.runBottomHalves();
     const wait = breather.breathe();
     if (wait !== undefined) await wait;
     let line = source.next();

@@ -156,7 +156,9 @@ export class Session {
       this.output.stderr(`command "${name}" not found\n`);
       return this.#record(-Errno.EINVAL);
     }
-    const status = this.#admit(command, argv) ?? this.#run(command, argv);
+    const status =
+      this.#admit(command, argv) ??
+      (command.polls === true ? this.#poll(command, argv) : this.#runCoroutine(command, argv));
     return typeof status === 'number' ? this.#done(command, status) : status.then((late) => this.#done(command, late));
   }
 
@@ -194,11 +196,6 @@ export class Session {
     }
   }
 
-  #run(command: Command, argv: string[]): number | Promise<number> {
-    if (command.polls === true) return this.#poll(command, argv);
-    return this.#runCoroutine(command, argv);
-  }
-
   async #poll(command: Command, argv: string[]): Promise<number> {
     try {
       await command.run(this, argv);
@@ -220,7 +217,7 @@ export class Session {
   /** Runs `body`, or the command itself, as a coroutine. */
   #runCoroutine(command: Command, argv: string[], body?: () => Promise<void>): number | Promise<number> {
     const running: RunningCommand = { command, coroutine: null, report: null, status: 0, isDetached: false };
-    const ended = this.loop.run({ operation: command.name }, () => {
+    const ended = this.loop.run(command.name, () => {
       running.coroutine = this.loop.current;
       try {
         const pending = body === undefined ? command.run(this, argv) : body();
@@ -304,7 +301,7 @@ export class Session {
   async open(request: OpenRequest): Promise<boolean> {
     if (this.loop.current !== null) return this.#open(request);
     let isOpen = false;
-    await this.loop.run({ operation: 'open' }, async () => {
+    await this.loop.run('open', async () => {
       isOpen = await this.#open(request);
     });
     return isOpen;
@@ -376,7 +373,7 @@ export class Session {
     // Something that cannot be cancelled still uses the image; the host will close it.
     if (backend.inFlight > 0) return;
     let isClosed = false;
-    await this.loop.run({ operation: 'close' }, async () => {
+    await this.loop.run('close', async () => {
       await closeBackend(backend);
       isClosed = true;
     });

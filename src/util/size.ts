@@ -41,11 +41,26 @@ export function parsePlainSize(text: string): number {
       continue;
     }
     if (index === 0 || index !== length - 1) return -1;
-    const power = 'kmg'.indexOf(text.charAt(index).toLowerCase());
-    if (power < 0) return -1;
-    value *= 1024 ** (power + 1);
+    const scale = scaleOf(text.charCodeAt(index));
+    if (scale === 0) return -1;
+    value *= scale;
   }
   return value <= Number.MAX_SAFE_INTEGER ? value : -1;
+}
+
+/** What a suffix up to G stands for, by its code; 0 for another character. */
+function scaleOf(code: number): number {
+  // Small letters differ from large ones in this bit.
+  switch (code | 0x20) {
+    case 0x6b:
+      return 2 ** 10;
+    case 0x6d:
+      return 2 ** 20;
+    case 0x67:
+      return 2 ** 30;
+    default:
+      return 0;
+  }
 }
 
 /** The same up to 2^64-1, and exact. */

@@ -27,9 +27,7 @@ function run(
     table,
   );
   const found: string[] = [];
-  for (let option = options.next(); option !== null; option = options.next()) {
-    found.push(option.argument === null ? option.name : `${option.name}=${option.argument}`);
-  }
+  while (options.next()) found.push(options.argument === '' ? options.name : `${options.name}=${options.argument}`);
   return { result: `${found.join(' ')} | ${options.operands.join(' ')}`, said };
 }
 
@@ -73,7 +71,7 @@ describe('long options', () => {
     ['--he x', 'h | x'],
     ['--cmd a b', 'c=a | b'],
     ['--cmd=a b', 'c=a | b'],
-    ['--cmd= b', 'c= | b'],
+    ['--cmd= b', 'c | b'],
     ['x --cac=y -C z', 't=y C | x z'],
     ['--col', 'k | '],
     ['--col=red', 'k=red | '],
