@@ -4,11 +4,11 @@
  * `--bundle` leaves the type check out; `--readable` leaves the code as it was written, and uncompiled. What is imported with `import()` becomes a chunk of its own, loaded on first need.
  * Two things are there for the start-up time alone, measured with Node 20.20 against bare `node -e 0`:
  * - CommonJS: a bundle of 280 KB took 14 to 20 ms, as ES modules 32 to 40 ms;
- * - `main.js` only loads `program.js` with the compiled code that the build kept: half of what compiling it takes. The same
+ * - `bin/blkscope.js` loads `main.js` with the compiled code that the build kept: half of what compiling it takes. The same
  *   goes for what is loaded on need.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,7 +23,7 @@ async function bundle() {
   const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
   const build = await rolldown({
     cwd: root,
-    input: { program: 'src/cli/main.ts' },
+    input: { main: 'src/cli/main.ts' },
     platform: 'node',
     external: ['koffi'],
     tsconfig: 'tsconfig.json',
@@ -41,16 +41,15 @@ async function bundle() {
     entryFileNames: '[name].js',
     chunkFileNames: '[name]-[hash].js',
     // What every start needs is one file.
-    codeSplitting: { groups: [{ name: 'program', tags: ['$initial'] }] },
+    codeSplitting: { groups: [{ name: 'main', tags: ['$initial'] }] },
     sourcemap: true,
     // Shorter, so that less is read. Profiles are better made of a readable build.
     minify: isReadable ? 'dce-only' : true,
   });
   await build.close();
   writeFileSync(path.join(fresh, 'package.json'), '{ "type": "commonjs" }\n');
-  const program = path.join(fresh, 'program.js');
+  const program = path.join(fresh, 'main.js');
   writeFileSync(program, escapeNonAscii(readFileSync(program, 'utf8')));
-  copyFileSync(path.join(root, 'scripts/load-program.cjs'), path.join(fresh, 'main.js'));
   mkdirSync(dist, { recursive: true });
   const current = path.join(dist, 'cli');
   try {
@@ -60,7 +59,7 @@ async function bundle() {
   }
   renameSync(fresh, current);
   rmSync(stale, { recursive: true, force: true });
-  if (!isReadable) keepCompiledCode(path.join(current, 'main.js'));
+  if (!isReadable) keepCompiledCode();
 }
 
 /** V8 reads plain ASCII faster, and keeps it in half the memory. @param {string} code */
@@ -69,20 +68,21 @@ function escapeNonAscii(code) {
 }
 
 /**
- * Runs a few commands, so that V8 has compiled what such a run needs, and keeps that. The first run is for `program.js`,
- * which holds no more than most runs need; the second for the files that it loads besides.
- * @param {string} main
+ * Runs a few commands, so that V8 has compiled what such a run needs, and keeps that. The first run is for `main.js`, which
+ * holds no more than most runs need; the second for the files that it loads besides.
  */
-function keepCompiledCode(main) {
+function keepCompiledCode() {
   const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-build-'));
   try {
     const image = path.join(folder, 'image');
     writeFileSync(image, Buffer.alloc(1 << 20));
     const input = ['write -P 1 0 4k', 'read -P 1 0 4k', 'write -P 2 1k 512', 'read -P 2 1k 512'].join('\n');
+    const rules = path.join(folder, 'rules.conf');
+    writeFileSync(rules, '[inject-error]\nevent = "write_aio"\nstate = "2"\n');
     const env = { ...process.env, BLKSCOPE_KEEP_CODE: '1' };
-    for (const words of [[image], ['-s', '--record', path.join(folder, 'run.ndjson'), `blkdebug::${image}`]]) {
+    for (const words of [[image], ['-s', '--record', path.join(folder, 'run.ndjson'), `blkdebug:${rules}:${image}`]]) {
       // Without the compiled code the program works all the same.
-      spawnSync(process.execPath, [main, '-f', 'raw', ...words], { env, input });
+      spawnSync(process.execPath, [path.join(root, 'bin/blkscope.js'), '-f', 'raw', ...words], { env, input });
     }
   } finally {
     rmSync(folder, { recursive: true });

@@ -8,7 +8,7 @@ import { mergeProcessCovs } from '@bcoe/v8-coverage';
 import convert from 'ast-v8-to-istanbul';
 import { parseAst } from 'rolldown/parseAst';
 
-/** `main.js` runs the others within the text of a module's wrapper, and V8 counts that in. */
+/** `bin/blkscope.js` runs them within the text of a module's wrapper, and V8 counts that in. */
 const WRAPPER_LENGTH = Module.wrap('').indexOf('\n');
 
 /** @typedef {{ url: string, functions: import('node:inspector').Profiler.FunctionCoverage[] }} ScriptCounts */
@@ -27,7 +27,7 @@ export async function programCoverage(folder, dist) {
     if (!existsSync(sourceMap)) continue;
     const counts = await convert({
       code,
-      wrapperLength: path.basename(url) === 'main.js' ? 0 : WRAPPER_LENGTH,
+      wrapperLength: WRAPPER_LENGTH,
       ast: parseAst(code),
       sourceMap: JSON.parse(readFileSync(sourceMap, 'utf8')),
       coverage: { functions, url: `file://${url}` },
