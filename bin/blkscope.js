@@ -54,7 +54,8 @@ function keptCode(codeFile) {
 try {
   load(PROGRAM);
 } catch (error) {
-  if (error.code !== 'ENOENT' || modules.size > 0) throw error;
+  const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+  if (code !== 'ENOENT' || modules.size > 0) throw error;
   console.error('blkscope: the program has not been built; run "npm start" or "npm test" once');
   process.exitCode = 1;
 }
