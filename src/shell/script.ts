@@ -73,7 +73,7 @@ export async function runLines(session: Session, source: LineSource, prompt: str
     const wait = breather.breathe();
     if (wait !== undefined) await wait;
     let line = source.next();
-    if (line instanceof Promise) line = await arrival(session, line);
+    if (typeof line === 'object' && line !== null) line = await arrival(session, line);
     if (line === null) break;
     const result = session.execute(line);
     const status = typeof result === 'number' ? result : await result;

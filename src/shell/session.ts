@@ -221,7 +221,7 @@ export class Session {
       running.coroutine = this.loop.current;
       try {
         const pending = body === undefined ? command.run(this, argv) : body();
-        return pending instanceof Promise ? this.#rest(running, pending) : undefined;
+        return typeof pending === 'object' ? this.#rest(running, pending) : undefined;
       } catch (error) {
         running.status = this.#failure(command, error);
         return undefined;

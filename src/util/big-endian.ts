@@ -6,3 +6,11 @@ export function readBe32(data: Uint8Array, at: number): number {
   const low = ((data[at + 2] as number) << 8) | (data[at + 3] as number);
   return ((high << 16) | low) >>> 0;
 }
+
+/** Sets the 32 bits at `at` to the low ones of `value`. Nothing is written behind the end of `data`: the caller keeps within. */
+export function writeBe32(data: Uint8Array, at: number, value: number): void {
+  data[at] = value >>> 24;
+  data[at + 1] = value >>> 16;
+  data[at + 2] = value >>> 8;
+  data[at + 3] = value;
+}

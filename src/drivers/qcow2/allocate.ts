@@ -72,7 +72,7 @@ export function allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, r
 function searchOn(image: Qcow2Image, search: Search, result: Allocation): Answer<Step> {
   while (search.remaining > 0) {
     const step = searchStep(image, search, result);
-    if (step instanceof Promise) {
+    if (typeof step === 'object') {
       return step.then((taken) => (taken === Step.MORE ? searchOn(image, search, result) : taken));
     }
     if (step !== Step.MORE) return step;

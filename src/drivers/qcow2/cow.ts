@@ -8,7 +8,7 @@ import { isZeroFast } from '../../block/request/status.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { andThen, type Answer, caught, later } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
-import { readBe32 } from '../../util/big-endian.ts';
+import { readBe32, writeBe32 } from '../../util/big-endian.ts';
 import type { Allocation } from './allocate.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { markDirty } from './header-write.ts';
@@ -171,8 +171,8 @@ function enterClusters(image: Qcow2Image, part: L2Meta, table: Buffer): number[]
     const low = readBe32(table, at + 4);
     if (high !== 0 || low !== 0) old.push(high, low);
     const host = part.host + step * image.clusterBytes;
-    table.writeUInt32BE((highOf(host) | COPIED) >>> 0, at);
-    table.writeUInt32BE(lowOf(host), at + 4);
+    writeBe32(table, at, highOf(host) | COPIED);
+    writeBe32(table, at + 4, lowOf(host));
     if (image.hasSubclusters && !part.isPreallocation) markWritten(image, table, at, part, step);
   }
   return old;
@@ -190,8 +190,8 @@ function markWritten(image: Qcow2Image, table: Buffer, at: number, part: L2Meta,
   const from = Math.max(part.head.offset, step * image.clusterBytes);
   const to = Math.min(part.tail.offset + part.tail.bytes, (step + 1) * image.clusterBytes);
   const written = bitRange(image.subclusterIndexOf(from), image.subclusterIndexOf(to - 1) + 1);
-  table.writeUInt32BE((readBe32(table, at + 8) & ~written) >>> 0, at + 8);
-  table.writeUInt32BE((readBe32(table, at + 12) | written) >>> 0, at + 12);
+  writeBe32(table, at + 8, readBe32(table, at + 8) & ~written);
+  writeBe32(table, at + 12, readBe32(table, at + 12) | written);
 }
 
 /** Copies head and tail into the new clusters, together with the data if the part has it. Gives up the lock meanwhile. */

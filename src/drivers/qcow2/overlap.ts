@@ -106,7 +106,7 @@ function findOverlap(image: Qcow2Image, checks: number, offset: number, bytes: n
   if ((checks & Overlap.SNAPSHOT_TABLE) !== 0 && overlaps(start, end, image.snapshotsOffset, image.snapshotsBytes)) {
     return Overlap.SNAPSHOT_TABLE;
   }
-  if ((checks & Overlap.INACTIVE_L1) !== 0) {
+  if ((checks & Overlap.INACTIVE_L1) !== 0 && image.snapshots.length > 0) {
     for (const { l1Offset, l1EntryCount } of image.snapshots) {
       if (overlaps(start, end, l1Offset, l1EntryCount * L1_ENTRY_BYTES)) return Overlap.INACTIVE_L1;
     }

@@ -12,7 +12,7 @@ import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { allocateAligned } from '../../block/memory.ts';
-import { andThen, caught } from '../../util/answer.ts';
+import { andThen, later } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import { corrupt } from './corruption.ts';
 import type { Qcow2Image } from './image.ts';
@@ -151,7 +151,12 @@ export class TableCache {
   #writeFrom(first: number, failure: BlockError | null): Pending {
     // Looked at anew after each write: writing back this cache can write back another, which may change this one.
     for (let slot = this.#nextDirty(first); slot !== -1; slot = this.#nextDirty(slot + 1)) {
-      const writing = caught(() => this.#writeBack(slot));
+      let writing: Pending;
+      try {
+        writing = this.#writeBack(slot);
+      } catch (error) {
+        writing = Promise.reject(error);
+      }
       if (writing !== undefined) return this.#writeOn(writing, slot + 1, failure);
     }
     if (failure !== null) throw failure;
@@ -238,40 +243,64 @@ export class TableCache {
   #writeBack(slot: number): Pending {
     const offset = this.#offsets[slot] ?? 0;
     if (!this.#isDirty(slot) || offset === 0) return undefined;
-    return andThen(this.#flushBefore(), () => this.#writeTable(slot, offset));
+    const flushing = this.#flushBefore();
+    return flushing === undefined
+      ? this.#writeTable(slot, offset)
+      : later(flushing, TableCache.#writeTableLater, this, slot, offset);
   }
 
   /** What has to be on stable storage before a table of this cache is written. */
   #flushBefore(): Pending {
     if (this.#dependsOn !== null) return this.#flushDependency(this.#dependsOn);
-    if (!this.#dependsOnFlush) return undefined;
-    return andThen(flushFile(this.#image), () => {
-      this.#dependsOnFlush = false;
-      return undefined;
-    });
+    return this.#dependsOnFlush ? this.#settledBy(flushFile(this.#image)) : undefined;
   }
 
   #flushDependency(other: TableCache): Pending {
-    return andThen(other.flush(), () => {
-      this.#dependsOn = null;
-      this.#dependsOnFlush = false;
-      return undefined;
-    });
+    return this.#settledBy(other.flush());
+  }
+
+  /** A flush of the other cache, or of the file: when it has been done, nothing has to come before this cache any more. */
+  #settledBy(flushing: Pending): Pending {
+    if (flushing !== undefined) return later(flushing, TableCache.#settle, this);
+    TableCache.#settle(this);
+    return undefined;
+  }
+
+  static #settle(cache: TableCache): void {
+    cache.#dependsOn = null;
+    cache.#dependsOnFlush = false;
   }
 
   #writeTable(slot: number, offset: number): Pending {
-    const image = this.#image;
-    const isL2 = this.kind === 'L2 table';
-    const kind = isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK;
-    const writing = andThen(checkOverlap(image, kind, offset, this.tableBytes), () =>
-      andThen(image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART), () =>
-        writeFile(image, offset, this.table(slot)),
-      ),
-    );
-    return andThen(writing, () => {
-      this.#clearDirty(slot);
-      return undefined;
-    });
+    const kind = this.kind === 'L2 table' ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK;
+    const checking = checkOverlap(this.#image, kind, offset, this.tableBytes);
+    return checking === undefined
+      ? TableCache.#announceTable(this, slot, offset)
+      : later(checking, TableCache.#announceTable, this, slot, offset);
+  }
+
+  // The steps of writing a table back. Each goes on to the next, at once or when it has waited.
+
+  static #writeTableLater(cache: TableCache, slot: number, offset: number): Pending {
+    return cache.#writeTable(slot, offset);
+  }
+
+  static #announceTable(cache: TableCache, slot: number, offset: number): Pending {
+    const told = cache.#image.fire(cache.kind === 'L2 table' ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
+    return told === undefined
+      ? TableCache.#putTable(cache, slot, offset)
+      : later(told, TableCache.#putTable, cache, slot, offset);
+  }
+
+  static #putTable(cache: TableCache, slot: number, offset: number): Pending {
+    const writing = writeFile(cache.#image, offset, cache.table(slot));
+    if (writing !== undefined) return later(writing, TableCache.#markClean, cache, slot);
+    TableCache.#markClean(cache, slot);
+    return undefined;
+  }
+
+  static #markClean(cache: TableCache, slot: number): void {
+    cache.#clearDirty(slot);
   }
 
   #isDirty(slot: number): boolean {
