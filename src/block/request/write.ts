@@ -51,12 +51,20 @@ export function pwriteZeroesOfUser(child: ChildLink, offset: number, bytes: numb
   checkOpen(node);
   checkRange(offset, bytes);
   if (!isAlignedEnough(node, offset, bytes, zeroFlags)) return undefined;
-  const zero = (): Pending => {
-    if (isPlainZeroing(node, offset, bytes, zeroFlags)) return plainZeroes(node, offset, bytes, zeroFlags);
-    const request = node.requests.begin('write', offset, bytes);
-    return node.requests.endAfter(request, paddedZeroes(child, request, offset, bytes, zeroFlags));
-  };
-  return node.trace.active ? whileTraced(node, 'write_zeroes', offset, bytes, zero) : zero();
+  return node.trace.active
+    ? tracedZeroes(child, offset, bytes, zeroFlags)
+    : zeroesInTurn(child, offset, bytes, zeroFlags);
+}
+
+function tracedZeroes(child: ChildLink, offset: number, bytes: number, flags: number): Pending {
+  return whileTraced(child.node, 'write_zeroes', offset, bytes, () => zeroesInTurn(child, offset, bytes, flags));
+}
+
+function zeroesInTurn(child: ChildLink, offset: number, bytes: number, flags: number): Pending {
+  const { node } = child;
+  if (isPlainZeroing(node, offset, bytes, flags)) return plainZeroes(node, offset, bytes, flags);
+  const request = node.requests.begin('write', offset, bytes);
+  return node.requests.endAfter(request, paddedZeroes(child, request, offset, bytes, flags));
 }
 
 /**

@@ -12,7 +12,7 @@ import { REQUEST_MAX_BYTES } from '../../block/flags.ts';
 import type { Pending } from '../../block/driver.ts';
 import type { WaitReason } from '../../block/loop.ts';
 import { traceWait } from '../../block/request/traced.ts';
-import { andThen, type Answer, lastly } from '../../util/answer.ts';
+import { type Answer, later, laterWith } from '../../util/answer.ts';
 import { readBe32 } from '../../util/big-endian.ts';
 import { corrupt } from './corruption.ts';
 import { sliceForUpdate } from './cluster-table.ts';
@@ -61,23 +61,37 @@ export function allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, r
   result.bytes = 0;
   result.parts = null;
   const search: Search = { host: NOWHERE, bytes: 0, position: guest, remaining: bytes };
-  return andThen(searchOn(image, search, result), (last) => {
-    if (last === Step.ANEW) return allocate(image, guest, bytes, result);
-    result.bytes = bytes - search.remaining;
-    return undefined;
-  });
+  const last = searchOn(image, search, result);
+  return typeof last === 'number'
+    ? endSearch(last, image, guest, bytes, result, search)
+    : laterWith(last, endSearch, image, guest, bytes, result, search);
+}
+
+function endSearch(
+  last: Step,
+  image: Qcow2Image,
+  guest: GuestOffset,
+  bytes: number,
+  result: Allocation,
+  search: Search,
+): Pending {
+  if (last === Step.ANEW) return allocate(image, guest, bytes, result);
+  result.bytes = bytes - search.remaining;
+  return undefined;
 }
 
 /** Takes steps as long as there is more to be found. */
 function searchOn(image: Qcow2Image, search: Search, result: Allocation): Answer<Step> {
   while (search.remaining > 0) {
     const step = searchStep(image, search, result);
-    if (typeof step === 'object') {
-      return step.then((taken) => (taken === Step.MORE ? searchOn(image, search, result) : taken));
-    }
+    if (typeof step === 'object') return laterWith(step, searchOnAfter, image, search, result);
     if (step !== Step.MORE) return step;
   }
   return Step.END;
+}
+
+function searchOnAfter(taken: Step, image: Qcow2Image, search: Search, result: Allocation): Answer<Step> {
+  return taken === Step.MORE ? searchOn(image, search, result) : taken;
 }
 
 function searchStep(image: Qcow2Image, search: Search, result: Allocation): Answer<Step> {
@@ -87,21 +101,29 @@ function searchStep(image: Qcow2Image, search: Search, result: Allocation): Answ
     if (conflict !== null) return waitFor(image, conflict);
   }
   if (search.bytes === 0) return Step.END;
-  return andThen(findSpace(image, search, result), (isFound) => {
-    if (!isFound) return Step.END;
-    if (result.host === NOWHERE) result.host = search.host;
-    search.host = advance(search.host, search.bytes);
-    search.position = advance(search.position, search.bytes);
-    search.remaining -= search.bytes;
-    return Step.MORE;
-  });
+  const isFound = findSpace(image, search, result);
+  return typeof isFound === 'boolean' ? endStep(isFound, search, result) : laterWith(isFound, endStep, search, result);
+}
+
+function endStep(isFound: boolean, search: Search, result: Allocation): Step {
+  if (!isFound) return Step.END;
+  if (result.host === NOWHERE) result.host = search.host;
+  search.host = advance(search.host, search.bytes);
+  search.position = advance(search.position, search.bytes);
+  search.remaining -= search.bytes;
+  return Step.MORE;
 }
 
 function findSpace(image: Qcow2Image, search: Search, result: Allocation): Answer<boolean> {
-  return andThen(
-    findInPlace(image, search.position, search, result),
-    (isFound) => isFound || findNew(image, search.position, search, result),
-  );
+  const isInPlace = withSlice(image, search.position, findInPlace, search, result);
+  return typeof isInPlace === 'boolean'
+    ? findNewUnless(isInPlace, image, search, result)
+    : laterWith(isInPlace, findNewUnless, image, search, result);
+}
+
+function findNewUnless(isFound: boolean, image: Qcow2Image, search: Search, result: Allocation): Answer<boolean> {
+  if (isFound || search.bytes === 0) return isFound;
+  return withSlice(image, search.position, findNew, search, result);
 }
 
 /**
@@ -187,81 +209,146 @@ function clusterLimit(image: Qcow2Image, position: GuestOffset, bytes: number): 
   );
 }
 
-/**
- * Clusters that can be overwritten where they are. True, with `cursor` set, if there are some. If there are but at the
- * wrong place, `cursor.bytes` becomes 0.
- */
-function findInPlace(image: Qcow2Image, position: GuestOffset, cursor: Cursor, result: Allocation): Answer<boolean> {
-  const limit = clusterLimit(image, position, cursor.bytes);
-  return withSlice(image, position, (table) => {
-    const index = image.sliceIndexOf(position);
-    const at = index * image.l2EntryBytes;
-    const high = readBe32(table, at);
-    const low = readBe32(table, at + 4);
-    if (needsNewCluster(image, high, low)) return false;
-    const cluster = entryOffset(high, low);
-    const into = image.intoCluster(position);
-    if (image.intoCluster(cluster) !== 0) {
-      const what = (low & ZERO) !== 0 ? 'Preallocated zero' : 'Data';
-      return corrupt(image, `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`);
-    }
-    if (cursor.host !== NOWHERE && cluster !== cursor.host) {
-      cursor.bytes = 0;
-      return false;
-    }
-    const clusters = countForWrite(image, table, index, limit, false);
-    cursor.bytes = Math.min(cursor.bytes, clusters * image.clusterBytes - into);
-    cursor.host = advance(cluster, into);
-    return andThen(addPart(image, table, cluster, position, cursor.bytes, true, result), () => true);
-  });
-}
+/** A look into the slice that has a position's entry. True, with `cursor` set, if there are clusters to be had. */
+type SliceLook = (
+  image: Qcow2Image,
+  table: Buffer,
+  position: GuestOffset,
+  cursor: Cursor,
+  result: Allocation,
+) => Answer<boolean>;
 
-/** New clusters for those that need them. True, with `cursor` set, if there are some at the place wanted. */
-function findNew(image: Qcow2Image, position: GuestOffset, cursor: Cursor, result: Allocation): Answer<boolean> {
-  if (cursor.bytes === 0) return false;
-  const limit = clusterLimit(image, position, cursor.bytes);
-  return withSlice(image, position, (table) => {
-    const wanted = countForWrite(image, table, image.sliceIndexOf(position), limit, true);
-    return andThen(takeClusters(image, position, cursor.host, wanted), (space) => {
-      if (space.clusterCount === 0) {
-        cursor.bytes = 0;
-        return false;
-      }
-      const into = image.intoCluster(position);
-      cursor.host = advance(space.host, into);
-      cursor.bytes = Math.min(cursor.bytes, space.clusterCount * image.clusterBytes - into);
-      return andThen(addPart(image, table, space.host, position, cursor.bytes, false, result), () => true);
-    });
-  });
-}
-
-/** Does something with the slice that has a guest offset's entry, and holds it meanwhile. */
-function withSlice<T>(image: Qcow2Image, position: GuestOffset, step: (table: Buffer) => Answer<T>): Answer<T> {
-  const { l2Cache } = image;
-  return andThen(sliceForUpdate(image, position), (slot) =>
-    lastly(
-      () => step(l2Cache.table(slot)),
-      () => l2Cache.put(slot),
-    ),
-  );
-}
-
-interface Space {
-  readonly host: HostOffset;
-  readonly clusterCount: number;
-}
-
-/** Takes clusters: at `host`, as many as are free there, or anywhere. */
-function takeClusters(image: Qcow2Image, position: GuestOffset, host: HostOffset, clusterCount: number): Answer<Space> {
-  if (image.hasDataFile) return { host: image.startOfCluster(position) as number as HostOffset, clusterCount };
-  if (host === NOWHERE) {
-    return andThen(allocateClusters(image, clusterCount * image.clusterBytes), (taken) => ({
-      host: taken,
-      clusterCount,
-    }));
+/** Clusters that can be overwritten where they are. If there are some but at the wrong place, `cursor.bytes` becomes 0. */
+function findInPlace(
+  image: Qcow2Image,
+  table: Buffer,
+  position: GuestOffset,
+  cursor: Cursor,
+  result: Allocation,
+): Answer<boolean> {
+  const index = image.sliceIndexOf(position);
+  const at = index * image.l2EntryBytes;
+  const high = readBe32(table, at);
+  const low = readBe32(table, at + 4);
+  if (needsNewCluster(image, high, low)) return false;
+  const cluster = entryOffset(high, low);
+  const into = image.intoCluster(position);
+  if (image.intoCluster(cluster) !== 0) {
+    const what = (low & ZERO) !== 0 ? 'Preallocated zero' : 'Data';
+    return corrupt(image, `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`);
   }
-  const start = image.startOfCluster(host);
-  return allocateClustersAt(image, start, clusterCount).then((count) => ({ host: start, clusterCount: count }));
+  if (cursor.host !== NOWHERE && cluster !== cursor.host) {
+    cursor.bytes = 0;
+    return false;
+  }
+  const clusters = countForWrite(image, table, index, clusterLimit(image, position, cursor.bytes), false);
+  cursor.bytes = Math.min(cursor.bytes, clusters * image.clusterBytes - into);
+  cursor.host = advance(cluster, into);
+  const refusing = addPart(image, table, cluster, position, cursor.bytes, true, result);
+  return refusing === undefined ? true : later(refusing, yes);
+}
+
+/** New clusters for those that need them. False, and `cursor.bytes` 0, if there are none at the place wanted. */
+function findNew(
+  image: Qcow2Image,
+  table: Buffer,
+  position: GuestOffset,
+  cursor: Cursor,
+  result: Allocation,
+): Answer<boolean> {
+  const limit = clusterLimit(image, position, cursor.bytes);
+  const wanted = countForWrite(image, table, image.sliceIndexOf(position), limit, true);
+  if (image.hasDataFile) {
+    const host = image.startOfCluster(position) as number as HostOffset;
+    return useSpace(host, image, table, position, wanted, cursor, result);
+  }
+  if (cursor.host !== NOWHERE) return findNewAt(image, table, position, wanted, cursor, result);
+  const host = allocateClusters(image, wanted * image.clusterBytes);
+  return typeof host === 'number'
+    ? useSpace(host, image, table, position, wanted, cursor, result)
+    : laterWith(host, useSpace, image, table, position, wanted, cursor, result);
+}
+
+/** As `findNew` for clusters that have to continue those that were found before: as many as are free there. */
+async function findNewAt(
+  image: Qcow2Image,
+  table: Buffer,
+  position: GuestOffset,
+  wanted: number,
+  cursor: Cursor,
+  result: Allocation,
+): Promise<boolean> {
+  const start = image.startOfCluster(cursor.host);
+  const count = await allocateClustersAt(image, start, wanted);
+  return useSpace(start, image, table, position, count, cursor, result);
+}
+
+/** Makes clusters that were taken a part of the write. */
+function useSpace(
+  host: HostOffset,
+  image: Qcow2Image,
+  table: Buffer,
+  position: GuestOffset,
+  clusterCount: number,
+  cursor: Cursor,
+  result: Allocation,
+): Answer<boolean> {
+  if (clusterCount === 0) {
+    cursor.bytes = 0;
+    return false;
+  }
+  const into = image.intoCluster(position);
+  cursor.host = advance(host, into);
+  cursor.bytes = Math.min(cursor.bytes, clusterCount * image.clusterBytes - into);
+  const refusing = addPart(image, table, host, position, cursor.bytes, false, result);
+  return refusing === undefined ? true : later(refusing, yes);
+}
+
+function yes(): boolean {
+  return true;
+}
+
+/** Looks into the slice that has a guest offset's entry, and holds it meanwhile. */
+function withSlice(
+  image: Qcow2Image,
+  position: GuestOffset,
+  look: SliceLook,
+  cursor: Cursor,
+  result: Allocation,
+): Answer<boolean> {
+  const slot = sliceForUpdate(image, position);
+  return typeof slot === 'number'
+    ? inSlice(slot, image, position, look, cursor, result)
+    : laterWith(slot, inSlice, image, position, look, cursor, result);
+}
+
+function inSlice(
+  slot: number,
+  image: Qcow2Image,
+  position: GuestOffset,
+  look: SliceLook,
+  cursor: Cursor,
+  result: Allocation,
+): Answer<boolean> {
+  const { l2Cache } = image;
+  let answer: Answer<boolean>;
+  try {
+    answer = look(image, l2Cache.table(slot), position, cursor, result);
+  } catch (error) {
+    l2Cache.put(slot);
+    throw error;
+  }
+  if (typeof answer === 'object') return putAfter(answer, image, slot);
+  l2Cache.put(slot);
+  return answer;
+}
+
+async function putAfter(answer: Promise<boolean>, image: Qcow2Image, slot: number): Promise<boolean> {
+  try {
+    return await answer;
+  } finally {
+    image.l2Cache.put(slot);
+  }
 }
 
 /**

@@ -6,7 +6,7 @@ import { Req } from '../../block/flags.ts';
 import { allocateAligned } from '../../block/memory.ts';
 import { isZeroFast } from '../../block/request/status.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
-import { andThen, type Answer, caught, later } from '../../util/answer.ts';
+import { andThen, type Answer, later, laterWith } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import { readBe32, writeBe32 } from '../../util/big-endian.ts';
 import type { Allocation } from './allocate.ts';
@@ -39,18 +39,32 @@ export function zeroNewSpace(image: Qcow2Image, parts: L2Meta | null): Pending {
 }
 
 function zeroPart(image: Qcow2Image, part: L2Meta): Pending {
-  return andThen(readsAsZero(image, part), (isZero) => {
-    if (!isZero) return undefined;
-    const host = part.host + part.head.offset;
-    const bytes = part.tail.offset + part.tail.bytes - part.head.offset;
-    return andThen(checkDataOverlap(image, host, bytes), () =>
-      andThen(image.fire(Event.CLUSTER_ALLOC_SPACE), () => zeroSpace(image, part, host, bytes)),
-    );
-  });
+  const isZero = readsAsZero(image, part);
+  return typeof isZero === 'boolean' ? zeroPartIf(isZero, image, part) : laterWith(isZero, zeroPartIf, image, part);
+}
+
+function zeroPartIf(isZero: boolean, image: Qcow2Image, part: L2Meta): Pending {
+  if (!isZero) return undefined;
+  const host = part.host + part.head.offset;
+  const bytes = part.tail.offset + part.tail.bytes - part.head.offset;
+  const checking = checkDataOverlap(image, host, bytes);
+  return checking === undefined
+    ? announceSpace(image, part, host, bytes)
+    : later(checking, announceSpace, image, part, host, bytes);
+}
+
+function announceSpace(image: Qcow2Image, part: L2Meta, host: number, bytes: number): Pending {
+  const told = image.fire(Event.CLUSTER_ALLOC_SPACE);
+  return told === undefined ? zeroSpace(image, part, host, bytes) : later(told, zeroSpace, image, part, host, bytes);
 }
 
 function zeroSpace(image: Qcow2Image, part: L2Meta, host: number, bytes: number): Pending {
-  const zeroing = caught(() => pwriteZeroes(image.dataFile, host, bytes, Req.NO_FALLBACK));
+  let zeroing: Pending;
+  try {
+    zeroing = pwriteZeroes(image.dataFile, host, bytes, Req.NO_FALLBACK);
+  } catch (error) {
+    zeroing = Promise.reject(error);
+  }
   if (zeroing !== undefined) return endZeroing(part, zeroing);
   part.skipsCow = true;
   return undefined;
@@ -153,12 +167,16 @@ function dependOnRefcounts(image: Qcow2Image): Pending {
 }
 
 function enterPart(image: Qcow2Image, part: L2Meta): Pending {
-  return andThen(sliceForUpdate(image, part.guest), (slot) => {
-    image.l2Cache.markDirty(slot);
-    const old = enterClusters(image, part, image.l2Cache.table(slot));
-    image.l2Cache.put(slot);
-    return part.keepsOldClusters || old.length === 0 ? undefined : freeOld(image, old);
-  });
+  const slot = sliceForUpdate(image, part.guest);
+  return typeof slot === 'number' ? enterInto(slot, image, part) : laterWith(slot, enterInto, image, part);
+}
+
+function enterInto(slot: number, image: Qcow2Image, part: L2Meta): Pending {
+  const { l2Cache } = image;
+  l2Cache.markDirty(slot);
+  const old = enterClusters(image, part, l2Cache.table(slot));
+  l2Cache.put(slot);
+  return part.keepsOldClusters || old.length === 0 ? undefined : freeOld(image, old);
 }
 
 /** Writes the entries of a part into its slice. Returns those that were there, two numbers each, without the empty ones. */

@@ -4,7 +4,7 @@ import type { DebugEvent } from '../../block/events.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { CoroutineMutex } from '../../block/coroutine-queue.ts';
 import type { EventLoop } from '../../block/loop.ts';
-import { type BlockNode, childEvent, type ChildLink } from '../../block/node.ts';
+import type { BlockNode, ChildLink } from '../../block/node.ts';
 import { traceWait } from '../../block/request/traced.ts';
 import { Errno } from '../../util/errno.ts';
 import type { PersistentBitmaps } from './bitmaps.ts';
@@ -157,7 +157,7 @@ export class Qcow2Image {
 
   /** Announces the next step. A promise only if the request has to wait. */
   fire(event: DebugEvent): Promise<void> | undefined {
-    return childEvent(this.node.file, event);
+    return this.node.file?.node.debugEvent(event);
   }
 
   /** Bytes from the start of its cluster. */

@@ -2,7 +2,7 @@
 import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
-import { andThen, type Answer, caught, later } from '../../util/answer.ts';
+import { type Answer, later, laterWith } from '../../util/answer.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { corrupt, signalCorruption } from './corruption.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
@@ -264,22 +264,33 @@ export function allocateClusters(image: Qcow2Image, bytes: number): Answer<HostO
 }
 
 function takeFree(image: Qcow2Image, bytes: number): Answer<HostOffset> {
-  let first: Answer<HostOffset> | null = takeFreeOnce(image, bytes);
-  if (typeof first === 'number') return first;
+  const offset = takeFreeOnce(image, bytes);
+  return typeof offset === 'number' ? offset : takeFreeAgain(image, bytes, offset);
+}
+
+/** `taking` is the first attempt. */
+function takeFreeAgain(image: Qcow2Image, bytes: number, taking: Promise<HostOffset>): Promise<HostOffset> {
+  let first: Promise<HostOffset> | null = taking;
   return withRestarts(() => {
-    const taking = first ?? takeFreeOnce(image, bytes);
+    const attempt = first ?? takeFreeOnce(image, bytes);
     first = null;
-    return taking;
+    return attempt;
   });
 }
 
 /** EAGAIN: look again. Rejects, never throws. */
 function takeFreeOnce(image: Qcow2Image, bytes: number): Answer<HostOffset> {
-  return caught(() =>
-    andThen(findFreeClusters(image, bytes, MAX_CLUSTER_OFFSET), (offset) =>
-      andThen(updateRefcount(image, offset, bytes, 1, DiscardReason.NEVER), () => offset),
-    ),
-  );
+  try {
+    const offset = findFreeClusters(image, bytes, MAX_CLUSTER_OFFSET);
+    return typeof offset === 'number' ? countTaken(offset, image, bytes) : laterWith(offset, countTaken, image, bytes);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function countTaken(offset: HostOffset, image: Qcow2Image, bytes: number): Answer<HostOffset> {
+  const counting = updateRefcount(image, offset, bytes, 1, DiscardReason.NEVER);
+  return counting === undefined ? offset : counting.then(() => offset);
 }
 
 /** Takes up to `clusterCount` clusters at a given place, as far as they are free; returns how many. */

@@ -266,7 +266,7 @@ export class TableCache {
     return undefined;
   }
 
-  static #settle(cache: TableCache): void {
+  static #settle(this: void, cache: TableCache): void {
     cache.#dependsOn = null;
     cache.#dependsOnFlush = false;
   }
@@ -281,25 +281,25 @@ export class TableCache {
 
   // The steps of writing a table back. Each goes on to the next, at once or when it has waited.
 
-  static #writeTableLater(cache: TableCache, slot: number, offset: number): Pending {
+  static #writeTableLater(this: void, cache: TableCache, slot: number, offset: number): Pending {
     return cache.#writeTable(slot, offset);
   }
 
-  static #announceTable(cache: TableCache, slot: number, offset: number): Pending {
+  static #announceTable(this: void, cache: TableCache, slot: number, offset: number): Pending {
     const told = cache.#image.fire(cache.kind === 'L2 table' ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
     return told === undefined
       ? TableCache.#putTable(cache, slot, offset)
       : later(told, TableCache.#putTable, cache, slot, offset);
   }
 
-  static #putTable(cache: TableCache, slot: number, offset: number): Pending {
+  static #putTable(this: void, cache: TableCache, slot: number, offset: number): Pending {
     const writing = writeFile(cache.#image, offset, cache.table(slot));
     if (writing !== undefined) return later(writing, TableCache.#markClean, cache, slot);
     TableCache.#markClean(cache, slot);
     return undefined;
   }
 
-  static #markClean(cache: TableCache, slot: number): void {
+  static #markClean(this: void, cache: TableCache, slot: number): void {
     cache.#clearDirty(slot);
   }
 

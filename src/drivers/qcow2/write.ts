@@ -3,7 +3,7 @@ import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { pwritev } from '../../block/request/write.ts';
-import { andThen, type Answer, caught, later } from '../../util/answer.ts';
+import { type Answer, later } from '../../util/answer.ts';
 import { allocate, Allocation, findOverwritable, NOWHERE } from './allocate.ts';
 import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
 import type { Qcow2Image } from './image.ts';
@@ -57,7 +57,8 @@ function writeParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pendin
   if (allocating instanceof Promise || allocating.bytes < data.length) {
     return writeManyParts(image, guest, data, allocating);
   }
-  return andThen(writePart(image, guest, data, allocating), () => passLock(image));
+  const writing = writePart(image, guest, data, allocating);
+  return writing === undefined ? passLock(image) : later(writing, passLock, image);
 }
 
 /** `first` is the space for the first part. */
@@ -102,14 +103,20 @@ function allocateLocked(image: Qcow2Image, guest: GuestOffset, bytes: number): A
 
 function allocateAndUnlock(image: Qcow2Image, guest: GuestOffset, bytes: number): Answer<Allocation> {
   const allocation = new Allocation();
-  const pending = caught(() =>
-    andThen(allocate(image, guest, bytes, allocation), () =>
-      checkDataOverlap(image, allocation.host, allocation.bytes),
-    ),
-  );
+  let pending: Pending;
+  try {
+    const finding = allocate(image, guest, bytes, allocation);
+    pending = finding === undefined ? checkSpace(image, allocation) : later(finding, checkSpace, image, allocation);
+  } catch (error) {
+    pending = Promise.reject(error);
+  }
   if (pending !== undefined) return endAllocating(image, allocation, pending);
   image.lock.unlock();
   return allocation;
+}
+
+function checkSpace(image: Qcow2Image, { host, bytes }: Allocation): Pending {
+  return checkDataOverlap(image, host, bytes);
 }
 
 async function endAllocating(image: Qcow2Image, allocation: Allocation, pending: Promise<void>): Promise<Allocation> {
@@ -126,10 +133,20 @@ async function endAllocating(image: Qcow2Image, allocation: Allocation, pending:
 
 /** Writes one part, and makes its new clusters visible; gives them back if that fails. */
 function writePart(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Pending {
-  const writing = caught(() =>
-    andThen(zeroNewSpace(image, allocation.parts), () => writeData(image, guest, data, allocation)),
-  );
-  if (writing === undefined) return endPart(image, allocation, null);
+  let writing: Pending;
+  try {
+    const zeroing = zeroNewSpace(image, allocation.parts);
+    writing =
+      zeroing === undefined
+        ? writeData(image, guest, data, allocation)
+        : later(zeroing, writeData, image, guest, data, allocation);
+  } catch (error) {
+    writing = Promise.reject(error);
+  }
+  return writing === undefined ? endPart(image, allocation, null) : endPartAfter(image, allocation, writing);
+}
+
+function endPartAfter(image: Qcow2Image, allocation: Allocation, writing: Promise<void>): Promise<void> {
   return writing.then(
     () => endPart(image, allocation, null),
     (error: unknown) => {
