@@ -218,8 +218,3 @@ export class BlockNode<S = unknown> {
     return this.driver.debugEvent?.(this, event);
   }
 }
-
-/** Fires an event on a child, if there is one: how a driver announces its next step. */
-export function childEvent(child: ChildLink | null, event: DebugEvent): Promise<void> | undefined {
-  return child === null ? undefined : child.node.debugEvent(event);
-}

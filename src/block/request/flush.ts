@@ -6,7 +6,7 @@ import { BlockError } from '../error.ts';
 import { Event } from '../events.ts';
 import { Open, Perm } from '../flags.ts';
 import type { WaitReason } from '../loop.ts';
-import { childEvent, type BlockNode, type ChildLink } from '../node.ts';
+import type { BlockNode, ChildLink } from '../node.ts';
 import { traceWait, whileTraced } from './traced.ts';
 
 const waitsForFlush: WaitReason = { kind: 'flush' };
@@ -70,8 +70,9 @@ function endFlush(node: BlockNode): void {
 // One flush is these four steps. Each goes on to the next, at once or when it has waited.
 
 function flushOnce(node: BlockNode, generation: number): Pending {
-  if (node.driver.flush !== undefined) return node.driver.flush(node);
-  const told = childEvent(node.primaryChild, Event.FLUSH_TO_OS);
+  const { driver, primaryChild } = node;
+  if (driver.flush !== undefined) return driver.flush(node);
+  const told = primaryChild === null ? undefined : primaryChild.node.debugEvent(Event.FLUSH_TO_OS);
   return told === undefined ? flushToOs(node, generation) : later(told, flushToOs, node, generation);
 }
 
@@ -82,8 +83,10 @@ function flushToOs(node: BlockNode, generation: number): Pending {
 }
 
 function announceDisk(node: BlockNode, generation: number): Pending {
-  if (!mayReachDisk(node, generation)) return flushChildren(node);
-  const told = childEvent(node.primaryChild, Event.FLUSH_TO_DISK);
+  const mayReachDisk = (node.openFlags & Open.NO_FLUSH) === 0 && node.flushedGeneration !== generation;
+  if (!mayReachDisk) return flushChildren(node);
+  const { primaryChild } = node;
+  const told = primaryChild === null ? undefined : primaryChild.node.debugEvent(Event.FLUSH_TO_DISK);
   return told === undefined ? flushToDisk(node) : later(told, flushToDisk, node);
 }
 
@@ -92,10 +95,6 @@ function flushToDisk(node: BlockNode): Pending {
   checkOpen(node);
   const syncing = node.driver.flushToDisk?.(node);
   return syncing === undefined ? flushChildren(node) : later(syncing, flushChildren, node);
-}
-
-function mayReachDisk(node: BlockNode, generation: number): boolean {
-  return (node.openFlags & Open.NO_FLUSH) === 0 && node.flushedGeneration !== generation;
 }
 
 function isWritten(perm: number): boolean {

@@ -116,6 +116,7 @@ export function checkRules(
   bytes: number,
 ): Promise<void> | undefined {
   node.loop.checkCancelled();
+  if (node.state.rules.active.length === 0) return undefined;
   const rule = pickRule(node, ioType, offset, bytes);
   return rule === null ? undefined : injectError(node, rule, ioType);
 }

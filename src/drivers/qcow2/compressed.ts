@@ -2,7 +2,6 @@
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
-import { childEvent } from '../../block/node.ts';
 import { truncate } from '../../block/request/truncate.ts';
 import { pwritev } from '../../block/request/write.ts';
 import { type Codec, deflate, zstd } from '../../sys/compression.ts';
@@ -95,7 +94,7 @@ async function writeCluster(image: Qcow2Image, guest: GuestOffset, data: Buffer)
     return;
   }
   const host = await allocateCompressed(image, guest, compressed.length);
-  await childEvent(image.dataFile, Event.WRITE_COMPRESSED);
+  await image.dataFile.node.debugEvent(Event.WRITE_COMPRESSED);
   await pwritev(image.dataFile, host, compressed, 0);
 }
 
