@@ -25,7 +25,7 @@ export interface MonitorOptions {
 /** The longest path that a socket can have (sun_path of Linux, with its NUL). */
 const MAX_PATH_BYTES = 107;
 /** Records are handed out together. */
-const BATCH_MS = 30;
+const BATCH_MS = 50;
 /** Pictures at most so often. */
 const PICTURE_MS = 100;
 /** On the way out a watcher that is behind is waited for no longer than this. */
