@@ -17,7 +17,7 @@ export async function checkRefcountBlocks(image: Qcow2Image, state: CheckState):
       warn(`ERROR refcount table entry ${index} has reserved bits set`);
       result.corruptions += 1;
       state.needsRebuild = true;
-    } else if (offset % image.clusterBytes !== 0) {
+    } else if (refcountTable.isUnaligned(index)) {
       warn(`ERROR refcount block ${index} is not cluster aligned; refcount table entry corrupted`);
       result.corruptions += 1;
       state.needsRebuild = true;

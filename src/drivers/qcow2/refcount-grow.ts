@@ -37,9 +37,10 @@ export function refcountBlockForUpdate(image: Qcow2Image, clusterIndex: number):
 }
 
 function findBlock(image: Qcow2Image, clusterIndex: number): Answer<number> {
-  const offset = image.refcountTable.blockOffset(refcountTableIndexOf(image, clusterIndex));
+  const tableIndex = refcountTableIndexOf(image, clusterIndex);
+  const offset = image.refcountTable.blockOffset(tableIndex);
   if (offset === 0) return makeBlock(image, clusterIndex);
-  if (image.intoCluster(offset) !== 0) return refuseUnalignedBlock(image, offset, clusterIndex);
+  if (image.refcountTable.isUnaligned(tableIndex)) return refuseUnalignedBlock(image, tableIndex);
   return loadBlock(image, offset);
 }
 

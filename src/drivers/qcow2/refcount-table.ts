@@ -2,7 +2,7 @@
 import { readBe32 } from '../../util/big-endian.ts';
 import { isAllZero } from '../../util/zero.ts';
 import { ClusterSet } from './cluster-set.ts';
-import { type HostOffset, highOf, lowOf, refcountEntryOffset } from './offsets.ts';
+import { hex64, type HostOffset, highOf, lowOf, refcountEntryOffset } from './offsets.ts';
 
 export const REFCOUNT_ENTRY_BYTES = 8;
 const PIECE_ENTRIES = 512;
@@ -46,6 +46,17 @@ export class RefcountTable {
     if (index >= this.entryCount) return 0 as HostOffset;
     const at = index * REFCOUNT_ENTRY_BYTES;
     return refcountEntryOffset(readBe32(this.bytes, at), readBe32(this.bytes, at + 4));
+  }
+
+  /** Whether a block lies between clusters. Exact also beyond 2^53, where `blockOffset` is not. */
+  isUnaligned(index: number): boolean {
+    return (readBe32(this.bytes, index * REFCOUNT_ENTRY_BYTES + 4) & 0xffff_fe00 & (this.#clusterBytes - 1)) !== 0;
+  }
+
+  /** Where the block of this index is, as messages say it: to the last bit. */
+  blockText(index: number): string {
+    const at = index * REFCOUNT_ENTRY_BYTES;
+    return `0x${hex64(readBe32(this.bytes, at), readBe32(this.bytes, at + 4) & 0xffff_fe00)}`;
   }
 
   /** Bits 0 to 8 of an entry have to be zero, says the specification. */

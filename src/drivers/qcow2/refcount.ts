@@ -33,9 +33,10 @@ export function refcountTableIndexOf(image: Qcow2Image, clusterIndex: number): n
 
 /** The refcount of a cluster; 0 where nothing covers it. */
 export function getRefcount(image: Qcow2Image, clusterIndex: number): number | Promise<number> {
-  const offset = image.refcountTable.blockOffset(refcountTableIndexOf(image, clusterIndex));
+  const tableIndex = refcountTableIndexOf(image, clusterIndex);
+  const offset = image.refcountTable.blockOffset(tableIndex);
   if (offset === 0) return 0;
-  if (image.intoCluster(offset) !== 0) return refuseUnalignedBlock(image, offset, clusterIndex);
+  if (image.refcountTable.isUnaligned(tableIndex)) return refuseUnalignedBlock(image, tableIndex);
   const slot = image.refcountCache.get(offset);
   return typeof slot === 'number'
     ? refcountIn(image, slot, clusterIndex)
@@ -75,9 +76,9 @@ async function refcountWhenLoaded(image: Qcow2Image, slot: Promise<number>, clus
 }
 
 /** Marks the image corrupt for a refcount block that lies between clusters; rejects with EIO. */
-export function refuseUnalignedBlock(image: Qcow2Image, offset: number, clusterIndex: number): Promise<never> {
-  const index = hex(refcountTableIndexOf(image, clusterIndex));
-  return corrupt(image, `Refblock offset ${hex(offset)} unaligned (reftable index: ${index})`);
+export function refuseUnalignedBlock(image: Qcow2Image, tableIndex: number): Promise<never> {
+  const where = image.refcountTable.blockText(tableIndex);
+  return corrupt(image, `Refblock offset ${where} unaligned (reftable index: ${hex(tableIndex)})`);
 }
 
 /**
