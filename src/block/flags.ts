@@ -78,5 +78,7 @@ export const SECTOR_BYTES = 512;
 export const REQUEST_MAX_BYTES = 2147483136;
 /** The largest alignment that a node may ask for. */
 export const MAX_ALIGNMENT = 1 << 30;
-/** The largest length of a node that a plain number holds exactly, rounded down to a sector (QEMU's own limit is 2^63-2^30). */
+/** QEMU's limit of a node's length. */
+export const QEMU_MAX_LENGTH = 2 ** 63 - MAX_ALIGNMENT;
+/** The largest length of a node that a plain number holds exactly, rounded down to a sector. */
 export const MAX_LENGTH = Number.MAX_SAFE_INTEGER - (Number.MAX_SAFE_INTEGER % SECTOR_BYTES);

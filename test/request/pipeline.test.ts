@@ -51,10 +51,17 @@ describe('read', () => {
     expect(state.calls).toEqual([]);
   });
 
-  it('fails with EIO when offset and length pass what a node can have', async () => {
+  it.each([
+    ['EFBIG', 2 ** 53 - 512],
+    ['EFBIG', 2 ** 63 - 2 ** 31],
+    ['EIO', 2 ** 63 - 2 ** 29],
+    ['EIO', -512],
+  ] as const)('fails with %s at offset %d, where no node has anything', async (name, offset) => {
     const { loop, child } = memoryNode(KIB);
-    const error = await outcome(loop, () => preadv(child, Number.MAX_SAFE_INTEGER, Buffer.alloc(512), 0));
-    expect((error as BlockError).errno).toBe(Errno.EIO);
+    for (const request of [preadv, pwritev]) {
+      const error = await outcome(loop, () => request(child, offset, Buffer.alloc(512), 0));
+      expect((error as BlockError).errno).toBe(Errno[name]);
+    }
   });
 });
 

@@ -231,14 +231,14 @@ async function rebuild(image: Qcow2Image, state: CheckState): Promise<void> {
   }
   result.corruptions = 0;
   result.leaks = 0;
-  state.needsRebuild = false;
   map.clear();
-  await countReferences(image, { result, fix: { fixesLeaks: false, fixesErrors: false }, map, needsRebuild: false });
+  const recount: CheckState = { result, fix: { fixesLeaks: false, fixesErrors: false }, map, needsRebuild: false };
+  await countReferences(image, recount);
 
   let freshLeaks = 0;
   if (fix.fixesLeaks) {
     // The old structures are leaked now. Only what cannot be freed of them counts.
-    const leaks = { ...state, result: emptyResult(), needsRebuild: false };
+    const leaks: CheckState = { ...recount, result: emptyResult() };
     await compare(image, leaks, { fixesLeaks: true, fixesErrors: false });
     if (leaks.needsRebuild) warn('ERROR rebuilt refcount structure is still broken');
     freshLeaks = leaks.result.leaks;

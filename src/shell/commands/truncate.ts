@@ -1,13 +1,10 @@
 /** `truncate`: sets the image's length. */
 import type { Preallocation } from '../../block/driver.ts';
-import { Perm } from '../../block/flags.ts';
+import { Perm, QEMU_MAX_LENGTH } from '../../block/flags.ts';
 import { Errno } from '../../util/errno.ts';
 import { CommandOptions, sizeArgument, usage } from '../arguments.ts';
 import { type Command, CommandFailure } from '../command.ts';
 import type { Session } from '../session.ts';
-
-/** What QEMU takes for the length of an image at most. */
-const QEMU_MAX_LENGTH = (1n << 63n) - (1n << 30n);
 
 const preallocations: readonly Preallocation[] = ['off', 'metadata', 'falloc', 'full'];
 
@@ -48,7 +45,7 @@ async function runTruncate(session: Session, argv: string[]): Promise<void> {
   if (text === undefined) throw usage();
   const bytes = sizeArgument(session, text, argv[1]);
   if (bytes > QEMU_MAX_LENGTH) {
-    session.error(`offset(${bytes}) exceeds maximum(${QEMU_MAX_LENGTH})`);
+    session.error(`offset(${bytes}) exceeds maximum(${BigInt(QEMU_MAX_LENGTH)})`);
     throw new CommandFailure(Errno.EIO);
   }
   await session.image.truncate(Number(bytes), false, preallocation, 0);

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/block/clock.ts';
 import { Open } from '../../../src/block/flags.ts';
@@ -175,7 +176,6 @@ describe('an image', () => {
     bytes.writeUInt16BE(1, 2 * 65536 + 2 * 20);
     bytes.writeUInt16BE(0, 2 * 65536 + 2 * 5);
     bytes.writeUInt16BE(0, 2 * 65536 + 2 * 6);
-    const { writeFileSync } = await import('node:fs');
     writeFileSync(host.path('x'), bytes);
     const repaired = await host.openQcow2('x');
     expect(host.warnings).toEqual([
@@ -188,5 +188,30 @@ describe('an image', () => {
     expect(await host.check(repaired)).toEqual(CLEAN);
     expect((await host.read(repaired, 0, 200_000)).every((byte) => byte === 1)).toBe(true);
     expect(host.bytes('x').readBigUInt64BE(72)).toBe(0n);
+  });
+
+  // The texts are those of qemu-io 7.2.22.
+  it('that is dirty stays broken where data is to be at the place of the new refcount structures', async () => {
+    host.image('x', { lazyRefcounts: true });
+    const image = await host.openQcow2('x');
+    expect(await host.write(image, 0, 65536, 1)).toBe(0);
+    await host.close(image);
+    const bytes = host.bytes('x');
+    bytes.writeBigUInt64BE(1n, 72);
+    bytes.writeUInt16BE(0, 2 * 65536 + 2 * 5);
+    // The second cluster of the guest lies right behind the end of the file.
+    bytes.writeBigUInt64BE((1n << 63n) | (6n * 65536n), 4 * 65536 + 8);
+    writeFileSync(host.path('x'), bytes);
+    await host.openQcow2('x');
+    expect(host.warnings).toEqual([
+      'ERROR: counting reference for region exceeding the end of the file by one cluster or more: offset 0x60000 size 0x10000',
+      'ERROR cluster 5 refcount=0 reference=1',
+      'Rebuilding refcount structure',
+      'ERROR refcount block 0 refcount=2',
+      'Repairing cluster 1 refcount=1 reference=0',
+      'Repairing cluster 2 refcount=1 reference=0',
+      'ERROR cluster 6 refcount=1 reference=2',
+      'ERROR rebuilt refcount structure is still broken',
+    ]);
   });
 });
