@@ -159,6 +159,16 @@ describe('write', () => {
     await outcome(loop, () => pwritev(child, KIB, Buffer.alloc(700), 0));
     expect(node.getLength()).toBe(2 * KIB);
   });
+
+  it('does not make a node longer where it fails, as a discard never does', async () => {
+    const { loop, node, child, state } = memoryNode(8 * KIB);
+    node.totalSectors = 2;
+    state.failures.set('write', Errno.ENOSPC);
+    await outcome(loop, () => pwritev(child, KIB, Buffer.alloc(KIB), 0));
+    await outcome(loop, () => pdiscard(child, KIB, KIB));
+    expect(state.calls).toContain('discard 1024@1024');
+    expect(node.getLength()).toBe(KIB);
+  });
 });
 
 describe('zero write', () => {

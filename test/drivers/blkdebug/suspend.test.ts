@@ -8,6 +8,7 @@ import {
   setBreakpoint,
   suspendedRequests,
 } from '../../../src/block/debug.ts';
+import { BlkdebugRuleBook } from '../../../src/drivers/blkdebug/rule-book.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import { debugNode, settle } from './debug-node.ts';
 
@@ -32,6 +33,15 @@ describe('a breakpoint', () => {
     expect(debug.said).toEqual(["blkdebug: Suspended request 'A'"]);
     expect([isArmed(debug.node, 'A'), isSuspended(debug.node, 'A')]).toEqual([false, true]);
     expect(debug.ended).toEqual(['write 4096: ok']);
+  });
+
+  it('suspends when all rules of the event have acted: the state is the new one already', async () => {
+    const debug = debugNode({ 'set-state.0.event': 'pwritev', 'set-state.0.new_state': 2 });
+    setBreakpoint(debug.node, 'pwritev', 'A');
+    await debug.startWrite(0);
+    await settle(debug.loop);
+    expect(debug.said).toEqual(["blkdebug: Suspended request 'A'"]);
+    expect(new BlkdebugRuleBook(debug.node).state).toBe(2);
   });
 
   it('lets the request go on when it is resumed, at once', async () => {
