@@ -12,6 +12,10 @@ import { truncate } from './request/truncate.ts';
 import { loadVmState, saveVmState } from './request/vmstate.ts';
 import { pwriteZeroesOfUser, pwritev } from './request/write.ts';
 
+/**
+ * What a user of the block layer holds: a node with permissions, a cache mode and the checks that come before every
+ * request.
+ */
 export class BlockBackend implements Parent {
   readonly description = 'an unnamed block device';
   readonly node = null;

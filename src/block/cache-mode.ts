@@ -4,6 +4,7 @@ import { Open } from './flags.ts';
 /** The bits that a cache mode decides about; clear them before setting those of the mode. */
 export const CACHE_FLAGS = Open.NO_CACHE | Open.NO_FLUSH;
 
+/** What a mode of `--cache` means. */
 export interface CacheMode {
   /** Bits out of `CACHE_FLAGS`. */
   readonly flags: number;

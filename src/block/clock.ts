@@ -1,5 +1,6 @@
 /** Time as the block layer sees it; injected, so that tests can replay. */
 
+/** A monotonic clock and its timers. */
 export interface Clock {
   /** Nanoseconds of a monotonic clock, as a number: exact below 104 days of uptime, enough for durations. */
   nowNs(): number;

@@ -21,6 +21,7 @@ import type { RuleBook, RuleSettings } from './rule-book.ts';
 
 /** A host and a guest position in bytes; kept apart in drivers that map one to the other. */
 export type GuestOffset = number & { readonly __offset: 'guest' };
+/** A position in the file below, in bytes. */
 export type HostOffset = number & { readonly __offset: 'host' };
 
 /**
@@ -43,6 +44,7 @@ export interface BlockStatus {
   readonly file: BlockNode | null;
 }
 
+/** What `info` prints of a node's geometry. */
 export interface DriverInfo {
   /** Bytes; 0 if the format has no clusters. */
   readonly clusterBytes: number;
@@ -54,6 +56,7 @@ export interface DriverInfo {
 
 /** Format-specific information: a tree that `info` prints, keys in order. */
 export type SpecificInfo = { readonly [key: string]: SpecificValue };
+/** A value in that tree. */
 export type SpecificValue = string | number | boolean | readonly SpecificValue[] | SpecificInfo;
 
 /** A suspended request as the debug methods show it. */
@@ -103,6 +106,7 @@ export interface DriverOnNeed extends DriverIdentity {
 /** What the registry holds. */
 export type KnownDriver = Driver | DriverOnNeed;
 
+/** A driver: what it is, and its methods. `S` is the state that it keeps in each of its nodes. */
 export interface Driver<S = unknown> extends DriverIdentity {
   readonly isFilter?: boolean;
   readonly isFormat?: boolean;

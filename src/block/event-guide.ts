@@ -1,6 +1,7 @@
 /** What each debug event means to somebody who debugs a block layer: who fires it, when, and what the disk holds then. */
 import type { EventName } from './events.ts';
 
+/** What `help event NAME` says of one event. */
 export interface EventGuide {
   /** One sentence: what is about to happen, or has just happened. */
   readonly meaning: string;

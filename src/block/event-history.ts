@@ -43,6 +43,7 @@ export interface EventCounts {
   readonly elsewhere: Readonly<Float64Array>;
 }
 
+/** Counts and latest events of one bus. Noting one is a few stores; texts are made when somebody reads. */
 export class EventHistory {
   readonly #onDebugNodes = new Float64Array(eventNames.length);
   readonly #elsewhere = new Float64Array(eventNames.length);

@@ -52,6 +52,7 @@ export const eventNames = [
   'none',
 ] as const;
 
+/** An event's name as rules and commands write it; its number is its place in `eventNames`. */
 export type EventName = (typeof eventNames)[number];
 
 /** An event's number: the index of its name in `eventNames`. */

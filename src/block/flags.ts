@@ -73,6 +73,7 @@ export const Status = {
   RECURSE: 0x40,
 } as const;
 
+/** The unit of lengths and of the `sector` of rules, whatever the alignment of a node. */
 export const SECTOR_BYTES = 512;
 /** The largest request that carries data: INT_MAX rounded down to a sector. */
 export const REQUEST_MAX_BYTES = 2147483136;

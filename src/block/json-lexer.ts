@@ -4,6 +4,7 @@ import { BlockError } from './error.ts';
 
 type TokenKind = '{' | '}' | '[' | ']' | ':' | ',' | 'string' | 'number' | 'keyword';
 
+/** A token with its text as it stands in the input. */
 export interface Token {
   readonly kind: TokenKind;
   readonly text: string;

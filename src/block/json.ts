@@ -8,7 +8,9 @@ import { BlockError } from './error.ts';
 import { hashOrder, Options, type OptionValue } from './options.ts';
 import { tokenize, type Token } from './json-lexer.ts';
 
+/** The members of an object, in the order of their text. */
 export type JsonObject = Map<string, JsonValue>;
+/** A parsed value. Integers that a double does not hold exactly are bigints. */
 export type JsonValue = OptionValue | JsonValue[] | JsonObject;
 
 /** Parses exactly one value. Throws EINVAL with QEMU's texts. */

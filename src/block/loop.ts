@@ -26,6 +26,7 @@ const waitsForHostIo: WaitReason = { kind: 'host-io' };
 const waitsForBottomHalf: WaitReason = { kind: 'bottom-half' };
 const waitsForTimer: WaitReason = { kind: 'timer' };
 
+/** Runs coroutines, one at a time, and everything that they may wait for. */
 export class EventLoop {
   readonly clock: Clock;
   /** The coroutine that runs now; null between two of them. */

@@ -18,6 +18,7 @@ const spec = {
   'force-share': 'bool',
 } as const;
 
+/** The options that every driver has, each undefined where it was not given. */
 export type GenericOptions = ReturnType<typeof absorbOptions<typeof spec>>;
 
 /** Takes the generic options out of `options`. EINVAL for a bad value. */

@@ -59,6 +59,7 @@ export interface ChildLink {
   shared: number;
 }
 
+/** What becomes of a write of zeroes: data, a zero write, or one that may also unmap. */
 export type DetectZeroes = 'off' | 'on' | 'unmap';
 
 /** What the whole graph of one image shares. */
@@ -73,6 +74,7 @@ export interface GraphContext {
   onTransfer?: ((bytes: number) => void) | undefined;
 }
 
+/** A node: `S` is the state of its driver. Lengths in bytes, `totalSectors` in units of 512. */
 export class BlockNode<S = unknown> {
   readonly driver: Driver<S>;
   readonly context: GraphContext;

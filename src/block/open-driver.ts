@@ -11,6 +11,7 @@ import type { Options } from './options.ts';
 import { refreshFilename } from './refresh-filename.ts';
 import { RequestTracker } from './request/serialise.ts';
 
+/** What a node is made from: its options, sorted out, and what its driver finds open already. */
 export interface DriverRequest {
   /** All options of the node, which it keeps. */
   readonly options: Options;

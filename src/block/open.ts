@@ -15,6 +15,7 @@ import { findImageFormat } from './probe.ts';
 import { isProtocol } from './registry.ts';
 import { makeOverlay, overlaySettings } from './snapshot.ts';
 
+/** An image to open: by name, by options, or by both. */
 export interface OpenRequest {
   readonly filename: string | null;
   /** Used up. */
@@ -81,6 +82,7 @@ async function openChildNode(
   return openNode(context, { filename, reference, options: childOptions, flags: 0, from });
 }
 
+/** A node to open below another one or below a backend. */
 export interface NodeRequest {
   readonly filename: string | null;
   /** The name of an open node to use instead of opening one. */

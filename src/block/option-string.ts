@@ -3,6 +3,7 @@ import { Errno } from '../util/errno.ts';
 import { BlockError } from './error.ts';
 import { Options } from './options.ts';
 
+/** In what the users of option strings differ. */
 export interface OptionStringSettings {
   /** The option "id" names the set and must be an identifier; otherwise it is refused. */
   readonly acceptsId?: boolean;

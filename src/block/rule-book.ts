@@ -10,6 +10,7 @@ export type RuleStatus = 'armed' | 'spent' | 'disabled';
 /** Attributes of a rule by name, as they are written: "sector" is "8". */
 export type RuleSettings = ReadonlyMap<string, string>;
 
+/** One rule, for a reader. */
 export interface RuleView {
   /** Counts from 1; it never changes and is never used again. */
   readonly number: number;
@@ -32,6 +33,7 @@ export interface RuleView {
   readonly lastSkip: SkipReason | null;
 }
 
+/** Why a rule did not act when it was looked at last. */
 export interface SkipReason {
   /** The attribute that was not met ("state", "sector", "iotype", "nth", …), or "cancelled". */
   readonly condition: string;
@@ -39,6 +41,7 @@ export interface SkipReason {
   readonly text: string;
 }
 
+/** A change of the state, by a rule or by hand. */
 export interface StateChange {
   readonly from: number;
   readonly to: number;

@@ -11,6 +11,7 @@ export interface TemporaryOverlay {
   remove(): void;
 }
 
+/** Makes an empty overlay for an image of this length in bytes. Throws what making a temporary file throws. */
 export type OverlayMaker = (lengthBytes: number) => Promise<TemporaryOverlay>;
 
 let maker: OverlayMaker | null = null;

@@ -28,10 +28,13 @@ export type TraceDetail =
   | { readonly kind: 'resume'; readonly tag: string }
   | { readonly kind: 'lock-wait'; readonly on: string };
 
+/** One record of the bus: when, on which node, for which request, and what happened. */
 export type TraceRecord = RecordBase & TraceDetail;
 
+/** Is called for each record at once, in the midst of the request that caused it; it must not throw. */
 export type TraceSubscriber = (record: TraceRecord) => void;
 
+/** The bus: numbers records, gives them the time, and tells the subscribers. */
 export class TraceBus {
   /** Whether anybody listens. Look at it before building a record of a kind that comes often. */
   active = false;

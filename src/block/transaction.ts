@@ -1,6 +1,7 @@
 /** A change of the graph in several steps that is done as a whole or not at all. */
 import type { BlockNode } from './node.ts';
 
+/** Collects what is to be done once all steps have succeeded, and what undoes them if one has not. */
 export class Transaction {
   readonly #onCommit: (() => void)[] = [];
   readonly #onAbort: (() => void)[] = [];

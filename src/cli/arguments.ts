@@ -9,6 +9,7 @@ import { strerror, Errno } from '../util/errno.ts';
 import { createObject } from './objects.ts';
 import { usageText, versionText } from './usage.ts';
 
+/** What a command line asks for, checked. */
 export interface Invocation {
   /** The lines of `-c`. With any, standard input is not read. */
   readonly commands: readonly string[];

@@ -7,6 +7,7 @@ import { emptyImage } from '../drivers/qcow2/temporary-overlay.ts';
 
 const DEMO_BYTES = 64 << 20;
 
+/** How the image is opened. */
 export interface DemoImage {
   /** A name that opens it read-write with a blkdebug node between the format and the file. */
   readonly filename: string;

@@ -1,6 +1,7 @@
 /** The terminal as a line editor sees it: what it writes goes through a function first. */
 import { Writable } from 'node:stream';
 
+/** A stream for readline in the place of the terminal. */
 export class EchoedOutput extends Writable {
   readonly isTTY = true;
   readonly #change: (text: string) => string;

@@ -3,8 +3,10 @@ import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } fr
 import { homedir } from 'node:os';
 import path from 'node:path';
 
+/** The most lines that are kept. */
 export const HISTORY_LINES = 1000;
 
+/** The lines of earlier sessions and of this one. */
 export class History {
   readonly #file: string | null;
   #newest: string | undefined;

@@ -2,6 +2,7 @@
 import { signalNumber } from '../util/signals.ts';
 
 const fatalSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** The name of a signal that ends the program. */
 export type FatalSignal = (typeof fatalSignals)[number];
 
 /** Calls `handle` for each of the fatal signals. */

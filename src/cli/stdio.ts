@@ -22,6 +22,7 @@ const MAX_TEXT_UNITS = 16 << 10;
 /** Called around each write to the terminal: takes the line being typed away, runs `write`, which writes `text`, draws the line again. */
 export type WriteGuard = (write: () => void, text: string) => void;
 
+/** Both streams of the program; every byte that it prints goes through here. */
 export class Stdio implements Output {
   readonly stdoutIsTerminal: boolean;
   readonly isTerminal: boolean;

@@ -13,6 +13,7 @@ import type { Views } from './views.ts';
 /** A signal to ourselves has had its effect by then. */
 const NOT_STOPPED_MS = 50;
 
+/** What the prompt needs from the session. */
 export interface TerminalOptions {
   /** The prompt as it is to be now. */
   readonly prompt: () => string;
@@ -24,6 +25,7 @@ interface RowCount {
   prevRows: number;
 }
 
+/** The prompt as a source of command lines. */
 export class Terminal implements StoppableSource {
   readonly #session: Session;
   readonly #stdio: Stdio;

@@ -9,6 +9,7 @@ import { Errno } from '../util/errno.ts';
 import type { Stdio } from './stdio.ts';
 import { terminalSize } from './terminal-size.ts';
 
+/** What a session has of recording, socket and panel. */
 export class Views implements SessionViews {
   /** The panel if it is on; on a very small terminal it is on and not to be seen. */
   panel: LivePanel | null = null;

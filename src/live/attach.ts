@@ -73,6 +73,7 @@ export async function attachLines(path: string, write: (text: string) => void): 
   await lines.read((line) => write(`${line}\n`));
 }
 
+/** Which socket, and where what it says is shown. */
 export interface AttachOptions {
   readonly path: string;
   readonly write: (text: string) => void;

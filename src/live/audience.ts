@@ -15,6 +15,7 @@ interface Watcher {
   dropped: number;
 }
 
+/** The watchers of one session. */
 export class Audience {
   readonly #watchers = new Map<Socket, Watcher>();
   readonly #encoder = new Encoder((lines) => this.#broadcast(Buffer.from(lines)));

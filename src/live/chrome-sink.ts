@@ -8,6 +8,7 @@ import type { RunSink } from './run-sink.ts';
 /** Characters of JSON held back. */
 const TRACE_BATCH = 256 << 10;
 
+/** A file for Perfetto. */
 export class ChromeSink implements RunSink {
   readonly #trace = new ChromeTrace();
   readonly #file: EndedFile;

@@ -22,6 +22,7 @@ type Span =
 /** A member of an event besides those that all have. */
 type Extra = { readonly [name: string]: unknown };
 
+/** Makes trace events of records, one run each. */
 export class ChromeTrace {
   /** What the file begins with. */
   readonly beginning = '{"displayTimeUnit":"ns","traceEvents":[\n';

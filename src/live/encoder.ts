@@ -27,6 +27,7 @@ export function encodeLine(line: RunLine): string {
   return `${JSON.stringify(line).replaceAll('<', '\\u003c')}\n`;
 }
 
+/** Encodes the records of one run. */
 export class Encoder {
   readonly #sink: LineSink;
   readonly #buffer = Buffer.allocUnsafeSlow(CAPACITY_BYTES);

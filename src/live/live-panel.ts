@@ -7,6 +7,7 @@ import type { Picture } from './picture.ts';
 import { Screen, type Passage, type Size } from './screen.ts';
 import { textWidth } from '../util/text-width.ts';
 
+/** What the panel shows, and where. */
 export interface LivePanelOptions {
   readonly history: EventHistory;
   /** The current picture; asked for once a drawing. */
@@ -35,6 +36,7 @@ const REMEMBERED_LINES = 400;
 /** More of a text could not be seen anyway. */
 const REMEMBERED_CHARS = 64 << 10;
 
+/** The panel of one terminal, from the first drawing until it is taken away. */
 export class LivePanel {
   readonly model = new LiveModel();
   readonly #options: LivePanelOptions;

@@ -30,6 +30,7 @@ export function latestEvents(history: EventHistory, picture: Picture): EventsLin
   return { kind: 'events', stateChangedAt: history.stateChangedAt, latest };
 }
 
+/** What is known of one session. */
 export class LiveModel {
   picture: Picture | null = null;
   /** Number of the event that changed the state last; 0 if none did. */

@@ -12,6 +12,7 @@ import type { Picture } from './picture.ts';
 import { type RunLine, SCHEMA_VERSION, WANT_LATEST } from './record-schema.ts';
 import { hostErrno } from './run-file.ts';
 
+/** What watchers are told of. */
 export interface MonitorOptions {
   readonly bus: TraceBus;
   /** Now, in the clock of the bus. */
@@ -31,6 +32,7 @@ const PICTURE_MS = 100;
 /** On the way out a watcher that is behind is waited for no longer than this. */
 const GOODBYE_MS = 200;
 
+/** The socket of one session. */
 export class Monitor {
   readonly path: string;
   readonly #options: MonitorOptions;

@@ -5,6 +5,7 @@ import type { RunLine } from './record-schema.ts';
 import { LogFile } from './run-file.ts';
 import type { RunSink } from './run-sink.ts';
 
+/** A file of lines of JSON. */
 export class NdjsonSink implements RunSink {
   readonly #file: LogFile;
   readonly #encoder: Encoder;

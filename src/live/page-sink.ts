@@ -9,6 +9,7 @@ import type { RunSink } from './run-sink.ts';
 /** A page with more would not open any more in a browser. */
 const MAX_PAGE_RECORDS = 500_000;
 
+/** A page that holds its run. */
 export class PageSink implements RunSink {
   readonly #file: EndedFile;
   readonly #encoder: Encoder;

@@ -5,6 +5,7 @@ import { drawEvents, drawRules, drawWaiting, noteParts, rulesWidth, whoOf } from
 import type { Picture } from './picture.ts';
 import { type Part, part, partsWidth, renderParts } from './styled-line.ts';
 
+/** Size, time and style of one drawing. */
 export interface PanelView {
   /** Cells that a line takes. */
   readonly columns: number;

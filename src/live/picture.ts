@@ -24,6 +24,7 @@ export interface Picture {
   readonly requests: readonly RequestPicture[];
 }
 
+/** A node of the graph. */
 export interface NodePicture {
   /** Its `node-name`, which the records carry. */
   readonly name: string;
@@ -32,6 +33,7 @@ export interface NodePicture {
   readonly file: string;
 }
 
+/** The state of the rules, and how it came about. */
 export interface StatePicture {
   readonly value: number;
   /** The change that led there; null if there was none. */
@@ -43,6 +45,7 @@ export interface StatePicture {
   } | null;
 }
 
+/** A rule with its hits. */
 export interface RulePicture {
   /** Never changes and is never used again. */
   readonly number: number;
@@ -59,6 +62,7 @@ export interface RulePicture {
   readonly lastSkip: string | null;
 }
 
+/** A request at a breakpoint; times in nanoseconds of the clock of the bus. */
 export interface SuspendedPicture {
   readonly tag: string;
   readonly request: number;
@@ -69,6 +73,7 @@ export interface SuspendedPicture {
   readonly sinceNs: number;
 }
 
+/** A request in flight; times in nanoseconds of the clock of the bus. */
 export interface RequestPicture {
   readonly request: number;
   readonly operation: string;

@@ -52,6 +52,7 @@ export interface EventsLine {
   readonly latest: readonly FiredEvent[];
 }
 
+/** Any line of a kept run. */
 export type RunLine = HeaderLine | PictureLine | EventsLine | NoteLine | EndLine | TraceRecord;
 
 type Kind = RunLine['kind'];

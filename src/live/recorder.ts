@@ -6,6 +6,7 @@ import type { Picture } from './picture.ts';
 import { SCHEMA_VERSION } from './record-schema.ts';
 import type { RunSink } from './run-sink.ts';
 
+/** What is kept. */
 export interface RecorderOptions {
   readonly bus: TraceBus;
   /** Now, in the bus's clock. */
@@ -26,6 +27,7 @@ const BATCH_RECORDS = 256;
 /** Pictures are at least so far apart, but for those that somebody insists on. */
 const PICTURE_NS = 100e6;
 
+/** The recording of one run, into whichever kind of file. */
 export class Recorder {
   readonly path: string;
   readonly #options: RecorderOptions;

@@ -7,6 +7,7 @@ import { openRunSink } from './open-run-sink.ts';
 import { isRecord, parseLine, type RunLine, SCHEMA_VERSION, SchemaError } from './record-schema.ts';
 import { hostErrno } from './run-file.ts';
 
+/** What the reader of a report is told of the run beside it. */
 export interface Report {
   /** Records of the bus in the run. */
   readonly records: number;

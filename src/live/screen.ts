@@ -24,6 +24,7 @@ const home = `${CSI}H`;
 /** Down a row in the same column; scrolls at the bottom. */
 const index = `${ESC}D`;
 
+/** Cells and lines of a terminal. */
 export interface Size {
   readonly columns: number;
   readonly rows: number;
@@ -37,6 +38,7 @@ export interface Passage {
 
 const directly: Passage = { before: '', after: '' };
 
+/** One terminal, shared by a panel and a shell. */
 export class Screen {
   readonly #write: (text: string) => void;
   #size: Size;

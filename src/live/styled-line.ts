@@ -14,8 +14,10 @@ const codes = {
   cyan: '36',
 } as const;
 
+/** The name of a colour or weight. */
 export type Style = keyof typeof codes;
 
+/** A piece of a line. */
 export interface Part {
   readonly text: string;
   readonly style: Style;

@@ -1,6 +1,7 @@
 /** What a shell command is: one literal, from which usage, help, completion and manual come. */
 import type { Session } from './session.ts';
 
+/** A command: its words, its bounds, its help, and what it does. */
 export interface Command {
   readonly name: string;
   readonly aliases?: readonly string[];

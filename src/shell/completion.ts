@@ -8,6 +8,7 @@ import { Getopt } from './getopt.ts';
 import type { Session } from './session.ts';
 import { tokenize } from './tokenizer.ts';
 
+/** What can be done with the word before the cursor. */
 export interface Completion {
   /** What the word could become, sorted. */
   readonly candidates: readonly string[];

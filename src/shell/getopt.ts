@@ -1,5 +1,6 @@
 /** Options the way glibc's getopt and getopt_long find them: permutation, clusters, abbreviations, and its messages. */
 
+/** An option as getopt_long(3) declares it. */
 export interface LongOption {
   readonly name: string;
   readonly argument: 'none' | 'required' | 'optional';

@@ -5,6 +5,7 @@ import type { Output } from './output.ts';
 const FIRST_MS = 500;
 const EVERY_MS = 100;
 
+/** One piece of work. */
 export class Progress {
   readonly #output: Output;
   readonly #what: string;

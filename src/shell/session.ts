@@ -27,6 +27,7 @@ const MISALIGN_BYTES = 16;
 /** Cancelled requests can run into further breakpoints, each of which stops one request once. */
 const MAX_CANCELS = 100_000;
 
+/** What the program around a session provides and chooses. */
 export interface SessionOptions {
   readonly output: Output;
   readonly clock?: Clock;
@@ -58,6 +59,7 @@ interface RunningCommand {
   isDetached: boolean;
 }
 
+/** The open image, if there is one, and the commands that are run on it. */
 export class Session {
   readonly output: Output;
   readonly loop: EventLoop;

@@ -16,6 +16,7 @@ export interface Column<Row> {
   readonly style?: (row: Row) => CellStyle;
 }
 
+/** In which of the three forms rows are shown. */
 export interface TableOptions {
   /** One line of JSON: the rows as they are. */
   readonly json: boolean;

@@ -20,6 +20,7 @@ export interface SessionViews {
   setLiveRows(rows: number): void;
 }
 
+/** The recording that is under way. */
 export interface RecordingStatus {
   readonly path: string;
   readonly records: number;

@@ -9,6 +9,7 @@ import { loadKoffi } from './koffi.ts';
 import { libc } from './libc.ts';
 import { loadNow } from '../util/load-now.ts';
 
+/** One way of packing. */
 export interface Codec {
   /** The packed data, or null if it would be longer than `maxBytes`. */
   compress(data: Buffer, maxBytes: number): Buffer | null;

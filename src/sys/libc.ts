@@ -7,6 +7,7 @@
  */
 import { loadKoffi } from './koffi.ts';
 
+/** The calls as C has them: a negative result is a failure, and `errno` tells which. */
 export interface Libc {
   fallocate(fd: number, mode: number, offset: number, bytes: number): number;
   /** The number of bytes, or -1. */

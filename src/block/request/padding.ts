@@ -15,6 +15,7 @@ import { allocateAligned } from '../memory.ts';
 import { alignedPreadv } from './read.ts';
 import type { TrackedRequest } from './serialise.ts';
 
+/** The edge blocks that a request shares with data beside it. Bytes, less than one alignment at each end. */
 export interface Padding {
   /** Bytes of the first block before the request, 0 if it begins on a boundary. */
   readonly head: number;

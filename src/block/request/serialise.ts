@@ -16,8 +16,10 @@ import type { Coroutine, WaitReason } from '../loop.ts';
 import { traceWait } from './traced.ts';
 import { alignDown, alignUp } from '../../util/align.ts';
 
+/** What a request in flight does to its range. */
 export type TrackedKind = 'read' | 'write' | 'discard' | 'truncate';
 
+/** A request in flight: its range in bytes, and the wider one that it keeps others out of. */
 export class TrackedRequest {
   readonly kind: TrackedKind;
   readonly offset: number;
@@ -43,6 +45,7 @@ export class TrackedRequest {
   }
 }
 
+/** A node's requests in flight, newest first, and the waiting for those that overlap. */
 export class RequestTracker {
   readonly #node: BlockNode;
   #newest: TrackedRequest | null = null;

@@ -5,6 +5,7 @@ import { Errno } from '../../util/errno.ts';
 import { parseUnsigned } from '../../util/parse-number.ts';
 import { parseUnsigned64 } from '../../util/size.ts';
 
+/** Attributes by name, as the options of a driver are declared. */
 export type AttributeTypes = Readonly<Record<string, OptionType>>;
 
 /** What is not given is left out; numbers and sizes are unsigned 64-bit, and "-1" is the largest of them. */

@@ -14,6 +14,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 
+/** A section: `[inject-error]` with the lines behind it. */
 export interface ConfigSection {
   readonly group: string;
   /** The id of the header counts as the value of `id`; of several values for one key the last counts. */

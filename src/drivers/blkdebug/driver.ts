@@ -36,6 +36,7 @@ function checkRequest({ limits }: BlkdebugNode, offset: number, bytes: number): 
   if (maxTransfer !== 0 && bytes > maxTransfer) throw new Error(`request of ${bytes} bytes exceeds ${maxTransfer}`);
 }
 
+/** The driver itself. */
 export const blkdebug: Driver<BlkdebugState> = {
   formatName: 'blkdebug',
   protocolName: 'blkdebug',

@@ -15,6 +15,7 @@ export interface LimitOverrides {
   readonly maxDiscard: number;
 }
 
+/** Nothing given: all limits are those of the child. */
 export const noOverrides: LimitOverrides = {
   align: 0,
   maxTransfer: 0,
@@ -24,6 +25,7 @@ export const noOverrides: LimitOverrides = {
   maxDiscard: 0,
 };
 
+/** The options that give them. */
 export const limitTypes = {
   align: 'size',
   'max-transfer': 'size',

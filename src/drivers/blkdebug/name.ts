@@ -2,6 +2,7 @@
 import type { DriverOnNeed } from '../../block/driver.ts';
 import { parseFilename } from './filename.ts';
 
+/** Its entry in the registry; the rest is loaded when the first node is opened. */
 export const blkdebug: DriverOnNeed = {
   formatName: 'blkdebug',
   protocolName: 'blkdebug',

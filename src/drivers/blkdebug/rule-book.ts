@@ -11,6 +11,7 @@ import { saveRules } from './save.ts';
 import type { BlkdebugNode } from './state.ts';
 import { viewRule } from './views.ts';
 
+/** The rules of one node. Throws EINVAL with the text for the user where settings make no rule. */
 export class BlkdebugRuleBook implements RuleBook {
   readonly #node: BlkdebugNode;
   readonly #table: RuleTable;

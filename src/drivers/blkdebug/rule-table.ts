@@ -15,6 +15,7 @@ const HISTORY_LENGTH = 256;
 /** How many rules that are spent are kept for the views: scripts set breakpoints by the thousand. */
 const SPENT_KEPT = 1000;
 
+/** All rules of a node, spent ones among them, and the current state. */
 export class RuleTable {
   state = 1;
   /** The latest changes of the state, oldest first. */

@@ -5,6 +5,7 @@ import type { PermissionOverrides } from './permissions.ts';
 import type { RuleTable } from './rule-table.ts';
 import type { SuspendedRequests } from './suspend.ts';
 
+/** The state of a node: its rules, who waits, and what it overrides. */
 export interface BlkdebugState {
   /** Path of the config file that the rules came from; null if there is none. */
   readonly configPath: string | null;
@@ -15,4 +16,5 @@ export interface BlkdebugState {
   limits: LimitOverrides;
 }
 
+/** A node of this driver. */
 export type BlkdebugNode = BlockNode<BlkdebugState>;

@@ -71,6 +71,7 @@ export class Stop {
   }
 }
 
+/** All holds of a node, by tag and in order of time. */
 export class SuspendedRequests {
   readonly #all = new Set<Hold>();
   readonly #byTag = new Map<string, Hold[]>();

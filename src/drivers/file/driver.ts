@@ -15,6 +15,7 @@ const device: FileKind = { isDevice: true, fixedHostFlags: 0 };
 /** A drive that may be empty: opened without waiting for a disc. */
 const drive: FileKind = { isDevice: true, fixedHostFlags: constants.O_NONBLOCK };
 
+/** The host's regular files. */
 export const file: Driver<FileState> = {
   ...hostFile,
   formatName: 'file',

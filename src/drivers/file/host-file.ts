@@ -27,6 +27,7 @@ import { discardHostRange, zeroHostRange } from './zero.ts';
 
 const PAGE_BYTES = 4096;
 
+/** The methods that file, host_device and host_cdrom share. */
 export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
   needsFilename: true,
   mutableOptions: ['x-check-cache-dropped'],

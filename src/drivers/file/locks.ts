@@ -19,6 +19,7 @@ interface Held {
   unshared: number;
 }
 
+/** The locks of one open file, which follow the permissions of its node. */
 export class FileLocks {
   readonly #held: Held = { used: 0, unshared: 0 };
   #perm = 0;

@@ -6,6 +6,7 @@ import type { BlockNode } from '../../block/node.ts';
 import { hostErrno } from '../../sys/host-error.ts';
 import type { FileLocks } from './locks.ts';
 
+/** The state of a node: its descriptor and how it was opened. */
 export interface FileState {
   fd: number;
   /** Flags of open(2) that `fd` was opened with: access mode and O_DIRECT, and `fixedHostFlags`. */
@@ -35,6 +36,7 @@ export interface Replacement {
   readonly hostFlags: number;
 }
 
+/** A node of one of these drivers. */
 export type FileNode = BlockNode<FileState>;
 
 /** Whether a descriptor goes past the host's page cache. */

@@ -6,6 +6,7 @@ const PIECE_BYTES = 65536;
 /** Stands for every piece whose bits are all set; made with the first bitmap. */
 let full = Buffer.alloc(0);
 
+/** The bits of one bitmap; memory grows with the pieces that are of both values. */
 export class BitmapBits {
   readonly granularityBits: number;
   #bitCount: number;

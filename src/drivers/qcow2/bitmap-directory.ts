@@ -5,6 +5,7 @@ import type { Qcow2Image } from './image.ts';
 import { explained, readFile } from './io.ts';
 import { readUint64, writeUint64 } from './offsets.ts';
 
+/** Flags of an entry (qcow2 specification, "Bitmap directory"). */
 export const BitmapFlag = { IN_USE: 1, AUTO: 2 } as const;
 
 const ENTRY_BYTES = 24;
@@ -16,6 +17,7 @@ const MIN_GRANULARITY_BITS = 9;
 const MAX_GRANULARITY_BITS = 31;
 const MAX_NAME_BYTES = 1023;
 
+/** An entry: where the table of a bitmap is, and what a bit stands for. */
 export interface DirectoryEntry {
   tableOffset: number;
   /** Entries of eight bytes. */

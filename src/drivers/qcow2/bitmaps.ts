@@ -34,6 +34,7 @@ interface Bitmap {
   isReadOnly: boolean;
 }
 
+/** The bitmaps of an open image, in the order of their directory. */
 export interface PersistentBitmaps {
   readonly all: readonly Bitmap[];
 }

@@ -11,6 +11,7 @@ import { hex64, highOf, lowOf } from './offsets.ts';
 /** QEMU counts in one array. Where that would be longer than this it fails for want of memory, more or less. */
 const MAX_COVERED_BYTES = 2 ** 32;
 
+/** How often each cluster of the file is referenced, as counted by a check. */
 export class RefcountMap {
   /** How many clusters it covers. */
   clusterCount = 0;

@@ -21,6 +21,7 @@ import { getRefcount, refcountTableIndexOf, updateRefcount } from './refcount.ts
 import { REFCOUNT_ENTRY_BYTES } from './refcount-table.ts';
 import { HEADER_SNAPSHOTS, readSnapshots, type SnapshotRepair, writeSnapshots } from './snapshot.ts';
 
+/** What a check found and mended, counted as `qemu-img check` counts it. */
 export interface CheckResult {
   corruptions: number;
   leaks: number;
@@ -29,6 +30,7 @@ export interface CheckResult {
   leaksFixed: number;
 }
 
+/** What may be mended: leaks harm nobody, errors do. */
 export interface FixMode {
   readonly fixesLeaks: boolean;
   readonly fixesErrors: boolean;

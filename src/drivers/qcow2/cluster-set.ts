@@ -1,5 +1,6 @@
 /** Which host clusters a table points to: answers "does this range hit one of them" without looking through the table. */
 
+/** A set of cluster numbers. */
 export class ClusterSet {
   /** Cluster index to the number of entries that point into it: entries of hostile images may share a cluster. */
   readonly #counts = new Map<number, number>();

@@ -10,6 +10,7 @@ interface Region {
   readonly age: number;
 }
 
+/** Ranges of the file, in bytes, that wait to be discarded. */
 export class DiscardQueue {
   /** While set, regions are collected; without it each change of refcounts passes its regions on by itself. */
   isHeld = false;

@@ -18,6 +18,7 @@ import { truncateImage } from './truncate.ts';
 import { writeRange } from './write.ts';
 import { writeZeroes } from './zero.ts';
 
+/** The driver itself. */
 export const qcow2: Driver<Qcow2Image> = {
   formatName: 'qcow2',
   isFormat: true,

@@ -5,6 +5,7 @@ import { Autoclear, type Qcow2Image } from './image.ts';
 import { explained, readFile } from './io.ts';
 import { readUint64 } from './offsets.ts';
 
+/** The types of extensions (qcow2 specification, "Header extensions"). */
 export const Extension = {
   END: 0,
   BACKING_FORMAT: 0xe279_2aca,
@@ -21,6 +22,7 @@ const BITMAPS_BYTES = 24;
 const MAX_FORMAT_BYTES = 16;
 const CRYPT_LUKS = 2;
 
+/** What comes of the extensions beside what is noted in the image. */
 export interface ExtensionsRead {
   readonly featureTable: Buffer | null;
   /** An extension had to be dropped, and the header should be written without it. */

@@ -10,11 +10,16 @@ const MIN_HEADER_V3_BYTES = 104;
 /** Where the compression type is; shorter headers have the default. */
 const COMPRESSION_TYPE = 104;
 
+/** The smallest cluster, 512 bytes (qcow2 specification, "Header": `cluster_bits` is at least 9). */
 export const MIN_CLUSTER_BITS = 9;
 const MAX_CLUSTER_BITS = 21;
 /** Why clusters of 512 bytes to 2 MiB: both ends are QEMU's. */
 const MAX_REFCOUNT_ORDER = 6;
 
+/**
+ * The fields of the header (qcow2 specification, "Header"); version 2 has the values that it implies. Offsets and
+ * lengths in bytes.
+ */
 export interface Header {
   readonly version: number;
   readonly backingOffset: number;

@@ -17,17 +17,24 @@ import type { RefcountWidth } from './refcount-width.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { TableCache } from './table-cache.ts';
 
+/** A node of this driver. */
 export type Qcow2Node = BlockNode<Qcow2Image>;
 
 /** Why clusters are freed; decides whether the discard is passed down. */
 export const DiscardReason = { NEVER: 0, ALWAYS: 1, REQUEST: 2, SNAPSHOT: 3, OTHER: 4 } as const;
 
+/** Bits of `incompatible_features` (qcow2 specification, "Header"): who does not know one must not open the image. */
 export const Incompatible = { DIRTY: 1n, CORRUPT: 2n, DATA_FILE: 4n, COMPRESSION: 8n, EXTENDED_L2: 16n } as const;
+/** Those of them that this driver knows. */
 export const INCOMPATIBLE_KNOWN = 31n;
+/** Bits of `compatible_features`, which may be ignored. */
 export const Compatible = { LAZY_REFCOUNTS: 1n } as const;
+/** Bits of `autoclear_features`: who does not know one takes it away when it writes. */
 export const Autoclear = { BITMAPS: 1n, DATA_FILE_RAW: 2n } as const;
+/** Those of them that this driver keeps true. */
 export const AUTOCLEAR_KNOWN = 3n;
 
+/** Values of `compression_type`. */
 export const Compression = { ZLIB: 0, ZSTD: 1 } as const;
 
 /** A header extension that is not known here and is kept when the header is written. */
@@ -36,6 +43,7 @@ export interface UnknownExtension {
   readonly data: Buffer;
 }
 
+/** An opened image. Sizes in bytes unless the name says otherwise. */
 export class Qcow2Image {
   readonly node: Qcow2Node;
   readonly loop: EventLoop;

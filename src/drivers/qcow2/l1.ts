@@ -12,6 +12,7 @@ import { entryOffset, type HostOffset, writeUint64 } from './offsets.ts';
 import { checkOverlap, Overlap } from './overlap.ts';
 import { allocateClusters, freeClusters } from './refcount.ts';
 
+/** Bytes of an entry of an L1 table (qcow2 specification, "L1 table entry"). */
 export const L1_ENTRY_BYTES = 8;
 /** The longest L1 table that is accepted. */
 export const MAX_L1_BYTES = 32 * 1024 * 1024;
@@ -20,6 +21,7 @@ const INT_MAX = 0x7fff_ffff;
 /** Where `l1_size` and, behind it, `l1_table_offset` are in the header. */
 const HEADER_L1_SIZE = 36;
 
+/** The active table of one image. */
 export class L1Table {
   readonly offset: number;
   /** Entries, big-endian. */

@@ -2,6 +2,7 @@
 import { COMPRESSED, COPIED, ZERO } from './offsets.ts';
 import type { Qcow2Image } from './image.ts';
 
+/** What a guest cluster is; `ZERO_ALLOC` has a host cluster whose content does not count. */
 export const Cluster = { UNALLOCATED: 0, ZERO_PLAIN: 1, ZERO_ALLOC: 2, NORMAL: 3, COMPRESSED: 4 } as const;
 
 /** `_PLAIN` has no host cluster, `_ALLOC` has one whose content does not count. */

@@ -10,6 +10,7 @@ export interface CowRegion {
   readonly bytes: number;
 }
 
+/** One part of a write that has yet to be entered into the L2 table. */
 export class L2Meta {
   /** Of the first cluster, on both sides. */
   readonly guest: GuestOffset;

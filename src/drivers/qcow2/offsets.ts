@@ -8,6 +8,7 @@ import type { GuestOffset, HostOffset } from '../../block/driver.ts';
 
 export type { GuestOffset, HostOffset };
 
+/** What the high half of a field counts. */
 export const TWO_32 = 0x1_0000_0000;
 
 /** Bit 63: the cluster's refcount is exactly one. In the high half. */
@@ -19,9 +20,11 @@ export const ZERO = 1;
 
 /** Reserved bits of an L1 entry, by halves. */
 export const L1_RESERVED_HIGH = 0x7f00_0000;
+/** The low half. */
 export const L1_RESERVED_LOW = 0x1ff;
 /** Reserved bits of the L2 entry of a cluster that is not compressed, by halves. */
 export const L2_RESERVED_HIGH = 0x3f00_0000;
+/** The low half. */
 export const L2_RESERVED_LOW = 0x1fe;
 
 /** The offset field of an L1 entry or of a standard L2 entry: bits 9 to 55. */

@@ -6,6 +6,7 @@ export const MAGIC = 0x5146_49fb;
 /** The part of the header that is known here. */
 export const HEADER_BYTES = 112;
 
+/** Its entry in the registry; the rest is loaded when the first image is opened. */
 export const qcow2: DriverOnNeed = {
   formatName: 'qcow2',
 

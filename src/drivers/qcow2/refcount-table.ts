@@ -4,9 +4,11 @@ import { isAllZero } from '../../util/zero.ts';
 import { ClusterSet } from './cluster-set.ts';
 import { hex64, type HostOffset, highOf, lowOf, refcountEntryOffset } from './offsets.ts';
 
+/** Bytes of an entry of the table (qcow2 specification, "Host cluster management"). */
 export const REFCOUNT_ENTRY_BYTES = 8;
 const PIECE_ENTRIES = 512;
 
+/** The table of one image; entries are 64-bit offsets in bytes. */
 export class RefcountTable {
   readonly offset: number;
   /** Entries, big-endian. */

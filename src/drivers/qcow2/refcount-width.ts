@@ -1,6 +1,7 @@
 /** Refcounts in a block: entries of 1 to 64 bits, those below a byte packed from the least significant bit on. */
 import { TWO_32, writeUint64 } from './offsets.ts';
 
+/** How the refcounts of one width are read and written; `index` is that of the cluster within the block. */
 export interface RefcountWidth {
   /** The largest refcount; for 64 bits the nearest double. */
   readonly max: number;

@@ -9,6 +9,7 @@ import { readUint64, writeUint64 } from './offsets.ts';
 import { checkOverlap } from './overlap.ts';
 import { allocateClusters, freeClusters } from './refcount.ts';
 
+/** The most snapshots of an image; QEMU's limit. */
 export const MAX_SNAPSHOTS = 65536;
 /** The fixed part of a table entry. */
 export const SNAPSHOT_ENTRY_BYTES = 40;
@@ -20,6 +21,10 @@ const INT_MAX = 0x7fff_ffff;
 /** Where the number of snapshots and, behind it, the offset of their table are in the header. */
 export const HEADER_SNAPSHOTS = 60;
 
+/**
+ * An entry of the table (qcow2 specification, "Snapshots"). Offsets and lengths in bytes; texts as they are, in no
+ * known encoding.
+ */
 export interface Snapshot {
   readonly l1Offset: number;
   readonly l1EntryCount: number;
@@ -33,6 +38,7 @@ export interface Snapshot {
   readonly extra: Buffer;
 }
 
+/** What reading the table had to mend. */
 export interface SnapshotRepair {
   /** Snapshots cut off the end, because the table was too long. */
   removedCount: number;

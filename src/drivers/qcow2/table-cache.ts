@@ -25,6 +25,7 @@ const CHUNK_BYTES = 256 * 1024;
 
 type CacheKind = 'L2 table' | 'refcount block';
 
+/** A cache of tables of one size, in a fixed number of slots. */
 export class TableCache {
   readonly kind: CacheKind;
   readonly slotCount: number;

@@ -5,6 +5,7 @@ import type { Coroutine, EventLoop, WaitReason } from '../../block/loop.ts';
 const MAX_BUSY = 8;
 const waitsForParts: WaitReason = { kind: 'parts' };
 
+/** The pool of one request. */
 export class TaskPool {
   readonly #loop: EventLoop;
   readonly #main: Coroutine;

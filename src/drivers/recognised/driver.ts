@@ -66,6 +66,7 @@ function recognised(formatName: string, probe: Probe): Driver<null> {
   };
 }
 
+/** One driver for each of them, which says that it is not there. */
 export const recognisedFormats: readonly Driver<null>[] = Object.entries(probes).map(([name, probe]) =>
   recognised(name, probe),
 );

@@ -8,6 +8,7 @@ import { CommandOptions, refuse, usage } from '../arguments.ts';
 import { type Command, CommandFailure } from '../command.ts';
 import type { Session } from '../session.ts';
 
+/** What `-t` takes. */
 export const cacheModes = ['none', 'off', 'writeback', 'unsafe', 'directsync', 'writethrough'] as const;
 
 export const open = {

@@ -11,6 +11,7 @@ import { SECTOR_BYTES } from '../../../block/flags.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { BlkdebugNode } from '../state.ts';
 
+/** A condition of any kind, for a reader. */
 export interface Condition {
   /** The attribute that makes it: "state". */
   readonly name: string;
@@ -20,11 +21,13 @@ export interface Condition {
   unmet(): string;
 }
 
+/** Is asked when the event fires. */
 export interface EventCondition extends Condition {
   /** `node` is where the event fires, for the running request. */
   holds(node: BlkdebugNode): boolean;
 }
 
+/** Is asked when a request meets an active rule. */
 export interface RequestCondition extends Condition {
   /** `bytes` is 0 for requests without a range. */
   holds(ioType: IoType, offset: number, bytes: number): boolean;
@@ -40,6 +43,7 @@ export const IoType = {
   BLOCK_STATUS: 32,
 } as const;
 
+/** One of these bits. */
 export type IoType = (typeof IoType)[keyof typeof IoType];
 
 /** Only while the state machine is in this state. */
@@ -113,6 +117,7 @@ const ioTypesByName: ReadonlyMap<string, IoType> = new Map([
   ['block-status', IoType.BLOCK_STATUS],
 ]);
 
+/** What `iotype` takes. */
 export const ioTypeNames: readonly string[] = [...ioTypesByName.keys()];
 
 /** Only for one kind of I/O or, where none is named, for all but block-status. */

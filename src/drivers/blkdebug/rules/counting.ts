@@ -9,6 +9,7 @@ import { BlockError } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Condition } from './condition.ts';
 
+/** Is asked last, where all else holds. */
 export interface CountingCondition extends Condition {
   /** Counts this time, and tells whether the rule may act. */
   admits(): boolean;

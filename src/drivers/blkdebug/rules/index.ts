@@ -12,11 +12,13 @@ import { liveNames, takeLiveConditions } from './live.ts';
 import { SetStateRule, setStateTypes } from './set-state.ts';
 import { SuspendRule, suspendTypes } from './suspend.ts';
 
+/** A rule of any action. */
 export type Rule = InjectErrorRule | SetStateRule | SuspendRule;
 
 /** Kinds of sections, in the order in which QEMU makes rules of them. Breakpoints have none: they are set by command. */
 export const ruleGroups = ['inject-error', 'set-state'] as const;
 
+/** The name of a section of a config file, and of a group of options. */
 export type RuleGroup = (typeof ruleGroups)[number];
 
 /** Makes the rule of a section whose values are of the right types. EINVAL for an event or I/O type that is none. */

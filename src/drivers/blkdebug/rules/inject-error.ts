@@ -14,6 +14,7 @@ import { type LiveConditions, noLiveConditions } from './live.ts';
 import { RequestOffsetCondition } from './place.ts';
 import { BaseRule, parseEvent, present, textsOf, type Trigger } from './rule.ts';
 
+/** The attributes that QEMU knows for it (QAPI: BlkdebugInjectErrorOptions). */
 export const injectErrorTypes = {
   event: 'string',
   state: 'number',
@@ -24,6 +25,7 @@ export const injectErrorTypes = {
   immediately: 'bool',
 } as const;
 
+/** What the rule does to a request. */
 export interface InjectErrorAction {
   /** What the request fails with; 0 lets it pass, and shields it from the rules behind this one. */
   readonly errno: number;
@@ -33,6 +35,7 @@ export interface InjectErrorAction {
   readonly immediately: boolean;
 }
 
+/** A rule of this action, with its conditions and counters. */
 export class InjectErrorRule extends BaseRule implements InjectErrorAction {
   readonly kind = 'inject-error';
   readonly errno: number;

@@ -3,12 +3,14 @@ import type { BlkdebugNode } from '../state.ts';
 import { type CountingCondition, countingNames, parseCounting } from './counting.ts';
 import { ByteRange, NodeCondition } from './place.ts';
 
+/** Those of one rule, as far as they are given. */
 export interface LiveConditions {
   readonly node: NodeCondition | null;
   readonly range: ByteRange | null;
   readonly counting: readonly CountingCondition[];
 }
 
+/** Those of a rule from a file or an option. */
 export const noLiveConditions: LiveConditions = { node: null, range: null, counting: [] };
 
 /** Names of their attributes. */

@@ -17,6 +17,7 @@ export interface Trigger {
   readonly counting: readonly CountingCondition[];
 }
 
+/** A rule without its action. */
 export abstract class BaseRule implements Trigger {
   readonly event: DebugEvent;
   readonly state: StateCondition | null;

@@ -5,8 +5,10 @@ import { type LiveConditions, noLiveConditions } from './live.ts';
 import { EventOffsetCondition } from './place.ts';
 import { BaseRule, parseEvent, present, textsOf, type Trigger } from './rule.ts';
 
+/** The attributes that QEMU knows for it (QAPI: BlkdebugSetStateOptions). */
 export const setStateTypes = { event: 'string', state: 'number', new_state: 'number' } as const;
 
+/** A rule of this action, with its conditions and counters. */
 export class SetStateRule extends BaseRule {
   readonly kind = 'set-state';
   readonly newState: number;

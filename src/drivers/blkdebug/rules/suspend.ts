@@ -5,8 +5,10 @@ import type { LiveConditions } from './live.ts';
 import { EventOffsetCondition } from './place.ts';
 import { BaseRule, parseEvent, present, textsOf, type Trigger } from './rule.ts';
 
+/** The attributes of a breakpoint; QEMU has no section for it. */
 export const suspendTypes = { event: 'string', tag: 'string', state: 'number', once: 'bool' } as const;
 
+/** A breakpoint as a rule: what `break` makes. */
 export class SuspendRule extends BaseRule {
   readonly kind = 'suspend';
   readonly tag: string;
