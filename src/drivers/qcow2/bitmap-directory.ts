@@ -4,6 +4,7 @@ import { Errno } from '../../util/errno.ts';
 import type { Qcow2Image } from './image.ts';
 import { explained, readFile } from './io.ts';
 import { readUint64, writeUint64 } from './offsets.ts';
+import { untilNul } from './text.ts';
 
 /** Flags of an entry (qcow2 specification, "Bitmap directory"). */
 export const BitmapFlag = { IN_USE: 1, AUTO: 2 } as const;
@@ -54,9 +55,9 @@ export async function readDirectory(image: Qcow2Image): Promise<DirectoryEntry[]
       tableEntries: data.readUInt32BE(at + 8),
       flags: data.readUInt32BE(at + 12),
       granularityBits: data[at + 17] ?? 0,
-      name: Buffer.from(data.subarray(at + ENTRY_BYTES, at + ENTRY_BYTES + nameBytes)),
+      name: Buffer.from(untilNul(data.subarray(at + ENTRY_BYTES, at + ENTRY_BYTES + nameBytes))),
     };
-    if (data[at + 16] !== DIRTY_TRACKING || !isAcceptable(image, entry)) {
+    if (data[at + 16] !== DIRTY_TRACKING || nameBytes > MAX_NAME_BYTES || !isAcceptable(image, entry)) {
       throw refused(`Bitmap '${entry.name.toString('latin1')}' doesn't satisfy the constraints`);
     }
     entries.push(entry);

@@ -4,6 +4,7 @@ import { Errno } from '../../util/errno.ts';
 import { Autoclear, type Qcow2Image } from './image.ts';
 import { explained, readFile } from './io.ts';
 import { readUint64 } from './offsets.ts';
+import { untilNul } from './text.ts';
 
 /** The types of extensions (qcow2 specification, "Header extensions"). */
 export const Extension = {
@@ -100,12 +101,6 @@ function refused(message: string): BlockError {
 
 function readOr(image: Qcow2Image, offset: number, data: Buffer, message: string): Promise<void> {
   return explained(readFile(image, offset, data), message);
-}
-
-/** Texts of the image end at the first NUL. */
-export function untilNul(data: Buffer): Buffer {
-  const end = data.indexOf(0);
-  return end < 0 ? data : data.subarray(0, end);
 }
 
 function warnOfStaleBitmaps(image: Qcow2Image): void {

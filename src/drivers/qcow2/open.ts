@@ -10,7 +10,7 @@ import { Errno } from '../../util/errno.ts';
 import { loadBitmaps } from './bitmaps.ts';
 import { checkImage } from './check.ts';
 import { DiscardQueue } from './discard-queue.ts';
-import { readExtensions, unsupportedFeatures, untilNul } from './extensions.ts';
+import { readExtensions, unsupportedFeatures } from './extensions.ts';
 import { checkRefcountOrder, type Header, MIN_CLUSTER_BITS, parseHeader } from './header.ts';
 import { HEADER_BYTES } from './probe.ts';
 import { updateHeader } from './header-write.ts';
@@ -22,6 +22,7 @@ import { MAX_REFCOUNT_TABLE_BYTES } from './refcount-grow.ts';
 import { RefcountTable } from './refcount-table.ts';
 import { refcountWidth } from './refcount-width.ts';
 import { MAX_SNAPSHOTS, readSnapshots, SNAPSHOT_ENTRY_BYTES } from './snapshot.ts';
+import { untilNul } from './text.ts';
 import { tableProblem } from './validate.ts';
 
 const INT_MAX = 0x7fff_ffff;

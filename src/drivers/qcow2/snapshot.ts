@@ -8,6 +8,7 @@ import { explained, readFile, writeFile, writeFileSync } from './io.ts';
 import { readUint64, writeUint64 } from './offsets.ts';
 import { checkOverlap } from './overlap.ts';
 import { allocateClusters, freeClusters } from './refcount.ts';
+import { untilNul } from './text.ts';
 
 /** The most snapshots of an image; QEMU's limit. */
 export const MAX_SNAPSHOTS = 65536;
@@ -119,8 +120,8 @@ async function readEntry(image: Qcow2Image, start: number, index: number, repair
   const snapshot: Snapshot = {
     l1Offset: readUint64(fixed, 0),
     l1EntryCount: fixed.readUInt32BE(8),
-    id,
-    name,
+    id: untilNul(id),
+    name: untilNul(name),
     vmStateBytes: extra.length >= 8 ? readUint64(extra, 0) : fixed.readUInt32BE(32),
     diskBytes: extra.length >= 16 ? readUint64(extra, 8) : image.lengthBytes,
     times: Buffer.from(fixed.subarray(16, 32)),

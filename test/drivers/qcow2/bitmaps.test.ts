@@ -47,6 +47,15 @@ describe('a bitmap', () => {
     expect(await host.check(await host.openQcow2('x'))).toEqual(CLEAN);
   });
 
+  it('has a name that ends at the first NUL, and is stored so (observed with qemu-io 7.2.22)', async () => {
+    host.image('x', { lengthBytes: 1 << 20, bitmap: { name: 'b\0cdef', granularityBits: 16 } });
+    await host.close(await host.openQcow2('x'));
+    const image = readFileSync(host.path('x'));
+    const directory = directoryOf(image);
+    const nameBytes = image.readUInt16BE(directory + 18);
+    expect(image.toString('latin1', directory + 24, directory + 24 + nameBytes)).toBe('b');
+  });
+
   it('of a disk without length is lost', async () => {
     const image = await host.openQcow2('x');
     expect(await host.errno(() => image.truncate(0, true, 'off', 0))).toBe(0);

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/block/clock.ts';
 import { Open } from '../../../src/block/flags.ts';
+import { addSnapshot } from './add-snapshot.ts';
 import { CLEAN, Qcow2Host, stateOf } from './qcow2-host.ts';
 
 let host: Qcow2Host;
@@ -151,6 +152,19 @@ describe('an image', () => {
       expect(await host.refusalOf('x')).toBe(`Could not open '${name}': No such file or directory`);
     },
   );
+
+  it('has snapshots whose names end at the first NUL', async () => {
+    host.image('x');
+    const bytes = addSnapshot(host.bytes('x'));
+    const table = Number(bytes.readBigUInt64BE(64));
+    bytes[bytes.indexOf('1snap', table) + 3] = 0;
+    // So that somebody names it.
+    bytes.writeBigUInt64BE(bytes.readBigUInt64BE(table) + 512n, table);
+    writeFileSync(host.path('x'), bytes);
+    const image = await host.openQcow2('x');
+    await host.check(image);
+    expect(host.warnings[0]).toMatch(/^ERROR snapshot 1 \(sn\) l1_offset=0x\w+: L1 table is not cluster aligned;/);
+  });
 
   it('loses unknown autoclear bits when it is opened for writing, and keeps unknown extensions', async () => {
     host.image('x', {}, (image) => {
