@@ -1,6 +1,6 @@
 /** What random scripts have found to differ from the real program, and must not differ again. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,4 +30,20 @@ it('an error that meets the dropping of old bitmaps leaks the tables of the one 
   });
   expect(ours?.equals(theirs ?? Buffer.alloc(0))).toBe(true);
   expect(spawnSync('qemu-img', ['check', 'disk.img'], { cwd, encoding: 'utf8' }).stderr).toContain('Leaked cluster');
+});
+
+it('a longer refcount table has what a damaged one had behind its blocks in the byte order of the host', () => {
+  const BEYOND = 1n << 40n;
+  const [theirs, ours] = ['qemu-io', blkscope].map((program) => {
+    qemuImg('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=512', 'disk.img', '200k');
+    const damaged = readFileSync(path.join(cwd, 'disk.img'));
+    const table = Number(damaged.readBigUInt64BE(48));
+    damaged.writeBigUInt64BE(BEYOND, table + 3 * 8);
+    writeFileSync(path.join(cwd, 'disk.img'), damaged);
+    spawnSync(program, ['-f', 'qcow2', '-c', 'truncate -m falloc 400k', 'disk.img'], { cwd });
+    const image = readFileSync(path.join(cwd, 'disk.img'));
+    expect(Number(image.readBigUInt64BE(48))).not.toBe(table);
+    return image;
+  });
+  expect(ours?.equals(theirs ?? Buffer.alloc(0))).toBe(true);
 });

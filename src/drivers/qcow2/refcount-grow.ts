@@ -24,6 +24,7 @@ import {
 import { updateRefcount } from './refcount.ts';
 import { REFCOUNT_ENTRY_BYTES, RefcountTable } from './refcount-table.ts';
 import { later } from '../../util/answer.ts';
+import { isAllZero } from '../../util/zero.ts';
 
 /** The largest refcount table that is accepted, in bytes. */
 export const MAX_REFCOUNT_TABLE_BYTES = 8 * 1024 * 1024;
@@ -188,7 +189,7 @@ export async function makeRefcountArea(
   await image.fire(Event.REFBLOCK_ALLOC_WRITE_BLOCKS);
   await refcountCache.flush();
   await image.fire(Event.REFBLOCK_ALLOC_WRITE_TABLE);
-  await writeFileSync(image, tableOffset, bytes);
+  await writeFileSync(image, tableOffset, asQemuWrites(bytes, blockCount));
   await image.fire(Event.REFBLOCK_ALLOC_SWITCH_TABLE);
   const pointer = Buffer.alloc(12);
   writeUint64(pointer, tableOffset, 0);
@@ -198,4 +199,17 @@ export async function makeRefcountArea(
   image.refcountTable = new RefcountTable(tableOffset, bytes, clusterBytes);
   await freeClusters(image, old.offset, old.entryCount * REFCOUNT_ENTRY_BYTES, DiscardReason.OTHER);
   return end;
+}
+
+/**
+ * QEMU brings only the first `entryCount` entries into the byte order of the file. What a damaged table has behind those
+ * it writes as the host's memory holds it (observed with qemu-io 7.2.22 on x86).
+ */
+function asQemuWrites(table: Buffer, entryCount: number): Buffer {
+  const needed = entryCount * REFCOUNT_ENTRY_BYTES;
+  if (isAllZero(table.subarray(needed))) return table;
+  const written = allocateAligned(table.length);
+  table.copy(written);
+  written.subarray(needed).swap64();
+  return written;
 }
