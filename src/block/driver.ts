@@ -19,7 +19,7 @@ import type { DebugEvent } from './events.ts';
 import type { Options } from './options.ts';
 import type { RuleBook, RuleSettings } from './rule-book.ts';
 
-/** A host and a guest position in bytes; kept apart in drivers that map one to the other. */
+/** A position on the guest's disk, in bytes; a type of its own for drivers that map it to one in the file below. */
 export type GuestOffset = number & { readonly __offset: 'guest' };
 /** A position in the file below, in bytes. */
 export type HostOffset = number & { readonly __offset: 'host' };

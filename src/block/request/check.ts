@@ -10,9 +10,8 @@ import { Errno } from '../../util/errno.ts';
  * such files (observed with qemu-io 7.2.22 on ext4).
  */
 export function checkRange(offset: number, bytes: number): void {
-  if (offset >= 0 && bytes >= 0 && offset <= MAX_LENGTH - bytes) return;
-  const isNowhere = offset < 0 || bytes < 0 || offset > QEMU_MAX_LENGTH - bytes;
-  throw new BlockError(isNowhere ? Errno.EIO : Errno.EFBIG);
+  if (offset < 0 || bytes < 0 || offset > QEMU_MAX_LENGTH - bytes) throw new BlockError(Errno.EIO);
+  if (offset > MAX_LENGTH - bytes) throw new BlockError(Errno.EFBIG);
 }
 
 /**

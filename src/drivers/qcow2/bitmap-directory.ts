@@ -57,7 +57,7 @@ export async function readDirectory(image: Qcow2Image): Promise<DirectoryEntry[]
       granularityBits: data[at + 17] ?? 0,
       name: Buffer.from(untilNul(data.subarray(at + ENTRY_BYTES, at + ENTRY_BYTES + nameBytes))),
     };
-    if (data[at + 16] !== DIRTY_TRACKING || nameBytes > MAX_NAME_BYTES || !isAcceptable(image, entry)) {
+    if (data[at + 16] !== DIRTY_TRACKING || !isAcceptable(image, entry, nameBytes)) {
       throw refused(`Bitmap '${entry.name.toString('latin1')}' doesn't satisfy the constraints`);
     }
     entries.push(entry);
@@ -67,13 +67,14 @@ export async function readDirectory(image: Qcow2Image): Promise<DirectoryEntry[]
   return entries;
 }
 
-function isAcceptable(image: Qcow2Image, entry: DirectoryEntry): boolean {
-  const { tableOffset, tableEntries, flags, granularityBits, name } = entry;
+/** `nameBytes`: what the name takes on disk, which may be more than it says. */
+function isAcceptable(image: Qcow2Image, entry: DirectoryEntry, nameBytes: number): boolean {
+  const { tableOffset, tableEntries, flags, granularityBits } = entry;
   const bytes = tableEntries * image.clusterBytes;
   if (tableEntries === 0 || tableOffset === 0 || tableOffset % image.clusterBytes !== 0) return false;
   if (tableEntries > MAX_TABLE_ENTRIES || bytes > MAX_PHYSICAL_BYTES) return false;
   if (granularityBits < MIN_GRANULARITY_BITS || granularityBits > MAX_GRANULARITY_BITS) return false;
-  if ((flags & ~(BitmapFlag.IN_USE | BitmapFlag.AUTO)) !== 0 || name.length > MAX_NAME_BYTES) return false;
+  if ((flags & ~(BitmapFlag.IN_USE | BitmapFlag.AUTO)) !== 0 || nameBytes > MAX_NAME_BYTES) return false;
   // One that was not saved properly may have any length.
   return (flags & BitmapFlag.IN_USE) !== 0 || image.lengthBytes <= bytes * 8 * 2 ** granularityBits;
 }
@@ -81,7 +82,7 @@ function isAcceptable(image: Qcow2Image, entry: DirectoryEntry): boolean {
 /** The directory as it is on disk. EINVAL if one of the bitmaps cannot be there. */
 export function encodeDirectory(image: Qcow2Image, entries: readonly DirectoryEntry[]): Buffer {
   const parts = entries.map((entry) => {
-    if (!isAcceptable(image, entry)) throw new BlockError(Errno.EINVAL);
+    if (!isAcceptable(image, entry, entry.name.length)) throw new BlockError(Errno.EINVAL);
     const part = Buffer.alloc(Math.ceil((ENTRY_BYTES + entry.name.length) / 8) * 8);
     writeUint64(part, entry.tableOffset, 0);
     part.writeUInt32BE(entry.tableEntries, 8);

@@ -36,6 +36,8 @@ export interface FixMode {
   readonly fixesErrors: boolean;
 }
 
+const fixesNothing: FixMode = { fixesLeaks: false, fixesErrors: false };
+
 /** What is on the way: the counts so far, and whether the refcount structures are beyond repair. */
 export interface CheckState {
   readonly result: CheckResult;
@@ -121,7 +123,7 @@ async function checkRefcounts(image: Qcow2Image, result: CheckResult, fix: FixMo
   const state: CheckState = { result, fix, map: new RefcountMap(image, clusterCount), needsRebuild: false };
   await countReferences(image, state);
   const beforeComparison = { ...result };
-  await compare(image, state, { fixesLeaks: false, fixesErrors: false });
+  await compare(image, state, fixesNothing);
 
   if (state.needsRebuild && fix.fixesErrors) {
     await rebuild(image, state);
@@ -234,7 +236,7 @@ async function rebuild(image: Qcow2Image, state: CheckState): Promise<void> {
   result.corruptions = 0;
   result.leaks = 0;
   map.clear();
-  const recount: CheckState = { result, fix: { fixesLeaks: false, fixesErrors: false }, map, needsRebuild: false };
+  const recount: CheckState = { result, fix: fixesNothing, map, needsRebuild: false };
   await countReferences(image, recount);
 
   let freshLeaks = 0;

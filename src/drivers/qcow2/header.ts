@@ -12,8 +12,9 @@ const COMPRESSION_TYPE = 104;
 
 /** The smallest cluster, 512 bytes (qcow2 specification, "Header": `cluster_bits` is at least 9). */
 export const MIN_CLUSTER_BITS = 9;
+/** The largest cluster, 2 MiB: QEMU's limit. */
 const MAX_CLUSTER_BITS = 21;
-/** Why clusters of 512 bytes to 2 MiB: both ends are QEMU's. */
+/** Refcounts of 64 bits. */
 const MAX_REFCOUNT_ORDER = 6;
 
 /**

@@ -1,5 +1,4 @@
 /** Persistent bitmaps: kept up to date, stored at the end, and what stands in their way. */
-import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
 import { Perm } from '../../../src/block/flags.ts';
@@ -23,7 +22,7 @@ function directoryOf(image: Buffer): number {
 
 /** The flags and the bits of the one bitmap, as they are on disk. */
 function stored(): { flags: number; bits: string } {
-  const image = readFileSync(host.path('x'));
+  const image = host.bytes('x');
   const directory = directoryOf(image);
   const table = Number(image.readBigUInt64BE(directory));
   const cluster = Number(image.readBigUInt64BE(table) & 0xffff_ffff_ffff_fe00n);
@@ -50,7 +49,7 @@ describe('a bitmap', () => {
   it('has a name that ends at the first NUL, and is stored so (observed with qemu-io 7.2.22)', async () => {
     host.image('x', { lengthBytes: 1 << 20, bitmap: { name: 'b\0cdef', granularityBits: 16 } });
     await host.close(await host.openQcow2('x'));
-    const image = readFileSync(host.path('x'));
+    const image = host.bytes('x');
     const directory = directoryOf(image);
     const nameBytes = image.readUInt16BE(directory + 18);
     expect(image.toString('latin1', directory + 24, directory + 24 + nameBytes)).toBe('b');
@@ -79,9 +78,7 @@ describe('a bitmap', () => {
   it('that cannot be marked as in use forbids every change', async () => {
     const image = await host.openQcow2('x');
     expect(await readOnly(image, true)).toBe(0);
-    const bytes = readFileSync(host.path('x'));
-    bytes.write('c', directoryOf(bytes) + 24, 'latin1');
-    writeFileSync(host.path('x'), bytes);
+    host.change('x', (bytes) => bytes.write('c', directoryOf(bytes) + 24, 'latin1'));
     expect(await readOnly(image, false)).toBe(0);
     const problem = `Unexpected bitmap 'c' in image '${host.path('x')}'`;
     expect(host.warnings).toEqual([

@@ -1,5 +1,4 @@
 /** Errors at every event: clusters may leak, but nothing is ever corrupt. */
-import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
 import { removeBreakpoint, setBreakpoint } from '../../../src/block/debug.ts';
@@ -98,9 +97,7 @@ describe('a write', () => {
     expect(await host.write(before, 0, 512, 1)).toBe(0);
     await host.close(before);
     // The L2 table is where the refcount block is, so that neither may be written.
-    const bytes = host.bytes('x');
-    bytes.writeBigUInt64BE(0x8000_0000_0002_0000n, 3 * 65536);
-    writeFileSync(host.path('x'), bytes);
+    host.change('x', (bytes) => bytes.writeBigUInt64BE(0x8000_0000_0002_0000n, 3 * 65536));
     const image = await host.openDebug('x');
     expect(await host.write(image, 1 << 19, 512, 1)).toBe(0);
     expect(() => setBreakpoint(image.top, 'l2_load', 'A')).not.toThrow();
@@ -155,9 +152,7 @@ describe('a read through an entry that cannot be', () => {
     const image = await host.openQcow2('x');
     expect(await host.write(image, 0, 512, 1)).toBe(0);
     await host.close(image);
-    const bytes = host.bytes('x');
-    bytes.writeBigUInt64BE(entry, at);
-    writeFileSync(host.path('x'), bytes);
+    host.change('x', (bytes) => bytes.writeBigUInt64BE(entry, at));
     const damaged = await host.openQcow2('x');
     expect(await host.errno(() => damaged.pread(0, Buffer.alloc(512)))).toBe(Errno.EIO);
     expect(host.warnings.at(-1)).toBe(

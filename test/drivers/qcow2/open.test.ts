@@ -185,12 +185,12 @@ describe('an image', () => {
     expect(await host.write(image, 0, 200_000, 1)).toBe(0);
     await host.close(image);
     // A cluster that nothing points to, and two that are in use and not counted.
-    const bytes = host.bytes('x');
-    bytes.writeBigUInt64BE(1n, 72);
-    bytes.writeUInt16BE(1, 2 * 65536 + 2 * 20);
-    bytes.writeUInt16BE(0, 2 * 65536 + 2 * 5);
-    bytes.writeUInt16BE(0, 2 * 65536 + 2 * 6);
-    writeFileSync(host.path('x'), bytes);
+    host.change('x', (bytes) => {
+      bytes.writeBigUInt64BE(1n, 72);
+      bytes.writeUInt16BE(1, 2 * 65536 + 2 * 20);
+      bytes.writeUInt16BE(0, 2 * 65536 + 2 * 5);
+      bytes.writeUInt16BE(0, 2 * 65536 + 2 * 6);
+    });
     const repaired = await host.openQcow2('x');
     expect(host.warnings).toEqual([
       'ERROR cluster 5 refcount=0 reference=1',
@@ -210,12 +210,12 @@ describe('an image', () => {
     const image = await host.openQcow2('x');
     expect(await host.write(image, 0, 65536, 1)).toBe(0);
     await host.close(image);
-    const bytes = host.bytes('x');
-    bytes.writeBigUInt64BE(1n, 72);
-    bytes.writeUInt16BE(0, 2 * 65536 + 2 * 5);
-    // The second cluster of the guest lies right behind the end of the file.
-    bytes.writeBigUInt64BE((1n << 63n) | (6n * 65536n), 4 * 65536 + 8);
-    writeFileSync(host.path('x'), bytes);
+    host.change('x', (bytes) => {
+      bytes.writeBigUInt64BE(1n, 72);
+      bytes.writeUInt16BE(0, 2 * 65536 + 2 * 5);
+      // The second cluster of the guest lies right behind the end of the file.
+      bytes.writeBigUInt64BE((1n << 63n) | (6n * 65536n), 4 * 65536 + 8);
+    });
     await host.openQcow2('x');
     expect(host.warnings).toEqual([
       'ERROR: counting reference for region exceeding the end of the file by one cluster or more: offset 0x60000 size 0x10000',

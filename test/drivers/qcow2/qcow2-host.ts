@@ -16,6 +16,13 @@ export class Qcow2Host extends HostImages {
     return this.path(name);
   }
 
+  /** Changes bytes of an image that nobody has open for writing. */
+  change(name: string, edit: (image: Buffer) => void): void {
+    const image = this.bytes(name);
+    edit(image);
+    writeFileSync(this.path(name), image);
+  }
+
   openQcow2(name: string, options: Record<string, OptionValue> = {}, flags?: number): Promise<BlockBackend> {
     return this.open({ driver: 'qcow2', 'file.driver': 'file', 'file.filename': this.path(name), ...options }, flags);
   }
