@@ -16,19 +16,26 @@ vi.mock('../../src/drivers/qcow2/cow.ts', async (importOriginal) => {
   const real = await importOriginal<typeof import('../../src/drivers/qcow2/cow.ts')>();
   return {
     ...real,
-    zeroNewSpace: async (...[image, parts]: Parameters<typeof real.zeroNewSpace>) => {
-      if (!plant.linksBeforeData) return real.zeroNewSpace(image, parts);
-      await image.lock.lock();
+    zeroNewSpace: function* (...[image, parts]: Parameters<typeof real.zeroNewSpace>) {
+      if (!plant.linksBeforeData) {
+        yield* real.zeroNewSpace(image, parts);
+        return;
+      }
+      const locking = image.lock.lock();
+      if (locking !== undefined) yield locking;
       try {
-        for (let part = parts; part !== null; part = part.next) await real.linkPart(image, part);
+        for (let part = parts; part !== null; part = part.next) yield* real.linkPart(image, part);
       } finally {
         image.lock.unlock();
       }
     },
     mergeIntoCow: (...parameters: Parameters<typeof real.mergeIntoCow>) =>
       !plant.linksBeforeData && real.mergeIntoCow(...parameters),
-    linkParts: async (...[image, allocation]: Parameters<typeof real.linkParts>) => {
-      if (!plant.linksBeforeData) return real.linkParts(image, allocation);
+    linkParts: function* (...[image, allocation]: Parameters<typeof real.linkParts>) {
+      if (!plant.linksBeforeData) {
+        yield* real.linkParts(image, allocation);
+        return;
+      }
       for (let part = allocation.parts; part !== null; part = part.next) {
         image.allocations.splice(image.allocations.indexOf(part), 1);
         part.dependents.wakeAll();

@@ -8,7 +8,6 @@ import { checkDataRequest } from './check.ts';
 import { blockCluster, copyOnRead, isAllocatedWhole } from './copy-on-read.ts';
 import { driverPreadv } from './driver-io.ts';
 import { type Padding, paddingFor } from './padding.ts';
-import { isPlainRange, trackLate } from './plain.ts';
 import type { TrackedRequest } from './serialise.ts';
 import { whileTraced } from './traced.ts';
 import { later } from '../../util/answer.ts';
@@ -18,7 +17,6 @@ const INT_MAX = 0x7fffffff;
 /** Reads `data.length` bytes at any offset. What lies behind the node's end reads as zeroes. */
 export function preadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
-  if (!node.trace.active && isPlainRead(node, offset, data.length, flags)) return plainPreadv(node, offset, data);
   checkDataRequest(node, offset, data.length);
   // A request of no bytes cannot be aligned; it has nothing to read either.
   if (data.length === 0 && !isAligned(offset, node.limits.requestAlignment)) return undefined;
@@ -31,7 +29,6 @@ function tracedPreadv(child: ChildLink, offset: number, data: Buffer, flags: num
 
 function paddedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
-  if (isPlainRead(node, offset, data.length, flags)) return plainPreadv(node, offset, data);
   const requestFlags = node.copyOnRead > 0 ? flags | Req.COPY_ON_READ : flags;
   const padding = paddingFor(node, offset, data.length);
   if (padding === null) return trackedPreadv(child, offset, data, requestFlags);
@@ -47,20 +44,6 @@ function paddedRead(child: ChildLink, offset: number, data: Buffer, flags: numbe
     padded.copy(data, 0, padding.head, padding.head + data.length);
   };
   return pending === undefined ? cutOut() : pending.then(cutOut);
-}
-
-/** Whether a read is one call of the driver and nothing else. */
-function isPlainRead(node: BlockNode, offset: number, bytes: number, flags: number): boolean {
-  if (flags !== 0 || node.copyOnRead !== 0 || !isPlainRange(node, offset, bytes)) return false;
-  return offset + bytes <= node.getLength();
-}
-
-function plainPreadv(node: BlockNode, offset: number, data: Buffer): Pending {
-  const { driver } = node;
-  const { current } = node.loop;
-  const pending =
-    driver.preadv === undefined ? driverPreadv(node, offset, data, 0) : driver.preadv(node, offset, data, 0);
-  return pending === undefined ? undefined : trackLate(node, current, 'read', offset, data.length, pending);
 }
 
 function trackedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {

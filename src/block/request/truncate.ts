@@ -43,7 +43,7 @@ async function trackedTruncate(
   try {
     // Nobody may write to the new area while it is made: preallocation would overwrite it.
     if (newBytes > 0) await node.requests.makeSerialising(request, 1);
-    await orExplainAsync('Failed to prepare request for truncation', () => prepareWrite(node, request, 0));
+    await orExplainAsync('Failed to prepare request for truncation', async () => prepareWrite(node, request, 0));
     await truncateDriver(child, oldBytes, newBytes, bytes, exact, preallocation, flags);
     const finalBytes = refreshedLength(child, bytes);
     finishWrite(node, request.kind, finalBytes - newBytes, newBytes, true);

@@ -13,11 +13,9 @@ import { blockCluster } from './copy-on-read.ts';
 import { canZero, driverPwritev, driverPwritevCompressed } from './driver-io.ts';
 import { checkOpen } from './flush.ts';
 import { type Padding, paddingFor, readPadding, tailBlock } from './padding.ts';
-import { isPlainRange, trackLate } from './plain.ts';
-import type { Coroutine } from '../loop.ts';
 import type { TrackedKind, TrackedRequest } from './serialise.ts';
 import { whileTraced } from './traced.ts';
-import { zeroAtOnce, zeroRange } from './zero.ts';
+import { zeroRange } from './zero.ts';
 import { later } from '../../util/answer.ts';
 
 const INT_MAX = 0x7fffffff;
@@ -25,7 +23,6 @@ const INT_MAX = 0x7fffffff;
 /** Writes `data` at any offset; `flags` are bits of `Req`. */
 export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
-  if (!node.trace.active && isPlainWrite(node, offset, data, flags)) return plainPwritev(node, offset, data, flags);
   checkDataRequest(node, offset, data.length);
   if (!isAlignedEnough(node, offset, data.length, flags)) return undefined;
   return node.trace.active ? tracedPwritev(child, offset, data, flags) : paddedPwritev(child, offset, data, flags);
@@ -62,9 +59,21 @@ function tracedZeroes(child: ChildLink, offset: number, bytes: number, flags: nu
 
 function zeroesInTurn(child: ChildLink, offset: number, bytes: number, flags: number): Pending {
   const { node } = child;
-  if (isPlainZeroing(node, offset, bytes, flags)) return plainZeroes(node, offset, bytes, flags);
   const request = node.requests.begin('write', offset, bytes);
-  return node.requests.endAfter(request, paddedZeroes(child, request, offset, bytes, flags));
+  const align = node.limits.requestAlignment;
+  if (bytes === 0 || !isAligned(offset, align) || !isAligned(bytes, align)) {
+    return node.requests.endAfter(request, paddedZeroes(child, request, offset, bytes, flags));
+  }
+  let pending: Pending;
+  try {
+    pending = alignedPwritev(node, request, offset, null, bytes, flags);
+  } catch (error) {
+    node.requests.end(request);
+    throw error;
+  }
+  if (pending !== undefined) return node.requests.endAfter(request, pending);
+  node.requests.end(request);
+  return undefined;
 }
 
 /**
@@ -81,11 +90,19 @@ function isAlignedEnough(node: BlockNode, offset: number, bytes: number, flags: 
 
 function paddedPwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
-  if (isPlainWrite(node, offset, data, flags)) return plainPwritev(node, offset, data, flags);
   const padding = paddingFor(node, offset, data.length);
   if (padding !== null) return readModifyWrite(child, offset, data, flags, padding);
   const request = node.requests.begin('write', offset, data.length);
-  return node.requests.endAfter(request, alignedPwritev(node, request, offset, data, data.length, flags));
+  let pending: Pending;
+  try {
+    pending = alignedPwritev(node, request, offset, data, data.length, flags);
+  } catch (error) {
+    node.requests.end(request);
+    throw error;
+  }
+  if (pending !== undefined) return node.requests.endAfter(request, pending);
+  node.requests.end(request);
+  return undefined;
 }
 
 /** A write whose edges share blocks with other data: those are read, and written back with it. */
@@ -115,79 +132,6 @@ async function readModifyWrite(
   } finally {
     node.requests.end(request);
   }
-}
-
-/** Whether a write is one call of the driver with an event before and behind it, and nothing else. */
-function isPlainWrite(node: BlockNode, offset: number, data: Buffer, flags: number): boolean {
-  const isSpecial = (flags & ~(Req.FUA | Req.WRITE_UNCHANGED)) !== 0 || node.detectZeroes !== 'off';
-  return !isSpecial && !node.isReadOnly && !node.refusesChanges && isPlainRange(node, offset, data.length);
-}
-
-/** As `alignedPwritev` for a plain write: the same steps without a promise where none is needed. */
-function plainPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
-  const { current } = node.loop;
-  const before = node.debugEvent(Event.PWRITEV);
-  let pending: Pending;
-  try {
-    pending =
-      before === undefined
-        ? driverPwritev(node, offset, data, flags)
-        : later(before, driverPwritev, node, offset, data, flags);
-  } catch (error) {
-    pending = Promise.reject(error);
-  }
-  return endPlainWrite(node, current, offset, data.length, pending);
-}
-
-/**
- * Whether zeroes are one call of the driver, which must not fall back, with an event before and behind it. Only while
- * there is no other request: a driver that makes its file longer by this may have to keep others out.
- */
-function isPlainZeroing(node: BlockNode, offset: number, bytes: number, flags: number): boolean {
-  const { limits, supportedZeroFlags } = node;
-  const plainFlags = Req.NO_FALLBACK | Req.ZERO_WRITE | Req.MAY_UNMAP;
-  if (bytes === 0 || !node.loop.alone) return false;
-  if ((flags & Req.NO_FALLBACK) === 0 || (flags & ~plainFlags) !== 0) return false;
-  if ((supportedZeroFlags & Req.NO_FALLBACK) === 0 || node.driver.pwriteZeroes === undefined) return false;
-  if (node.isReadOnly || node.refusesChanges || node.requests.hasSerialising) return false;
-  const align = Math.max(limits.pwriteZeroesAlignment, limits.requestAlignment);
-  return isAligned(offset, align) && isAligned(bytes, align) && bytes <= minNonZero(limits.maxPwriteZeroes, INT_MAX);
-}
-
-/** As `paddedZeroes` for what passes that check. */
-function plainZeroes(node: BlockNode, offset: number, bytes: number, flags: number): Pending {
-  const { current } = node.loop;
-  const before = node.debugEvent(Event.PWRITEV_ZERO);
-  let pending: Pending;
-  try {
-    pending =
-      before === undefined
-        ? zeroAtOnce(node, offset, bytes, flags)
-        : later(before, zeroRange, node, offset, bytes, flags);
-  } catch (error) {
-    pending = Promise.reject(error);
-  }
-  return endPlainWrite(node, current, offset, bytes, pending);
-}
-
-/** What follows a plain write's call of the driver. */
-function endPlainWrite(
-  node: BlockNode,
-  current: Coroutine | null,
-  offset: number,
-  bytes: number,
-  pending: Pending,
-): Pending {
-  if (pending !== undefined) {
-    return trackLate(node, current, 'write', offset, bytes, endWrite(node, 'write', offset, bytes, pending));
-  }
-  const done = node.debugEvent(Event.PWRITEV_DONE);
-  if (done !== undefined) {
-    const finished = later(done, finishWrite, node, 'write', offset, bytes, true);
-    return trackLate(node, current, 'write', offset, bytes, finished);
-  }
-  finishWrite(node, 'write', offset, bytes, true);
-  return undefined;
 }
 
 /** Zeroes with edges that are not aligned: the edge blocks are read, changed and written as data. */
@@ -236,30 +180,39 @@ function alignedPwritev(
   data: Buffer | null,
   bytes: number,
   flags: number,
-): Promise<void> {
+): Pending {
   if (node.refusesChanges) throw new BlockError(Errno.EPERM);
-  return endWrite(node, request.kind, offset, bytes, performWrite(node, request, offset, data, bytes, flags));
+  let pending: Pending;
+  try {
+    const wait = prepareWrite(node, request, flags);
+    pending =
+      wait === undefined
+        ? performWrite(node, offset, data, bytes, flags)
+        : later(wait, performWrite, node, offset, data, bytes, flags);
+  } catch (error) {
+    pending = Promise.reject(error);
+  }
+  if (pending !== undefined) return endWrite(node, request.kind, offset, bytes, pending);
+  const done = node.debugEvent(Event.PWRITEV_DONE);
+  if (done !== undefined) return later(done, finishWrite, node, request.kind, offset, bytes, true);
+  finishWrite(node, request.kind, offset, bytes, true);
+  return undefined;
 }
 
-async function performWrite(
-  node: BlockNode,
-  request: TrackedRequest,
-  offset: number,
-  data: Buffer | null,
-  bytes: number,
-  flags: number,
-): Promise<void> {
-  await prepareWrite(node, request, flags);
+function performWrite(node: BlockNode, offset: number, data: Buffer | null, bytes: number, flags: number): Pending {
   if (data === null || wantsZeroDetection(node, data, flags)) {
     const unmap = data !== null && node.detectZeroes === 'unmap' ? Req.MAY_UNMAP : 0;
-    await node.debugEvent(Event.PWRITEV_ZERO);
-    await zeroRange(node, offset, bytes, flags | unmap | Req.ZERO_WRITE);
-  } else if ((flags & Req.WRITE_COMPRESSED) !== 0) {
-    await driverPwritevCompressed(node, offset, data);
-  } else {
-    await node.debugEvent(Event.PWRITEV);
-    await fragmentedPwritev(node, offset, data, flags);
+    const zeroFlags = flags | unmap | Req.ZERO_WRITE;
+    const told = node.debugEvent(Event.PWRITEV_ZERO);
+    return told === undefined
+      ? zeroRange(node, offset, bytes, zeroFlags)
+      : later(told, zeroRange, node, offset, bytes, zeroFlags);
   }
+  if ((flags & Req.WRITE_COMPRESSED) !== 0) return driverPwritevCompressed(node, offset, data);
+  const told = node.debugEvent(Event.PWRITEV);
+  return told === undefined
+    ? fragmentedPwritev(node, offset, data, flags)
+    : later(told, fragmentedPwritev, node, offset, data, flags);
 }
 
 /** What follows the driver's part of a write, whether that went well or not. */
@@ -293,12 +246,19 @@ function largestTransfer({ limits }: BlockNode): number {
   return alignDown(minNonZero(limits.maxTransfer, INT_MAX), limits.requestAlignment);
 }
 
-async function fragmentedPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Promise<void> {
+function fragmentedPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
   const maxTransfer = largestTransfer(node);
-  if (data.length <= maxTransfer) {
-    await driverPwritev(node, offset, data, flags);
-    return;
-  }
+  if (data.length <= maxTransfer) return driverPwritev(node, offset, data, flags);
+  return writePieces(node, offset, data, flags, maxTransfer);
+}
+
+async function writePieces(
+  node: BlockNode,
+  offset: number,
+  data: Buffer,
+  flags: number,
+  maxTransfer: number,
+): Promise<void> {
   const emulatesFua = (node.supportedWriteFlags & Req.FUA) === 0;
   for (let done = 0; done < data.length; ) {
     const bytes = Math.min(data.length - done, maxTransfer);
@@ -311,18 +271,12 @@ async function fragmentedPwritev(node: BlockNode, offset: number, data: Buffer, 
 }
 
 /** What every request that changes a node does first: EPERM if it may not, and waiting for those that it overlaps. */
-export async function prepareWrite(node: BlockNode, request: TrackedRequest, flags: number): Promise<void> {
+export function prepareWrite(node: BlockNode, request: TrackedRequest, flags: number): Pending {
   if (node.isReadOnly) throw new BlockError(Errno.EPERM);
-  if ((flags & Req.SERIALISING) === 0) {
-    const wait = node.requests.waitForSerialising(request);
-    if (wait !== undefined) await wait;
-    return;
-  }
-  if ((flags & Req.NO_WAIT) === 0) {
-    await node.requests.makeSerialising(request, blockCluster(node));
-  } else if (!node.requests.tryMakeSerialising(request, blockCluster(node))) {
-    throw new BlockError(Errno.EBUSY);
-  }
+  if ((flags & Req.SERIALISING) === 0) return node.requests.waitForSerialising(request);
+  if ((flags & Req.NO_WAIT) === 0) return node.requests.makeSerialising(request, blockCluster(node));
+  if (!node.requests.tryMakeSerialising(request, blockCluster(node))) throw new BlockError(Errno.EBUSY);
+  return undefined;
 }
 
 /** What every request that changes a node does last: note that there is something to flush, and a longer node. */

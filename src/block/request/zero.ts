@@ -14,14 +14,8 @@ import { pwriteZeroes } from './write.ts';
 /** The longest run of zeroes that is written as data in one go. */
 const MAX_BOUNCE_BYTES = 16 * 1024 * 1024;
 
-/** Zeroes a range that is one aligned call of the driver, which has one and must not fall back. */
-export function zeroAtOnce(node: BlockNode, offset: number, bytes: number, flags: number): Pending {
-  forgetDataRange(node, offset, bytes);
-  return node.driver.pwriteZeroes?.(node, offset, bytes, flags & node.supportedZeroFlags);
-}
-
 /** Zeroes a range that is aligned to the node's requests. The driver gets whole blocks of its zero alignment, and edges. */
-export async function zeroRange(node: BlockNode, offset: number, bytes: number, flags: number): Promise<void> {
+export function zeroRange(node: BlockNode, offset: number, bytes: number, flags: number): Pending {
   if ((flags & ~node.supportedZeroFlags & Req.NO_FALLBACK) !== 0) throw new BlockError(Errno.ENOTSUP);
   forgetDataRange(node, offset, bytes);
 
@@ -32,6 +26,23 @@ export async function zeroRange(node: BlockNode, offset: number, bytes: number, 
     node.context.warn(`max-write-zero ${limits.maxPwriteZeroes} is below the alignment of zero writes, ${align}`);
     throw new BlockError(Errno.EINVAL);
   }
+  const isOnePiece = offset % align === 0 && bytes % align === 0 && bytes <= maxZeroes;
+  // One call of the driver that has no fallback needs nothing of the rest.
+  if (isOnePiece && (flags & (Req.NO_FALLBACK | Req.FUA)) === Req.NO_FALLBACK && node.driver.pwriteZeroes !== undefined) {
+    return node.driver.pwriteZeroes(node, offset, bytes, flags & node.supportedZeroFlags);
+  }
+  return zeroPieces(node, offset, bytes, flags, align, maxZeroes);
+}
+
+async function zeroPieces(
+  node: BlockNode,
+  offset: number,
+  bytes: number,
+  flags: number,
+  align: number,
+  maxZeroes: number,
+): Promise<void> {
+  const { limits } = node;
   const maxTransfer = minNonZero(limits.maxTransfer, MAX_BOUNCE_BYTES);
   const tail = (offset + bytes) % align;
   let head = offset % align;

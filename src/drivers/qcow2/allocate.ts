@@ -9,10 +9,9 @@
  *     B  4k@32k overlaps 0..64k: waits ................................................ finds X, overwrites in place
  */
 import { REQUEST_MAX_BYTES } from '../../block/flags.ts';
-import type { Pending } from '../../block/driver.ts';
 import type { WaitReason } from '../../block/loop.ts';
 import { traceWait } from '../../block/request/traced.ts';
-import { type Answer, later, laterWith } from '../../util/answer.ts';
+import type { Steps } from '../../util/steps.ts';
 import { readBe32 } from '../../util/big-endian.ts';
 import { corrupt } from './corruption.ts';
 import { sliceForUpdate } from './cluster-table.ts';
@@ -48,82 +47,47 @@ interface Search extends Cursor {
   remaining: number;
 }
 
-/** Go on; there is no more to be had; begin anew, since it had to wait and what was found before may be wrong. */
-const Step = { MORE: 0, END: 1, ANEW: 2 } as const;
-type Step = (typeof Step)[keyof typeof Step];
-
 /**
  * Finds space for a write of `bytes` at a guest offset: as many as can be written in one piece, which is at least one.
  * Waits for other writes that allocate the same clusters. The lock is held, and given up only while waiting.
  */
-export function allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): Pending {
-  result.host = NOWHERE;
-  result.bytes = 0;
-  result.parts = null;
-  const search: Search = { host: NOWHERE, bytes: 0, position: guest, remaining: bytes };
-  const last = searchOn(image, search, result);
-  return typeof last === 'number'
-    ? endSearch(last, image, guest, bytes, result, search)
-    : laterWith(last, endSearch, image, guest, bytes, result, search);
-}
-
-function endSearch(
-  last: Step,
+export function* allocate(
   image: Qcow2Image,
   guest: GuestOffset,
   bytes: number,
   result: Allocation,
-  search: Search,
-): Pending {
-  if (last === Step.ANEW) return allocate(image, guest, bytes, result);
-  result.bytes = bytes - search.remaining;
-  return undefined;
+): Steps<void> {
+  for (;;) {
+    result.host = NOWHERE;
+    result.bytes = 0;
+    result.parts = null;
+    const search: Search = { host: NOWHERE, bytes: 0, position: guest, remaining: bytes };
+    const mustWaitFor = yield* searchSpace(image, search, result);
+    if (mustWaitFor === null) {
+      result.bytes = bytes - search.remaining;
+      return;
+    }
+    yield* waitFor(image, mustWaitFor);
+  }
 }
 
-/** Takes steps as long as there is more to be found. */
-function searchOn(image: Qcow2Image, search: Search, result: Allocation): Answer<Step> {
+/** Extends `result` as far as it goes; the write in flight that is in the way from the first byte on, if there is one. */
+function* searchSpace(image: Qcow2Image, search: Search, result: Allocation): Steps<L2Meta | null> {
   while (search.remaining > 0) {
-    const step = searchStep(image, search, result);
-    if (typeof step === 'object') return laterWith(step, searchOnAfter, image, search, result);
-    if (step !== Step.MORE) return step;
-  }
-  return Step.END;
-}
-
-function searchOnAfter(taken: Step, image: Qcow2Image, search: Search, result: Allocation): Answer<Step> {
-  return taken === Step.MORE ? searchOn(image, search, result) : taken;
-}
-
-function searchStep(image: Qcow2Image, search: Search, result: Allocation): Answer<Step> {
-  search.bytes = search.remaining;
-  if (image.allocations.length > 0) {
+    search.bytes = search.remaining;
     const conflict = findConflict(image, search.position, search.remaining, search, result.parts !== null);
-    if (conflict !== null) return waitFor(image, conflict);
+    if (conflict !== null) return conflict;
+    if (search.bytes === 0) break;
+    const isFound =
+      (yield* withSlice(image, search.position, findInPlace, search, result)) ||
+      (search.bytes > 0 && (yield* withSlice(image, search.position, findNew, search, result)));
+    if (!isFound) break;
+    if (result.host === NOWHERE) result.host = search.host;
+    search.host = advance(search.host, search.bytes);
+    search.position = advance(search.position, search.bytes);
+    search.remaining -= search.bytes;
   }
-  if (search.bytes === 0) return Step.END;
-  const isFound = findSpace(image, search, result);
-  return typeof isFound === 'boolean' ? endStep(isFound, search, result) : laterWith(isFound, endStep, search, result);
-}
-
-function endStep(isFound: boolean, search: Search, result: Allocation): Step {
-  if (!isFound) return Step.END;
-  if (result.host === NOWHERE) result.host = search.host;
-  search.host = advance(search.host, search.bytes);
-  search.position = advance(search.position, search.bytes);
-  search.remaining -= search.bytes;
-  return Step.MORE;
-}
-
-function findSpace(image: Qcow2Image, search: Search, result: Allocation): Answer<boolean> {
-  const isInPlace = withSlice(image, search.position, findInPlace, search, result);
-  return typeof isInPlace === 'boolean'
-    ? findNewUnless(isInPlace, image, search, result)
-    : laterWith(isInPlace, findNewUnless, image, search, result);
-}
-
-function findNewUnless(isFound: boolean, image: Qcow2Image, search: Search, result: Allocation): Answer<boolean> {
-  if (isFound || search.bytes === 0) return isFound;
-  return withSlice(image, search.position, findNew, search, result);
+  return null;
 }
 
 /**
@@ -154,15 +118,13 @@ function findConflict(
   return null;
 }
 
-async function waitFor(image: Qcow2Image, other: L2Meta): Promise<Step> {
+function* waitFor(image: Qcow2Image, other: L2Meta): Steps<void> {
   const reason: WaitReason = { kind: 'allocation', blockedBy: other.owner };
   image.lock.unlock();
   traceWait(image.node, reason);
-  await other.dependents.wait(reason);
+  yield other.dependents.wait(reason);
   const wait = image.lock.lock();
-  if (wait !== undefined) await wait;
-  // Somebody else has changed the table meanwhile.
-  return Step.ANEW;
+  if (wait !== undefined) yield wait;
 }
 
 /**
@@ -216,16 +178,16 @@ type SliceLook = (
   position: GuestOffset,
   cursor: Cursor,
   result: Allocation,
-) => Answer<boolean>;
+) => Steps<boolean>;
 
 /** Clusters that can be overwritten where they are. If there are some but at the wrong place, `cursor.bytes` becomes 0. */
-function findInPlace(
+function* findInPlace(
   image: Qcow2Image,
   table: Buffer,
   position: GuestOffset,
   cursor: Cursor,
   result: Allocation,
-): Answer<boolean> {
+): Steps<boolean> {
   const index = image.sliceIndexOf(position);
   const at = index * image.l2EntryBytes;
   const high = readBe32(table, at);
@@ -235,7 +197,7 @@ function findInPlace(
   const into = image.intoCluster(position);
   if (image.intoCluster(cluster) !== 0) {
     const what = (low & ZERO) !== 0 ? 'Preallocated zero' : 'Data';
-    return corrupt(image, `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`);
+    yield corrupt(image, `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`);
   }
   if (cursor.host !== NOWHERE && cluster !== cursor.host) {
     cursor.bytes = 0;
@@ -245,109 +207,57 @@ function findInPlace(
   cursor.bytes = Math.min(cursor.bytes, clusters * image.clusterBytes - into);
   cursor.host = advance(cluster, into);
   const refusing = addPart(image, table, cluster, position, cursor.bytes, true, result);
-  return refusing === undefined ? true : later(refusing, yes);
+  if (refusing !== undefined) yield refusing;
+  return true;
 }
 
 /** New clusters for those that need them. False, and `cursor.bytes` 0, if there are none at the place wanted. */
-function findNew(
+function* findNew(
   image: Qcow2Image,
   table: Buffer,
   position: GuestOffset,
   cursor: Cursor,
   result: Allocation,
-): Answer<boolean> {
+): Steps<boolean> {
   const limit = clusterLimit(image, position, cursor.bytes);
-  const wanted = countForWrite(image, table, image.sliceIndexOf(position), limit, true);
+  let count = countForWrite(image, table, image.sliceIndexOf(position), limit, true);
+  let host: HostOffset;
   if (image.hasDataFile) {
-    const host = image.startOfCluster(position) as number as HostOffset;
-    return useSpace(host, image, table, position, wanted, cursor, result);
+    host = image.startOfCluster(position) as number as HostOffset;
+  } else if (cursor.host !== NOWHERE) {
+    host = image.startOfCluster(cursor.host);
+    count = yield allocateClustersAt(image, host, count);
+  } else {
+    const taking = allocateClusters(image, count * image.clusterBytes);
+    host = typeof taking === 'number' ? taking : yield taking;
   }
-  if (cursor.host !== NOWHERE) return findNewAt(image, table, position, wanted, cursor, result);
-  const host = allocateClusters(image, wanted * image.clusterBytes);
-  return typeof host === 'number'
-    ? useSpace(host, image, table, position, wanted, cursor, result)
-    : laterWith(host, useSpace, image, table, position, wanted, cursor, result);
-}
-
-/** As `findNew` for clusters that have to continue those that were found before: as many as are free there. */
-async function findNewAt(
-  image: Qcow2Image,
-  table: Buffer,
-  position: GuestOffset,
-  wanted: number,
-  cursor: Cursor,
-  result: Allocation,
-): Promise<boolean> {
-  const start = image.startOfCluster(cursor.host);
-  const count = await allocateClustersAt(image, start, wanted);
-  return useSpace(start, image, table, position, count, cursor, result);
-}
-
-/** Makes clusters that were taken a part of the write. */
-function useSpace(
-  host: HostOffset,
-  image: Qcow2Image,
-  table: Buffer,
-  position: GuestOffset,
-  clusterCount: number,
-  cursor: Cursor,
-  result: Allocation,
-): Answer<boolean> {
-  if (clusterCount === 0) {
+  if (count === 0) {
     cursor.bytes = 0;
     return false;
   }
   const into = image.intoCluster(position);
   cursor.host = advance(host, into);
-  cursor.bytes = Math.min(cursor.bytes, clusterCount * image.clusterBytes - into);
+  cursor.bytes = Math.min(cursor.bytes, count * image.clusterBytes - into);
   const refusing = addPart(image, table, host, position, cursor.bytes, false, result);
-  return refusing === undefined ? true : later(refusing, yes);
-}
-
-function yes(): boolean {
+  if (refusing !== undefined) yield refusing;
   return true;
 }
 
 /** Looks into the slice that has a guest offset's entry, and holds it meanwhile. */
-function withSlice(
+function* withSlice(
   image: Qcow2Image,
   position: GuestOffset,
   look: SliceLook,
   cursor: Cursor,
   result: Allocation,
-): Answer<boolean> {
-  const slot = sliceForUpdate(image, position);
-  return typeof slot === 'number'
-    ? inSlice(slot, image, position, look, cursor, result)
-    : laterWith(slot, inSlice, image, position, look, cursor, result);
-}
-
-function inSlice(
-  slot: number,
-  image: Qcow2Image,
-  position: GuestOffset,
-  look: SliceLook,
-  cursor: Cursor,
-  result: Allocation,
-): Answer<boolean> {
+): Steps<boolean> {
   const { l2Cache } = image;
-  let answer: Answer<boolean>;
+  const loading = sliceForUpdate(image, position);
+  const slot: number = typeof loading === 'number' ? loading : yield loading;
   try {
-    answer = look(image, l2Cache.table(slot), position, cursor, result);
-  } catch (error) {
-    l2Cache.put(slot);
-    throw error;
-  }
-  if (typeof answer === 'object') return putAfter(answer, image, slot);
-  l2Cache.put(slot);
-  return answer;
-}
-
-async function putAfter(answer: Promise<boolean>, image: Qcow2Image, slot: number): Promise<boolean> {
-  try {
-    return await answer;
+    return yield* look(image, l2Cache.table(slot), position, cursor, result);
   } finally {
-    image.l2Cache.put(slot);
+    l2Cache.put(slot);
   }
 }
 

@@ -1,12 +1,12 @@
 /** What a write to new clusters does beside writing its data: copy what was there around it, and enter the clusters. */
-import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { Req } from '../../block/flags.ts';
 import { allocateAligned } from '../../block/memory.ts';
 import { isZeroFast } from '../../block/request/status.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
-import { andThen, type Answer, later, laterWith } from '../../util/answer.ts';
+import { andThen, type Answer } from '../../util/answer.ts';
+import type { Steps } from '../../util/steps.ts';
 import { Errno } from '../../util/errno.ts';
 import { readBe32, writeBe32 } from '../../util/big-endian.ts';
 import type { Allocation } from './allocate.ts';
@@ -28,51 +28,25 @@ const MAX_READ_BETWEEN = 16384;
  * Zeroes the space of parts whose head and tail read as zeroes, so that nothing has to be copied there. Only where the
  * file can zero without writing.
  */
-export function zeroNewSpace(image: Qcow2Image, parts: L2Meta | null): Pending {
-  if (parts === null || (image.dataFile.node.supportedZeroFlags & Req.NO_FALLBACK) === 0) return undefined;
-  for (let part: L2Meta | null = parts; part !== null; part = part.next) {
-    const wait = part.needsCow ? zeroPart(image, part) : undefined;
-    const { next } = part;
-    if (wait !== undefined) return later(wait, zeroNewSpace, image, next);
+export function* zeroNewSpace(image: Qcow2Image, parts: L2Meta | null): Steps<void> {
+  if ((image.dataFile.node.supportedZeroFlags & Req.NO_FALLBACK) === 0) return;
+  for (let part = parts; part !== null; part = part.next) {
+    if (!part.needsCow) continue;
+    const looking = readsAsZero(image, part);
+    if (typeof looking === 'boolean' ? looking : yield looking) yield* zeroPart(image, part);
   }
-  return undefined;
 }
 
-function zeroPart(image: Qcow2Image, part: L2Meta): Pending {
-  const isZero = readsAsZero(image, part);
-  return typeof isZero === 'boolean' ? zeroPartIf(isZero, image, part) : laterWith(isZero, zeroPartIf, image, part);
-}
-
-function zeroPartIf(isZero: boolean, image: Qcow2Image, part: L2Meta): Pending {
-  if (!isZero) return undefined;
+function* zeroPart(image: Qcow2Image, part: L2Meta): Steps<void> {
   const host = part.host + part.head.offset;
   const bytes = part.tail.offset + part.tail.bytes - part.head.offset;
   const checking = checkDataOverlap(image, host, bytes);
-  return checking === undefined
-    ? announceSpace(image, part, host, bytes)
-    : later(checking, announceSpace, image, part, host, bytes);
-}
-
-function announceSpace(image: Qcow2Image, part: L2Meta, host: number, bytes: number): Pending {
+  if (checking !== undefined) yield checking;
   const told = image.fire(Event.CLUSTER_ALLOC_SPACE);
-  return told === undefined ? zeroSpace(image, part, host, bytes) : later(told, zeroSpace, image, part, host, bytes);
-}
-
-function zeroSpace(image: Qcow2Image, part: L2Meta, host: number, bytes: number): Pending {
-  let zeroing: Pending;
+  if (told !== undefined) yield told;
   try {
-    zeroing = pwriteZeroes(image.dataFile, host, bytes, Req.NO_FALLBACK);
-  } catch (error) {
-    zeroing = Promise.reject(error);
-  }
-  if (zeroing !== undefined) return endZeroing(part, zeroing);
-  part.skipsCow = true;
-  return undefined;
-}
-
-async function endZeroing(part: L2Meta, zeroing: Promise<void>): Promise<void> {
-  try {
-    await zeroing;
+    const zeroing = pwriteZeroes(image.dataFile, host, bytes, Req.NO_FALLBACK);
+    if (zeroing !== undefined) yield zeroing;
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     if (error.errno !== Errno.ENOTSUP && error.errno !== Errno.EAGAIN) throw error;
@@ -108,19 +82,11 @@ export function mergeIntoCow(parts: L2Meta | null, guest: GuestOffset, data: Buf
  * Enters all parts into the L2 table, and lets the writers go on that wait for them. What could not be entered stays in
  * `allocation.parts`. The lock is held.
  */
-export function linkParts(image: Qcow2Image, allocation: Allocation): Pending {
+export function* linkParts(image: Qcow2Image, allocation: Allocation): Steps<void> {
   for (let part = allocation.parts; part !== null; part = allocation.parts) {
-    const linking = linkPart(image, part);
-    if (linking !== undefined) {
-      const linked = part;
-      return linking.then(() => {
-        endPart(image, allocation, linked);
-        return linkParts(image, allocation);
-      });
-    }
+    yield* linkPart(image, part);
     endPart(image, allocation, part);
   }
-  return undefined;
 }
 
 /** Gives back what the parts took, because the write has failed. The lock is held. */
@@ -142,41 +108,20 @@ function endPart(image: Qcow2Image, allocation: Allocation, part: L2Meta): void 
 }
 
 /** Copies head and tail and enters one part's clusters into the L2 table; the old ones are freed. */
-export function linkPart(image: Qcow2Image, part: L2Meta): Pending {
-  const ready = prepareLink(image, part);
-  return ready === undefined ? enterPart(image, part) : later(ready, enterPart, image, part);
-}
+export function* linkPart(image: Qcow2Image, part: L2Meta): Steps<void> {
+  if (part.needsCow && !part.skipsCow) yield copyAround(image, part);
+  if (image.useLazyRefcounts) yield ignoringErrors(() => markDirty(image));
+  // A new cluster's refcount is on disk before the L2 entry that points to it.
+  const depending = image.needsAccurateRefcounts ? image.l2Cache.dependOn(image.refcountCache) : undefined;
+  if (depending !== undefined) yield ignoringErrors(() => depending);
 
-/** What has to come before the entries: the copies, and the order in which the caches are written back. */
-function prepareLink(image: Qcow2Image, part: L2Meta): Pending {
-  const copies = part.needsCow && !part.skipsCow;
-  if (copies || image.useLazyRefcounts) return copyAndMark(image, part);
-  return dependOnRefcounts(image);
-}
-
-async function copyAndMark(image: Qcow2Image, part: L2Meta): Promise<void> {
-  await copyAround(image, part);
-  if (image.useLazyRefcounts) await ignoringErrors(() => markDirty(image));
-  await dependOnRefcounts(image);
-}
-
-/** A new cluster's refcount is on disk before the L2 entry that points to it. */
-function dependOnRefcounts(image: Qcow2Image): Pending {
-  const wait = image.needsAccurateRefcounts ? image.l2Cache.dependOn(image.refcountCache) : undefined;
-  return wait === undefined ? undefined : ignoringErrors(() => wait);
-}
-
-function enterPart(image: Qcow2Image, part: L2Meta): Pending {
-  const slot = sliceForUpdate(image, part.guest);
-  return typeof slot === 'number' ? enterInto(slot, image, part) : laterWith(slot, enterInto, image, part);
-}
-
-function enterInto(slot: number, image: Qcow2Image, part: L2Meta): Pending {
   const { l2Cache } = image;
+  const loading = sliceForUpdate(image, part.guest);
+  const slot: number = typeof loading === 'number' ? loading : yield loading;
   l2Cache.markDirty(slot);
   const old = enterClusters(image, part, l2Cache.table(slot));
   l2Cache.put(slot);
-  return part.keepsOldClusters || old.length === 0 ? undefined : freeOld(image, old);
+  if (!part.keepsOldClusters && old.length > 0) yield freeOld(image, old);
 }
 
 /** Writes the entries of a part into its slice. Returns those that were there, two numbers each, without the empty ones. */

@@ -10,6 +10,7 @@ import { allocate, Allocation } from './allocate.ts';
 import { checkTruncate, resizeBitmaps } from './bitmaps.ts';
 import { corrupt } from './corruption.ts';
 import { abandonParts, linkPart, linkParts } from './cow.ts';
+import { run } from '../../util/steps.ts';
 import { discardClusters } from './discard.ts';
 import { writeCaches } from './header-write.ts';
 import { DiscardReason, type Qcow2Image } from './image.ts';
@@ -171,9 +172,9 @@ async function preallocateMetadata(
   try {
     for (let position = oldLength as GuestOffset; position < length; position = advance(position, allocation.bytes)) {
       const bytes = Math.min(length - position, maxBytes);
-      await explained(() => allocate(image, position, bytes, allocation), 'Allocating clusters failed');
+      await explained(() => run(allocate(image, position, bytes, allocation)), 'Allocating clusters failed');
       for (let part = allocation.parts; part !== null; part = part.next) part.isPreallocation = true;
-      await explained(() => linkParts(image, allocation), 'Mapping clusters failed');
+      await explained(() => run(linkParts(image, allocation)), 'Mapping clusters failed');
       end = allocation.host + allocation.bytes;
     }
     const fileLength = lengthOf(image.dataFile, 'Could not get file size');
@@ -271,7 +272,7 @@ async function mapClusters(
     });
     part.isPreallocation = isPreallocation;
     try {
-      await linkPart(image, part);
+      await run(linkPart(image, part));
     } catch (error) {
       if (!(error instanceof BlockError)) throw error;
       await freeClusters(image, host, rest * image.clusterBytes, DiscardReason.OTHER);

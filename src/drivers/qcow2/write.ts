@@ -3,7 +3,8 @@ import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events.ts';
 import { pwritev } from '../../block/request/write.ts';
-import { type Answer, later } from '../../util/answer.ts';
+import { later } from '../../util/answer.ts';
+import { run, type Steps } from '../../util/steps.ts';
 import { allocate, Allocation, findOverwritable, NOWHERE } from './allocate.ts';
 import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
 import type { Qcow2Image } from './image.ts';
@@ -17,7 +18,7 @@ const INT_MAX = 0x7fff_ffff;
 export function writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
   // A write of nothing touches nothing.
   const host = data.length === 0 ? NOWHERE : findOverwritable(image, guest, data.length);
-  if (host === NOWHERE || !isClearOfMetadata(image, host, data.length)) return writeParts(image, guest, data);
+  if (host === NOWHERE || !isClearOfMetadata(image, host, data.length)) return run(writeParts(image, guest, data));
   const wait = image.fire(Event.WRITE_AIO);
   const writing = wait === undefined ? writeHost(image, host, data) : later(wait, writeHost, image, host, data);
   return writing === undefined ? undefined : endOverwrite(image, writing);
@@ -50,80 +51,41 @@ function passLock(image: Qcow2Image): Pending {
   return undefined;
 }
 
-/** Most writes are of one part, and nothing makes them wait. */
-function writeParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
-  if (data.length === 0) return passLock(image);
-  const allocating = allocateLocked(image, guest, Math.min(data.length, INT_MAX));
-  if (allocating instanceof Promise || allocating.bytes < data.length) {
-    return writeManyParts(image, guest, data, allocating);
-  }
-  const writing = writePart(image, guest, data, allocating);
-  return writing === undefined ? passLock(image) : later(writing, passLock, image);
-}
-
-/** `first` is the space for the first part. */
-async function writeManyParts(
-  image: Qcow2Image,
-  guest: GuestOffset,
-  data: Buffer,
-  first: Answer<Allocation>,
-): Promise<void> {
+/** Writes what could not be overwritten at once: finds space part by part, and writes several parts at the same time. */
+function* writeParts(image: Qcow2Image, guest: GuestOffset, data: Buffer): Steps<void> {
   let pool: TaskPool | null = null;
   let done = 0;
-  let allocating: Answer<Allocation> | null = first;
   try {
     while (done < data.length && pool?.hasFailed !== true) {
       const position = advance(guest, done);
-      allocating ??= allocateLocked(image, position, Math.min(data.length - done, INT_MAX));
-      const allocation: Allocation = allocating instanceof Promise ? await allocating : allocating;
-      allocating = null;
+      const allocation = yield* allocateLocked(image, position, Math.min(data.length - done, INT_MAX));
       const part = data.subarray(done, done + allocation.bytes);
       if (pool === null && part.length === data.length - done) {
-        const wait = writePart(image, position, part, allocation);
-        if (wait !== undefined) await wait;
+        yield* writePart(image, position, part, allocation);
       } else {
         pool ??= new TaskPool(image.loop);
-        await pool.start(() => writePart(image, position, part, allocation));
+        yield pool.start(() => run(writePart(image, position, part, allocation)));
       }
       done += part.length;
     }
-    await passLock(image);
+    const passing = passLock(image);
+    if (passing !== undefined) yield passing;
   } finally {
-    await pool?.drain();
+    if (pool !== null) yield pool.drain();
   }
   pool?.check();
 }
 
-function allocateLocked(image: Qcow2Image, guest: GuestOffset, bytes: number): Answer<Allocation> {
+function* allocateLocked(image: Qcow2Image, guest: GuestOffset, bytes: number): Steps<Allocation> {
   const locking = image.lock.lock();
-  return locking === undefined
-    ? allocateAndUnlock(image, guest, bytes)
-    : later(locking, allocateAndUnlock, image, guest, bytes);
-}
-
-function allocateAndUnlock(image: Qcow2Image, guest: GuestOffset, bytes: number): Answer<Allocation> {
+  if (locking !== undefined) yield locking;
   const allocation = new Allocation();
-  let pending: Pending;
   try {
-    const finding = allocate(image, guest, bytes, allocation);
-    pending = finding === undefined ? checkSpace(image, allocation) : later(finding, checkSpace, image, allocation);
+    yield* allocate(image, guest, bytes, allocation);
+    const checking = checkDataOverlap(image, allocation.host, allocation.bytes);
+    if (checking !== undefined) yield checking;
   } catch (error) {
-    pending = Promise.reject(error);
-  }
-  if (pending !== undefined) return endAllocating(image, allocation, pending);
-  image.lock.unlock();
-  return allocation;
-}
-
-function checkSpace(image: Qcow2Image, { host, bytes }: Allocation): Pending {
-  return checkDataOverlap(image, host, bytes);
-}
-
-async function endAllocating(image: Qcow2Image, allocation: Allocation, pending: Promise<void>): Promise<Allocation> {
-  try {
-    await pending;
-  } catch (error) {
-    if (error instanceof BlockError) await abandonParts(image, allocation);
+    if (error instanceof BlockError) yield abandonParts(image, allocation);
     throw error;
   } finally {
     image.lock.unlock();
@@ -132,63 +94,28 @@ async function endAllocating(image: Qcow2Image, allocation: Allocation, pending:
 }
 
 /** Writes one part, and makes its new clusters visible; gives them back if that fails. */
-function writePart(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Pending {
-  let writing: Pending;
+function* writePart(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Steps<void> {
+  let failure: BlockError | null = null;
   try {
-    const zeroing = zeroNewSpace(image, allocation.parts);
-    writing =
-      zeroing === undefined
-        ? writeData(image, guest, data, allocation)
-        : later(zeroing, writeData, image, guest, data, allocation);
+    yield* zeroNewSpace(image, allocation.parts);
+    if (!mergeIntoCow(allocation.parts, guest, data)) {
+      const told = image.fire(Event.WRITE_AIO);
+      if (told !== undefined) yield told;
+      const writing = writeHost(image, allocation.host, data);
+      if (writing !== undefined) yield writing;
+    }
   } catch (error) {
-    writing = Promise.reject(error);
+    if (!(error instanceof BlockError)) throw error;
+    failure = error;
   }
-  return writing === undefined ? endPart(image, allocation, null) : endPartAfter(image, allocation, writing);
-}
-
-function endPartAfter(image: Qcow2Image, allocation: Allocation, writing: Promise<void>): Promise<void> {
-  return writing.then(
-    () => endPart(image, allocation, null),
-    (error: unknown) => {
-      if (!(error instanceof BlockError)) throw error;
-      return endPart(image, allocation, error);
-    },
-  );
-}
-
-function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Pending {
-  if (mergeIntoCow(allocation.parts, guest, data)) return undefined;
-  const wait = image.fire(Event.WRITE_AIO);
-  const { host } = allocation;
-  return wait === undefined ? writeHost(image, host, data) : later(wait, writeHost, image, host, data);
-}
-
-/** Enters a part's clusters, unless its data could not be written. Also without parts: whoever holds the lock finishes first. */
-function endPart(image: Qcow2Image, allocation: Allocation, failure: BlockError | null): Pending {
+  // Also without parts: whoever holds the lock finishes first.
   const locking = image.lock.lock();
-  const linking =
-    locking === undefined
-      ? linkUnless(failure, image, allocation)
-      : later(locking, linkUnless, failure, image, allocation);
-  if (linking !== undefined) return endLinking(image, allocation, linking);
-  image.lock.unlock();
-  return undefined;
-}
-
-function linkUnless(failure: BlockError | null, image: Qcow2Image, allocation: Allocation): Pending {
-  if (failure !== null) return Promise.reject(failure);
+  if (locking !== undefined) yield locking;
   try {
-    return linkParts(image, allocation);
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
-
-async function endLinking(image: Qcow2Image, allocation: Allocation, linking: Promise<void>): Promise<void> {
-  try {
-    await linking;
+    if (failure !== null) throw failure;
+    yield* linkParts(image, allocation);
   } finally {
-    if (allocation.parts !== null) await abandonParts(image, allocation);
+    if (allocation.parts !== null) yield abandonParts(image, allocation);
     image.lock.unlock();
   }
 }
