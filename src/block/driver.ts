@@ -14,10 +14,10 @@
  * by awaiting the block layer's own functions, `loop.park` and its relatives (see `loop.ts`).
  */
 import type { Answer } from '../util/answer.ts';
-import type { BlockNode, ChildLink } from './node.ts';
-import type { DebugEvent } from './events.ts';
-import type { Options } from './options.ts';
-import type { RuleBook, RuleSettings } from './rule-book.ts';
+import type { BlockNode, ChildLink } from './graph/node.ts';
+import type { DebugEvent } from './events/events.ts';
+import type { Options } from './options/options.ts';
+import type { RuleBook, RuleSettings } from './debug/rule-book.ts';
 
 /** A position on the guest's disk, in bytes; a type of its own for drivers that map it to one in the file below. */
 export type GuestOffset = number & { readonly __offset: 'guest' };

@@ -1,10 +1,10 @@
 /** The command line: qemu-io's options with its checks and messages, and a few of ours. */
 import { accessSync, constants } from 'node:fs';
-import { parseAio, CACHE_FLAGS, parseCacheMode, parseDiscard } from '../block/cache-mode.ts';
+import { parseAio, CACHE_FLAGS, parseCacheMode, parseDiscard } from '../block/options/cache-mode.ts';
 import { BlockError } from '../block/error.ts';
 import { Open } from '../block/flags.ts';
-import { parseOptionString } from '../block/option-string.ts';
-import { Getopt, type LongOption } from '../shell/getopt.ts';
+import { parseOptionString } from '../block/options/option-string.ts';
+import { Getopt, type LongOption } from '../shell/words/getopt.ts';
 import { strerror, Errno } from '../util/errno.ts';
 import { createObject } from './objects.ts';
 import { usageText, versionText } from './usage.ts';

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Options } from '../block/options.ts';
+import { Options } from '../block/options/options.ts';
 import { emptyImage } from '../drivers/qcow2/temporary-overlay.ts';
 
 const DEMO_BYTES = 64 << 20;

@@ -1,8 +1,8 @@
 /** Objects of `--object`. Only `secret` exists; it is checked as QEMU checks it. */
 import { readFileSync } from 'node:fs';
 import { BlockError } from '../block/error.ts';
-import { parseJson } from '../block/json.ts';
-import { isIdentifier } from '../block/option-string.ts';
+import { parseJson } from '../block/options/json.ts';
+import { isIdentifier } from '../block/options/option-string.ts';
 import { Errno, strerror } from '../util/errno.ts';
 
 const MAX_SECRET_BYTES = 16 << 20;

@@ -1,8 +1,8 @@
 /** Keeps a session in a file. Apart from the other views, so that a recording does not wait for what it does not need. */
 import type { BlockError } from '../block/error.ts';
-import { Recorder } from '../live/recorder.ts';
+import { Recorder } from '../live/record/recorder.ts';
 import type { Session } from '../shell/session.ts';
-import { listenerOptions } from './session-picture.ts';
+import { listenerOptions } from './session-snapshot.ts';
 
 /** Begins to record; `command` are the words of the command line. Fails with BlockError if the file cannot be made. */
 export function openRecorder(session: Session, path: string, command: readonly string[]): Promise<Recorder> {

@@ -7,7 +7,7 @@
  * loop (whoever waits for our prompt waits for that, and scripts give one every few milliseconds), the end of the program.
  */
 import { fstatSync, writeSync } from 'node:fs';
-import type { Output } from '../shell/output.ts';
+import type { Output } from '../shell/output/output.ts';
 import { isTerminal } from '../sys/terminal.ts';
 
 /** glibc's BUFSIZ: the size of a stdio buffer where the file system does not ask for less. */

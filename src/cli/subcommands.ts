@@ -1,7 +1,7 @@
 /** `blkscope attach SOCKET` and `blkscope report RUN -o OUT`: what the program does without a session of its own. */
 import { BlockError } from '../block/error.ts';
-import { AttachedView, attachLines } from '../live/attach.ts';
-import { makeReport } from '../live/report.ts';
+import { AttachedView, attachLines } from '../live/watch/attach.ts';
+import { makeReport } from '../live/record/report.ts';
 import { Errno } from '../util/errno.ts';
 import type { Stdio } from './stdio.ts';
 import { terminalSize } from './terminal-size.ts';

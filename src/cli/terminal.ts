@@ -1,8 +1,8 @@
 /** The prompt on a terminal: line editing, history, completion, Ctrl-C, and output that comes while a line is typed. */
 import { createInterface, type Interface } from 'node:readline';
-import { debugNode, suspendedRequests } from '../block/debug.ts';
+import { debugNode, suspendedRequests } from '../block/debug/debug.ts';
 import { printable, textWidth } from '../util/text-width.ts';
-import { complete } from '../shell/completion.ts';
+import { complete } from '../shell/words/completion.ts';
 import type { Session } from '../shell/session.ts';
 import { History, HISTORY_LINES } from './history.ts';
 import type { StoppableSource } from './input.ts';

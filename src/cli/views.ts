@@ -1,8 +1,8 @@
 /** The recording, the socket for watchers and the panel of a session. Each part is loaded when it is asked for. */
 import { BlockError } from '../block/error.ts';
-import type { LivePanel } from '../live/live-panel.ts';
-import type { Monitor } from '../live/monitor.ts';
-import type { Recorder } from '../live/recorder.ts';
+import type { LivePanel } from '../live/panel/live-panel.ts';
+import type { Monitor } from '../live/watch/monitor.ts';
+import type { Recorder } from '../live/record/recorder.ts';
 import type { Session } from '../shell/session.ts';
 import type { RecordingStatus, SessionViews } from '../shell/views.ts';
 import { Errno } from '../util/errno.ts';

@@ -1,8 +1,8 @@
 /** What lets others see a session while it runs, made for it: a socket to watch it from elsewhere, the panel. */
-import { LivePanel } from '../live/live-panel.ts';
-import { Monitor } from '../live/monitor.ts';
+import { LivePanel } from '../live/panel/live-panel.ts';
+import { Monitor } from '../live/watch/monitor.ts';
 import type { Session } from '../shell/session.ts';
-import { listenerOptions, pictureOf } from './session-picture.ts';
+import { listenerOptions, pictureOf } from './session-snapshot.ts';
 import { terminalSize } from './terminal-size.ts';
 
 /** Begins to listen on a socket. Fails with BlockError if it cannot be made. */

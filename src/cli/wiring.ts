@@ -1,11 +1,11 @@
 /** Puts the parts together: drivers, session, the image that the arguments name. */
-import { Options } from '../block/options.ts';
-import { parseOptionString } from '../block/option-string.ts';
-import { registerDrivers } from '../block/registry.ts';
-import { setOverlayMaker } from '../block/snapshot.ts';
+import { Options } from '../block/options/options.ts';
+import { parseOptionString } from '../block/options/option-string.ts';
+import { registerDrivers } from '../block/open/registry.ts';
+import { setOverlayMaker } from '../block/open/overlay.ts';
 import { drivers } from '../drivers/index.ts';
 import { makeTemporaryOverlay } from '../drivers/qcow2/temporary-overlay.ts';
-import type { Output } from '../shell/output.ts';
+import type { Output } from '../shell/output/output.ts';
 import { type OpenRequest, Session } from '../shell/session.ts';
 import type { Invocation } from './arguments.ts';
 

@@ -1,5 +1,5 @@
 /** Runs many command lines: a list, or what a source gives line by line. */
-import type { Clock } from '../block/clock.ts';
+import type { Clock } from '../block/loop/clock.ts';
 import type { Session } from './session.ts';
 
 /** Gives lines without their newline; null at the end. A promise says that the line has not arrived yet. */

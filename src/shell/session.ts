@@ -1,25 +1,25 @@
 /** A session: an open image, the commands that work on it, and the requests that they started. */
 import type { BlockBackend } from '../block/backend.ts';
-import { type Clock, systemClock } from '../block/clock.ts';
-import { cancelSuspended, nodesWithRules, suspendedRequests } from '../block/debug.ts';
+import { type Clock, systemClock } from '../block/loop/clock.ts';
+import { cancelSuspended, nodesWithRules, suspendedRequests } from '../block/debug/debug.ts';
 import type { Pending } from '../block/driver.ts';
 import { BlockError } from '../block/error.ts';
-import { closeBackend } from '../block/graph.ts';
-import { type Coroutine, EventLoop, type RequestLabel } from '../block/loop.ts';
-import type { BlockNode, GraphContext } from '../block/node.ts';
-import { openBackend } from '../block/open.ts';
-import { Options } from '../block/options.ts';
-import { setBackendPermissions } from '../block/permissions.ts';
-import { TraceBus } from '../block/trace.ts';
+import { closeBackend } from '../block/graph/graph.ts';
+import { type Coroutine, EventLoop, type RequestLabel } from '../block/loop/loop.ts';
+import type { BlockNode, GraphContext } from '../block/graph/node.ts';
+import { openBackend } from '../block/open/open.ts';
+import { Options } from '../block/options/options.ts';
+import { setBackendPermissions } from '../block/graph/permissions.ts';
+import { TraceBus } from '../block/events/trace.ts';
 import { Errno } from '../util/errno.ts';
 import { formatSize } from '../util/format.ts';
-import { BufferPool } from './buffer-pool.ts';
+import { BufferPool } from './data/buffer-pool.ts';
 import { type Command, CommandFailure, type CommandTable, type Report, usageLine } from './command.ts';
 import { commandTable } from './commands/index.ts';
-import type { Output } from './output.ts';
-import { Progress } from './progress.ts';
-import { stuckHint, stuckLines } from './stuck.ts';
-import { tokenize } from './tokenizer.ts';
+import type { Output } from './output/output.ts';
+import { Progress } from './output/progress.ts';
+import { stuckHint, stuckLines } from './output/stuck.ts';
+import { tokenize } from './words/tokenizer.ts';
 import type { SessionViews } from './views.ts';
 
 /** How far `-m` puts data behind an aligned address. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { spawn } from '@lydell/node-pty';
 import { blkscope, plainEnvironment } from '../helpers/run-program.ts';
-import { VirtualTerminal } from '../live/virtual-terminal.ts';
+import { VirtualTerminal } from '../live/panel/virtual-terminal.ts';
 
 export interface ScreenSettings {
   readonly columns?: number;

@@ -7,7 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventNames } from '../../src/block/events.ts';
+import { eventNames } from '../../src/block/events/events.ts';
 import { normalise } from '../helpers/normalise.ts';
 import { blkscope, type Program, qemuIo, runProgram } from '../helpers/run-program.ts';
 import { Sandbox } from '../helpers/sandbox.ts';

@@ -1,6 +1,6 @@
 /** qcow2 images, with the options that their node may have. */
 import fc from 'fast-check';
-import { eventNames } from '../../src/block/events.ts';
+import { eventNames } from '../../src/block/events/events.ts';
 import { runProgram } from '../helpers/run-program.ts';
 import type { Sandbox } from '../helpers/sandbox.ts';
 import { applyDamage, describeDamage } from './damage.ts';

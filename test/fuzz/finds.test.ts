@@ -1,8 +1,8 @@
 /** What the fuzzer found, each as small as it could be made. */
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { makeQcow2 } from '../../scripts/fuzz/qcow2-writer.js';
-import { Random } from '../../scripts/fuzz/random.js';
+import { makeQcow2 } from './qcow2-writer.js';
+import { Random } from './random.js';
 import { blkscope, runProgram } from '../helpers/run-program.ts';
 import { Sandbox } from '../helpers/sandbox.ts';
 

@@ -1,6 +1,6 @@
 /** A part of `npm run fuzz`, always the same. */
 import { expect, test } from 'vitest';
-import { fuzz } from '../../scripts/fuzz/fuzz.js';
+import { fuzz } from './fuzz.js';
 
 const seed = '20261123';
 const CASES = 400;

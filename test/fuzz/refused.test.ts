@@ -1,8 +1,8 @@
 /** What is refused changes nothing. */
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { makeQcow2 } from '../../scripts/fuzz/qcow2-writer.js';
-import { Random } from '../../scripts/fuzz/random.js';
+import { makeQcow2 } from './qcow2-writer.js';
+import { Random } from './random.js';
 import { blkscope, runProgram } from '../helpers/run-program.ts';
 import { Sandbox } from '../helpers/sandbox.ts';
 

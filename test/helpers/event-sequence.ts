@@ -6,7 +6,7 @@
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { plainEnvironment, type Program } from './run-program.ts';
-import { eventNames } from '../../src/block/events.ts';
+import { eventNames } from '../../src/block/events/events.ts';
 
 const PROMPT = 'qemu-io> ';
 const suspended = /blkdebug: Suspended request '([a-z0-9_]+)\.(\d+)'\n/g;

@@ -4,15 +4,15 @@
  */
 import type { Driver, ReopenState } from '../../src/block/driver.ts';
 import { BlockError, errorWithErrno } from '../../src/block/error.ts';
-import { stripProtocol } from '../../src/block/filename.ts';
+import { stripProtocol } from '../../src/block/open/filename.ts';
 import { Role } from '../../src/block/flags.ts';
-import { EventLoop } from '../../src/block/loop.ts';
-import type { BlockNode, GraphContext } from '../../src/block/node.ts';
-import { openChild, openFileChild } from '../../src/block/open.ts';
-import { absorbOptions } from '../../src/block/options.ts';
-import { refreshFilename } from '../../src/block/refresh-filename.ts';
+import { EventLoop } from '../../src/block/loop/loop.ts';
+import type { BlockNode, GraphContext } from '../../src/block/graph/node.ts';
+import { openChild, openFileChild } from '../../src/block/open/open.ts';
+import { absorbOptions } from '../../src/block/options/options.ts';
+import { refreshFilename } from '../../src/block/graph/refresh-filename.ts';
 import { preadv } from '../../src/block/request/read.ts';
-import { TraceBus } from '../../src/block/trace.ts';
+import { TraceBus } from '../../src/block/events/trace.ts';
 import { Errno } from '../../src/util/errno.ts';
 
 export interface FakeHost {

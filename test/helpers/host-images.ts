@@ -3,17 +3,17 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { BlockBackend } from '../../src/block/backend.ts';
-import { type Clock, systemClock } from '../../src/block/clock.ts';
+import { type Clock, systemClock } from '../../src/block/loop/clock.ts';
 import type { Pending } from '../../src/block/driver.ts';
 import { BlockError } from '../../src/block/error.ts';
 import { Open } from '../../src/block/flags.ts';
-import { closeBackend } from '../../src/block/graph.ts';
-import { EventLoop } from '../../src/block/loop.ts';
-import type { GraphContext } from '../../src/block/node.ts';
-import { openBackend } from '../../src/block/open.ts';
-import { Options, type OptionValue } from '../../src/block/options.ts';
-import { registerDrivers } from '../../src/block/registry.ts';
-import { TraceBus } from '../../src/block/trace.ts';
+import { closeBackend } from '../../src/block/graph/graph.ts';
+import { EventLoop } from '../../src/block/loop/loop.ts';
+import type { GraphContext } from '../../src/block/graph/node.ts';
+import { openBackend } from '../../src/block/open/open.ts';
+import { Options, type OptionValue } from '../../src/block/options/options.ts';
+import { registerDrivers } from '../../src/block/open/registry.ts';
+import { TraceBus } from '../../src/block/events/trace.ts';
 import { drivers } from '../../src/drivers/index.ts';
 import { outcome } from './memory-node.ts';
 

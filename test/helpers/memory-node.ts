@@ -1,13 +1,13 @@
 /** A block node over a buffer in memory, for tests: it notes every call of the driver and can be made to wait or fail. */
-import { BlockNode, type ChildLink, type GraphContext, noLimits, type Limits } from '../../src/block/node.ts';
+import { BlockNode, type ChildLink, type GraphContext, noLimits, type Limits } from '../../src/block/graph/node.ts';
 import type { Driver, Pending } from '../../src/block/driver.ts';
 import { BlockError } from '../../src/block/error.ts';
-import { type DebugEvent, eventName } from '../../src/block/events.ts';
+import { type DebugEvent, eventName } from '../../src/block/events/events.ts';
 import { Open, Perm, Role } from '../../src/block/flags.ts';
-import { EventLoop } from '../../src/block/loop.ts';
-import { Options } from '../../src/block/options.ts';
+import { EventLoop } from '../../src/block/loop/loop.ts';
+import { Options } from '../../src/block/options/options.ts';
 import { RequestTracker } from '../../src/block/request/serialise.ts';
-import { TraceBus } from '../../src/block/trace.ts';
+import { TraceBus } from '../../src/block/events/trace.ts';
 
 export interface MemoryState {
   readonly bytes: Buffer;

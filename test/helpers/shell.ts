@@ -1,14 +1,14 @@
 /** A session over an image in memory, below blkdebug and raw, for tests of the shell. */
-import type { Clock } from '../../src/block/clock.ts';
+import type { Clock } from '../../src/block/loop/clock.ts';
 import type { Driver } from '../../src/block/driver.ts';
 import { BlockError } from '../../src/block/error.ts';
 import { Open, Perm, Status } from '../../src/block/flags.ts';
-import type { BlockNode } from '../../src/block/node.ts';
-import { absorbOptions, Options, type OptionValue } from '../../src/block/options.ts';
-import { registerDrivers } from '../../src/block/registry.ts';
+import type { BlockNode } from '../../src/block/graph/node.ts';
+import { absorbOptions, Options, type OptionValue } from '../../src/block/options/options.ts';
+import { registerDrivers } from '../../src/block/open/registry.ts';
 import { blkdebug } from '../../src/drivers/blkdebug/name.ts';
 import { raw } from '../../src/drivers/raw/driver.ts';
-import type { Output } from '../../src/shell/output.ts';
+import type { Output } from '../../src/shell/output/output.ts';
 import { Session } from '../../src/shell/session.ts';
 import { Errno } from '../../src/util/errno.ts';
 

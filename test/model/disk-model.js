@@ -1,6 +1,6 @@
 /**
  * What each sector of a disk may hold while requests are in flight: the reference that the block layer is held to.
- * JavaScript, since `scripts/sudden-death` runs without a build and uses it, too.
+ * JavaScript, since `test/sudden-death` runs without a build and uses it, too.
  */
 
 export const SECTOR_BYTES = 512;

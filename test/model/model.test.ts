@@ -12,8 +12,8 @@ import { anySteps } from './steps.ts';
 const plant = vi.hoisted(() => ({ linksBeforeData: false }));
 
 // The planted bug: clusters are entered into the L2 table first, and get the guest's data afterwards.
-vi.mock('../../src/drivers/qcow2/cow.ts', async (importOriginal) => {
-  const real = await importOriginal<typeof import('../../src/drivers/qcow2/cow.ts')>();
+vi.mock('../../src/drivers/qcow2/data/cow.ts', async (importOriginal) => {
+  const real = await importOriginal<typeof import('../../src/drivers/qcow2/data/cow.ts')>();
   return {
     ...real,
     zeroNewSpace: function* (...[image, parts]: Parameters<typeof real.zeroNewSpace>) {

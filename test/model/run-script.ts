@@ -2,13 +2,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { suspendedRequests } from '../../src/block/debug.ts';
+import { suspendedRequests } from '../../src/block/debug/debug.ts';
 import type { Pending } from '../../src/block/driver.ts';
 import { BlockError } from '../../src/block/error.ts';
 import { Open, Perm, Req } from '../../src/block/flags.ts';
-import { parseOptionString } from '../../src/block/option-string.ts';
-import { setBackendPermissions } from '../../src/block/permissions.ts';
-import { registerDrivers } from '../../src/block/registry.ts';
+import { parseOptionString } from '../../src/block/options/option-string.ts';
+import { setBackendPermissions } from '../../src/block/graph/permissions.ts';
+import { registerDrivers } from '../../src/block/open/registry.ts';
 import { drivers } from '../../src/drivers/index.ts';
 import { Session } from '../../src/shell/session.ts';
 import { type Disk, DISK_BYTES, DISK_SECTORS, imageOptions, initialValue, makeFiles, setUpLines } from './disk.ts';

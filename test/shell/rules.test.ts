@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { complete } from '../../src/shell/completion.ts';
+import { complete } from '../../src/shell/words/completion.ts';
 import { Errno } from '../../src/util/errno.ts';
 import { testShell, type TestShell } from '../helpers/shell.ts';
 

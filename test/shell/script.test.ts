@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { complete } from '../../src/shell/completion.ts';
+import { complete } from '../../src/shell/words/completion.ts';
 import { runLines, runList } from '../../src/shell/script.ts';
 import { Errno } from '../../src/util/errno.ts';
 import { testShell } from '../helpers/shell.ts';

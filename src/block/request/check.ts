@@ -1,7 +1,7 @@
 /** The first step of a request: whether its range can exist at all. */
 import { BlockError } from '../error.ts';
 import { MAX_LENGTH, QEMU_MAX_LENGTH, REQUEST_MAX_BYTES } from '../flags.ts';
-import type { BlockNode } from '../node.ts';
+import type { BlockNode } from '../graph/node.ts';
 import { Errno } from '../../util/errno.ts';
 
 /**

@@ -4,7 +4,7 @@ import { Errno } from '../../util/errno.ts';
 import type { Pending } from '../driver.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Open } from '../flags.ts';
-import type { BlockNode, ChildLink } from '../node.ts';
+import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { checkRange } from './check.ts';
 import { checkOpen } from './flush.ts';
 import { forgetDataRange } from './status.ts';

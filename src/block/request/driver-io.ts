@@ -2,7 +2,7 @@
 import type { Pending } from '../driver.ts';
 import { BlockError } from '../error.ts';
 import { Req } from '../flags.ts';
-import type { BlockNode, ChildLink } from '../node.ts';
+import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { Errno } from '../../util/errno.ts';
 import { checkOpen, flush } from './flush.ts';
 import { preadv } from './read.ts';

@@ -3,10 +3,10 @@ import { caught, later } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Pending } from '../driver.ts';
 import { BlockError } from '../error.ts';
-import { Event } from '../events.ts';
+import { Event } from '../events/events.ts';
 import { Open, Perm } from '../flags.ts';
-import type { WaitReason } from '../loop.ts';
-import type { BlockNode, ChildLink } from '../node.ts';
+import type { WaitReason } from '../loop/loop.ts';
+import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { traceWait, whileTraced } from './traced.ts';
 
 const waitsForFlush: WaitReason = { kind: 'flush' };

@@ -7,9 +7,9 @@
  * The edge blocks are `headBlock` and `tailBlock`, each one alignment long. A request that fits in one or two whole
  * blocks is `merged`: then all of it is one buffer that is read in one go.
  */
-import type { BlockNode } from '../node.ts';
-import type { ChildLink } from '../node.ts';
-import { Event } from '../events.ts';
+import type { BlockNode } from '../graph/node.ts';
+import type { ChildLink } from '../graph/node.ts';
+import { Event } from '../events/events.ts';
 import { BlockError } from '../error.ts';
 import { allocateAligned } from '../memory.ts';
 import { alignedPreadv } from './read.ts';

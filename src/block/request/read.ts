@@ -3,7 +3,7 @@ import { alignDown, alignUp, isAligned, minNonZero } from '../../util/align.ts';
 import type { Pending } from '../driver.ts';
 import { Req } from '../flags.ts';
 import { allocateAligned } from '../memory.ts';
-import type { BlockNode, ChildLink } from '../node.ts';
+import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { checkDataRequest } from './check.ts';
 import { blockCluster, copyOnRead, isAllocatedWhole } from './copy-on-read.ts';
 import { driverPreadv } from './driver-io.ts';

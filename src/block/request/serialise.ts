@@ -10,9 +10,9 @@
  *
  * Two that would wait for each other do not: a request that itself waits is passed over.
  */
-import type { BlockNode } from '../node.ts';
-import { CoroutineQueue } from '../coroutine-queue.ts';
-import type { Coroutine, WaitReason } from '../loop.ts';
+import type { BlockNode } from '../graph/node.ts';
+import { CoroutineQueue } from '../loop/coroutine-queue.ts';
+import type { Coroutine, WaitReason } from '../loop/loop.ts';
 import { traceWait } from './traced.ts';
 import { alignDown, alignUp } from '../../util/align.ts';
 

@@ -5,7 +5,7 @@ import { Errno } from '../../util/errno.ts';
 import type { BlockStatus } from '../driver.ts';
 import { BlockError } from '../error.ts';
 import { Status } from '../flags.ts';
-import type { BlockNode } from '../node.ts';
+import type { BlockNode } from '../graph/node.ts';
 
 const END: Omit<BlockStatus, 'flags'> = { bytes: 0, map: 0, file: null };
 

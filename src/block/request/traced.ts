@@ -1,9 +1,9 @@
 /** Begin, waits and end of a request on the event bus. */
-import { describeWait } from '../describe-wait.ts';
+import { describeWait } from '../loop/describe-wait.ts';
 import type { Pending } from '../driver.ts';
 import { BlockError } from '../error.ts';
-import type { WaitReason } from '../loop.ts';
-import type { BlockNode } from '../node.ts';
+import type { WaitReason } from '../loop/loop.ts';
+import type { BlockNode } from '../graph/node.ts';
 
 /**
  * Runs a request between its two records. Call only when the bus is active. What need not wait does not wait here

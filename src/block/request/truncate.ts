@@ -3,7 +3,7 @@ import { Errno } from '../../util/errno.ts';
 import type { Preallocation } from '../driver.ts';
 import { BlockError, errorWithErrno } from '../error.ts';
 import { Req, SECTOR_BYTES } from '../flags.ts';
-import type { ChildLink } from '../node.ts';
+import type { ChildLink } from '../graph/node.ts';
 import { finishWrite, prepareWrite } from './write.ts';
 import { whileTraced } from './traced.ts';
 

@@ -1,7 +1,7 @@
 /** The VM state, a second address space that some formats keep behind the guest's data. */
 import { Errno } from '../../util/errno.ts';
 import { BlockError } from '../error.ts';
-import type { BlockNode } from '../node.ts';
+import type { BlockNode } from '../graph/node.ts';
 import { checkRange } from './check.ts';
 
 /** Reads VM state from the first node, down from this one, whose driver has one; ENOTSUP if none has. */

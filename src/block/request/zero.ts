@@ -5,7 +5,7 @@ import type { Pending } from '../driver.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Req } from '../flags.ts';
 import { allocateAligned } from '../memory.ts';
-import type { BlockNode } from '../node.ts';
+import type { BlockNode } from '../graph/node.ts';
 import { driverPwritev } from './driver-io.ts';
 import { flush } from './flush.ts';
 import { forgetDataRange } from './status.ts';
@@ -28,7 +28,11 @@ export function zeroRange(node: BlockNode, offset: number, bytes: number, flags:
   }
   const isOnePiece = offset % align === 0 && bytes % align === 0 && bytes <= maxZeroes;
   // One call of the driver that has no fallback needs nothing of the rest.
-  if (isOnePiece && (flags & (Req.NO_FALLBACK | Req.FUA)) === Req.NO_FALLBACK && node.driver.pwriteZeroes !== undefined) {
+  if (
+    isOnePiece &&
+    (flags & (Req.NO_FALLBACK | Req.FUA)) === Req.NO_FALLBACK &&
+    node.driver.pwriteZeroes !== undefined
+  ) {
     return node.driver.pwriteZeroes(node, offset, bytes, flags & node.supportedZeroFlags);
   }
   return zeroPieces(node, offset, bytes, flags, align, maxZeroes);

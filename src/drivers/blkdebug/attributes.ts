@@ -1,6 +1,6 @@
 /** Options of known types, with numbers exact to all 64 bits: QEMU keeps some of their bits and prints the others. */
 import { BlockError } from '../../block/error.ts';
-import { type Options, optionText, type OptionType, parseOption } from '../../block/options.ts';
+import { type Options, optionText, type OptionType, parseOption } from '../../block/options/options.ts';
 import { Errno } from '../../util/errno.ts';
 import { parseUnsigned } from '../../util/parse-number.ts';
 import { parseUnsigned64 } from '../../util/size.ts';

@@ -1,11 +1,11 @@
 /** blkdebug: a filter that injects errors by rules, suspends requests at events, and narrows the limits of its child. Found by `name.ts`. */
 import type { BlockStatus, Driver } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
-import { Event } from '../../block/events.ts';
+import { Event } from '../../block/events/events.ts';
 import { Req, Status } from '../../block/flags.ts';
-import type { ChildLink } from '../../block/node.ts';
-import { openFileChild } from '../../block/open.ts';
-import { defaultPermissions } from '../../block/permissions.ts';
+import type { ChildLink } from '../../block/graph/node.ts';
+import { openFileChild } from '../../block/open/open.ts';
+import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { pdiscard } from '../../block/request/discard.ts';
 import { flush } from '../../block/request/flush.ts';
 import { preadv } from '../../block/request/read.ts';

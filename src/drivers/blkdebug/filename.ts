@@ -1,6 +1,6 @@
 /** The file names of blkdebug: `blkdebug:CONFIG:IMAGE`, of which CONFIG may be empty. */
 import { BlockError } from '../../block/error.ts';
-import type { Options } from '../../block/options.ts';
+import type { Options } from '../../block/options/options.ts';
 import { Errno } from '../../util/errno.ts';
 import type { BlkdebugNode } from './state.ts';
 

@@ -1,6 +1,6 @@
 /** Limits that the user puts on the node instead of those that its child brings along. */
 import { BlockError } from '../../block/error.ts';
-import type { Limits } from '../../block/node.ts';
+import type { Limits } from '../../block/graph/node.ts';
 import { isAligned, isPowerOf2 } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Attributes } from './attributes.ts';

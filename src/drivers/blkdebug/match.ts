@@ -1,6 +1,6 @@
 /** How events and requests are matched with rules, and what a rule that matches does. */
 import { BlockError } from '../../block/error.ts';
-import { type DebugEvent, Event, eventName } from '../../block/events.ts';
+import { type DebugEvent, Event, eventName } from '../../block/events/events.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Condition, IoType } from './rules/condition.ts';
 import type { Rule } from './rules/index.ts';

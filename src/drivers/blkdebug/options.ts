@@ -1,7 +1,7 @@
 /** The options of a blkdebug node: settings, sections of rules (also from the config file), lists of permissions. */
 import { BlockError } from '../../block/error.ts';
-import { isIdentifier } from '../../block/option-string.ts';
-import { Options, takeSub } from '../../block/options.ts';
+import { isIdentifier } from '../../block/options/option-string.ts';
+import { Options, takeSub } from '../../block/options/options.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Attributes, takeAttributes } from './attributes.ts';
 import { type ConfigSection, readConfigFile } from './config-file.ts';

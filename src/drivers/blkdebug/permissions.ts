@@ -1,7 +1,7 @@
 /** Permissions that the node takes on its child, or does not share, beyond what its own users need. */
 import { BlockError } from '../../block/error.ts';
 import { Perm } from '../../block/flags.ts';
-import type { OptionValue } from '../../block/options.ts';
+import type { OptionValue } from '../../block/options/options.ts';
 import { Errno } from '../../util/errno.ts';
 
 /** Bits of `Perm`. */

@@ -1,7 +1,14 @@
 /** The rules of a blkdebug node as the shell reads and changes them while requests run. */
 import { BlockError } from '../../block/error.ts';
-import { Event } from '../../block/events.ts';
-import type { RuleBook, RuleKind, RuleSettings, RuleView, SavedRules, StateChange } from '../../block/rule-book.ts';
+import { Event } from '../../block/events/events.ts';
+import type {
+  RuleBook,
+  RuleKind,
+  RuleSettings,
+  RuleView,
+  SavedRules,
+  StateChange,
+} from '../../block/debug/rule-book.ts';
 import { Errno } from '../../util/errno.ts';
 import { catchUp, changeState } from './match.ts';
 import { readRules } from './options.ts';

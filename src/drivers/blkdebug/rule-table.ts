@@ -4,8 +4,8 @@
  * Made for tables of any size: an event without rules costs one look into an array, and nothing walks over the rules of
  * other events.
  */
-import { type DebugEvent, eventNames } from '../../block/events.ts';
-import type { StateChange } from '../../block/rule-book.ts';
+import { type DebugEvent, eventNames } from '../../block/events/events.ts';
+import type { StateChange } from '../../block/debug/rule-book.ts';
 import type { Rule } from './rules/index.ts';
 import type { InjectErrorRule } from './rules/inject-error.ts';
 import type { SuspendRule } from './rules/suspend.ts';

@@ -1,5 +1,5 @@
 /** Rules as the text of a config file that QEMU's blkdebug reads, and what of them it cannot say there. */
-import type { SavedRules } from '../../block/rule-book.ts';
+import type { SavedRules } from '../../block/debug/rule-book.ts';
 import type { Rule, RuleGroup } from './rules/index.ts';
 import { liveNames } from './rules/live.ts';
 

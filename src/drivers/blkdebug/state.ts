@@ -1,5 +1,5 @@
 /** What a blkdebug node keeps. */
-import type { BlockNode } from '../../block/node.ts';
+import type { BlockNode } from '../../block/graph/node.ts';
 import type { LimitOverrides } from './limits.ts';
 import type { PermissionOverrides } from './permissions.ts';
 import type { RuleTable } from './rule-table.ts';

@@ -10,9 +10,9 @@
  */
 import type { SuspendedRequest } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
-import { type DebugEvent, eventByName, type EventName, eventName } from '../../block/events.ts';
-import type { Coroutine, EventLoop } from '../../block/loop.ts';
-import type { RuleSettings } from '../../block/rule-book.ts';
+import { type DebugEvent, eventByName, type EventName, eventName } from '../../block/events/events.ts';
+import type { Coroutine, EventLoop } from '../../block/loop/loop.ts';
+import type { RuleSettings } from '../../block/debug/rule-book.ts';
 import { Errno } from '../../util/errno.ts';
 import { makeRule } from './rules/index.ts';
 import type { SuspendRule } from './rules/suspend.ts';

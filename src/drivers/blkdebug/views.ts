@@ -1,6 +1,6 @@
 /** What a rule lets be seen, as plain values that do not change any more. */
-import { eventName } from '../../block/events.ts';
-import type { RuleView } from '../../block/rule-book.ts';
+import { eventName } from '../../block/events/events.ts';
+import type { RuleView } from '../../block/debug/rule-book.ts';
 import { errnoName } from '../../util/errno.ts';
 import type { Rule } from './rules/index.ts';
 

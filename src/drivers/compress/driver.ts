@@ -2,9 +2,9 @@
 import type { Driver } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Req } from '../../block/flags.ts';
-import type { BlockNode, ChildLink } from '../../block/node.ts';
-import { openFileChild } from '../../block/open.ts';
-import { defaultPermissions } from '../../block/permissions.ts';
+import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { openFileChild } from '../../block/open/open.ts';
+import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { driverInfo } from '../../block/request/copy-on-read.ts';
 import { pwritev } from '../../block/request/write.ts';
 import { Errno } from '../../util/errno.ts';

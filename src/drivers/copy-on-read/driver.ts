@@ -2,10 +2,10 @@
 import type { Driver } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Perm, Req } from '../../block/flags.ts';
-import { findNode } from '../../block/graph.ts';
-import type { BlockNode, ChildLink } from '../../block/node.ts';
-import { absorbOptions } from '../../block/options.ts';
-import { openFileChild } from '../../block/open.ts';
+import { findNode } from '../../block/graph/graph.ts';
+import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { absorbOptions } from '../../block/options/options.ts';
+import { openFileChild } from '../../block/open/open.ts';
 import { preadv } from '../../block/request/read.ts';
 import { blockStatusAbove, isAllocated } from '../../block/request/status.ts';
 import { pwritev } from '../../block/request/write.ts';

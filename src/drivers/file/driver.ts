@@ -1,7 +1,7 @@
 /** file, host_device and host_cdrom: the host's files, block devices and drives. */
 import { closeSync, constants, openSync, type Stats, statSync } from 'node:fs';
 import type { Driver } from '../../block/driver.ts';
-import { stripProtocol } from '../../block/filename.ts';
+import { stripProtocol } from '../../block/open/filename.ts';
 import { Status } from '../../block/flags.ts';
 import { hasDisc, isDiscDrive } from '../../sys/block-device.ts';
 import { extentAt } from '../../sys/seek.ts';

@@ -5,7 +5,7 @@
  */
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { Perm } from '../../block/flags.ts';
-import { permissionNames } from '../../block/permissions.ts';
+import { permissionNames } from '../../block/graph/permissions.ts';
 import { lockByte, lockConflict, unlockByte } from '../../sys/locks.ts';
 import { Errno } from '../../util/errno.ts';
 

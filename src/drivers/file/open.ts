@@ -2,7 +2,7 @@
 import { closeSync, fstatSync } from 'node:fs';
 import { BlockError } from '../../block/error.ts';
 import { Open, Req } from '../../block/flags.ts';
-import { absorbOptions, type Options } from '../../block/options.ts';
+import { absorbOptions, type Options } from '../../block/options/options.ts';
 import { libc } from '../../sys/libc.ts';
 import { hasFileLocks } from '../../sys/locks.ts';
 import { Errno } from '../../util/errno.ts';

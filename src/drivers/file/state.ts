@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import type { Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
-import type { BlockNode } from '../../block/node.ts';
+import type { BlockNode } from '../../block/graph/node.ts';
 import { hostErrno } from '../../sys/host-error.ts';
 import type { FileLocks } from './locks.ts';
 

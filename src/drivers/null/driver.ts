@@ -2,8 +2,8 @@
 import type { Driver, Pending } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { MAX_LENGTH, Req, Status } from '../../block/flags.ts';
-import type { BlockNode } from '../../block/node.ts';
-import { absorbOptions } from '../../block/options.ts';
+import type { BlockNode } from '../../block/graph/node.ts';
+import { absorbOptions } from '../../block/options/options.ts';
 import { Errno } from '../../util/errno.ts';
 
 interface NullState {

@@ -1,11 +1,11 @@
 /** Closing: bitmaps and caches are written, and the dirty bit is taken away. */
 import { BlockError } from '../../block/error.ts';
 import { strerror } from '../../util/errno.ts';
-import { storeBitmaps } from './bitmaps.ts';
-import { markClean } from './header-write.ts';
-import type { Qcow2Image } from './image.ts';
-import { ignoringErrors } from './io.ts';
-import type { TableCache } from './table-cache.ts';
+import { storeBitmaps } from './bitmaps/bitmaps.ts';
+import { markClean } from './tables/header-write.ts';
+import type { Qcow2Image } from './tables/image.ts';
+import { ignoringErrors } from './tables/io.ts';
+import type { TableCache } from './tables/table-cache.ts';
 
 /** Writes what is cached. What fails is printed, and the dirty bit then stays. */
 export async function closeImage(image: Qcow2Image): Promise<void> {

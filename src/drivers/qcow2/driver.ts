@@ -1,22 +1,22 @@
 /** qcow2: copy-on-write disk images with allocation by clusters, snapshots, compression and bitmaps. Found by `probe.ts`. */
 import type { Driver } from '../../block/driver.ts';
-import { Event } from '../../block/events.ts';
-import { defaultPermissions } from '../../block/permissions.ts';
+import { Event } from '../../block/events/events.ts';
+import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { later } from '../../util/answer.ts';
 import { closeImage } from './close.ts';
-import { writeCompressed } from './compressed.ts';
-import { discardRange } from './discard.ts';
-import { writeCachesAndUnlock } from './header-write.ts';
-import type { Qcow2Image } from './image.ts';
-import { advance, type GuestOffset } from './offsets.ts';
+import { writeCompressed } from './data/compressed.ts';
+import { discardRange } from './data/discard.ts';
+import { writeCachesAndUnlock } from './tables/header-write.ts';
+import type { Qcow2Image } from './tables/image.ts';
+import { advance, type GuestOffset } from './format/offsets.ts';
 import { openImage } from './open.ts';
 import { joinOptions, mutableOptions } from './options.ts';
-import { readRange } from './read.ts';
+import { readRange } from './data/read.ts';
 import { abortReopen, afterReopen, commitReopen, prepareReopen } from './reopen.ts';
-import { infoOf, specificInfoOf, statusOf } from './status.ts';
-import { truncateImage } from './truncate.ts';
-import { writeRange } from './write.ts';
-import { writeZeroes } from './zero.ts';
+import { infoOf, specificInfoOf, statusOf } from './data/status.ts';
+import { truncateImage } from './data/truncate.ts';
+import { writeRange } from './data/write.ts';
+import { writeZeroes } from './data/zero.ts';
 
 /** The driver itself. */
 export const qcow2: Driver<Qcow2Image> = {

@@ -1,29 +1,36 @@
 /** Opening an image: header, tables, options, extensions, children, snapshots, bitmaps; a dirty image is repaired. */
 import { BlockError, errorWithErrno } from '../../block/error.ts';
-import { Event } from '../../block/events.ts';
+import { Event } from '../../block/events/events.ts';
 import { Open, Req, Role } from '../../block/flags.ts';
 import { allocateAligned } from '../../block/memory.ts';
-import { openChild, openFileChild } from '../../block/open.ts';
-import type { Options } from '../../block/options.ts';
-import { relaxSubtree } from '../../block/permissions.ts';
+import { openChild, openFileChild } from '../../block/open/open.ts';
+import type { Options } from '../../block/options/options.ts';
+import { relaxSubtree } from '../../block/graph/permissions.ts';
 import { Errno } from '../../util/errno.ts';
-import { loadBitmaps } from './bitmaps.ts';
-import { checkImage } from './check.ts';
-import { DiscardQueue } from './discard-queue.ts';
-import { readExtensions, unsupportedFeatures } from './extensions.ts';
-import { checkRefcountOrder, type Header, MIN_CLUSTER_BITS, parseHeader } from './header.ts';
+import { loadBitmaps } from './bitmaps/bitmaps.ts';
+import { checkImage } from './check/check.ts';
+import { DiscardQueue } from './refcounts/discard-queue.ts';
+import { readExtensions, unsupportedFeatures } from './tables/extensions.ts';
+import { checkRefcountOrder, type Header, MIN_CLUSTER_BITS, parseHeader } from './format/header.ts';
 import { HEADER_BYTES } from './probe.ts';
-import { updateHeader } from './header-write.ts';
-import { AUTOCLEAR_KNOWN, Compression, Incompatible, INCOMPATIBLE_KNOWN, Qcow2Image, type Qcow2Node } from './image.ts';
-import { explained, readFile } from './io.ts';
-import { L1_ENTRY_BYTES, L1Table, MAX_L1_BYTES } from './l1.ts';
+import { updateHeader } from './tables/header-write.ts';
+import {
+  AUTOCLEAR_KNOWN,
+  Compression,
+  Incompatible,
+  INCOMPATIBLE_KNOWN,
+  Qcow2Image,
+  type Qcow2Node,
+} from './tables/image.ts';
+import { explained, readFile } from './tables/io.ts';
+import { L1_ENTRY_BYTES, L1Table, MAX_L1_BYTES } from './tables/l1.ts';
 import { commitOptions, prepareOptions } from './options.ts';
-import { MAX_REFCOUNT_TABLE_BYTES } from './refcount-grow.ts';
-import { RefcountTable } from './refcount-table.ts';
-import { refcountWidth } from './refcount-width.ts';
+import { MAX_REFCOUNT_TABLE_BYTES } from './refcounts/grow.ts';
+import { RefcountTable } from './tables/refcount-table.ts';
+import { refcountWidth } from './format/refcount-width.ts';
 import { MAX_SNAPSHOTS, readSnapshots, SNAPSHOT_ENTRY_BYTES } from './snapshot.ts';
-import { untilNul } from './text.ts';
-import { tableProblem } from './validate.ts';
+import { untilNul } from './format/text.ts';
+import { tableProblem } from './format/validate.ts';
 
 const INT_MAX = 0x7fff_ffff;
 const MAX_BACKING_NAME_BYTES = 1023;

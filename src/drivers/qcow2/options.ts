@@ -1,15 +1,15 @@
 /** Run-time options: sizes of the caches, lazy refcounts, overlap checks, which discards are passed down. */
 import { BlockError } from '../../block/error.ts';
 import { Open } from '../../block/flags.ts';
-import { absorbOptions, type Options, takeSub } from '../../block/options.ts';
+import { absorbOptions, type Options, takeSub } from '../../block/options/options.ts';
 import { isPowerOf2 } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
-import { markClean } from './header-write.ts';
-import { MIN_CLUSTER_BITS } from './header.ts';
-import { Compatible, type Qcow2Image } from './image.ts';
-import { explained } from './io.ts';
-import { Overlap, overlapTemplates } from './overlap.ts';
-import { TableCache } from './table-cache.ts';
+import { markClean } from './tables/header-write.ts';
+import { MIN_CLUSTER_BITS } from './format/header.ts';
+import { Compatible, type Qcow2Image } from './tables/image.ts';
+import { explained } from './tables/io.ts';
+import { Overlap, overlapTemplates } from './tables/overlap.ts';
+import { TableCache } from './tables/table-cache.ts';
 
 const spec = {
   'lazy-refcounts': 'bool',

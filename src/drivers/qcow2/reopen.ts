@@ -2,9 +2,9 @@
 import type { ReopenState } from '../../block/driver.ts';
 import { Open } from '../../block/flags.ts';
 import { flush } from '../../block/request/flush.ts';
-import { resumeBitmaps, storeBitmapsReadOnly } from './bitmaps.ts';
-import { markClean } from './header-write.ts';
-import type { Qcow2Image, Qcow2Node } from './image.ts';
+import { resumeBitmaps, storeBitmapsReadOnly } from './bitmaps/bitmaps.ts';
+import { markClean } from './tables/header-write.ts';
+import type { Qcow2Image, Qcow2Node } from './tables/image.ts';
 import { commitOptions, type PreparedOptions, prepareOptions } from './options.ts';
 
 /**

@@ -3,12 +3,12 @@ import { BlockError } from '../../block/error.ts';
 import { flush } from '../../block/request/flush.ts';
 import { alignUp } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
-import { DiscardReason, type Qcow2Image } from './image.ts';
-import { explained, readFile, writeFile, writeFileSync } from './io.ts';
-import { readUint64, writeUint64 } from './offsets.ts';
-import { checkOverlap } from './overlap.ts';
-import { allocateClusters, freeClusters } from './refcount.ts';
-import { untilNul } from './text.ts';
+import { DiscardReason, type Qcow2Image } from './tables/image.ts';
+import { explained, readFile, writeFile, writeFileSync } from './tables/io.ts';
+import { readUint64, writeUint64 } from './format/offsets.ts';
+import { checkOverlap } from './tables/overlap.ts';
+import { allocateClusters, freeClusters } from './refcounts/refcounts.ts';
+import { untilNul } from './format/text.ts';
 
 /** The most snapshots of an image; QEMU's limit. */
 export const MAX_SNAPSHOTS = 65536;

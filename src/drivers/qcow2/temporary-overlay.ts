@@ -2,7 +2,7 @@
 import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
-import type { TemporaryOverlay } from '../../block/snapshot.ts';
+import type { TemporaryOverlay } from '../../block/open/overlay.ts';
 import { hostErrno } from '../../sys/host-error.ts';
 import { loadNow } from '../../util/load-now.ts';
 import { divRoundUp } from '../../util/align.ts';

@@ -1,14 +1,14 @@
 /** raw: the bytes of the file as they are, or a window of them. */
 import type { Driver } from '../../block/driver.ts';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
-import { type BlockNode, type ChildLink } from '../../block/node.ts';
-import { Event } from '../../block/events.ts';
+import { type BlockNode, type ChildLink } from '../../block/graph/node.ts';
+import { Event } from '../../block/events/events.ts';
 import { MAX_LENGTH, Perm, Req, Role, SECTOR_BYTES, Status } from '../../block/flags.ts';
-import { type Options, absorbOptions, optionText } from '../../block/options.ts';
-import { openChild } from '../../block/open.ts';
-import { defaultPermissions } from '../../block/permissions.ts';
-import { refreshFilename } from '../../block/refresh-filename.ts';
-import { probeFormat } from '../../block/registry.ts';
+import { type Options, absorbOptions, optionText } from '../../block/options/options.ts';
+import { openChild } from '../../block/open/open.ts';
+import { defaultPermissions } from '../../block/graph/permissions.ts';
+import { refreshFilename } from '../../block/graph/refresh-filename.ts';
+import { probeFormat } from '../../block/open/registry.ts';
 import { driverInfo } from '../../block/request/copy-on-read.ts';
 import { pdiscard } from '../../block/request/discard.ts';
 import { preadv } from '../../block/request/read.ts';

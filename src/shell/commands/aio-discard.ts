@@ -1,8 +1,8 @@
 /** `aio_discard`: starts a discard and goes on. Not in qemu-io. */
 import { Perm } from '../../block/flags.ts';
-import { CommandOptions, lengthArgument, sizeArgument } from '../arguments.ts';
+import { CommandOptions, lengthArgument, sizeArgument } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
-import { printRequestFailure, report } from '../report.ts';
+import { printRequestFailure, report } from '../output/report.ts';
 import type { Session } from '../session.ts';
 
 export const aioDiscard = {

@@ -1,9 +1,9 @@
 /** `aio_read`: starts a read and goes on. */
 import { hexDump } from '../../util/hex-dump.ts';
 import { isFilledWith } from '../../util/pattern.ts';
-import { CommandOptions, patternArgument, sizeArgument, usage, vectorArguments } from '../arguments.ts';
+import { CommandOptions, patternArgument, sizeArgument, usage, vectorArguments } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
-import { printRequestFailure, report } from '../report.ts';
+import { printRequestFailure, report } from '../output/report.ts';
 import type { Session } from '../session.ts';
 
 export const aioRead = {

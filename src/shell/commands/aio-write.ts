@@ -1,9 +1,9 @@
 /** `aio_write`: starts a write and goes on. */
 import type { Pending } from '../../block/driver.ts';
 import { Perm, Req } from '../../block/flags.ts';
-import { CommandOptions, patternArgument, refuse, sizeArgument, usage, vectorArguments } from '../arguments.ts';
+import { CommandOptions, patternArgument, refuse, sizeArgument, usage, vectorArguments } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
-import { printRequestFailure, report } from '../report.ts';
+import { printRequestFailure, report } from '../output/report.ts';
 import type { Session } from '../session.ts';
 
 export const aioWrite = {

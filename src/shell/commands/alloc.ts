@@ -4,7 +4,7 @@ import { SECTOR_BYTES } from '../../block/flags.ts';
 import { isAllocated } from '../../block/request/status.ts';
 import { strerror } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
-import { sizeArgument } from '../arguments.ts';
+import { sizeArgument } from '../words/arguments.ts';
 import { type Command, CommandFailure } from '../command.ts';
 import type { Session } from '../session.ts';
 

@@ -1,9 +1,9 @@
 /** `break`: stops requests that reach an event. What qemu-io takes it does as qemu-io; conditions and `-p` are ours. */
-import { setBreakpoint } from '../../block/debug.ts';
+import { setBreakpoint } from '../../block/debug/debug.ts';
 import { BlockError, errnoOf } from '../../block/error.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure, type OperandKind } from '../command.ts';
-import { isSetting, settingCandidates, settingsFrom } from '../rule-words.ts';
+import { isSetting, settingCandidates, settingsFrom } from '../words/rule-words.ts';
 import type { Session } from '../session.ts';
 
 export const breakCommand = {

@@ -1,5 +1,5 @@
 /** `cancel`: ends what is suspended, with ECANCELED. Not in qemu-io. */
-import { cancelSuspended } from '../../block/debug.ts';
+import { cancelSuspended } from '../../block/debug/debug.ts';
 import { errnoOf } from '../../block/error.ts';
 import { strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';

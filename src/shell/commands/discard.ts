@@ -1,9 +1,9 @@
 /** `discard`: gives a range back to the host. */
 import type { Pending } from '../../block/driver.ts';
 import { Perm } from '../../block/flags.ts';
-import { CommandOptions, lengthArgument, sizeArgument } from '../arguments.ts';
+import { CommandOptions, lengthArgument, sizeArgument } from '../words/arguments.ts';
 import type { Command, Outcome } from '../command.ts';
-import { report, timedRequest } from '../report.ts';
+import { report, timedRequest } from '../output/report.ts';
 import type { Session } from '../session.ts';
 
 export const discard = {

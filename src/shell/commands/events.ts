@@ -1,12 +1,12 @@
 /** `events`: the debug events that have fired, and how often. Not in qemu-io. */
-import type { EventNote, FiredEvent } from '../../block/event-history.ts';
-import { eventNames } from '../../block/events.ts';
+import type { EventNote, FiredEvent } from '../../block/events/history.ts';
+import { eventNames } from '../../block/events/events.ts';
 import { errnoName } from '../../util/errno.ts';
 import { parseLong } from '../../util/size.ts';
-import { CommandOptions, refuse, usage } from '../arguments.ts';
+import { CommandOptions, refuse, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 import type { Session } from '../session.ts';
-import { type Column, printTable } from '../table.ts';
+import { type Column, printTable } from '../output/table.ts';
 
 export const events = {
   name: 'events',

@@ -1,6 +1,6 @@
 /** `help`: lists the commands, or says more about one, or about a debug event. */
-import { eventByName, type EventName, eventName, eventNames } from '../../block/events.ts';
-import { eventGuide } from '../../block/event-guide.ts';
+import { eventByName, type EventName, eventName, eventNames } from '../../block/events/events.ts';
+import { eventGuide } from '../../block/events/guide.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Command, CommandFailure, usageLine } from '../command.ts';
 import type { Session } from '../session.ts';

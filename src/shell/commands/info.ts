@@ -1,7 +1,7 @@
 /** `info`: prints what the driver says about the image. */
 import type { DriverInfo, SpecificInfo, SpecificValue } from '../../block/driver.ts';
 import { BlockError, errnoOf } from '../../block/error.ts';
-import type { BlockNode } from '../../block/node.ts';
+import type { BlockNode } from '../../block/graph/node.ts';
 import { driverInfo } from '../../block/request/copy-on-read.ts';
 import { Errno } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';

@@ -2,7 +2,7 @@
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 import { parseLong } from '../../util/size.ts';
-import { refuse, usage } from '../arguments.ts';
+import { refuse, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 import type { Session } from '../session.ts';
 

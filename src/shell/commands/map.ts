@@ -1,11 +1,11 @@
 /** `map`: prints which runs of the image are allocated. */
 import { errnoOf } from '../../block/error.ts';
-import type { BlockNode } from '../../block/node.ts';
+import type { BlockNode } from '../../block/graph/node.ts';
 import { isAllocated } from '../../block/request/status.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
 import { type Command, CommandFailure } from '../command.ts';
-import { Progress } from '../progress.ts';
+import { Progress } from '../output/progress.ts';
 import type { Session } from '../session.ts';
 
 export const map = {

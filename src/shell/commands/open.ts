@@ -1,10 +1,10 @@
 /** `open`: opens an image. */
-import { CACHE_FLAGS, parseAio, parseCacheMode, parseDiscard } from '../../block/cache-mode.ts';
+import { CACHE_FLAGS, parseAio, parseCacheMode, parseDiscard } from '../../block/options/cache-mode.ts';
 import { Open } from '../../block/flags.ts';
-import { parseOptionString } from '../../block/option-string.ts';
-import type { Options } from '../../block/options.ts';
+import { parseOptionString } from '../../block/options/option-string.ts';
+import type { Options } from '../../block/options/options.ts';
 import { Errno } from '../../util/errno.ts';
-import { CommandOptions, refuse, usage } from '../arguments.ts';
+import { CommandOptions, refuse, usage } from '../words/arguments.ts';
 import { type Command, CommandFailure } from '../command.ts';
 import type { Session } from '../session.ts';
 

@@ -12,9 +12,9 @@ import {
   type Size,
   sizeArgument,
   usage,
-} from '../arguments.ts';
+} from '../words/arguments.ts';
 import { type Command, CommandFailure, type Outcome } from '../command.ts';
-import { report, timedRequest } from '../report.ts';
+import { report, timedRequest } from '../output/report.ts';
 import type { Session } from '../session.ts';
 
 export const read = {

@@ -2,9 +2,9 @@
 import { Errno } from '../../util/errno.ts';
 import { hexDump } from '../../util/hex-dump.ts';
 import { isFilledWith } from '../../util/pattern.ts';
-import { CommandOptions, patternArgument, sizeArgument, usage, vectorArguments } from '../arguments.ts';
+import { CommandOptions, patternArgument, sizeArgument, usage, vectorArguments } from '../words/arguments.ts';
 import { type Command, CommandFailure, type Outcome } from '../command.ts';
-import { report, timedRequest } from '../report.ts';
+import { report, timedRequest } from '../output/report.ts';
 import type { Session } from '../session.ts';
 
 export const readv = {

@@ -1,7 +1,7 @@
 /** `record`: keeps the run in a file from here on. Not in qemu-io. */
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
-import { usage } from '../arguments.ts';
+import { usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 import type { Session } from '../session.ts';
 import type { RecordingStatus } from '../views.ts';

@@ -1,5 +1,5 @@
 /** `remove_break`: takes breakpoints away and resumes what they stopped. */
-import { removeBreakpoint } from '../../block/debug.ts';
+import { removeBreakpoint } from '../../block/debug/debug.ts';
 import { errnoOf } from '../../block/error.ts';
 import { strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';

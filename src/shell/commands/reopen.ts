@@ -1,11 +1,11 @@
 /** `reopen`: changes the options of the open image. */
-import { CACHE_FLAGS, parseCacheMode } from '../../block/cache-mode.ts';
+import { CACHE_FLAGS, parseCacheMode } from '../../block/options/cache-mode.ts';
 import { Open, Perm } from '../../block/flags.ts';
-import { Options } from '../../block/options.ts';
-import { setBackendPermissions } from '../../block/permissions.ts';
-import { reopenNode } from '../../block/reopen.ts';
+import { Options } from '../../block/options/options.ts';
+import { setBackendPermissions } from '../../block/graph/permissions.ts';
+import { reopenNode } from '../../block/open/reopen.ts';
 import { Errno } from '../../util/errno.ts';
-import { CommandOptions, usage } from '../arguments.ts';
+import { CommandOptions, usage } from '../words/arguments.ts';
 import { type Command, CommandFailure } from '../command.ts';
 import type { Session } from '../session.ts';
 import { cacheModes, invalid, mergeOptions } from './open.ts';

@@ -1,11 +1,11 @@
 /** `requests`: everything in flight, and what it waits for. Not in qemu-io. */
-import { describeWait } from '../../block/describe-wait.ts';
-import type { Coroutine } from '../../block/loop.ts';
+import { describeWait } from '../../block/loop/describe-wait.ts';
+import type { Coroutine } from '../../block/loop/loop.ts';
 import { ageText, compactBytes } from '../../util/compact.ts';
-import { CommandOptions, usage } from '../arguments.ts';
+import { CommandOptions, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 import type { Session } from '../session.ts';
-import { type Column, printTable } from '../table.ts';
+import { type Column, printTable } from '../output/table.ts';
 
 export const requests = {
   name: 'requests',

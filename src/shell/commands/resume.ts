@@ -1,5 +1,5 @@
 /** `resume`: lets a suspended request go on. */
-import { isSuspended, resumeAll, resumeRequest } from '../../block/debug.ts';
+import { isSuspended, resumeAll, resumeRequest } from '../../block/debug/debug.ts';
 import { errnoOf } from '../../block/error.ts';
 import { strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';

@@ -1,11 +1,11 @@
 /** `rule`: adds, changes, switches off, loads and saves rules while requests are in flight. Not in qemu-io. */
 import { writeFileSync } from 'node:fs';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
-import type { RuleBook, RuleKind } from '../../block/rule-book.ts';
+import type { RuleBook, RuleKind } from '../../block/debug/rule-book.ts';
 import { Errno } from '../../util/errno.ts';
-import { CommandOptions, usage } from '../arguments.ts';
+import { CommandOptions, usage } from '../words/arguments.ts';
 import type { Command, OperandKind } from '../command.ts';
-import { ruleBook, ruleNumber, ruleNumbers, settingCandidates, settingsFrom } from '../rule-words.ts';
+import { ruleBook, ruleNumber, ruleNumbers, settingCandidates, settingsFrom } from '../words/rule-words.ts';
 import type { Session } from '../session.ts';
 
 export const rule = {

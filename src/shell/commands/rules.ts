@@ -1,10 +1,10 @@
 /** `rules`: the rules that decide which requests fail or stop, and what has become of each. Not in qemu-io. */
-import type { RuleKind, RuleView } from '../../block/rule-book.ts';
-import { CommandOptions, usage } from '../arguments.ts';
+import type { RuleKind, RuleView } from '../../block/debug/rule-book.ts';
+import { CommandOptions, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
-import { ruleBook } from '../rule-words.ts';
+import { ruleBook } from '../words/rule-words.ts';
 import type { Session } from '../session.ts';
-import { type CellStyle, type Column, printTable } from '../table.ts';
+import { type CellStyle, type Column, printTable } from '../output/table.ts';
 
 export const rules = {
   name: 'rules',

@@ -1,5 +1,5 @@
 /** `sigraise`: raises a signal in the program itself. */
-import { refuse, sizeArgument } from '../arguments.ts';
+import { refuse, sizeArgument } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 import { die } from '../die.ts';
 

@@ -1,7 +1,7 @@
 /** `sleep`: lets time pass, and requests go on. */
 import { Errno } from '../../util/errno.ts';
 import { parseLong } from '../../util/size.ts';
-import { refuse } from '../arguments.ts';
+import { refuse } from '../words/arguments.ts';
 import { type Command, CommandFailure } from '../command.ts';
 
 const NS_PER_MS = 1_000_000n;

@@ -2,8 +2,8 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { Errno, strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';
-import { hostErrno } from '../pattern-file.ts';
-import { Progress } from '../progress.ts';
+import { hostErrno } from '../data/pattern-file.ts';
+import { Progress } from '../output/progress.ts';
 import { runLines } from '../script.ts';
 import type { Session } from '../session.ts';
 

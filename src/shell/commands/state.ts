@@ -1,12 +1,12 @@
 /** `state`: the state of blkdebug's state machine and how it came about, or another one. Not in qemu-io. */
-import type { RuleBook, StateChange } from '../../block/rule-book.ts';
+import type { RuleBook, StateChange } from '../../block/debug/rule-book.ts';
 import { ageText } from '../../util/compact.ts';
 import { parseLong } from '../../util/size.ts';
-import { CommandOptions, refuse, usage } from '../arguments.ts';
+import { CommandOptions, refuse, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
-import { ruleBook } from '../rule-words.ts';
+import { ruleBook } from '../words/rule-words.ts';
 import type { Session } from '../session.ts';
-import { type Column, printTable } from '../table.ts';
+import { type Column, printTable } from '../output/table.ts';
 
 export const state = {
   name: 'state',

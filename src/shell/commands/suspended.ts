@@ -1,10 +1,10 @@
 /** `suspended`: the requests that breakpoints hold. Not in qemu-io. */
-import { suspendedRequests } from '../../block/debug.ts';
+import { suspendedRequests } from '../../block/debug/debug.ts';
 import { ageText, compactBytes } from '../../util/compact.ts';
-import { CommandOptions, usage } from '../arguments.ts';
+import { CommandOptions, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 import type { Session } from '../session.ts';
-import { type Column, printTable } from '../table.ts';
+import { type Column, printTable } from '../output/table.ts';
 
 export const suspended = {
   name: 'suspended',

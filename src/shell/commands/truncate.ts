@@ -2,7 +2,7 @@
 import type { Preallocation } from '../../block/driver.ts';
 import { Perm, QEMU_MAX_LENGTH } from '../../block/flags.ts';
 import { Errno } from '../../util/errno.ts';
-import { CommandOptions, sizeArgument, usage } from '../arguments.ts';
+import { CommandOptions, sizeArgument, usage } from '../words/arguments.ts';
 import { type Command, CommandFailure } from '../command.ts';
 import type { Session } from '../session.ts';
 

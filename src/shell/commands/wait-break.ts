@@ -1,5 +1,5 @@
 /** `wait_break`: waits until a request is suspended under a tag. */
-import { isArmed, isSuspended } from '../../block/debug.ts';
+import { isArmed, isSuspended } from '../../block/debug/debug.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';
 

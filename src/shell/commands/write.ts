@@ -1,11 +1,11 @@
 /** `write`: writes a pattern, a file's content, zeroes, compressed data or VM state. */
 import type { Pending } from '../../block/driver.ts';
 import { Perm, REQUEST_MAX_BYTES, Req } from '../../block/flags.ts';
-import { CommandOptions, patternArgument, refuse, requireSector, sizeArgument } from '../arguments.ts';
-import type { Lease } from '../buffer-pool.ts';
+import { CommandOptions, patternArgument, refuse, requireSector, sizeArgument } from '../words/arguments.ts';
+import type { Lease } from '../data/buffer-pool.ts';
 import type { Command, Outcome } from '../command.ts';
-import { leaseFromFile } from '../pattern-file.ts';
-import { report, timedRequest } from '../report.ts';
+import { leaseFromFile } from '../data/pattern-file.ts';
+import { report, timedRequest } from '../output/report.ts';
 import type { Session } from '../session.ts';
 
 export const write = {

@@ -1,9 +1,9 @@
 /** `writev`: writes a pattern from several buffers. */
 import type { Pending } from '../../block/driver.ts';
 import { Perm, Req } from '../../block/flags.ts';
-import { CommandOptions, patternArgument, sizeArgument, usage, vectorArguments } from '../arguments.ts';
+import { CommandOptions, patternArgument, sizeArgument, usage, vectorArguments } from '../words/arguments.ts';
 import type { Command, Outcome } from '../command.ts';
-import { report, timedRequest } from '../report.ts';
+import { report, timedRequest } from '../output/report.ts';
 import type { Session } from '../session.ts';
 
 export const writev = {

@@ -1,9 +1,9 @@
 /** `zone_append`: what newer qemu-io answers for an image that is no zoned device. */
 import { MAX_LENGTH } from '../../block/flags.ts';
 import { Errno, strerror } from '../../util/errno.ts';
-import { refuse, sizeArgument, usage, vectorArguments } from '../arguments.ts';
+import { refuse, sizeArgument, usage, vectorArguments } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
-import { Getopt } from '../getopt.ts';
+import { Getopt } from '../words/getopt.ts';
 import type { Session } from '../session.ts';
 
 export const zoneAppend = {

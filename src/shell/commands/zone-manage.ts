@@ -1,6 +1,6 @@
 /** `zone_open`, `zone_close`, `zone_finish`, `zone_reset`: what newer qemu-io answers for an image without zones. */
 import { Errno, strerror } from '../../util/errno.ts';
-import { refuse, sizeArgument } from '../arguments.ts';
+import { refuse, sizeArgument } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 import type { Session } from '../session.ts';
 

@@ -1,6 +1,6 @@
 /** `zone_report`: what newer qemu-io answers for an image that is no zoned device. */
 import { Errno, strerror } from '../../util/errno.ts';
-import { refuse, sizeArgument } from '../arguments.ts';
+import { refuse, sizeArgument } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 
 const MAX_ZONE_COUNT = 0xffff_ffff;

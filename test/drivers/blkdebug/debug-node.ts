@@ -1,13 +1,13 @@
 /** A blkdebug node over an image in memory, put together by hand, and what a test wants to see of it. */
 import type { Pending } from '../../../src/block/driver.ts';
-import { BlockNode, type ChildLink, type GraphContext } from '../../../src/block/node.ts';
+import { BlockNode, type ChildLink, type GraphContext } from '../../../src/block/graph/node.ts';
 import { Open, Perm, Role } from '../../../src/block/flags.ts';
-import type { Coroutine, EventLoop } from '../../../src/block/loop.ts';
-import { Options, type OptionValue } from '../../../src/block/options.ts';
+import type { Coroutine, EventLoop } from '../../../src/block/loop/loop.ts';
+import { Options, type OptionValue } from '../../../src/block/options/options.ts';
 import { preadv } from '../../../src/block/request/read.ts';
 import { RequestTracker } from '../../../src/block/request/serialise.ts';
 import { pwritev } from '../../../src/block/request/write.ts';
-import type { TraceDetail } from '../../../src/block/trace.ts';
+import type { TraceDetail } from '../../../src/block/events/trace.ts';
 import { BlockError } from '../../../src/block/error.ts';
 import { blkdebug } from '../../../src/drivers/blkdebug/driver.ts';
 import { parseLimits } from '../../../src/drivers/blkdebug/limits.ts';

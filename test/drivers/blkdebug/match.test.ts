@@ -1,7 +1,7 @@
 import type { Pending } from '../../../src/block/driver.ts';
 import { describe, expect, it } from 'vitest';
-import { Event, type EventName, eventNames } from '../../../src/block/events.ts';
-import type { OptionValue } from '../../../src/block/options.ts';
+import { Event, type EventName, eventNames } from '../../../src/block/events/events.ts';
+import type { OptionValue } from '../../../src/block/options/options.ts';
 import { blockStatus } from '../../../src/block/request/status.ts';
 import { flush } from '../../../src/block/request/flush.ts';
 import { pdiscard } from '../../../src/block/request/discard.ts';

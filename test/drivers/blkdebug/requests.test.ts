@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Event } from '../../../src/block/events.ts';
+import { Event } from '../../../src/block/events/events.ts';
 import { pdiscard } from '../../../src/block/request/discard.ts';
 import { pwriteZeroes } from '../../../src/block/request/write.ts';
 import { blkdebug } from '../../../src/drivers/blkdebug/driver.ts';

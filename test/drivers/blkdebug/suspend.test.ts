@@ -7,7 +7,7 @@ import {
   resumeRequest,
   setBreakpoint,
   suspendedRequests,
-} from '../../../src/block/debug.ts';
+} from '../../../src/block/debug/debug.ts';
 import { BlkdebugRuleBook } from '../../../src/drivers/blkdebug/rule-book.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import { debugNode, settle } from './debug-node.ts';

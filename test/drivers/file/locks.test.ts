@@ -1,9 +1,9 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Open, Perm } from '../../../src/block/flags.ts';
-import { Options } from '../../../src/block/options.ts';
-import { setBackendPermissions } from '../../../src/block/permissions.ts';
-import { reopenNode } from '../../../src/block/reopen.ts';
+import { Options } from '../../../src/block/options/options.ts';
+import { setBackendPermissions } from '../../../src/block/graph/permissions.ts';
+import { reopenNode } from '../../../src/block/open/reopen.ts';
 import type { FileNode } from '../../../src/drivers/file/state.ts';
 import { libc } from '../../../src/sys/libc.ts';
 import { lockByte, lockConflict, unlockByte } from '../../../src/sys/locks.ts';

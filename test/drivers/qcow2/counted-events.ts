@@ -5,7 +5,7 @@
  * command then fails with an errno that tells the state. One run of the program gives one event of the sequence.
  */
 import { writeFileSync } from 'node:fs';
-import { eventNames } from '../../../src/block/events.ts';
+import { eventNames } from '../../../src/block/events/events.ts';
 import { strerror } from '../../../src/util/errno.ts';
 import { type Program, runProgram } from '../../helpers/run-program.ts';
 

@@ -1,8 +1,8 @@
 /** Errors at every event: clusters may leak, but nothing is ever corrupt. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
-import { removeBreakpoint, setBreakpoint } from '../../../src/block/debug.ts';
-import { eventNames } from '../../../src/block/events.ts';
+import { removeBreakpoint, setBreakpoint } from '../../../src/block/debug/debug.ts';
+import { eventNames } from '../../../src/block/events/events.ts';
 import { Req } from '../../../src/block/flags.ts';
 import { isAllocated } from '../../../src/block/request/status.ts';
 import { Errno } from '../../../src/util/errno.ts';

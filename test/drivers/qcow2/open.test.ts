@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../../src/block/clock.ts';
+import { systemClock } from '../../../src/block/loop/clock.ts';
 import { Open } from '../../../src/block/flags.ts';
 import { addSnapshot } from './add-snapshot.ts';
 import { CLEAN, Qcow2Host, stateOf } from './qcow2-host.ts';

@@ -1,9 +1,9 @@
 /** qcow2 images in a temporary folder, with what tests ask of them. */
 import { writeFileSync } from 'node:fs';
 import type { BlockBackend } from '../../../src/block/backend.ts';
-import type { OptionValue } from '../../../src/block/options.ts';
-import { checkImage, type CheckResult } from '../../../src/drivers/qcow2/check.ts';
-import type { Qcow2Image } from '../../../src/drivers/qcow2/image.ts';
+import type { OptionValue } from '../../../src/block/options/options.ts';
+import { checkImage, type CheckResult } from '../../../src/drivers/qcow2/check/check.ts';
+import type { Qcow2Image } from '../../../src/drivers/qcow2/tables/image.ts';
 import { HostImages } from '../../helpers/host-images.ts';
 import { type ImageSettings, makeImage } from './make-image.ts';
 

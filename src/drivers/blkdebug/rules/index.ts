@@ -1,8 +1,8 @@
 /** The variants of rules, and the factories that make one: of a section of a file or of options, or of a command. */
 import { BlockError } from '../../../block/error.ts';
-import { eventByName, eventNames } from '../../../block/events.ts';
-import { Options } from '../../../block/options.ts';
-import type { RuleKind, RuleSettings } from '../../../block/rule-book.ts';
+import { eventByName, eventNames } from '../../../block/events/events.ts';
+import { Options } from '../../../block/options/options.ts';
+import type { RuleKind, RuleSettings } from '../../../block/debug/rule-book.ts';
 import { Errno, errnoByName } from '../../../util/errno.ts';
 import { takeAttributes } from '../attributes.ts';
 import type { BlkdebugNode } from '../state.ts';

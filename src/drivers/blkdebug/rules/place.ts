@@ -1,6 +1,6 @@
 /** Conditions on where something happens: `offset=A..B` and `node=NAME`. Both are ours, not QEMU's. */
 import { BlockError } from '../../../block/error.ts';
-import type { BlockNode } from '../../../block/node.ts';
+import type { BlockNode } from '../../../block/graph/node.ts';
 import { Errno } from '../../../util/errno.ts';
 import { parseSize } from '../../../util/size.ts';
 import type { BlkdebugNode } from '../state.ts';

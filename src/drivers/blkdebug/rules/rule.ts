@@ -1,7 +1,7 @@
 /** What all rules have in common: an event, conditions, and a place in the table. */
 import { BlockError } from '../../../block/error.ts';
-import { eventByName, type DebugEvent, eventName } from '../../../block/events.ts';
-import type { RuleStatus } from '../../../block/rule-book.ts';
+import { eventByName, type DebugEvent, eventName } from '../../../block/events/events.ts';
+import type { RuleStatus } from '../../../block/debug/rule-book.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Condition, EventCondition, StateCondition } from './condition.ts';
 import type { CountingCondition } from './counting.ts';

@@ -1,0 +1,135 @@
+/** How often each debug event has fired, and the latest of them: cheap enough to be kept of every run. */
+import { type DebugEvent, type EventName, eventName, eventNames } from './events.ts';
+import type { Coroutine } from '../loop/loop.ts';
+
+/** What an event led to. `errno` is positive; `rule` is 0 if a command did it. */
+export type EventNote =
+  | { readonly kind: 'suspend' | 'resume'; readonly tag: string }
+  | { readonly kind: 'error'; readonly errno: number; readonly rule: number }
+  | { readonly kind: 'state'; readonly from: number; readonly to: number; readonly rule: number }
+  | { readonly kind: 'wait'; readonly on: string };
+
+/** An event that has fired. */
+export interface FiredEvent {
+  /** Counts from 1 over all events of the session. */
+  readonly number: number;
+  readonly event: EventName;
+  /** The request's coroutine, 0 outside of one, and what it does. */
+  readonly request: number;
+  readonly operation: string;
+  /** The node's name as a user knows it. */
+  readonly node: string;
+  /** It fired on a node that may have rules for it. */
+  readonly onDebugNode: boolean;
+  /** What it led to, in order. */
+  readonly notes: readonly EventNote[];
+}
+
+/** How many events are remembered; a power of two. */
+const CAPACITY = 1024;
+
+/** An event as it is kept. The rooms of the ring are written anew each time round, so that nothing is allocated for an event. */
+interface Kept {
+  event: DebugEvent;
+  request: number;
+  operation: string;
+  node: string;
+  onDebugNode: boolean;
+}
+
+/** Counts by event number; doubles, which do not overflow. */
+export interface EventCounts {
+  readonly onDebugNodes: Readonly<Float64Array>;
+  readonly elsewhere: Readonly<Float64Array>;
+}
+
+/** Counts and latest events of one bus. Noting one is a few stores; texts are made when somebody reads. */
+export class EventHistory {
+  readonly #onDebugNodes = new Float64Array(eventNames.length);
+  readonly #elsewhere = new Float64Array(eventNames.length);
+  /** Filled by the first events. */
+  readonly #ring: Kept[] = [];
+  /** By event number; few events lead to anything. */
+  readonly #notes = new Map<number, EventNote[]>();
+  #total = 0;
+  #stateChangedAt = 0;
+  /** Called at the next change; null if nobody waits for one. */
+  #sleepers: Set<() => void> | null = null;
+
+  /** Number of the event that changed the state of rules last; 0 if none did. */
+  get stateChangedAt(): number {
+    return this.#stateChangedAt;
+  }
+
+  /**
+   * Calls back once, when something is added: whoever shows the history need not follow each event. It is called within a
+   * request, so it may do no more than set a timer. The function returned takes the call back.
+   */
+  atNextChange(callback: () => void): () => void {
+    this.#sleepers ??= new Set();
+    const sleepers = this.#sleepers.add(callback);
+    return () => sleepers.delete(callback);
+  }
+
+  /** How often each event has fired so far; the arrays go on counting. */
+  get counts(): EventCounts {
+    return { onDebugNodes: this.#onDebugNodes, elsewhere: this.#elsewhere };
+  }
+
+  /** Notes an event. On the way of every request. */
+  add(event: DebugEvent, coroutine: Coroutine | null, node: string, onDebugNode: boolean): void {
+    const total = this.#total;
+    this.#total = total + 1;
+    const request = coroutine === null ? 0 : coroutine.id;
+    const operation = coroutine === null ? '' : coroutine.operation;
+    const kept = this.#ring[total & (CAPACITY - 1)];
+    if (kept === undefined) {
+      this.#ring.push({ event, request, operation, node, onDebugNode });
+    } else {
+      kept.event = event;
+      kept.request = request;
+      kept.operation = operation;
+      kept.node = node;
+      kept.onDebugNode = onDebugNode;
+    }
+    const counts = onDebugNode ? this.#onDebugNodes : this.#elsewhere;
+    (counts[event] as number) += 1;
+    if (this.#sleepers !== null) this.#wake();
+  }
+
+  /** Says what the latest event of a request led to; any node's event for a wait, else that of a node with rules. */
+  annotate(request: number, note: EventNote): void {
+    for (let number = this.#total; number > Math.max(0, this.#total - CAPACITY); number -= 1) {
+      const kept = this.#ring[(number - 1) & (CAPACITY - 1)];
+      if (kept?.request !== request || (!kept.onDebugNode && note.kind !== 'wait')) continue;
+      const notes = this.#notes.get(number);
+      if (notes === undefined) this.#notes.set(number, [note]);
+      else notes.push(note);
+      if (note.kind === 'state') this.#stateChangedAt = number;
+      break;
+    }
+    if (this.#notes.size > 2 * CAPACITY) this.#forgetNotes();
+    if (this.#sleepers !== null) this.#wake();
+  }
+
+  /** The events that are remembered, newest first. */
+  *newestFirst(): Generator<FiredEvent> {
+    for (let number = this.#total; number > Math.max(0, this.#total - CAPACITY); number -= 1) {
+      const kept = this.#ring[(number - 1) & (CAPACITY - 1)];
+      if (kept === undefined) break;
+      const { event, request, operation, node, onDebugNode } = kept;
+      const notes = this.#notes.get(number) ?? [];
+      yield { number, event: eventName(event), request, operation, node, onDebugNode, notes };
+    }
+  }
+
+  #wake(): void {
+    const sleepers = this.#sleepers ?? [];
+    this.#sleepers = null;
+    for (const callback of sleepers) callback();
+  }
+
+  #forgetNotes(): void {
+    for (const number of this.#notes.keys()) if (number <= this.#total - CAPACITY) this.#notes.delete(number);
+  }
+}

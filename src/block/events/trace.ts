@@ -1,0 +1,116 @@
+/** The event bus: typed records of what happens in the block layer. Free when nobody listens. */
+import type { Clock } from '../loop/clock.ts';
+import { EventHistory, type EventNote } from './history.ts';
+import type { EventName } from './events.ts';
+
+/** What every record has. `request` is the coroutine's id, 0 outside of a request. */
+interface RecordBase {
+  /** Counts from 1, without gaps, over all records of one bus. */
+  readonly sequence: number;
+  /** Nanoseconds of the bus's clock. */
+  readonly timeNs: number;
+  readonly request: number;
+  /** Name of the node (its `node-name`). */
+  readonly node: string;
+}
+
+/** The part of a record that its kind brings. Offsets and lengths are in bytes, `errno` is positive. */
+export type TraceDetail =
+  | { readonly kind: 'request-begin'; readonly operation: string; readonly offset: number; readonly bytes: number }
+  | { readonly kind: 'request-end'; readonly operation: string; readonly errno: number }
+  | { readonly kind: 'event'; readonly event: EventName }
+  | { readonly kind: 'rule-hit'; readonly rule: number; readonly event: EventName }
+  | { readonly kind: 'rule-skip'; readonly rule: number; readonly event: EventName; readonly reason: string }
+  | { readonly kind: 'error-injected'; readonly rule: number; readonly errno: number }
+  /** `rule` is 0 if a command changed the state. */
+  | { readonly kind: 'state-change'; readonly from: number; readonly to: number; readonly rule: number }
+  | { readonly kind: 'suspend'; readonly tag: string; readonly event: EventName }
+  | { readonly kind: 'resume'; readonly tag: string }
+  | { readonly kind: 'lock-wait'; readonly on: string };
+
+/** One record of the bus: when, on which node, for which request, and what happened. */
+export type TraceRecord = RecordBase & TraceDetail;
+
+/** Is called for each record at once, in the midst of the request that caused it; it must not throw. */
+export type TraceSubscriber = (record: TraceRecord) => void;
+
+/** The bus: numbers records, gives them the time, and tells the subscribers. */
+export class TraceBus {
+  /** Whether anybody listens. Look at it before building a record of a kind that comes often. */
+  active = false;
+  /** What has fired so far, kept whether anybody listens or not. */
+  readonly history = new EventHistory();
+  readonly #clock: Clock;
+  /** Few, and mostly one: gone through by index, for every record. */
+  #subscribers: readonly TraceSubscriber[] = [];
+  #sequence = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Calls `subscriber` for every record from now on; the function returned ends that. */
+  subscribe(subscriber: TraceSubscriber): () => void {
+    this.#subscribers = [...this.#subscribers, subscriber];
+    this.active = true;
+    return () => {
+      this.#subscribers = this.#subscribers.filter((other) => other !== subscriber);
+      this.active = this.#subscribers.length > 0;
+    };
+  }
+
+  /**
+   * Hands a record to all subscribers. Callers check `active` first, except for what the history keeps in any case:
+   * suspensions, resumptions, waits, errors and changes of the state.
+   */
+  emit(request: number, node: string, detail: TraceDetail): void {
+    const note = noteOf(detail);
+    if (note !== null) this.history.annotate(request, note);
+    if (!this.active) return;
+    this.#sequence += 1;
+    const record = makeRecord(this.#sequence, this.#clock.nowNs(), request, node, detail);
+    const subscribers = this.#subscribers;
+    for (let index = 0; index < subscribers.length; index++) subscribers[index]?.(record);
+  }
+}
+
+/** What the history says of a record at the event that led to it; null for most kinds. */
+function noteOf(detail: TraceDetail): EventNote | null {
+  switch (detail.kind) {
+    case 'suspend':
+    case 'resume':
+      return { kind: detail.kind, tag: detail.tag };
+    case 'error-injected':
+      return { kind: 'error', errno: detail.errno, rule: detail.rule };
+    case 'state-change':
+      return { kind: 'state', from: detail.from, to: detail.to, rule: detail.rule };
+    case 'lock-wait':
+      return { kind: 'wait', on: detail.on };
+    default:
+      return null;
+  }
+}
+
+/** Property by property for the kinds that come by the thousand: spreading the detail takes four times as long. */
+function makeRecord(sequence: number, timeNs: number, request: number, node: string, detail: TraceDetail): TraceRecord {
+  const { kind } = detail;
+  switch (kind) {
+    case 'event':
+      return { sequence, timeNs, request, node, kind, event: detail.event };
+    case 'request-begin':
+      return {
+        sequence,
+        timeNs,
+        request,
+        node,
+        kind,
+        operation: detail.operation,
+        offset: detail.offset,
+        bytes: detail.bytes,
+      };
+    case 'request-end':
+      return { sequence, timeNs, request, node, kind, operation: detail.operation, errno: detail.errno };
+    default:
+      return { sequence, timeNs, request, node, ...detail };
+  }
+}

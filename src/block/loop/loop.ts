@@ -1,0 +1,391 @@
+/**
+ * Coroutines over async functions: the event loop that every request runs in.
+ *
+ * A request is an async function wrapped in a `Coroutine`. Exactly one coroutine runs at a time, from the moment it is
+ * entered to the moment it parks (waits for something real) or ends, as in QEMU. That makes the order of events a
+ * function of the script alone. What is allowed to make a coroutine wait is in this file and nowhere else: a coroutine
+ * that awaits anything but another async function of the block layer, or `park`, would break the rule.
+ *
+ * Two queues hold what may run on: bottom halves (work that was put off by one turn) and completions of host I/O. They
+ * are apart because a shell that has more input ready runs the first between two commands, and the second only when a
+ * command waits (observed with qemu-io 7.2.22: piped `aio_write` on null-co reports before the next command, on a file
+ * only when a later command polls).
+ *
+ * Host I/O that was under way when a command began has ended by the time it polls, and is delivered newest first; what is
+ * started after that ends in its order. QEMU's thread pool does so: it walks its list of requests from the newest on
+ * (observed with qemu-io 7.2.22: of three piped `aio_write` the last reports first, a `read` behind them reports last).
+ */
+import { BlockError } from '../error.ts';
+import { Errno } from '../../util/errno.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { AliveCoroutines, Coroutine, type RequestLabel, type WaitReason } from './coroutine.ts';
+
+export { Coroutine, type RequestLabel, type WaitReason } from './coroutine.ts';
+
+const waitsForHostIo: WaitReason = { kind: 'host-io' };
+const waitsForBottomHalf: WaitReason = { kind: 'bottom-half' };
+const waitsForTimer: WaitReason = { kind: 'timer' };
+
+/** Runs coroutines, one at a time, and everything that they may wait for. */
+export class EventLoop {
+  readonly clock: Clock;
+  /** The coroutine that runs now; null between two of them. */
+  current: Coroutine | null = null;
+  readonly alive = new AliveCoroutines();
+
+  /** Counts what is run from outside: commands and turns. What the host was asked in one need not be asked again in it. */
+  epoch = 0;
+
+  #nextId = 1;
+  #bottomHalves: (() => void | Promise<void>)[] = [];
+  /** Coroutines that one bottom half is going to run, in their order. */
+  #scheduled: Coroutine[] = [];
+  #completions: Coroutine[] = [];
+  /** Host I/O that ended before the running command began. */
+  #ended: Coroutine[] = [];
+  /** How to end the sleep of each coroutine that sleeps. */
+  readonly #sleepers = new Map<Coroutine, () => void>();
+  #fired: Coroutine[] = [];
+  /** Resolves the wait of `poll` when a timer fires or somebody interrupts. */
+  #kick: (() => void) | null = null;
+  #interrupted = false;
+
+  constructor(clock: Clock = systemClock) {
+    this.clock = clock;
+  }
+
+  /** A coroutine that is not entered yet. `onEnd` is called in it, last, with the error or undefined. */
+  create(label: RequestLabel, run: () => Promise<void> | undefined, onEnd: (error: unknown) => void): Coroutine {
+    const coroutine = new Coroutine(this.#nextId++, label.operation, label.offset, label.bytes);
+    coroutine.startedNs = this.clock.nowNs();
+    this.alive.add(coroutine);
+    coroutine.proceed = () => this.#endAfter(coroutine, attempt(run), onEnd);
+    return coroutine;
+  }
+
+  /** Ends a coroutine when its function does: at once if there is nothing to wait for. */
+  #endAfter(coroutine: Coroutine, pending: Promise<void> | undefined, onEnd: (error: unknown) => void): void {
+    if (pending === undefined) {
+      this.#end(coroutine, () => onEnd(undefined));
+      return;
+    }
+    pending.then(
+      () => this.#end(coroutine, () => onEnd(undefined)),
+      (error: unknown) => this.#end(coroutine, () => onEnd(error)),
+    );
+  }
+
+  #end(coroutine: Coroutine, report: () => void): void {
+    coroutine.done = true;
+    coroutine.waitsFor = null;
+    this.alive.delete(coroutine);
+    report();
+    this.#stop(coroutine);
+  }
+
+  /** Goes back to who entered the coroutine. */
+  #stop(coroutine: Coroutine): void {
+    if (coroutine.stopped !== null) {
+      coroutine.stopped();
+    } else {
+      this.current = coroutine.caller;
+      coroutine.stopped = nothing;
+    }
+  }
+
+  /**
+   * Runs `coroutine` until it parks or ends, then every coroutine that it woke, and those that they woke. May be called
+   * from within another coroutine, which then is suspended under it like a caller.
+   */
+  async enter(coroutine: Coroutine): Promise<void> {
+    await this.#runUntilStop(coroutine);
+    await this.#runWoken(coroutine);
+  }
+
+  async #runWoken(coroutine: Coroutine): Promise<void> {
+    if (coroutine.woken === null) return;
+    const queue = this.#takeWoken(coroutine);
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      await this.#runUntilStop(next);
+      if (next.woken !== null) queue.unshift(...this.#takeWoken(next));
+    }
+  }
+
+  #takeWoken(coroutine: Coroutine): Coroutine[] {
+    const woken = coroutine.woken ?? [];
+    coroutine.woken = null;
+    return woken;
+  }
+
+  #runUntilStop(coroutine: Coroutine): Promise<void> {
+    const outer = this.current;
+    this.current = coroutine;
+    coroutine.waitsFor = null;
+    return new Promise<void>((resolve) => {
+      coroutine.stopped = () => {
+        this.current = outer;
+        resolve();
+      };
+      coroutine.proceed();
+    });
+  }
+
+  /** Suspends the running coroutine until somebody enters or wakes it. */
+  park(reason: WaitReason): Promise<void> {
+    const coroutine = this.current;
+    if (coroutine === null) throw new Error('park outside of a coroutine');
+    coroutine.waitsFor = reason;
+    coroutine.waitsSinceNs = this.clock.nowNs();
+    if (coroutine.startedNs === 0) coroutine.startedNs = coroutine.waitsSinceNs;
+    return new Promise<void>((resolve) => {
+      coroutine.proceed = resolve;
+      this.#stop(coroutine);
+    });
+  }
+
+  /** Makes a parked coroutine runnable: right after the running one stops, or as a bottom half if none runs. */
+  wake(coroutine: Coroutine): void {
+    const current = this.current;
+    if (current === null) this.schedule(() => this.enter(coroutine));
+    else (current.woken ??= []).push(coroutine);
+  }
+
+  /** Runs `callback` as a bottom half: at the next turn of the loop. */
+  schedule(callback: () => void | Promise<void>): void {
+    this.#bottomHalves.push(callback);
+    this.#kick?.();
+  }
+
+  /** Whether nothing but the running coroutine exists, so that putting its work off could change nothing. */
+  get alone(): boolean {
+    // A request that ended at once still has its report among the bottom halves, and that comes before our completion.
+    return this.alive.size <= 1 && this.#bottomHalves.length === 0;
+  }
+
+  /**
+   * Called by a driver after it has done a synchronous host call: lets others run, as they would while a host call is
+   * under way. Undefined when there are no others.
+   */
+  hostIo(): Promise<void> | undefined {
+    const coroutine = this.current;
+    if (coroutine === null || this.alone) return undefined;
+    this.#completions.push(coroutine);
+    return this.park(waitsForHostIo);
+  }
+
+  /** Called when a command begins: the host has had the time to end what is under way. */
+  endHostIo(): void {
+    if (this.#completions.length === 0) return;
+    this.#ended.push(...this.#completions);
+    this.#completions = [];
+  }
+
+  /**
+   * Puts the running coroutine off by one turn of the loop. Also when it is alone: the commands that a script brings in
+   * between see it unfinished. Undefined outside of a coroutine.
+   */
+  bottomHalf(): Promise<void> | undefined {
+    const coroutine = this.current;
+    if (coroutine === null) return undefined;
+    this.#bottomHalves.push(() => this.enter(coroutine));
+    return this.park(waitsForBottomHalf);
+  }
+
+  /**
+   * Parks the running coroutine until the next turn of the loop. Those who do so in one turn go on in their order, where
+   * bottom halves of their own run newest first (as in QEMU, whose coroutines share one bottom half).
+   */
+  reschedule(): Promise<void> | undefined {
+    const coroutine = this.current;
+    if (coroutine === null) return undefined;
+    if (this.#scheduled.length === 0) this.#bottomHalves.push(() => this.#runScheduled());
+    this.#scheduled.push(coroutine);
+    return this.park(waitsForBottomHalf);
+  }
+
+  async #runScheduled(): Promise<void> {
+    const due = this.#scheduled;
+    this.#scheduled = [];
+    for (const coroutine of due) await this.enter(coroutine);
+  }
+
+  /** Parks the running coroutine for `delayNs` nanoseconds of the loop's clock. */
+  sleep(delayNs: number): Promise<void> {
+    const coroutine = this.current;
+    if (coroutine === null) throw new Error('sleep outside of a coroutine');
+    const rouse = (): void => {
+      this.#sleepers.delete(coroutine);
+      this.#fired.push(coroutine);
+      this.#kick?.();
+    };
+    this.#sleepers.set(coroutine, () => {
+      takeBack();
+      rouse();
+    });
+    const takeBack = this.clock.after(delayNs, rouse);
+    return this.park(waitsForTimer);
+  }
+
+  /** Whether `runBottomHalves` has something to run. */
+  get hasBottomHalves(): boolean {
+    return this.#bottomHalves.length > 0;
+  }
+
+  /** Runs the bottom halves that are due now, newest first as QEMU does, not those that they add. True if there were any. */
+  async runBottomHalves(): Promise<boolean> {
+    if (this.#bottomHalves.length === 0) return false;
+    this.epoch += 1;
+    const due = this.#bottomHalves;
+    this.#bottomHalves = [];
+    for (let callback = due.pop(); callback !== undefined; callback = due.pop()) await callback();
+    return true;
+  }
+
+  /**
+   * One turn: bottom halves, else timers that fired, else one host I/O, else (with `wait`) sleeps until a timer
+   * fires. False if nothing can happen by itself any more, or if the sleep was interrupted.
+   */
+  async poll(wait = true): Promise<boolean> {
+    this.epoch += 1;
+    if (await this.runBottomHalves()) return true;
+    const fired = this.#fired.shift();
+    if (fired !== undefined) {
+      await this.enter(fired);
+      return true;
+    }
+    const completed = this.#ended.pop() ?? this.#completions.shift();
+    if (completed !== undefined) {
+      await this.enter(completed);
+      return true;
+    }
+    if (!wait || this.#sleepers.size === 0) return false;
+    await this.#sleepUntilKicked();
+    return !this.#takeInterrupt();
+  }
+
+  async #sleepUntilKicked(): Promise<void> {
+    if (this.#interrupted) return;
+    await new Promise<void>((resolve) => {
+      this.#kick = resolve;
+    });
+    this.#kick = null;
+  }
+
+  #takeInterrupt(): boolean {
+    const interrupted = this.#interrupted;
+    this.#interrupted = false;
+    return interrupted;
+  }
+
+  /** Ends the sleep of a `poll` that waits for a timer (Ctrl-C). */
+  interrupt(): void {
+    if (this.#kick === null) return;
+    this.#interrupted = true;
+    this.#kick();
+  }
+
+  /** Whether a turn could do something without waiting for a command: work is queued or a timer runs. */
+  get pending(): boolean {
+    return (
+      this.#bottomHalves.length > 0 ||
+      this.#completions.length > 0 ||
+      this.#ended.length > 0 ||
+      this.#fired.length > 0 ||
+      this.#sleepers.size > 0
+    );
+  }
+
+  /**
+   * Runs a function as a coroutine, which does `operation`, and turns the loop until it has ended. False if it is stuck: it waits, directly or
+   * not, for something that only a later command can bring (a breakpoint to be resumed). It then lives on and ends
+   * when that happens. A function that is done when it returns (undefined) is done here, too, without a promise.
+   */
+  run(operation: string, body: () => Promise<void> | undefined): Promise<boolean> | true {
+    this.epoch += 1;
+    const coroutine = new Coroutine(this.#nextId++, operation);
+    coroutine.caller = this.current;
+    this.alive.add(coroutine);
+    this.current = coroutine;
+    const pending = attempt(body);
+    if (pending === undefined && coroutine.woken === null) {
+      coroutine.done = true;
+      this.alive.delete(coroutine);
+      this.current = coroutine.caller;
+      return true;
+    }
+    return this.#runOn(coroutine, pending ?? Promise.resolve());
+  }
+
+  async #runOn(coroutine: Coroutine, pending: Promise<void>): Promise<boolean> {
+    let failure: unknown;
+    let detached = false;
+    const onEnd = (error: unknown): void => {
+      failure = error;
+      // Nobody waits any more; an error that the body let through is a bug and must not be lost.
+      if (detached && error !== undefined) this.schedule(() => Promise.reject(error));
+    };
+    this.#endAfter(coroutine, pending, onEnd);
+    if (coroutine.stopped === null) {
+      await new Promise<void>((resolve) => {
+        coroutine.stopped = () => {
+          this.current = coroutine.caller;
+          resolve();
+        };
+      });
+    }
+    await this.#runWoken(coroutine);
+    while (!coroutine.done) {
+      if (await this.poll()) continue;
+      detached = true;
+      return false;
+    }
+    if (failure !== undefined) throw failure;
+    return true;
+  }
+
+  /**
+   * Starts an asynchronous request: enters it, and returns when it has parked or ended. `onDone` is called when it ends,
+   * but never before this returns: a request that ends at once reports as a bottom half, as QEMU's AIO requests do.
+   */
+  async spawn(
+    label: RequestLabel,
+    body: () => Promise<void> | undefined,
+    onDone: (error: unknown) => void,
+  ): Promise<Coroutine> {
+    let returned = false;
+    const coroutine = this.create(label, body, (error) => {
+      if (returned) onDone(error);
+      else this.schedule(() => onDone(error));
+    });
+    await this.enter(coroutine);
+    returned = true;
+    return coroutine;
+  }
+
+  /**
+   * Marks a coroutine as cancelled: it ends with ECANCELED at its next I/O. One that sleeps wakes up; who else parked it
+   * must still wake it.
+   */
+  cancel(coroutine: Coroutine): void {
+    coroutine.cancelled = true;
+    this.#sleepers.get(coroutine)?.();
+  }
+
+  /** Throws ECANCELED if the running coroutine was cancelled. */
+  checkCancelled(): void {
+    if (this.current?.cancelled === true) throw new BlockError(Errno.ECANCELED);
+  }
+}
+
+function nothing(): void {
+  // Whoever ran a coroutine that has parked looks at it when he likes.
+}
+
+/** Calls a function; what it throws becomes a rejected promise. */
+function attempt(body: () => Promise<void> | undefined): Promise<void> | undefined {
+  try {
+    return body();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}

@@ -1,0 +1,82 @@
+/** From a file name and options to complete options: `json:{…}`, the driver, the prefix of the name. */
+import { Errno } from '../../util/errno.ts';
+import type { KnownDriver } from '../driver.ts';
+import { BlockError, prependError } from '../error.ts';
+import { Open } from '../flags.ts';
+import { flattenJson, type JsonValue, parseJson } from '../options/json.ts';
+import { addFlagsToOptions } from '../options/node-options.ts';
+import type { Options } from '../options/options.ts';
+import { findFormat, findProtocol, isProtocol } from './registry.ts';
+
+const JSON_PREFIX = 'json:';
+
+/**
+ * If the name is `json:{…}`, adds its options to those that are there, which count more, and returns null; otherwise
+ * returns the name. Throws EINVAL for bad JSON.
+ */
+export function takeJsonName(filename: string | null, options: Options): string | null {
+  if (filename === null || !filename.startsWith(JSON_PREFIX)) return filename;
+  const value = parseJsonName(filename.slice(JSON_PREFIX.length));
+  if (!(value instanceof Map)) throw new BlockError(Errno.EINVAL, 'Invalid JSON object given');
+  options.join(flattenJson(value));
+  return null;
+}
+
+function parseJsonName(text: string): JsonValue {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    if (error instanceof BlockError) throw prependError(error, 'Could not parse the JSON options: ');
+    throw error;
+  }
+}
+
+interface Filled {
+  readonly flags: number;
+  /** The name as far as the options do not have it. */
+  readonly filename: string | null;
+  /** Null if it is to be found by probing. */
+  readonly driver: KnownDriver | null;
+}
+
+/**
+ * Completes options in place: the flags as options, the driver of a protocol, the file name split up by that driver.
+ * The flag PROTOCOL is set as the driver demands. Throws ENOENT for an unknown driver, EINVAL for options at odds.
+ */
+export function fillOptions(options: Options, filename: string | null, flags: number): Filled {
+  const named = namedDriver(options);
+  const protocol = named === null ? (flags & Open.PROTOCOL) !== 0 : isProtocol(named);
+  const filledFlags = protocol ? flags | Open.PROTOCOL : flags & ~Open.PROTOCOL;
+  addFlagsToOptions(options, filledFlags);
+  if (!protocol) return { flags: filledFlags, filename, driver: named };
+
+  if (filename !== null) {
+    if (options.has('filename')) {
+      throw new BlockError(Errno.EINVAL, "Can't specify 'file' and 'filename' options at the same time");
+    }
+    options.set('filename', filename);
+  }
+  const driver = named ?? protocolDriver(options, filename !== null);
+  if (filename !== null && driver.parseFilename !== undefined) {
+    driver.parseFilename(filename, options);
+    if (driver.needsFilename !== true) options.delete('filename');
+  }
+  return { flags: filledFlags, filename, driver };
+}
+
+function namedDriver(options: Options): KnownDriver | null {
+  const name = options.getString('driver');
+  if (name === undefined) return null;
+  const driver = findFormat(name);
+  if (driver === null) throw new BlockError(Errno.ENOENT, `Unknown driver '${name}'`);
+  return driver;
+}
+
+/** The driver that the file name asks for; only a name given as such may have a prefix. */
+function protocolDriver(options: Options, allowPrefix: boolean): KnownDriver {
+  const filename = options.getString('filename');
+  if (filename === undefined) throw new BlockError(Errno.EINVAL, 'Must specify either driver or file');
+  const driver = findProtocol(filename, allowPrefix);
+  options.set('driver', driver.formatName);
+  return driver;
+}

@@ -1,0 +1,123 @@
+/** One dirty bitmap in memory: a bit for each granule of the disk that was written. */
+import { isAllZero } from '../../../util/zero.ts';
+
+/** Bits are kept in pieces: a small image can claim bitmaps of gigabytes, nearly all of which is of one value. */
+const PIECE_BYTES = 65536;
+/** Stands for every piece whose bits are all set; made with the first bitmap. */
+let full = Buffer.alloc(0);
+
+/** The bits of one bitmap; memory grows with the pieces that are of both values. */
+export class BitmapBits {
+  readonly granularityBits: number;
+  #bitCount: number;
+  /** Pieces with bits that are set; bit n of the bitmap is bit n % 8 of byte n / 8. */
+  readonly #pieces = new Map<number, Buffer>();
+
+  constructor(lengthBytes: number, granularityBits: number) {
+    this.granularityBits = granularityBits;
+    this.#bitCount = Math.ceil(lengthBytes / 2 ** granularityBits);
+    if (full.length === 0) full = Buffer.alloc(PIECE_BYTES, 0xff);
+  }
+
+  /** How long it is when it is stored: words of eight bytes. */
+  get storedBytes(): number {
+    return Math.ceil(this.#bitCount / 64) * 8;
+  }
+
+  /** What it takes in memory, more or less. */
+  get memoryBytes(): number {
+    let count = 0;
+    for (const piece of this.#pieces.values()) if (piece !== full) count += 1;
+    return count * PIECE_BYTES;
+  }
+
+  /** Sets the bits of all granules that a range of the disk touches. */
+  mark(offset: number, bytes: number): void {
+    const granule = 2 ** this.granularityBits;
+    let bit = Math.floor(offset / granule);
+    const end = Math.min(Math.floor((offset + bytes - 1) / granule) + 1, this.#bitCount);
+    while (bit < end && bit % 8 !== 0) this.#set(bit++);
+    const wholeBytes = Math.floor((end - bit) / 8);
+    if (wholeBytes > 0) {
+      this.fill(bit / 8, wholeBytes);
+      bit += wholeBytes * 8;
+    }
+    while (bit < end) this.#set(bit++);
+  }
+
+  #set(bit: number): void {
+    const at = Math.floor(bit / 8);
+    const piece = this.#writable(Math.floor(at / PIECE_BYTES));
+    piece[at % PIECE_BYTES] = (piece[at % PIECE_BYTES] ?? 0) | (1 << (bit % 8));
+  }
+
+  #writable(index: number): Buffer {
+    let piece = this.#pieces.get(index);
+    if (piece === undefined || piece === full) {
+      piece = Buffer.alloc(PIECE_BYTES, piece === full ? 0xff : 0);
+      this.#pieces.set(index, piece);
+    }
+    return piece;
+  }
+
+  /** Sets all bits of a range of stored bytes. */
+  fill(offset: number, bytes: number): void {
+    for (const { index, start, end } of piecesOf(offset, bytes)) {
+      if (end - start === PIECE_BYTES) this.#pieces.set(index, full);
+      else if (this.#pieces.get(index) !== full) this.#writable(index).fill(0xff, start, end);
+    }
+  }
+
+  /** Puts stored bytes in; until then they must be zero. */
+  store(offset: number, data: Buffer): void {
+    for (const { index, start, end, from } of piecesOf(offset, data.length)) {
+      const part = data.subarray(from, from + end - start);
+      if (part.length === PIECE_BYTES && part.equals(full)) this.#pieces.set(index, full);
+      else if (!isAllZero(part)) part.copy(this.#writable(index), start);
+    }
+  }
+
+  /** Takes stored bytes out, into zeroes. False if no bit of them is set. */
+  load(offset: number, into: Buffer): boolean {
+    let isSet = false;
+    for (const { index, start, end, from } of piecesOf(offset, into.length)) {
+      const part = this.#pieces.get(index)?.subarray(start, end);
+      if (part === undefined || isAllZero(part)) continue;
+      part.copy(into, from);
+      isSet = true;
+    }
+    return isSet;
+  }
+
+  /** Forgets bits that a damaged image has behind the last granule. */
+  trim(): void {
+    const wholeBytes = Math.floor(this.#bitCount / 8);
+    const last = Math.floor(wholeBytes / PIECE_BYTES);
+    for (const index of this.#pieces.keys()) if (index > last) this.#pieces.delete(index);
+    if (!this.#pieces.has(last)) return;
+    const piece = this.#writable(last);
+    const at = wholeBytes % PIECE_BYTES;
+    piece[at] = (piece[at] ?? 0) & ((1 << (this.#bitCount % 8)) - 1);
+    piece.fill(0, at + 1);
+  }
+
+  /** Follows a change of the disk's length; what is new is clean. */
+  resize(lengthBytes: number): void {
+    this.#bitCount = Math.ceil(lengthBytes / 2 ** this.granularityBits);
+    this.trim();
+  }
+}
+
+/** The parts of a range of bytes, by piece: `start` to `end` in it, `from` in the range. */
+function* piecesOf(
+  offset: number,
+  bytes: number,
+): Generator<{ index: number; start: number; end: number; from: number }> {
+  for (let from = 0; from < bytes; ) {
+    const index = Math.floor((offset + from) / PIECE_BYTES);
+    const start = (offset + from) % PIECE_BYTES;
+    const end = Math.min(PIECE_BYTES, start + bytes - from);
+    yield { index, start, end, from };
+    from += end - start;
+  }
+}

@@ -1,0 +1,218 @@
+/** Counting the references of an L1 table: its L2 tables and the clusters that those point to. */
+import { BlockError } from '../../../block/error.ts';
+import { strerror } from '../../../util/errno.ts';
+import { type CheckState, verb } from './check.ts';
+import type { Qcow2Image } from '../tables/image.ts';
+import { readFile, writeFileSync } from '../tables/io.ts';
+import { L1_ENTRY_BYTES } from '../tables/l1.ts';
+import { Cluster, clusterType } from '../format/l2-entry.ts';
+import {
+  COPIED,
+  entryOffset,
+  hex64,
+  highOf,
+  L1_RESERVED_HIGH,
+  L1_RESERVED_LOW,
+  L2_RESERVED_HIGH,
+  L2_RESERVED_LOW,
+  lowOf,
+  ZERO,
+} from '../format/offsets.ts';
+import { checkOverlap, Overlap } from '../tables/overlap.ts';
+
+/** Counts an L1 table and everything below it, and checks the entries. `isActive`: not that of a snapshot. */
+export async function countL1(
+  image: Qcow2Image,
+  state: CheckState,
+  l1Offset: number,
+  entryCount: number,
+  isActive: boolean,
+): Promise<void> {
+  if (entryCount === 0) return;
+  const { result, map } = state;
+  const { warn } = image.node.context;
+  map.addReference(result, l1Offset, entryCount * L1_ENTRY_BYTES);
+  const l1 = Buffer.alloc(entryCount * L1_ENTRY_BYTES);
+  await readOrCount(image, state, l1Offset, l1, 'check_refcounts_l1');
+  for (let at = 0; at < l1.length; at += L1_ENTRY_BYTES) {
+    const high = l1.readUInt32BE(at);
+    const low = l1.readUInt32BE(at + 4);
+    if (high === 0 && low === 0) continue;
+    if ((high & L1_RESERVED_HIGH) !== 0 || (low & L1_RESERVED_LOW) !== 0) {
+      warn(`ERROR found L1 entry with reserved bits set: ${hex64(high, low)}`);
+      result.corruptions += 1;
+    }
+    const l2Offset = entryOffset(high, low);
+    map.addReference(result, l2Offset, image.clusterBytes);
+    if (image.intoCluster(l2Offset) !== 0) {
+      warn(`ERROR l2_offset=${hexOf(l2Offset)}: Table is not cluster aligned; L1 entry corrupted`);
+      result.corruptions += 1;
+    }
+    await countL2(image, state, l2Offset, isActive);
+  }
+}
+
+function hexOf(offset: number): string {
+  return hex64(highOf(offset), lowOf(offset));
+}
+
+async function readOrCount(
+  image: Qcow2Image,
+  state: CheckState,
+  offset: number,
+  data: Buffer,
+  where: string,
+): Promise<void> {
+  try {
+    await readFile(image, offset, data);
+  } catch (error) {
+    if (error instanceof BlockError) {
+      image.node.context.warn(`ERROR: I/O error in ${where}`);
+      state.result.checkErrors += 1;
+    }
+    throw error;
+  }
+}
+
+async function countL2(image: Qcow2Image, state: CheckState, l2Offset: number, isActive: boolean): Promise<void> {
+  const table = Buffer.alloc(image.clusterBytes);
+  await readOrCount(image, state, l2Offset, table, 'check_refcounts_l2');
+  for (let index = 0; index < image.l2Entries; index++) {
+    const at = index * image.l2EntryBytes;
+    const high = table.readUInt32BE(at);
+    const low = table.readUInt32BE(at + 4);
+    const hasBitmap = image.hasSubclusters && !table.subarray(at + 8, at + 16).equals(NO_BITMAP);
+    if (high === 0 && low === 0 && !hasBitmap) continue;
+    await countEntry(image, state, { table, index, at, high, low, l2Offset, isActive });
+  }
+}
+
+const NO_BITMAP = Buffer.alloc(8);
+
+interface Entry {
+  readonly table: Buffer;
+  readonly index: number;
+  readonly at: number;
+  readonly high: number;
+  readonly low: number;
+  readonly l2Offset: number;
+  readonly isActive: boolean;
+}
+
+async function countEntry(image: Qcow2Image, state: CheckState, entry: Entry): Promise<void> {
+  const { result } = state;
+  const { warn } = image.node.context;
+  const { table, at, high, low } = entry;
+  const type = clusterType(image, high, low);
+  if (type !== Cluster.COMPRESSED && ((high & L2_RESERVED_HIGH) !== 0 || (low & L2_RESERVED_LOW) !== 0)) {
+    warn(`ERROR found l2 entry with reserved bits set: ${hex64(high, low)}`);
+    result.corruptions += 1;
+  }
+  switch (type) {
+    case Cluster.COMPRESSED:
+      countCompressed(image, state, entry);
+      break;
+    case Cluster.NORMAL:
+    case Cluster.ZERO_ALLOC:
+      await countCluster(image, state, entry);
+      break;
+    case Cluster.UNALLOCATED:
+      if (image.hasSubclusters && table.readUInt32BE(at + 12) !== 0) {
+        result.corruptions += 1;
+        warn('ERROR: Unallocated cluster has non-zero subcluster allocation map');
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+function countCompressed(image: Qcow2Image, state: CheckState, entry: Entry): void {
+  const { result, map } = state;
+  const { warn } = image.node.context;
+  const { table, index, at, low } = entry;
+  let { high } = entry;
+  const range = image.compressedRange(high, low);
+  // An offset beyond 2^53 is only ever shown.
+  const shown = hex64(high & ((1 << (38 - image.clusterBits)) - 1), low);
+  if ((high & COPIED) !== 0) {
+    warn(`ERROR: coffset=0x${shown}: copied flag must never be set for compressed clusters`);
+    high = (high & ~COPIED) >>> 0;
+    result.corruptions += 1;
+  }
+  if (image.hasDataFile) {
+    warn(`ERROR compressed cluster ${index} with data file, entry=0x${hex64(high, low)}`);
+    result.corruptions += 1;
+    return;
+  }
+  if (image.hasSubclusters && !table.subarray(at + 8, at + 16).equals(NO_BITMAP)) {
+    warn(`ERROR compressed cluster ${index} with non-zero subcluster allocation bitmap, entry=0x${hex64(high, low)}`);
+    result.corruptions += 1;
+    return;
+  }
+  map.addReference(result, range.offset, range.bytes, shown);
+}
+
+async function countCluster(image: Qcow2Image, state: CheckState, entry: Entry): Promise<void> {
+  const { result, fix, map } = state;
+  const { warn } = image.node.context;
+  const { table, at, high, low } = entry;
+  const offset = entryOffset(high, low);
+  const zero = image.hasSubclusters ? table.readUInt32BE(at + 8) : 0;
+  const allocated = image.hasSubclusters ? table.readUInt32BE(at + 12) : 0;
+  if ((zero & allocated) !== 0) {
+    result.corruptions += 1;
+    warn(`ERROR offset=${hexOf(offset)}: Allocated cluster has corrupted subcluster allocation bitmap`);
+  }
+  if (image.intoCluster(offset) !== 0) {
+    result.corruptions += 1;
+    const hasData = image.hasSubclusters ? allocated !== 0 : (low & ZERO) === 0;
+    if (hasData) {
+      warn(`ERROR offset=${hexOf(offset)}: Data cluster is not properly aligned; L2 entry corrupted.`);
+    } else {
+      warn(
+        `${verb(fix.fixesErrors)} offset=${hexOf(offset)}: Preallocated cluster is not properly aligned; ` +
+          'L2 entry corrupted.',
+      );
+      if (fix.fixesErrors && (await zeroEntry(image, state, entry))) return;
+    }
+  }
+  if (!image.hasDataFile) map.addReference(result, offset, image.clusterBytes);
+}
+
+/** Makes an entry say "zero", without a cluster. False if that could not be written. */
+async function zeroEntry(image: Qcow2Image, state: CheckState, entry: Entry): Promise<boolean> {
+  const { result } = state;
+  const { warn } = image.node.context;
+  const { table, at, index, l2Offset, isActive } = entry;
+  table.writeUInt32BE(0, at);
+  if (image.hasSubclusters) {
+    const present = (table.readUInt32BE(at + 8) | table.readUInt32BE(at + 12)) >>> 0;
+    table.writeUInt32BE(0, at + 4);
+    table.writeUInt32BE(present, at + 8);
+    table.writeUInt32BE(0, at + 12);
+  } else {
+    table.writeUInt32BE(ZERO, at + 4);
+  }
+  const offset = l2Offset + index * image.l2EntryBytes;
+  try {
+    await checkOverlap(image, isActive ? Overlap.ACTIVE_L2 : Overlap.INACTIVE_L2, offset, image.l2EntryBytes);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    // Something is very wrong: no more of this table.
+    warn('ERROR: Overlap check failed');
+    result.checkErrors += 1;
+    throw error;
+  }
+  try {
+    await writeFileSync(image, offset, table.subarray(at, at + image.l2EntryBytes));
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    warn(`ERROR: Failed to overwrite L2 table entry: ${strerror(error.errno)}`);
+    result.checkErrors += 1;
+    return false;
+  }
+  result.corruptions -= 1;
+  result.corruptionsFixed += 1;
+  return true;
+}

@@ -1,0 +1,99 @@
+/** Discards: clusters given back, reading as zeroes from then on where the format can say so. */
+import { BlockError } from '../../../block/error.ts';
+import { Errno } from '../../../util/errno.ts';
+import { sliceForUpdate } from './cluster-table.ts';
+import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
+import { clusterType, isAllocated } from '../format/l2-entry.ts';
+import { advance, type GuestOffset, ZERO } from '../format/offsets.ts';
+import { freeEntry } from '../refcounts/refcounts.ts';
+
+/** A discard by the guest. ENOTSUP, which counts as done, for parts of clusters, and where old content could show. */
+export async function discardRange(image: Qcow2Image, guest: GuestOffset, bytes: number): Promise<void> {
+  if (image.version < 3 && image.node.backing !== null) throw new BlockError(Errno.ENOTSUP);
+  if (image.intoCluster(guest) !== 0 || image.intoCluster(bytes) !== 0) {
+    // Part of a cluster can only be all of the last one.
+    const isTail = image.intoCluster(guest) === 0 && guest + bytes === image.lengthBytes;
+    if (!isTail) throw new BlockError(Errno.ENOTSUP);
+  }
+  const locking = image.lock.lock();
+  if (locking !== undefined) await locking;
+  try {
+    await discardClusters(image, guest, bytes, DiscardReason.REQUEST, false);
+  } finally {
+    image.lock.unlock();
+  }
+}
+
+/**
+ * Gives back the clusters of a range that begins at one. `full`: the backing file shows through again; otherwise they
+ * read as zeroes. The lock is held.
+ */
+export async function discardClusters(
+  image: Qcow2Image,
+  guest: GuestOffset,
+  bytes: number,
+  reason: number,
+  full: boolean,
+): Promise<void> {
+  await withHeldDiscards(image, async () => {
+    let position = guest;
+    for (let rest = image.clustersFor(bytes); rest > 0; ) {
+      const count = Math.min(rest, image.sliceEntries - image.sliceIndexOf(position));
+      await discardInSlice(image, position, count, reason, full);
+      rest -= count;
+      position = advance(position, count * image.clusterBytes);
+    }
+  });
+}
+
+/** Collects the discards of all clusters that `body` frees, and passes them on when it is done. */
+export async function withHeldDiscards(image: Qcow2Image, body: () => Promise<void>): Promise<void> {
+  image.discards.isHeld = true;
+  let succeeded = false;
+  try {
+    await body();
+    succeeded = true;
+  } finally {
+    image.discards.isHeld = false;
+    await image.discards.process(succeeded);
+  }
+}
+
+async function discardInSlice(
+  image: Qcow2Image,
+  guest: GuestOffset,
+  clusterCount: number,
+  reason: number,
+  full: boolean,
+): Promise<void> {
+  const { l2Cache, l2EntryBytes, hasSubclusters } = image;
+  const slot = await sliceForUpdate(image, guest);
+  try {
+    const table = l2Cache.table(slot);
+    const index = image.sliceIndexOf(guest);
+    for (let step = 0; step < clusterCount; step++) {
+      const at = (index + step) * l2EntryBytes;
+      const high = table.readUInt32BE(at);
+      const low = table.readUInt32BE(at + 4);
+      const zero = hasSubclusters ? table.readUInt32BE(at + 8) : 0;
+      const allocated = hasSubclusters ? table.readUInt32BE(at + 12) : 0;
+      // What has nothing and hides nothing can stay as it is.
+      const mustChange = full || image.node.backing !== null || isAllocated(clusterType(image, high, low));
+      if (!mustChange) continue;
+      const newLow = !full && !hasSubclusters && image.version >= 3 ? ZERO : 0;
+      const newZero = !full && hasSubclusters ? 0xffff_ffff : 0;
+      if (high === 0 && low === newLow && zero === newZero && allocated === 0) continue;
+
+      l2Cache.markDirty(slot);
+      table.writeUInt32BE(0, at);
+      table.writeUInt32BE(newLow, at + 4);
+      if (hasSubclusters) {
+        table.writeUInt32BE(newZero, at + 8);
+        table.writeUInt32BE(0, at + 12);
+      }
+      await freeEntry(image, high, low, reason);
+    }
+  } finally {
+    l2Cache.put(slot);
+  }
+}

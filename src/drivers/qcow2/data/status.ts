@@ -1,0 +1,133 @@
+/** Block status and the numbers about the image. */
+import type { BlockStatus, DriverInfo, SpecificInfo, SpecificValue } from '../../../block/driver.ts';
+import { BlockError } from '../../../block/error.ts';
+import { Status } from '../../../block/flags.ts';
+import type { BlockNode } from '../../../block/graph/node.ts';
+import { hashOrder } from '../../../block/options/options.ts';
+import type { Answer } from '../../../util/answer.ts';
+import { bitmapInfo } from '../bitmaps/bitmaps.ts';
+import { Compatible, Compression, Incompatible, type Qcow2Image } from '../tables/image.ts';
+import { Subcluster } from '../format/l2-entry.ts';
+import { lookUp, lookUpNow, Mapping } from './mapping.ts';
+import type { GuestOffset } from '../format/offsets.ts';
+import { getRefcount, nextCovered } from '../refcounts/refcounts.ts';
+
+const INT_MAX = 0x7fff_ffff;
+
+/**
+ * What the image itself, without its backing file, has at a guest offset: at most `bytes`, and as far as it is of one
+ * kind. Takes the lock. What reading the L2 table throws.
+ */
+export function statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Answer<BlockStatus> {
+  const mapping = new Mapping();
+  const wanted = Math.min(bytes, INT_MAX);
+  if (image.isPreallocated !== null && lookUpNow(image, guest, wanted, mapping)) return statusFrom(image, mapping);
+  return statusLocked(image, guest, wanted, mapping);
+}
+
+async function statusLocked(
+  image: Qcow2Image,
+  guest: GuestOffset,
+  bytes: number,
+  mapping: Mapping,
+): Promise<BlockStatus> {
+  const locking = image.lock.lock();
+  if (locking !== undefined) await locking;
+  try {
+    image.isPreallocated ??= await looksPreallocated(image);
+    const looking = lookUp(image, guest, bytes, mapping);
+    if (looking !== undefined) await looking;
+  } finally {
+    image.lock.unlock();
+  }
+  return statusFrom(image, mapping);
+}
+
+function statusFrom(image: Qcow2Image, mapping: Mapping): BlockStatus {
+  const { type } = mapping;
+  let flags = 0;
+  const hasHost = type === Subcluster.NORMAL || type === Subcluster.ZERO_ALLOC || type === Subcluster.UNALLOCATED_ALLOC;
+  if (hasHost) flags |= Status.OFFSET_VALID;
+  if (type === Subcluster.ZERO_PLAIN || type === Subcluster.ZERO_ALLOC) flags |= Status.ZERO;
+  else if (type === Subcluster.NORMAL || type === Subcluster.COMPRESSED) flags |= Status.DATA;
+  const isMappedData = Status.DATA | Status.OFFSET_VALID;
+  if (image.isPreallocated === true && (flags & isMappedData) === isMappedData) flags |= Status.RECURSE;
+  return {
+    flags,
+    bytes: mapping.bytes,
+    map: hasHost ? mapping.host : 0,
+    file: hasHost ? image.dataFile.node : null,
+  };
+}
+
+/** The space that a node takes on the host, as far as its driver can say. */
+function allocatedBytes(node: BlockNode): number | null {
+  const { driver } = node;
+  if (driver.getAllocatedBytes !== undefined) return driver.getAllocatedBytes(node);
+  if (driver.protocolName !== undefined) return null;
+  if (node.filteredChild !== null) return allocatedBytes(node.filteredChild.node);
+  return null;
+}
+
+/**
+ * Whether far more clusters are counted than the file has space for: then metadata was preallocated, and what L2 calls
+ * data may be holes. The lock is held.
+ */
+async function looksPreallocated(image: Qcow2Image): Promise<boolean> {
+  try {
+    const { node } = image.file;
+    const fileLength = node.getLength();
+    const bytes = allocatedBytes(node);
+    if (bytes === null) return false;
+    const real = Math.floor(bytes / image.clusterBytes);
+    const threshold = Math.max(Math.floor((real * 10) / 9), real + 2);
+    const end = image.clustersFor(fileLength);
+    let counted = 0;
+    for (let cluster = 0; counted < threshold; cluster++) {
+      cluster = nextCovered(image, cluster, end);
+      if (cluster >= end) break;
+      const refcount = getRefcount(image, cluster);
+      if ((typeof refcount === 'number' ? refcount : await refcount) !== 0) counted += 1;
+    }
+    return counted >= threshold;
+  } catch (error) {
+    if (error instanceof BlockError) return false;
+    throw error;
+  }
+}
+
+/** The numbers for `info`: cluster size and the offset of the VM state in bytes. */
+export function infoOf(image: Qcow2Image): DriverInfo {
+  return {
+    clusterBytes: image.clusterBytes,
+    vmStateOffset: image.vmStateOffset,
+    isDirty: !image.needsAccurateRefcounts,
+  };
+}
+
+/** What `info` prints about the format, in the order in which it does. */
+export async function specificInfoOf(image: Qcow2Image): Promise<SpecificInfo> {
+  const always = {
+    'refcount-bits': 1 << image.refcountOrder,
+    'compression-type': image.compressionType === Compression.ZSTD ? 'zstd' : 'zlib',
+  };
+  if (image.version === 2) return inQemuOrder({ compat: '0.10', ...always });
+  const bitmaps = await bitmapInfo(image);
+  return inQemuOrder({
+    compat: '1.1',
+    ...(image.dataFileName === null ? {} : { 'data-file': image.dataFileName.toString('utf8') }),
+    ...(image.hasDataFile ? { 'data-file-raw': image.hasRawDataFile } : {}),
+    'extended-l2': image.hasSubclusters,
+    'lazy-refcounts': (image.compatible & Compatible.LAZY_REFCOUNTS) !== 0n,
+    corrupt: (image.incompatible & Incompatible.CORRUPT) !== 0n,
+    ...(bitmaps.length > 0 ? { bitmaps } : {}),
+    ...always,
+  });
+}
+
+/** Keys come as QEMU's dictionary has them, with spaces for dashes. */
+function inQemuOrder(info: { readonly [key: string]: SpecificValue }): SpecificInfo {
+  return Object.fromEntries(
+    hashOrder(Object.keys(info)).map((key) => [key.replaceAll('-', ' '), info[key] as SpecificValue]),
+  );
+}

@@ -1,0 +1,57 @@
+/** The parts of one request that are under way at the same time: a bounded number of coroutines. */
+import type { Pending } from '../../../block/driver.ts';
+import type { Coroutine, EventLoop, WaitReason } from '../../../block/loop/loop.ts';
+
+const MAX_BUSY = 8;
+const waitsForParts: WaitReason = { kind: 'parts' };
+
+/** The pool of one request. */
+export class TaskPool {
+  readonly #loop: EventLoop;
+  readonly #main: Coroutine;
+  #busy = 0;
+  #isWaiting = false;
+  #failure: unknown = undefined;
+
+  constructor(loop: EventLoop) {
+    if (loop.current === null) throw new Error('a request outside of a coroutine');
+    this.#loop = loop;
+    this.#main = loop.current;
+  }
+
+  /** Whether some part has failed, so that no more should be started. */
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Starts a part, when fewer than eight are under way. Returns as soon as it waits for something. */
+  async start(part: () => Pending): Promise<void> {
+    if (this.#busy >= MAX_BUSY) await this.#waitForOne();
+    this.#busy += 1;
+    const coroutine = this.#loop.create(this.#main, part, (error) => this.#end(error));
+    await this.#loop.enter(coroutine);
+  }
+
+  #end(error: unknown): void {
+    this.#busy -= 1;
+    if (error !== undefined) this.#failure ??= error;
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    this.#loop.wake(this.#main);
+  }
+
+  #waitForOne(): Promise<void> {
+    this.#isWaiting = true;
+    return this.#loop.park(waitsForParts);
+  }
+
+  /** Waits until all parts have ended. */
+  async drain(): Promise<void> {
+    while (this.#busy > 0) await this.#waitForOne();
+  }
+
+  /** Throws the first failure of a part. */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+}

@@ -1,0 +1,113 @@
+/** What an L2 entry says of its cluster and, in images with extended entries, of each of the 32 subclusters. */
+import { COMPRESSED, COPIED, ZERO } from './offsets.ts';
+import type { Qcow2Image } from '../tables/image.ts';
+
+/** What a guest cluster is; `ZERO_ALLOC` has a host cluster whose content does not count. */
+export const Cluster = { UNALLOCATED: 0, ZERO_PLAIN: 1, ZERO_ALLOC: 2, NORMAL: 3, COMPRESSED: 4 } as const;
+
+/** `_PLAIN` has no host cluster, `_ALLOC` has one whose content does not count. */
+export const Subcluster = {
+  UNALLOCATED_PLAIN: 0,
+  UNALLOCATED_ALLOC: 1,
+  ZERO_PLAIN: 2,
+  ZERO_ALLOC: 3,
+  NORMAL: 4,
+  COMPRESSED: 5,
+  INVALID: 6,
+} as const;
+
+const ALL = 0xffff_ffff;
+
+/** The type of a whole cluster, from the halves of its entry. */
+export function clusterType(image: Qcow2Image, high: number, low: number): number {
+  if ((high & COMPRESSED) !== 0) return Cluster.COMPRESSED;
+  const hasOffset = (high & 0x00ff_ffff) !== 0 || (low & 0xffff_fe00) !== 0;
+  if ((low & ZERO) !== 0 && !image.hasSubclusters) return hasOffset ? Cluster.ZERO_ALLOC : Cluster.ZERO_PLAIN;
+  if (hasOffset) return Cluster.NORMAL;
+  // Offset 0 is a cluster too in an external data file, where every cluster that is in use has the flag.
+  return image.hasDataFile && (high & COPIED) !== 0 ? Cluster.NORMAL : Cluster.UNALLOCATED;
+}
+
+/** Whether a cluster of this type (`Cluster`) has space in the file. */
+export function isAllocated(type: number): boolean {
+  return type >= Cluster.ZERO_ALLOC;
+}
+
+/** The types of subclusters in images that have none: one a cluster. */
+const whole = [
+  Subcluster.UNALLOCATED_PLAIN,
+  Subcluster.ZERO_PLAIN,
+  Subcluster.ZERO_ALLOC,
+  Subcluster.NORMAL,
+  Subcluster.COMPRESSED,
+] as const;
+
+/**
+ * The type of one subcluster. `allocated` and `zero` are the halves of the entry's bitmap; without subclusters they are
+ * ignored and `index` is 0. INVALID if any part of the entry is, not only this subcluster's.
+ */
+export function subclusterType(
+  image: Qcow2Image,
+  high: number,
+  low: number,
+  allocated: number,
+  zero: number,
+  index: number,
+): number {
+  const type = clusterType(image, high, low);
+  if (!image.hasSubclusters) return whole[type] as number;
+  const bit = 1 << index;
+  switch (type) {
+    case Cluster.COMPRESSED:
+      return Subcluster.COMPRESSED;
+    case Cluster.NORMAL:
+      if ((allocated & zero) !== 0) return Subcluster.INVALID;
+      if ((zero & bit) !== 0) return Subcluster.ZERO_ALLOC;
+      return (allocated & bit) !== 0 ? Subcluster.NORMAL : Subcluster.UNALLOCATED_ALLOC;
+    default:
+      if (allocated !== 0) return Subcluster.INVALID;
+      return (zero & bit) !== 0 ? Subcluster.ZERO_PLAIN : Subcluster.UNALLOCATED_PLAIN;
+  }
+}
+
+/** How many subclusters from `index` on, within the cluster, have this type, which `index` has and is not INVALID. */
+export function subclusterRun(image: Qcow2Image, type: number, allocated: number, zero: number, index: number): number {
+  if (!image.hasSubclusters || type === Subcluster.COMPRESSED) return image.subclustersPerCluster - index;
+  switch (type) {
+    case Subcluster.NORMAL:
+      return trailingOnes(allocated | bitRange(0, index)) - index;
+    case Subcluster.ZERO_PLAIN:
+    case Subcluster.ZERO_ALLOC:
+      return trailingOnes(zero | bitRange(0, index)) - index;
+    default:
+      return trailingZeroes((allocated | zero) & ~bitRange(0, index)) - index;
+  }
+}
+
+/** The bits `from` to `to` - 1 of a 32-bit word. */
+export function bitRange(from: number, to: number): number {
+  if (to <= from) return 0;
+  const width = to - from;
+  return (width === 32 ? ALL : ((1 << width) - 1) << from) >>> 0;
+}
+
+/** 32 for 0. */
+export function trailingZeroes(word: number): number {
+  return word === 0 ? 32 : 31 - Math.clz32(word & -word);
+}
+
+function trailingOnes(word: number): number {
+  return trailingZeroes(~word);
+}
+
+/** Whether a whole cluster holds data in the file and belongs to this entry alone: it can be overwritten. */
+export function isOwnData(image: Qcow2Image, high: number, low: number): boolean {
+  return (high & COPIED) !== 0 && clusterType(image, high, low) === Cluster.NORMAL;
+}
+
+/** Whether a write to the cluster needs a new one: it has none, or shares it with a snapshot. */
+export function needsNewCluster(image: Qcow2Image, high: number, low: number): boolean {
+  const type = clusterType(image, high, low);
+  if (type === Cluster.NORMAL || type === Cluster.ZERO_ALLOC) return (high & COPIED) === 0;
+  return true;
+}

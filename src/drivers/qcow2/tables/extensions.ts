@@ -1,0 +1,158 @@
+/** Header extensions: read when an image is opened. Those that are not known are kept. */
+import { BlockError } from '../../../block/error.ts';
+import { Errno } from '../../../util/errno.ts';
+import { Autoclear, type Qcow2Image } from './image.ts';
+import { explained, readFile } from './io.ts';
+import { readUint64 } from '../format/offsets.ts';
+import { untilNul } from '../format/text.ts';
+
+/** The types of extensions (qcow2 specification, "Header extensions"). */
+export const Extension = {
+  END: 0,
+  BACKING_FORMAT: 0xe279_2aca,
+  FEATURE_TABLE: 0x6803_f857,
+  CRYPTO_HEADER: 0x0537_be77,
+  BITMAPS: 0x2385_2875,
+  DATA_FILE: 0x4441_5441,
+} as const;
+
+const MAX_BITMAPS = 65535;
+const MAX_BITMAP_DIRECTORY_BYTES = 1024 * MAX_BITMAPS;
+const BITMAPS_BYTES = 24;
+/** QEMU keeps the format's name in 16 bytes, the terminator included. */
+const MAX_FORMAT_BYTES = 16;
+const CRYPT_LUKS = 2;
+
+/** What comes of the extensions beside what is noted in the image. */
+export interface ExtensionsRead {
+  readonly featureTable: Buffer | null;
+  /** An extension had to be dropped, and the header should be written without it. */
+  readonly needsUpdate: boolean;
+}
+
+/**
+ * Reads the extensions between two offsets into `image`; the names of features only if they are wanted. Throws what is
+ * wrong with them.
+ */
+export async function readExtensions(
+  image: Qcow2Image,
+  start: number,
+  end: number,
+  wantsFeatures: boolean,
+): Promise<ExtensionsRead> {
+  let featureTable: Buffer | null = null;
+  let needsUpdate = false;
+  const head = Buffer.alloc(8);
+  for (let offset = start; offset < end; ) {
+    await readOr(image, offset, head, `qcow2_read_extension: ERROR: pread fail from offset ${offset}`);
+    const magic = head.readUInt32BE(0);
+    const bytes = head.readUInt32BE(4);
+    offset += head.length;
+    if (offset > end || bytes > end - offset) throw refused('Header extension too large');
+    if (magic === Extension.END) break;
+
+    // Bounded by the first cluster, which is 2 MiB at most.
+    const read = async (what: string): Promise<Buffer> => {
+      const data = Buffer.alloc(bytes);
+      await readOr(image, offset, data, what);
+      return data;
+    };
+    switch (magic) {
+      case Extension.BACKING_FORMAT:
+        if (bytes >= MAX_FORMAT_BYTES) {
+          throw refused(`ERROR: ext_backing_format: len=${bytes} too large (>=${MAX_FORMAT_BYTES})`);
+        }
+        image.backingFormat = untilNul(await read('ERROR: ext_backing_format: Could not read format name'));
+        break;
+      case Extension.FEATURE_TABLE:
+        if (wantsFeatures) featureTable = await read('ERROR: ext_feature_table: Could not read table');
+        break;
+      case Extension.CRYPTO_HEADER:
+        if (image.cryptMethod !== CRYPT_LUKS) {
+          throw refused('CRYPTO header extension only expected with LUKS encryption method');
+        }
+        break;
+      case Extension.BITMAPS:
+        if (bytes !== BITMAPS_BYTES) throw refused('bitmaps_ext: Invalid extension length');
+        if ((image.autoclear & Autoclear.BITMAPS) === 0n) {
+          warnOfStaleBitmaps(image);
+          needsUpdate = true;
+        } else {
+          takeBitmaps(image, await read('bitmaps_ext: Could not read ext header'));
+        }
+        break;
+      case Extension.DATA_FILE:
+        image.dataFileName = untilNul(await read('ERROR: Could not read data file name'));
+        break;
+      default:
+        image.unknownExtensions.unshift({
+          magic,
+          data: await read('ERROR: unknown extension: Could not read data'),
+        });
+    }
+    offset += bytes + ((8 - (bytes % 8)) % 8);
+  }
+  return { featureTable, needsUpdate };
+}
+
+function refused(message: string): BlockError {
+  return new BlockError(Errno.EINVAL, message);
+}
+
+function readOr(image: Qcow2Image, offset: number, data: Buffer, message: string): Promise<void> {
+  return explained(readFile(image, offset, data), message);
+}
+
+function warnOfStaleBitmaps(image: Qcow2Image): void {
+  const { warn } = image.node.context;
+  warn(
+    image.version < 3
+      ? 'qemu-io: warning: This qcow2 v2 image contains bitmaps, but they may have been modified by a program ' +
+          'without persistent bitmap support; so now they must all be considered inconsistent'
+      : 'qemu-io: warning: a program lacking bitmap support modified this file, so all bitmaps are now considered ' +
+          'inconsistent',
+  );
+  warn("Some clusters may be leaked, run 'qemu-img check -r' on the image file to fix.");
+}
+
+function takeBitmaps(image: Qcow2Image, data: Buffer): void {
+  const count = data.readUInt32BE(0);
+  const directoryBytes = readUint64(data, 8);
+  const directoryOffset = readUint64(data, 16);
+  if (data.readUInt32BE(4) !== 0) throw refused('bitmaps_ext: Reserved field is not zero');
+  if (count > MAX_BITMAPS) {
+    throw refused(`bitmaps_ext: Image has ${count} bitmaps, exceeding the QEMU supported maximum of ${MAX_BITMAPS}`);
+  }
+  if (count === 0) throw refused('found bitmaps extension with zero bitmaps');
+  if (directoryOffset % image.clusterBytes !== 0) throw refused('bitmaps_ext: invalid bitmap directory offset');
+  if (directoryBytes > MAX_BITMAP_DIRECTORY_BYTES) {
+    throw refused(
+      `bitmaps_ext: bitmap directory size (${data.readBigUInt64BE(8)}) exceeds the maximum supported size ` +
+        `(${MAX_BITMAP_DIRECTORY_BYTES})`,
+    );
+  }
+  image.bitmapCount = count;
+  image.bitmapDirectoryOffset = directoryOffset;
+  image.bitmapDirectoryBytes = directoryBytes;
+}
+
+const FEATURE_BYTES = 48;
+const FEATURE_INCOMPATIBLE = 0;
+
+/** The names of incompatible features that are not known here, by the image's own table. */
+export function unsupportedFeatures(table: Buffer | null, unknown: bigint): string {
+  const names: string[] = [];
+  let rest = unknown;
+  const entryCount = table === null ? 0 : Math.floor(table.length / FEATURE_BYTES);
+  for (let index = 0; table !== null && index < entryCount; index++) {
+    const entry = table.subarray(index * FEATURE_BYTES, (index + 1) * FEATURE_BYTES);
+    const name = untilNul(entry.subarray(2));
+    if (name.length === 0) break;
+    const bit = 1n << BigInt((entry[1] ?? 0) & 63);
+    if (entry[0] !== FEATURE_INCOMPATIBLE || (rest & bit) === 0n) continue;
+    names.push(name.toString('latin1'));
+    rest &= ~bit;
+  }
+  if (rest !== 0n) names.push(`Unknown incompatible feature: ${rest.toString(16)}`);
+  return names.join(', ');
+}

@@ -1,0 +1,377 @@
+/**
+ * A write-back cache of metadata tables: L2 table slices, or refcount blocks.
+ *
+ * A table is held between `get` and `put`; what is not held may be thrown out, least recently used first, written back
+ * before if it is dirty. Tables of one cache may have to be on disk before those of the other (a new cluster's refcount
+ * before the L2 entry that points to it): `dependOn` notes that, and write-back obeys it.
+ *
+ * A table's slot, and with it the order in which tables are written back, is chosen as QEMU does: the first unused slot
+ * from a place that follows from the table's offset, else the one that was put back longest ago.
+ */
+import type { Pending } from '../../../block/driver.ts';
+import { BlockError } from '../../../block/error.ts';
+import { Event } from '../../../block/events/events.ts';
+import { allocateAligned } from '../../../block/memory.ts';
+import { andThen, later } from '../../../util/answer.ts';
+import { Errno } from '../../../util/errno.ts';
+import { corrupt } from './corruption.ts';
+import type { Qcow2Image } from './image.ts';
+import { flushFile, readFile, writeFile } from './io.ts';
+import { hex } from '../format/offsets.ts';
+import { checkOverlap, Overlap } from './overlap.ts';
+
+/** Memory is taken in chunks of about this size, as slots come into use. */
+const CHUNK_BYTES = 256 * 1024;
+
+type CacheKind = 'L2 table' | 'refcount block';
+
+/** A cache of tables of one size, in a fixed number of slots. */
+export class TableCache {
+  readonly kind: CacheKind;
+  readonly slotCount: number;
+  readonly tableBytes: number;
+  /** The cache that has to be written back before a table of this one is. */
+  #dependsOn: TableCache | null = null;
+  /** The file has to be flushed before a table of this cache is written back. */
+  #dependsOnFlush = false;
+
+  readonly #image: Qcow2Image;
+  readonly #slots = new Map<number, number>();
+  readonly #offsets: Float64Array;
+  readonly #holders: Uint32Array;
+  readonly #tables: (Buffer | undefined)[];
+  /** One bit a slot. */
+  readonly #dirty: Uint32Array;
+  readonly #unused: Uint32Array;
+  #unusedCount: number;
+  /** The slots that are in use and not held, as a list: least recently put back first. */
+  readonly #older: Int32Array;
+  readonly #newer: Int32Array;
+  #oldest = -1;
+  #newest = -1;
+
+  constructor(image: Qcow2Image, kind: CacheKind, slotCount: number, tableBytes: number) {
+    this.#image = image;
+    this.kind = kind;
+    this.slotCount = slotCount;
+    this.tableBytes = tableBytes;
+    this.#offsets = new Float64Array(slotCount);
+    this.#holders = new Uint32Array(slotCount);
+    this.#tables = [];
+    const words = Math.ceil(slotCount / 32);
+    this.#dirty = new Uint32Array(words);
+    this.#unused = new Uint32Array(words);
+    this.#older = new Int32Array(slotCount);
+    this.#newer = new Int32Array(slotCount);
+    this.#unusedCount = 0;
+    for (let slot = 0; slot < slotCount; slot++) this.#setUnused(slot);
+  }
+
+  /** The slot of the table at this offset of the file, held; read from disk if it is not cached. */
+  get(offset: number): number | Promise<number> {
+    const slot = this.#slots.get(offset);
+    if (slot === undefined) return this.#load(offset, true);
+    this.#hold(slot);
+    return slot;
+  }
+
+  /** As `get`, for a table that is new: its content is undefined. */
+  getEmpty(offset: number): number | Promise<number> {
+    const slot = this.#slots.get(offset);
+    if (slot === undefined) return this.#load(offset, false);
+    this.#hold(slot);
+    return slot;
+  }
+
+  /** The content of a slot that is held. */
+  table(slot: number): Buffer {
+    return this.#tables[slot] ?? this.#allocate(slot);
+  }
+
+  /** Ends one hold of `get` or `getEmpty`. */
+  put(slot: number): void {
+    const holders = (this.#holders[slot] ?? 0) - 1;
+    if (holders < 0) throw new Error('a table is put back that nobody holds');
+    this.#holders[slot] = holders;
+    if (holders === 0) this.#append(slot);
+  }
+
+  /** The content has changed: it is to be written back. */
+  markDirty(slot: number): void {
+    this.#dirty[slot >>> 5] = (this.#dirty[slot >>> 5] ?? 0) | (1 << (slot & 31));
+  }
+
+  /** The slot of a table if it is cached, not held by this; -1 if it is not. */
+  find(offset: number): number {
+    return this.#slots.get(offset) ?? -1;
+  }
+
+  /** Marks a table that is cached as just used. */
+  touch(slot: number): void {
+    if (slot === this.#newest || this.#holders[slot] !== 0) return;
+    this.#unlink(slot);
+    this.#append(slot);
+  }
+
+  /**
+   * Forgets a table without writing it back. EIO if it is held: then it was freed through an entry of its own, as only
+   * a corrupt image has one.
+   */
+  discard(slot: number): void {
+    if (this.#holders[slot] !== 0) throw new BlockError(Errno.EIO);
+    this.#clearDirty(slot);
+    this.#forget(slot);
+    this.#release(slot);
+  }
+
+  /** From now on `other` is written back, and flushed, before this cache. Undefined if nothing had to be written for it. */
+  dependOn(other: TableCache): Promise<void> | undefined {
+    const others = other.#dependsOn !== null;
+    const own = this.#dependsOn !== null && this.#dependsOn !== other;
+    if (others || own) return this.#changeDependency(other);
+    this.#dependsOn = other;
+    return undefined;
+  }
+
+  async #changeDependency(other: TableCache): Promise<void> {
+    if (other.#dependsOn !== null) await other.#flushDependency(other.#dependsOn);
+    if (this.#dependsOn !== null && this.#dependsOn !== other) await this.#flushDependency(this.#dependsOn);
+    this.#dependsOn = other;
+  }
+
+  /** Before the next table is written back, what the file was given by now is flushed. */
+  dependOnFlush(): void {
+    this.#dependsOnFlush = true;
+  }
+
+  /** Writes back all dirty tables. Goes on after a failure; of several, no space left counts before the last one. */
+  write(): Pending {
+    return this.#writeFrom(0, null);
+  }
+
+  #writeFrom(first: number, failure: BlockError | null): Pending {
+    // Looked at anew after each write: writing back this cache can write back another, which may change this one.
+    for (let slot = this.#nextDirty(first); slot !== -1; slot = this.#nextDirty(slot + 1)) {
+      let writing: Pending;
+      try {
+        writing = this.#writeBack(slot);
+      } catch (error) {
+        writing = Promise.reject(error);
+      }
+      if (writing !== undefined) return this.#writeOn(writing, slot + 1, failure);
+    }
+    if (failure !== null) throw failure;
+    return undefined;
+  }
+
+  async #writeOn(writing: Promise<void>, next: number, failure: BlockError | null): Promise<void> {
+    let counts = failure;
+    try {
+      await writing;
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      if (counts?.errno !== Errno.ENOSPC) counts = error;
+    }
+    await this.#writeFrom(next, counts);
+  }
+
+  /** The first dirty slot from `first` on; -1 if there is none. */
+  #nextDirty(first: number): number {
+    let mask = -1 << (first & 31);
+    for (let word = first >>> 5; word < this.#dirty.length; word++) {
+      const bits = (this.#dirty[word] ?? 0) & mask;
+      if (bits !== 0) return word * 32 + 31 - Math.clz32(bits & -bits);
+      mask = -1;
+    }
+    return -1;
+  }
+
+  /** Writes back all dirty tables and puts them on stable storage. */
+  flush(): Pending {
+    return andThen(this.write(), () => flushFile(this.#image));
+  }
+
+  /** Flushes, and forgets every table. */
+  async empty(): Promise<void> {
+    await this.flush();
+    this.#slots.clear();
+    for (let slot = 0; slot < this.slotCount; slot++) {
+      if (this.#holders[slot] !== 0) throw new Error('a cache is emptied that is in use');
+      this.#offsets[slot] = 0;
+      this.#release(slot);
+    }
+  }
+
+  async #load(offset: number, fromDisk: boolean): Promise<number> {
+    const image = this.#image;
+    if (offset % this.tableBytes !== 0) {
+      await corrupt(image, `Cannot get entry from ${this.kind} cache: Offset ${hex(offset)} is unaligned`);
+    }
+    // Offset 0 is the header: nothing that points there is a table.
+    if (offset === 0) throw new BlockError(Errno.EIO);
+    const slot = this.#victim(offset);
+    await this.#writeBack(slot);
+    this.#forget(slot);
+    if (fromDisk) {
+      if (this.kind === 'L2 table') await image.fire(Event.L2_LOAD);
+      await readFile(image, offset, this.table(slot));
+    }
+    this.#offsets[slot] = offset;
+    this.#slots.set(offset, slot);
+    this.#hold(slot);
+    return slot;
+  }
+
+  #victim(offset: number): number {
+    const slot =
+      this.#unusedCount > 0 ? this.#firstUnused(((offset / this.tableBytes) * 4) % this.slotCount) : this.#oldest;
+    if (slot === -1) throw new Error(`all slots of the ${this.kind} cache are held`);
+    return slot;
+  }
+
+  /** The first unused slot from `start` on, around the end. */
+  #firstUnused(start: number): number {
+    const words = this.#unused.length;
+    for (let step = 0; step <= words; step++) {
+      const word = ((start >>> 5) + step) % words;
+      let bits = this.#unused[word] ?? 0;
+      if (step === 0) bits &= ~((1 << (start & 31)) - 1);
+      if (bits !== 0) return word * 32 + 31 - Math.clz32(bits & -bits);
+    }
+    return -1;
+  }
+
+  #writeBack(slot: number): Pending {
+    const offset = this.#offsets[slot] ?? 0;
+    if (!this.#isDirty(slot) || offset === 0) return undefined;
+    const flushing = this.#flushBefore();
+    return flushing === undefined
+      ? this.#writeTable(slot, offset)
+      : later(flushing, TableCache.#writeTableLater, this, slot, offset);
+  }
+
+  /** What has to be on stable storage before a table of this cache is written. */
+  #flushBefore(): Pending {
+    if (this.#dependsOn !== null) return this.#flushDependency(this.#dependsOn);
+    return this.#dependsOnFlush ? this.#settledBy(flushFile(this.#image)) : undefined;
+  }
+
+  #flushDependency(other: TableCache): Pending {
+    return this.#settledBy(other.flush());
+  }
+
+  /** A flush of the other cache, or of the file: when it has been done, nothing has to come before this cache any more. */
+  #settledBy(flushing: Pending): Pending {
+    if (flushing !== undefined) return later(flushing, TableCache.#settle, this);
+    TableCache.#settle(this);
+    return undefined;
+  }
+
+  static #settle(this: void, cache: TableCache): void {
+    cache.#dependsOn = null;
+    cache.#dependsOnFlush = false;
+  }
+
+  #writeTable(slot: number, offset: number): Pending {
+    const kind = this.kind === 'L2 table' ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK;
+    const checking = checkOverlap(this.#image, kind, offset, this.tableBytes);
+    return checking === undefined
+      ? TableCache.#announceTable(this, slot, offset)
+      : later(checking, TableCache.#announceTable, this, slot, offset);
+  }
+
+  // The steps of writing a table back. Each goes on to the next, at once or when it has waited.
+
+  static #writeTableLater(this: void, cache: TableCache, slot: number, offset: number): Pending {
+    return cache.#writeTable(slot, offset);
+  }
+
+  static #announceTable(this: void, cache: TableCache, slot: number, offset: number): Pending {
+    const told = cache.#image.fire(cache.kind === 'L2 table' ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
+    return told === undefined
+      ? TableCache.#putTable(cache, slot, offset)
+      : later(told, TableCache.#putTable, cache, slot, offset);
+  }
+
+  static #putTable(this: void, cache: TableCache, slot: number, offset: number): Pending {
+    const writing = writeFile(cache.#image, offset, cache.table(slot));
+    if (writing !== undefined) return later(writing, TableCache.#markClean, cache, slot);
+    TableCache.#markClean(cache, slot);
+    return undefined;
+  }
+
+  static #markClean(this: void, cache: TableCache, slot: number): void {
+    cache.#clearDirty(slot);
+  }
+
+  #isDirty(slot: number): boolean {
+    return ((this.#dirty[slot >>> 5] ?? 0) & (1 << (slot & 31))) !== 0;
+  }
+
+  #clearDirty(slot: number): void {
+    this.#dirty[slot >>> 5] = (this.#dirty[slot >>> 5] ?? 0) & ~(1 << (slot & 31));
+  }
+
+  #hold(slot: number): void {
+    if (this.#holders[slot] === 0) {
+      if (this.#isUnused(slot)) this.#clearUnused(slot);
+      else this.#unlink(slot);
+    }
+    this.#holders[slot] = (this.#holders[slot] ?? 0) + 1;
+  }
+
+  #forget(slot: number): void {
+    const offset = this.#offsets[slot] ?? 0;
+    if (offset !== 0) this.#slots.delete(offset);
+    this.#offsets[slot] = 0;
+  }
+
+  /** Makes a slot that is not held an unused one. */
+  #release(slot: number): void {
+    if (this.#isUnused(slot)) return;
+    this.#unlink(slot);
+    this.#setUnused(slot);
+  }
+
+  #isUnused(slot: number): boolean {
+    return ((this.#unused[slot >>> 5] ?? 0) & (1 << (slot & 31))) !== 0;
+  }
+
+  #setUnused(slot: number): void {
+    this.#unused[slot >>> 5] = (this.#unused[slot >>> 5] ?? 0) | (1 << (slot & 31));
+    this.#unusedCount += 1;
+  }
+
+  #clearUnused(slot: number): void {
+    this.#unused[slot >>> 5] = (this.#unused[slot >>> 5] ?? 0) & ~(1 << (slot & 31));
+    this.#unusedCount -= 1;
+  }
+
+  #append(slot: number): void {
+    this.#older[slot] = this.#newest;
+    this.#newer[slot] = -1;
+    if (this.#newest === -1) this.#oldest = slot;
+    else this.#newer[this.#newest] = slot;
+    this.#newest = slot;
+  }
+
+  #unlink(slot: number): void {
+    const older = this.#older[slot] ?? -1;
+    const newer = this.#newer[slot] ?? -1;
+    if (older === -1) this.#oldest = newer;
+    else this.#newer[older] = newer;
+    if (newer === -1) this.#newest = older;
+    else this.#older[newer] = older;
+  }
+
+  #allocate(slot: number): Buffer {
+    const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / this.tableBytes));
+    const first = slot - (slot % perChunk);
+    const count = Math.min(perChunk, this.slotCount - first);
+    const chunk = allocateAligned(count * this.tableBytes);
+    for (let index = 0; index < count; index++) {
+      this.#tables[first + index] = chunk.subarray(index * this.tableBytes, (index + 1) * this.tableBytes);
+    }
+    return this.#tables[slot] as Buffer;
+  }
+}

@@ -1,0 +1,228 @@
+/** The panel in a session's terminal: draws when something has changed, and shares the screen with the shell. */
+import { stripVTControlCharacters } from 'node:util';
+import type { EventHistory } from '../../block/events/history.ts';
+import { latestEvents, LiveModel } from './model.ts';
+import { panelRows, renderPanel } from './panel.ts';
+import type { Picture } from '../snapshot.ts';
+import { Screen, type Passage, type Size } from './screen.ts';
+import { textWidth } from '../../util/text-width.ts';
+
+/** What the panel shows, and where. */
+export interface LivePanelOptions {
+  readonly history: EventHistory;
+  /** The current picture; asked for once a drawing. */
+  readonly picture: () => Picture;
+  /** Now, in the clock of the picture's times. */
+  readonly nowNs: () => number;
+  /** Writes to the terminal, at once and past everything that would call `passage`. */
+  readonly write: (text: string) => void;
+  readonly size: Size;
+  /** False with NO_COLOR. */
+  readonly colour: boolean;
+  /** Rows of its lists; default 6. */
+  readonly listRows?: number;
+  /** Calls back once; the function returned takes that back. Default: Node's timers, which do not keep the program alive. */
+  readonly after?: (delayMs: number, callback: () => void) => () => void;
+}
+
+/** At most 30 drawings a second. */
+const DRAW_MS = 34;
+/** Ages tick with one decimal below ten seconds, and then by the second. */
+const FAST_TICK_MS = 100;
+const SLOW_TICK_MS = 1000;
+const FAST_TICK_AGE_NS = 10e9;
+/** Latest lines of the shell, to be shown again after a resize. */
+const REMEMBERED_LINES = 400;
+/** More of a text could not be seen anyway. */
+const REMEMBERED_CHARS = 64 << 10;
+
+/** The panel of one terminal, from the first drawing until it is taken away. */
+export class LivePanel {
+  readonly model = new LiveModel();
+  readonly #options: LivePanelOptions;
+  readonly #screen: Screen;
+  #size: Size;
+  #listRows: number | undefined;
+  /** Takes back that the history wakes the panel; null while it is off. */
+  #unfollow: (() => void) | null = null;
+  #cancelTimer: (() => void) | null = null;
+  /** When the timer fires, in milliseconds of `nowNs`. */
+  #dueMs = 0;
+  #drawnMs = Number.NEGATIVE_INFINITY;
+  #tail: string[] = [''];
+  /** The line editor's last text filled its row, and the cursor is on the next one already. */
+  #hasWrapped = false;
+
+  constructor(options: LivePanelOptions) {
+    this.#options = options;
+    this.#size = options.size;
+    this.#listRows = options.listRows;
+    this.#screen = new Screen(options.write, options.size);
+  }
+
+  /** Whether it is on; on a very small terminal it is on and not to be seen. */
+  get isOn(): boolean {
+    return this.#unfollow !== null;
+  }
+
+  /** Makes room at the top and begins to follow what happens. */
+  start(): void {
+    if (this.isOn) return;
+    this.#follow();
+    this.#draw();
+  }
+
+  /** Gives the screen back to the shell. */
+  stop(): void {
+    this.#leave();
+    this.#screen.hide();
+  }
+
+  /** Something has changed that the history does not tell: rules, the state, an image was opened or closed. */
+  changed(): void {
+    if (this.isOn) this.#drawWithin(DRAW_MS);
+  }
+
+  /** How many rows the lists have from now on. */
+  setListRows(rows: number): void {
+    this.#listRows = rows;
+    if (this.isOn) this.#draw();
+  }
+
+  /** To be put around everything that is written to the terminal and may scroll. `text` is remembered for a resize. */
+  passage(text: string): Passage {
+    this.remember(text);
+    return this.#screen.passage();
+  }
+
+  /** Text that is on the screen without having gone through `passage`: a line that was typed. */
+  remember(text: string): void {
+    const lines = text.slice(-REMEMBERED_CHARS).split('\n');
+    this.#tail[this.#tail.length - 1] += lines[0] ?? '';
+    for (let at = 1; at < lines.length; at += 1) this.#tail.push(lines[at] ?? '');
+    if (this.#tail.length > 2 * REMEMBERED_LINES) this.#tail = this.#tail.slice(-REMEMBERED_LINES);
+  }
+
+  /**
+   * What a line editor writes by itself (readline's echo), as it has to be written while the panel is there: a new line may
+   * scroll, and the top of the screen (Ctrl-L) is the row below the panel. `startsRow`: it comes behind a full row.
+   */
+  echo(text: string, startsRow = false): string {
+    if (!this.#screen.isShown) return text;
+    if (text === '\x1b[1;1H') {
+      this.#tail = [''];
+      return this.#screen.homeSequence();
+    }
+    if (text === ' ' && this.#hasWrapped) {
+      this.#hasWrapped = false;
+      return '';
+    }
+    const { columns } = this.#size;
+    const width = textWidth(stripVTControlCharacters(text));
+    if (width < columns && !text.includes('\n') && !startsRow) return text;
+    // Behind a text that fills its row readline makes the terminal wrap by a blank; after the passage that would be too late.
+    this.#hasWrapped = width > 0 && width % columns === 0 && !text.includes('\n');
+    const { before, after } = this.#screen.passage();
+    // The terminal forgets in the passage that it was about to wrap.
+    return before + (startsRow ? '\r\n' : '') + text + (this.#hasWrapped ? ' ' : '') + after;
+  }
+
+  /** The terminal has another size. Afterwards the shell draws its prompt again, if somebody types at one. */
+  resize(size: Size): void {
+    this.#size = size;
+    if (!this.isOn) return;
+    this.#screen.resize(size, this.#tailFor(size));
+    this.#draw();
+  }
+
+  /** Somebody else has written over the screen. The shell draws its prompt again afterwards. */
+  clear(): void {
+    if (!this.isOn) return;
+    this.#tail = [''];
+    this.#screen.resize(this.#size, '');
+    this.#draw();
+  }
+
+  /** What has to be written, synchronously, on any way out. The panel is off afterwards. */
+  restore(): string {
+    const wasOn = this.isOn;
+    this.#leave();
+    return wasOn ? this.#screen.restore() : '';
+  }
+
+  #follow(): void {
+    this.#unfollow?.();
+    this.#unfollow = this.#options.history.atNextChange(() => this.#drawWithin(DRAW_MS));
+  }
+
+  #leave(): void {
+    this.#unfollow?.();
+    this.#unfollow = null;
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+  }
+
+  /** Draws no later than this, and no sooner than `DRAW_MS` after the last time. */
+  #drawWithin(delayMs: number): void {
+    const nowMs = this.#nowMs();
+    const dueMs = Math.max(nowMs, this.#drawnMs + delayMs);
+    if (this.#cancelTimer !== null) {
+      if (this.#dueMs <= dueMs) return;
+      this.#cancelTimer();
+    }
+    this.#dueMs = dueMs;
+    this.#cancelTimer = (this.#options.after ?? afterNode)(dueMs - nowMs, () => {
+      this.#cancelTimer = null;
+      this.#draw();
+    });
+  }
+
+  #draw(): void {
+    if (!this.isOn) return;
+    this.#drawnMs = this.#nowMs();
+    this.#follow();
+    const { colour, history, nowNs } = this.#options;
+    const { columns, rows } = this.#size;
+    const picture = this.#options.picture();
+    this.model.take({ kind: 'picture', ...picture });
+    this.model.take(latestEvents(history, picture));
+    const count = panelRows(columns, rows, this.#listRows);
+    if (count === 0) this.#screen.hide();
+    else this.#screen.show(renderPanel(this.model, { columns, rows: count, nowNs: nowNs(), colour }));
+    const tickMs = this.#tickMs();
+    if (count > 0 && tickMs !== null) this.#drawWithin(tickMs);
+  }
+
+  /** After what time an age on the panel is another; null if there is none. */
+  #tickMs(): number | null {
+    const { picture } = this.model;
+    if (picture === null) return null;
+    const since = [...picture.suspended, ...picture.requests].map(({ sinceNs }) => sinceNs);
+    if (since.length === 0) return null;
+    const youngest = picture.timeNs - Math.max(...since);
+    return youngest < FAST_TICK_AGE_NS ? FAST_TICK_MS : SLOW_TICK_MS;
+  }
+
+  #nowMs(): number {
+    return this.#options.nowNs() / 1e6;
+  }
+
+  /** The latest lines that fit below the panel, the last one unfinished (the prompt comes there). */
+  #tailFor({ columns, rows }: Size): string {
+    let room = rows - panelRows(columns, rows, this.#listRows) - 1;
+    const lines: string[] = [];
+    for (let at = this.#tail.length - 2; at >= 0; at -= 1) {
+      const line = this.#tail[at] ?? '';
+      room -= Math.max(1, Math.ceil(textWidth(stripVTControlCharacters(line)) / columns));
+      if (room < 0) break;
+      lines.unshift(line);
+    }
+    return lines.map((line) => `${line}\r\n`).join('');
+  }
+}
+
+function afterNode(delayMs: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, delayMs);
+  timer.unref();
+  return () => clearTimeout(timer);
+}

@@ -1,0 +1,60 @@
+/** What the panel shows: the latest events with what they led to, and the current picture. */
+import type { EventHistory, EventNote, FiredEvent } from '../../block/events/history.ts';
+import type { Picture } from '../snapshot.ts';
+import type { EventsLine, RunLine } from '../record/schema.ts';
+import { operationLetter } from './text.ts';
+
+/** One row of the list of events. */
+export interface EventRow {
+  /** Counts the events of a session, as the command `events` does. */
+  readonly number: number;
+  readonly event: string;
+  /** "w4"; empty outside of requests. */
+  readonly who: string;
+  readonly notes: readonly EventNote[];
+}
+
+/** More rows than a terminal has. */
+const MAX_ROWS = 200;
+
+/**
+ * The latest events of a history. Where there are rules, their node's events are what counts; the same event on other
+ * nodes is a repetition, unless it led to something.
+ */
+export function latestEvents(history: EventHistory, picture: Picture): EventsLine {
+  const latest: FiredEvent[] = [];
+  for (const fired of history.newestFirst()) {
+    if (latest.length === MAX_ROWS) break;
+    if (picture.debugNode === null || fired.onDebugNode || fired.notes.length > 0) latest.push(fired);
+  }
+  return { kind: 'events', stateChangedAt: history.stateChangedAt, latest };
+}
+
+/** What is known of one session. */
+export class LiveModel {
+  picture: Picture | null = null;
+  /** Number of the event that changed the state last; 0 if none did. */
+  stateChangedAt = 0;
+  /** Records that did not arrive. */
+  dropped = 0;
+  #latest: readonly FiredEvent[] = [];
+
+  /** Takes a line of the stream. */
+  take(line: RunLine): void {
+    if (line.kind === 'picture') {
+      this.picture = line;
+    } else if (line.kind === 'events') {
+      this.stateChangedAt = line.stateChangedAt;
+      this.#latest = line.latest;
+    } else if (line.kind === 'note') {
+      this.dropped += line.dropped;
+    }
+  }
+
+  /** The latest events, newest first, at most `limit`. */
+  latest(limit: number): EventRow[] {
+    return this.#latest.slice(0, limit).map(({ number, event, request, operation, notes }) => {
+      return { number, event, who: request === 0 ? '' : `${operationLetter(operation)}${request}`, notes };
+    });
+  }
+}

@@ -1,0 +1,176 @@
+/** The panel as lines of text: a pure function of what is to be shown, the size and the time. */
+import { ageText } from '../../util/compact.ts';
+import type { EventRow, LiveModel } from './model.ts';
+import { drawEvents, drawRules, drawWaiting, noteParts, rulesWidth, whoOf } from './lists.ts';
+import type { Picture } from '../snapshot.ts';
+import { type Part, part, partsWidth, renderParts } from './styled-line.ts';
+
+/** Size, time and style of one drawing. */
+export interface PanelView {
+  /** Cells that a line takes. */
+  readonly columns: number;
+  /** Lines, at least 1; see `panelRows`. */
+  readonly rows: number;
+  /** Now, in the clock of the model's times. */
+  readonly nowNs: number;
+  /** With escape sequences; without, the text says the same. */
+  readonly colour: boolean;
+}
+
+/** Lines besides those of the lists: the frame and the titles. */
+const FRAME_ROWS = 3;
+const DEFAULT_LIST_ROWS = 6;
+/** A smaller terminal gets one line. */
+const MIN_COLUMNS = 60;
+const MIN_ROWS = 15;
+/** And one smaller than this nothing: the shell needs the room. */
+const TINY_COLUMNS = 24;
+const TINY_ROWS = 5;
+/** From here on the rules have a column as well. */
+const THREE_COLUMNS = 76;
+
+/** How many lines the panel takes on a terminal: `listRows` and the frame, but never more than half of it; 1; or 0. */
+export function panelRows(columns: number, rows: number, listRows = DEFAULT_LIST_ROWS): number {
+  if (columns < TINY_COLUMNS || rows < TINY_ROWS) return 0;
+  if (columns < MIN_COLUMNS || rows < MIN_ROWS) return 1;
+  return Math.max(FRAME_ROWS + 1, Math.min(FRAME_ROWS + listRows, Math.floor(rows / 2)));
+}
+
+/** `view.rows` lines, each exactly `view.columns` cells wide. */
+export function renderPanel(model: LiveModel, view: PanelView): string[] {
+  const { columns, rows, colour } = view;
+  if (rows < FRAME_ROWS + 1) return [renderParts(statusLine(model, view), columns, colour)];
+  const lists = listsFor(model, view);
+  const widths = listWidths(lists, columns - 4 - 3 * (lists.length - 1), rows - FRAME_ROWS);
+
+  const bar = part('\u2502', 'quiet');
+  const lines = [frameLine('\u250c', '\u2510', headLine(model.picture, model.stateChangedAt, columns - 4), columns)];
+  const drawn = lists.map(({ draw }, index) => draw(widths[index] ?? 0, rows - FRAME_ROWS));
+  for (let row = 0; row < rows - 2; row += 1) {
+    const parts: Part[] = [];
+    drawn.forEach((list, index) => {
+      parts.push(bar, part(' '), ...filled(list[row] ?? [], widths[index] ?? 0), part(' '));
+    });
+    lines.push([...parts, bar]);
+  }
+  lines.push(
+    frameLine(
+      '\u2514',
+      '\u2518',
+      model.dropped > 0 ? [part(`${model.dropped} records missed`, 'yellow')] : [],
+      columns,
+    ),
+  );
+  return lines.map((parts) => renderParts(parts, columns, colour));
+}
+
+/** A list of the panel: its title and its rows in a width. */
+interface List {
+  /** Its share of the width. */
+  readonly weight: number;
+  /** The cells that it can use with so many rows; what is beyond goes to the last list. Without: any number. */
+  readonly usable?: (rows: number) => number;
+  readonly draw: (width: number, rows: number) => Part[][];
+}
+
+function listsFor(model: LiveModel, view: PanelView): List[] {
+  const { picture } = model;
+  const events: List = { weight: 33, draw: (width, rows) => drawEvents(model, width, rows) };
+  // Without rules there is more room for who waits.
+  const rules: List = {
+    weight: (picture?.ruleCount ?? 0) > 0 ? 36 : 24,
+    usable: (rows) => rulesWidth(picture, rows),
+    draw: (width, rows) => drawRules(picture, width, rows),
+  };
+  const waiting: List = { weight: 31, draw: (width, rows) => drawWaiting(picture, view.nowNs, width, rows) };
+  // The command `rules` tells them at any time; what happens now is only here.
+  return view.columns < THREE_COLUMNS ? [events, waiting] : [events, rules, waiting];
+}
+
+function listWidths(lists: readonly List[], cells: number, rows: number): number[] {
+  const weights = lists.reduce((sum, { weight }) => sum + weight, 0);
+  const widths = lists.map(({ weight, usable }) =>
+    Math.min(Math.floor((cells * weight) / weights), usable?.(rows) ?? Number.POSITIVE_INFINITY),
+  );
+  widths[widths.length - 1] = cells - widths.slice(0, -1).reduce((sum, width) => sum + width, 0);
+  return widths;
+}
+
+function filled(parts: readonly Part[], width: number): Part[] {
+  const room = width - partsWidth(parts);
+  return room > 0 ? [...parts, part(' '.repeat(room))] : [...parts];
+}
+
+function frameLine(left: string, right: string, inner: readonly Part[], columns: number): Part[] {
+  const middle = inner.length === 0 ? [] : [part(' '), ...inner, part(' ')];
+  const dashes = Math.max(0, columns - 2 - partsWidth(middle));
+  return [part(left, 'quiet'), ...middle, part('\u2500'.repeat(dashes) + right, 'quiet')];
+}
+
+/** The line at the top: as much of it as fits in `width`, what changes last of all left out. */
+function headLine(picture: Picture | null, stateChangedAt: number, width: number): Part[] {
+  const counts = countParts(picture);
+  const name = part('blkscope', 'bold');
+  const drivers = picture?.nodes.map(({ driver }) => driver) ?? [];
+  const file = fileOf(picture);
+  const chain = [file, ...drivers].join(' \u2500 ');
+  const state = stateText(picture, stateChangedAt);
+  const shortState = stateText(picture, 0);
+  const forms = [
+    [[name, part(`  ${chain}`, 'cyan')], state, ...counts],
+    [[name, part(`  ${file}`, 'cyan')], state, ...counts],
+    [[name, part(`  ${file}`, 'cyan')], shortState, ...counts],
+    [[name], shortState, ...counts],
+  ].map((segments) => joined(segments.filter((parts) => parts.length > 0)));
+  return forms.find((form) => partsWidth(form) <= width) ?? forms.at(-1) ?? [];
+}
+
+function fileOf(picture: Picture | null): string {
+  if (picture === null || picture.nodes.length === 0) return 'no image';
+  return picture.nodes.findLast(({ file }) => file !== '')?.file ?? picture.nodes[0]?.driver ?? '';
+}
+
+function stateText(picture: Picture | null, changedAt: number): Part[] {
+  const state = picture?.state ?? null;
+  if (state === null) return [];
+  const text = [part('state '), part(String(state.value), 'bold')];
+  if (state.change === null || changedAt === 0) return text;
+  return [...text, part(` (${state.change.from}\u2192${state.change.to} at #${changedAt})`, 'quiet')];
+}
+
+function countParts(picture: Picture | null): Part[][] {
+  const suspended = picture?.suspendedCount ?? 0;
+  return [
+    [part('in flight '), part(String(picture?.requestCount ?? 0), 'bold')],
+    [part('suspended '), part(String(suspended), suspended > 0 ? 'yellow' : 'bold')],
+  ];
+}
+
+function joined(segments: readonly (readonly Part[])[]): Part[] {
+  return segments.flatMap((parts, index) => (index === 0 ? [...parts] : [part(' \u2500\u2500 ', 'quiet'), ...parts]));
+}
+
+/** Everything in one line, the most urgent first. */
+function statusLine(model: LiveModel, { columns, nowNs }: PanelView): Part[] {
+  const { picture } = model;
+  const segments: Part[][] = [[part('blkscope', 'bold')]];
+  const state = stateText(picture, 0);
+  if (state.length > 0) segments.push(state);
+  const held = picture?.suspended[0];
+  if (held !== undefined) {
+    const rest = (picture?.suspendedCount ?? 0) - 1;
+    const more = rest > 0 ? ` +${rest}` : '';
+    const text = `\u25a0 ${held.tag} ${whoOf(held)} ${ageText(nowNs - held.sinceNs)}${more}`;
+    segments.push([part(text, 'yellow')]);
+  }
+  segments.push([part(`in flight ${picture?.requestCount ?? 0}`)]);
+  const [latest] = model.latest(1);
+  if (latest !== undefined) segments.push(latestParts(latest));
+  const line = joined(segments);
+  return partsWidth(line) <= columns ? line : joined(segments.slice(1));
+}
+
+function latestParts({ number, event, who, notes }: EventRow): Part[] {
+  const words = [`#${number}`, event, who].filter((word) => word !== '').join(' ');
+  return notes.length === 0 ? [part(words)] : [part(`${words} `), ...noteParts(notes)];
+}

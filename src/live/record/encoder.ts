@@ -1,0 +1,174 @@
+/** Records as lines of JSON, made byte by byte: a run of 20,000 commands has 200,000 of them. */
+import type { TraceRecord } from '../../block/events/trace.ts';
+import { LineShape } from './line-shape.ts';
+import type { RunLine } from './schema.ts';
+
+/** Takes lines; the memory is the encoder's again when it returns. */
+export type LineSink = (lines: Buffer) => void;
+
+const CAPACITY_BYTES = 64 << 10;
+/** More than the numbers at the end of a line take, with what is around them. */
+const OWN_BYTES = 64;
+/** Nodes and operations are few; names that a script makes up without end are not kept. */
+const MAX_SHAPES = 4096;
+
+const bytesPart = Buffer.from(',"bytes":');
+const endPart = Buffer.from('}\n');
+
+/** The lines that come often, by event or operation. */
+interface NodeShapes {
+  readonly events: Map<string, LineShape>;
+  readonly begins: Map<string, LineShape>;
+  readonly ends: Map<string, LineShape>;
+}
+
+/** A line of JSON with its newline. `<` never appears, so that it can stand in a page's script. */
+export function encodeLine(line: RunLine): string {
+  return `${JSON.stringify(line).replaceAll('<', '\\u003c')}\n`;
+}
+
+/** Encodes the records of one run. */
+export class Encoder {
+  readonly #sink: LineSink;
+  readonly #buffer = Buffer.allocUnsafeSlow(CAPACITY_BYTES);
+  readonly #shapes = new Map<string, NodeShapes>();
+  #shapeCount = 0;
+  #length = 0;
+
+  constructor(sink: LineSink) {
+    this.#sink = sink;
+  }
+
+  /** A record of the bus. */
+  record(record: TraceRecord): void {
+    switch (record.kind) {
+      case 'event':
+        this.#shared(record, this.#ofNode(record.node).events, record.event);
+        break;
+      case 'request-begin':
+        this.#shared(record, this.#ofNode(record.node).begins, record.operation);
+        this.#integer(record.offset);
+        this.#short(bytesPart);
+        this.#integer(record.bytes);
+        this.#short(endPart);
+        break;
+      case 'request-end':
+        if (record.errno < 0) {
+          this.line(withIntegerTime(record));
+          break;
+        }
+        this.#shared(record, this.#ofNode(record.node).ends, record.operation);
+        this.#integer(record.errno);
+        this.#short(endPart);
+        break;
+      default:
+        this.line(withIntegerTime(record));
+    }
+  }
+
+  /** Any line, the slow way. */
+  line(line: RunLine): void {
+    const text = encodeLine(line);
+    // Three bytes is the most that a UTF-16 unit takes in UTF-8.
+    if (text.length * 3 > this.#buffer.length) {
+      this.flush();
+      this.#sink(Buffer.from(text));
+      return;
+    }
+    if (text.length * 3 > this.#buffer.length - this.#length) this.flush();
+    this.#length += this.#buffer.write(text, this.#length);
+  }
+
+  /** Hands everything to the sink. */
+  flush(): void {
+    if (this.#length === 0) return;
+    const lines = this.#buffer.subarray(0, this.#length);
+    this.#length = 0;
+    this.#sink(lines);
+  }
+
+  #ofNode(node: string): NodeShapes {
+    let shapes = this.#shapes.get(node);
+    if (shapes === undefined) {
+      shapes = { events: new Map(), begins: new Map(), ends: new Map() };
+      this.#shapes.set(node, shapes);
+      this.#shapeCount += 1;
+    }
+    return shapes;
+  }
+
+  /** Writes what a record shares with others of its kind, node and `what`, the event or operation. */
+  #shared(record: TraceRecord, shapes: Map<string, LineShape>, what: string): void {
+    let shape = shapes.get(what);
+    if (shape === undefined || !shape.become(record)) {
+      if (shape === undefined) this.#shapeCount += 1;
+      shape = shapeOf(record);
+      shapes.set(what, shape);
+    }
+    const { line } = shape;
+    if (line.length + OWN_BYTES > this.#buffer.length - this.#length) this.flush();
+    this.#buffer.set(line, this.#length);
+    this.#length += line.length;
+    if (this.#shapeCount > MAX_SHAPES) this.#forget();
+  }
+
+  #forget(): void {
+    this.#shapes.clear();
+    this.#shapeCount = 0;
+  }
+
+  /** So few bytes are copied faster by hand than by a call. */
+  #short(bytes: Buffer): void {
+    const buffer = this.#buffer;
+    const start = this.#length;
+    for (let at = 0; at < bytes.length; at += 1) buffer[start + at] = bytes[at] ?? 0;
+    this.#length = start + bytes.length;
+  }
+
+  /** An integer of 0 to 2^53 in decimal digits. */
+  #integer(value: number): void {
+    if (value < 1e9) {
+      this.#digits(value, digitCount(value));
+      return;
+    }
+    const high = Math.floor(value / 1e9);
+    this.#integer(high);
+    this.#digits(value - high * 1e9, 9);
+  }
+
+  #digits(value: number, count: number): void {
+    const buffer = this.#buffer;
+    const start = this.#length;
+    let rest = value | 0;
+    for (let at = start + count - 1; at >= start; at -= 1) {
+      const next = (rest / 10) | 0;
+      buffer[at] = 0x30 + rest - next * 10;
+      rest = next;
+    }
+    this.#length = start + count;
+  }
+}
+
+function withIntegerTime(record: TraceRecord): TraceRecord {
+  return { ...record, timeNs: Math.round(record.timeNs) };
+}
+
+/** The line of a record without the numbers that are written behind it. */
+function shapeOf(record: TraceRecord): LineShape {
+  const line = encodeLine(withIntegerTime(record));
+  switch (record.kind) {
+    case 'request-begin':
+      return new LineShape(record, line, `${record.offset},"bytes":${record.bytes}}\n`.length);
+    case 'request-end':
+      return new LineShape(record, line, `${record.errno}}\n`.length);
+    default:
+      return new LineShape(record, line, 0);
+  }
+}
+
+/** Digits of an integer below 10^9. */
+function digitCount(value: number): number {
+  let count = 1;
+  for (let limit = 10; value >= limit; limit *= 10) count += 1;
+  return count;
+}

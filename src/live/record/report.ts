@@ -1,0 +1,129 @@
+/** Makes a page, or a trace for Perfetto, of a run that was kept as NDJSON. */
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { StringDecoder } from 'node:string_decoder';
+import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { Errno } from '../../util/errno.ts';
+import { openRunSink } from './open-sink.ts';
+import { isRecord, parseLine, type RunLine, SCHEMA_VERSION, SchemaError } from './schema.ts';
+import { hostErrno } from './run-file.ts';
+
+/** What the reader of a report is told of the run beside it. */
+export interface Report {
+  /** Records of the bus in the run. */
+  readonly records: number;
+  /** What a reader has to know: a torn last line, a run that did not end in order. */
+  readonly notes: readonly string[];
+}
+
+const CHUNK_BYTES = 1 << 20;
+/** Far beyond any line of ours. */
+const MAX_LINE_CHARS = 64 << 20;
+
+/**
+ * Reads `input` and writes `output`; the end of its name says the form. EINVAL with the line's number for what is not a
+ * run; the last line may be torn.
+ */
+export async function makeReport(input: string, output: string): Promise<Report> {
+  const notes: string[] = [];
+  let records = 0;
+  let isFirst = true;
+  let hasEnd = false;
+  const lines = readRun(input, notes);
+  // The output is not made before the input has turned out to be a run.
+  const first = lines.next();
+  if (first.done === true) throw new BlockError(Errno.EINVAL, `'${input}' is empty`);
+  if (isSameFile(input, output)) throw new BlockError(Errno.EINVAL, `'${output}' is the run itself`);
+  const sink = await openRunSink(output);
+  try {
+    for (let step: IteratorResult<RunLine> = first; step.done !== true; step = lines.next()) {
+      const line = step.value;
+      if (isRecord(line)) {
+        records += 1;
+        sink.record(line);
+      } else {
+        // Recordings that were put behind each other have several.
+        if (line.kind === 'header' && !isFirst) continue;
+        if (line.kind === 'end') hasEnd = true;
+        sink.line(line);
+      }
+      isFirst = false;
+    }
+    if (!hasEnd) notes.push('the recording did not end in order; its last moments may be missing');
+    for (const text of notes) sink.line({ kind: 'note', text, dropped: 0 });
+  } finally {
+    sink.close();
+  }
+  return { records, notes };
+}
+
+function isSameFile(a: string, b: string): boolean {
+  const other = statSync(b, { throwIfNoEntry: false });
+  const one = statSync(a);
+  return other !== undefined && other.ino === one.ino && other.dev === one.dev;
+}
+
+/** The lines of a kept run, checked. A torn last line goes to `notes`. */
+export function* readRun(input: string, notes: string[]): Generator<RunLine, void> {
+  let number = 0;
+  for (const { text, isTorn } of textLines(input)) {
+    number += 1;
+    const line = checkedLine(input, text, number, isTorn, notes);
+    if (line !== null) yield line;
+  }
+}
+
+function checkedLine(input: string, text: string, number: number, isTorn: boolean, notes: string[]): RunLine | null {
+  let line: RunLine | null;
+  try {
+    line = parseLine(text);
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error;
+    if (isTorn && number > 1) {
+      notes.push(`the last line (${number}) is torn and left out`);
+      return null;
+    }
+    throw new BlockError(Errno.EINVAL, `'${input}' line ${number}: ${error.message}`);
+  }
+  if (number === 1) checkHeader(input, line);
+  return line;
+}
+
+function checkHeader(input: string, line: RunLine | null): void {
+  if (line?.kind !== 'header')
+    throw new BlockError(Errno.EINVAL, `'${input}' is not a run: its first line is no header`);
+  if (line.schema > SCHEMA_VERSION) {
+    throw new BlockError(Errno.EINVAL, `'${input}' has schema ${line.schema}; this program knows ${SCHEMA_VERSION}`);
+  }
+}
+
+/** Lines without their newline; the last one is torn if it has none. */
+function* textLines(input: string): Generator<{ text: string; isTorn: boolean }> {
+  const fd = hostCall(input, () => openSync(input, 'r'));
+  try {
+    const decoder = new StringDecoder('utf8');
+    const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    let rest = '';
+    for (;;) {
+      const bytes = hostCall(input, () => readSync(fd, chunk));
+      const text = rest + (bytes === 0 ? decoder.end() : decoder.write(chunk.subarray(0, bytes)));
+      const lines = text.split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        if (line !== '') yield { text: line, isTorn: false };
+      }
+      if (rest.length > MAX_LINE_CHARS) throw new BlockError(Errno.EINVAL, `'${input}' has a line without end`);
+      if (bytes === 0) break;
+    }
+    if (rest !== '') yield { text: rest, isTorn: true };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function hostCall<T>(input: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw errorWithErrno(hostErrno(error), `Could not read '${input}'`);
+  }
+}

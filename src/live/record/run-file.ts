@@ -1,0 +1,85 @@
+/** The file of a kept run, written in pieces; what is on the disk is whole at any moment. */
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { Errno } from '../../util/errno.ts';
+
+/** Makes or empties a file. Fails with the host's errno and "Could not open 'NAME': …". */
+function openRunFile(path: string): number {
+  try {
+    return openSync(path, 'w');
+  } catch (error) {
+    throw errorWithErrno(hostErrno(error), `Could not open '${path}'`);
+  }
+}
+
+/** Lines that follow each other; may be a pipe. */
+export class LogFile {
+  readonly #fd: number;
+
+  constructor(path: string) {
+    this.#fd = openRunFile(path);
+  }
+
+  /** Writes all of it. Fails with the host's errno. */
+  append(bytes: Buffer): void {
+    writeAll(this.#fd, bytes, null);
+  }
+
+  /** Once. */
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+/**
+ * A file whose content needs an ending. Each piece is written with the ending behind it, over the ending of the piece
+ * before, so that a program that dies leaves a valid file.
+ */
+export class EndedFile {
+  readonly #fd: number;
+  readonly #ending: () => string;
+  /** Where the ending stands. */
+  #position = 0;
+  #size = 0;
+
+  /** `ending` gives what has to follow after everything appended so far. */
+  constructor(path: string, ending: () => string) {
+    this.#fd = openRunFile(path);
+    this.#ending = ending;
+  }
+
+  /** Writes content and ending. Fails with the host's errno. */
+  append(content: Buffer): void {
+    const bytes = Buffer.concat([content, Buffer.from(this.#ending())]);
+    writeAll(this.#fd, bytes, this.#position);
+    this.#position += content.length;
+    const size = this.#position + bytes.length - content.length;
+    if (size < this.#size) ftruncateSync(this.#fd, size);
+    this.#size = size;
+  }
+
+  /** Once. */
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+function writeAll(fd: number, bytes: Buffer, position: number | null): void {
+  for (let done = 0; done < bytes.length; ) {
+    const at = position === null ? null : position + done;
+    try {
+      done += writeSync(fd, bytes, done, bytes.length - done, at);
+    } catch (error) {
+      const errno = hostErrno(error);
+      if (errno === Errno.EAGAIN || errno === Errno.EINTR) continue;
+      throw new BlockError(errno);
+    }
+  }
+}
+
+/** The positive errno of what Node's file functions throw. */
+export function hostErrno(error: unknown): number {
+  const errno = (error as NodeJS.ErrnoException).errno;
+  if (errno === undefined) throw error;
+  return Math.abs(errno);
+}

@@ -1,0 +1,55 @@
+/** The data of `write -s`: a file's content, repeated until the buffer is full. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { Errno, errnoByName, strerror } from '../../util/errno.ts';
+import type { Lease } from './buffer-pool.ts';
+import { CommandFailure } from '../command.ts';
+import type { Session } from '../session.ts';
+
+/** A buffer of `bytes` bytes with the file's first bytes. Refused if the file cannot be read or is empty. */
+export function leaseFromFile(session: Session, path: string, bytes: number): Lease {
+  const lease = session.writeBuffers.leaseUnfilled(bytes);
+  try {
+    const filled = readFile(path, lease.data);
+    if (filled === 0) {
+      session.output.stderr(`${path}: file is empty\n`);
+      throw new CommandFailure(Errno.EINVAL);
+    }
+    repeat(lease.data, filled);
+    return lease;
+  } catch (error) {
+    lease.release();
+    const errno = hostErrno(error);
+    if (errno === undefined) throw error;
+    session.output.stderr(`${path}: ${strerror(errno)}\n`);
+    throw new CommandFailure(Errno.EINVAL);
+  }
+}
+
+/** Reads up to `data.length` bytes; how many there were. */
+function readFile(path: string, data: Buffer): number {
+  const fd = openSync(path, 'r');
+  try {
+    let filled = 0;
+    while (filled < data.length) {
+      const count = readSync(fd, data, filled, data.length - filled, null);
+      if (count === 0) break;
+      filled += count;
+    }
+    return filled;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Fills the rest of the buffer with its first `length` bytes, over and over. */
+function repeat(data: Buffer, length: number): void {
+  for (let filled = length; filled < data.length; filled += Math.min(filled, data.length - filled)) {
+    data.copy(data, filled, 0, Math.min(filled, data.length - filled));
+  }
+}
+
+/** The errno of an error of Node's file calls. */
+export function hostErrno(error: unknown): number | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? errnoByName(code) : undefined;
+}

@@ -1,0 +1,25 @@
+/** How the session speaks of requests that cannot go on by themselves. */
+import type { SuspendedRequest } from '../../block/driver.ts';
+import type { Coroutine } from '../../block/loop/loop.ts';
+import { formatFixed } from '../../util/format.ts';
+
+/** A line for each suspended request, longest held first: its tag, what it is, where it was stopped and for how long. */
+export function stuckLines(suspended: readonly SuspendedRequest[], nowNs: number): string[] {
+  return suspended.toReversed().map((request) => {
+    const age = formatFixed((nowNs - request.sinceNs) / 1e9, 1);
+    const what = `${request.operation} of ${request.bytes} bytes at offset ${request.offset}`;
+    return `'${request.tag}' holds ${what}, at event ${request.event}, for ${age} s`;
+  });
+}
+
+/** What a person is told when a command gives the prompt back without having ended. */
+export function stuckHint(argv: readonly string[], coroutine: Coroutine | null, wasInterrupted: boolean): string {
+  const name = argv[0] ?? '';
+  if (wasInterrupted) return `(${name} goes on in the background)\n`;
+  const reason = coroutine?.waitsFor;
+  if (reason?.kind === 'breakpoint') {
+    return `(${name} is suspended at ${reason.event}; "resume ${reason.tag}" lets it go on)\n`;
+  }
+  if (reason?.kind === 'overlap') return `(${name} waits for a suspended request that it overlaps)\n`;
+  return `(${name} waits for a suspended request)\n`;
+}

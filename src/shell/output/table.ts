@@ -1,0 +1,75 @@
+/** Rows as our own commands show them: a table on a terminal, plain columns in a pipe, JSON for programs. */
+import { printable, textWidth } from '../../util/text-width.ts';
+import type { Session } from '../session.ts';
+
+/** How a cell looks on a terminal that has colours. */
+export type CellStyle = 'plain' | 'quiet' | 'green' | 'red';
+
+const codes: Readonly<Record<CellStyle, string>> = { plain: '', quiet: '2', green: '32', red: '1;31' };
+
+/** One column of a table. */
+export interface Column<Row> {
+  readonly title: string;
+  /** `brief`: for the eye, so that "64k" and "3.2s" will do; else exact, without units. */
+  readonly text: (row: Row, brief: boolean) => string;
+  readonly alignRight?: boolean;
+  readonly style?: (row: Row) => CellStyle;
+}
+
+/** In which of the three forms rows are shown. */
+export interface TableOptions {
+  /** One line of JSON: the rows as they are. */
+  readonly json: boolean;
+  /** What a person is told if there are no rows. */
+  readonly none: string;
+}
+
+/**
+ * Prints rows on standard output. In a pipe a row is a line, its columns are separated by tabs and have no titles, and an
+ * empty column is "-", so that `cut` and `awk` find them.
+ */
+export function printTable<Row extends object>(
+  { output }: Session,
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  { json, none }: TableOptions,
+): void {
+  if (json) {
+    output.stdout(`${JSON.stringify(rows)}\n`);
+    return;
+  }
+  const cells = rows.map((row) => columns.map(({ text }) => printable(text(row, output.isTerminal)) || '-'));
+  if (!output.isTerminal) {
+    for (const line of cells) output.stdout(`${line.join('\t')}\n`);
+  } else if (rows.length === 0) {
+    output.stdout(`${none}\n`);
+  } else {
+    output.stdout(alignedLines(rows, columns, cells));
+  }
+}
+
+function alignedLines<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  cells: readonly (readonly string[])[],
+): string {
+  const widths = columns.map(({ title }) => textWidth(title));
+  for (const line of cells) {
+    for (const [at, cell] of line.entries()) widths[at] = Math.max(widths[at] ?? 0, textWidth(cell));
+  }
+  const filled = (cell: string, at: number): string => {
+    const filler = ' '.repeat((widths[at] ?? 0) - textWidth(cell));
+    return columns[at]?.alignRight === true ? filler + cell : cell + filler;
+  };
+  const title = columns.map((column, at) => filled(column.title, at)).join('  ');
+  const lines = cells.map((line, index) => {
+    const styles = columns.map(({ style }) => style?.(rows[index] as Row) ?? 'plain');
+    return line.map((cell, at) => styled(filled(cell, at), styles[at] ?? 'plain')).join('  ');
+  });
+  return [title, ...lines].map((line) => `${line.trimEnd()}\n`).join('');
+}
+
+function styled(text: string, style: CellStyle): string {
+  const hasColour = process.env.NO_COLOR === undefined;
+  return style === 'plain' || !hasColour ? text : `\x1b[${codes[style]}m${text}\x1b[m`;
+}

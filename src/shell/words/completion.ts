@@ -1,0 +1,120 @@
+/** What could stand where the cursor is: commands, options and their values, events, live tags, file names. */
+import { readdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { isArmed, isSuspended, suspendedRequests } from '../../block/debug/debug.ts';
+import { eventNames } from '../../block/events/events.ts';
+import type { Command, OperandKind } from '../command.ts';
+import { Getopt } from './getopt.ts';
+import type { Session } from '../session.ts';
+import { tokenize } from './tokenizer.ts';
+
+/** What can be done with the word before the cursor. */
+export interface Completion {
+  /** What the word could become, sorted. */
+  readonly candidates: readonly string[];
+  /** The word that is being typed; it ends at the cursor. */
+  readonly word: string;
+}
+
+/** Candidates for the last word of `line`, the text before the cursor. */
+export function complete(session: Session, line: string): Completion {
+  const word = line.slice(line.lastIndexOf(' ') + 1);
+  const before = tokenize(line.slice(0, line.length - word.length));
+  const all = before.length === 0 ? commandNames(session) : candidatesBehind(session, before, word);
+  return { candidates: all.filter((candidate) => candidate.startsWith(word)).toSorted(), word };
+}
+
+function commandNames(session: Session): string[] {
+  return session.commands.all.map((command) => command.name);
+}
+
+function candidatesBehind(session: Session, before: readonly string[], word: string): readonly string[] {
+  const command = session.commands.find(before[0] ?? '');
+  if (command === undefined) return [];
+  const pending = optionThatWants(command, before.at(-1) ?? '');
+  if (pending !== null && before.length > 1) return command.optionValues?.[pending] ?? [];
+  const operands = operandsOf(command, before);
+  if (word.startsWith('-') && !before.includes('--')) return optionWords(command, word);
+  const kind = operandKind(session, command, operands, word);
+  return kind === undefined ? [] : operandCandidates(session, kind, word);
+}
+
+/** What the word behind `operands` is; undefined for a command that takes none. */
+function operandKind(
+  session: Session,
+  { operands: kinds = [], needsFile }: Command,
+  operands: readonly string[],
+  word: string,
+): OperandKind | undefined {
+  if (typeof kinds !== 'function') return kinds[Math.min(operands.length, kinds.length - 1)];
+  return needsFile && session.backend === null ? undefined : kinds(session, operands, word);
+}
+
+/** The letter of an option at the end of a word that takes the next word as its argument; null if none does. */
+function optionThatWants(command: Command, word: string): string | null {
+  const letters = command.options ?? '';
+  if (!word.startsWith('-') || word === '-' || word === '--') return null;
+  for (const [index, letter] of word.slice(1).split('').entries()) {
+    if (letters[letters.indexOf(letter) + 1] === ':') return index === word.length - 2 ? letter : null;
+  }
+  return null;
+}
+
+function operandsOf(command: Command, before: readonly string[]): string[] {
+  const options = new Getopt([...before], command.options ?? '', () => {});
+  while (options.next()) {
+    // Only the operands are wanted.
+  }
+  return options.operands;
+}
+
+/** A further letter behind those of the word. */
+function optionWords(command: Command, word: string): string[] {
+  const letters = (command.options ?? '').replaceAll(':', '');
+  return letters
+    .split('')
+    .filter((letter) => !word.includes(letter))
+    .map((letter) => word + letter);
+}
+
+function operandCandidates(session: Session, kind: OperandKind, word: string): readonly string[] {
+  if (typeof kind === 'object') return kind;
+  switch (kind) {
+    case 'command':
+      return commandNames(session);
+    case 'event':
+      return eventNames;
+    case 'tag':
+      return liveTags(session);
+    case 'file':
+      return fileNames(word);
+    case 'on/off':
+      return ['off', 'on'];
+    case 'offset':
+    case 'length':
+    case 'word':
+      return [];
+  }
+}
+
+/** Tags that a breakpoint waits under, or a request is suspended under. */
+function liveTags(session: Session): string[] {
+  if (session.backend === null) return [];
+  const { top } = session;
+  const tags = new Set(suspendedRequests(top).map((request) => request.tag));
+  for (const tag of session.tags) if (isArmed(top, tag) || isSuspended(top, tag)) tags.add(tag);
+  return [...tags];
+}
+
+/** Entries of the folder that the word names so far; folders end in a slash. */
+function fileNames(word: string): string[] {
+  const folder = word.slice(0, word.lastIndexOf('/') + 1);
+  try {
+    return readdirSync(resolve(folder), { withFileTypes: true })
+      .filter((entry) => !entry.name.includes(' ') && (word !== folder || !entry.name.startsWith('.')))
+      .map((entry) => folder + entry.name + (entry.isDirectory() ? '/' : ''));
+  } catch {
+    // No such folder: nothing to offer.
+    return [];
+  }
+}

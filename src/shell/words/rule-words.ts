@@ -1,0 +1,60 @@
+/** How commands speak of rules: whose rules they are, `key=value` words, numbers of rules, and what could be typed. */
+import { debugNode, nodesWithRules } from '../../block/debug/debug.ts';
+import { BlockError } from '../../block/error.ts';
+import type { RuleBook, RuleKind } from '../../block/debug/rule-book.ts';
+import { Errno } from '../../util/errno.ts';
+import type { Session } from '../session.ts';
+
+/**
+ * The rules of the node of this name; with null of the node that breakpoints go to, the first from the top down. ENOTSUP if
+ * no node has rules, ENOENT if this one has none.
+ */
+export function ruleBook({ top }: Session, nodeName: string | null): RuleBook {
+  const node = nodeName === null ? debugNode(top) : nodesWithRules(top).find((one) => one.nodeName === nodeName);
+  const book = node?.driver.debugRules?.(node);
+  if (book !== undefined) return book;
+  const names = nodesWithRules(top).map((one) => one.nodeName);
+  if (nodeName === null || names.length === 0) {
+    throw new BlockError(Errno.ENOTSUP, 'this image has no rules: open it through blkdebug ("blkdebug::FILE")');
+  }
+  throw new BlockError(Errno.ENOENT, `node '${nodeName}' has no rules; these have: ${names.join(', ')}`);
+}
+
+/** Whether a word is `key=value`. */
+export function isSetting(word: string): boolean {
+  return /^[a-z_]+=/.test(word);
+}
+
+/** `key=value` words as settings. EINVAL for any other word, and for a key that comes twice. */
+export function settingsFrom(words: readonly string[]): Map<string, string> {
+  const settings = new Map<string, string>();
+  for (const word of words) {
+    if (!isSetting(word)) throw new BlockError(Errno.EINVAL, `'${word}' is not of the form key=value`);
+    const equals = word.indexOf('=');
+    const key = word.slice(0, equals);
+    if (settings.has(key)) throw new BlockError(Errno.EINVAL, `'${key}' is given twice`);
+    settings.set(key, word.slice(equals + 1));
+  }
+  return settings;
+}
+
+/** The number of a rule. EINVAL for a word that cannot be one. */
+export function ruleNumber(word: string): number {
+  if (!/^[0-9]{1,15}$/.test(word)) throw new BlockError(Errno.EINVAL, `'${word}' is not the number of a rule`);
+  return Number(word);
+}
+
+/** Numbers of rules, in their order; `all` stands for those of all rules. */
+export function ruleNumbers(book: RuleBook, words: readonly string[]): number[] {
+  if (words.includes('all')) return book.list().map(({ number }) => number);
+  return [...new Set(words.map(ruleNumber))].sort((a, b) => a - b);
+}
+
+/** What could be typed as a setting of a kind of rule: keys, and the values of the key that is there. */
+export function settingCandidates(session: Session, kind: RuleKind, word: string): string[] {
+  const node = debugNode(session.top);
+  const known = node?.driver.debugRules?.(node).settingsOf(kind) ?? {};
+  const key = word.slice(0, word.indexOf('=') + 1);
+  if (key === '') return Object.keys(known).map((name) => `${name}=`);
+  return (known[key.slice(0, -1)] ?? []).map((value) => key + value);
+}

@@ -1,0 +1,146 @@
+import { runInNewContext } from 'node:vm';
+import { describe, expect, test } from 'vitest';
+import { encodeLine } from '../../../src/live/record/encoder.ts';
+import { pageEnd, pageScript, pageStart } from '../../../src/live/page/page.ts';
+import type { RunLine } from '../../../src/live/record/schema.ts';
+import { emptyPicture, eventfulRequest, picture, suspended } from '../panel/snapshots.ts';
+
+interface Moment {
+  readonly t: number;
+  readonly s: number;
+}
+interface Span {
+  readonly b: Moment;
+  readonly e: Moment;
+}
+interface PageRequest extends Span {
+  readonly id: number;
+  readonly operation: string;
+  readonly errno: number;
+  readonly isOpen: boolean;
+  readonly spans: (Span & { readonly depth: number; readonly errno: number })[];
+  readonly holds: (Span & { readonly tag: string })[];
+  readonly waits: (Span & { readonly on: string })[];
+  readonly marks: { readonly type: string; readonly text: string }[];
+}
+interface PageRun {
+  readonly requests: PageRequest[];
+  readonly rules: Map<number, { action: string; effect: string; hits: number; lastSkip: string | null }>;
+  readonly states: { readonly from: number; readonly to: number }[];
+  readonly notes: string[];
+  readonly eventCounts: Map<string, number>;
+}
+
+/** The functions of the page's script that need no document. */
+interface PageFunctions {
+  readonly readRun: (text: string) => PageRun;
+  readonly matches: (run: PageRun, request: PageRequest, words: string[]) => boolean;
+  readonly title: (request: PageRequest) => string;
+  readonly duration: (ns: number) => string;
+}
+
+const functions = runInNewContext(`${pageScript}\n;({ readRun, matches, title, duration })`) as PageFunctions;
+
+const header: RunLine = { kind: 'header', schema: 1, program: '', startedAt: '', startedNs: 1e9, command: [] };
+const before = { ...picture, timeNs: 1e9, suspended: [], suspendedCount: 0, requests: [], requestCount: 0 };
+
+function read(lines: readonly RunLine[]): PageRun {
+  return functions.readRun(lines.map(encodeLine).join(''));
+}
+
+describe('the page of a run', () => {
+  test('loads nothing, and is plain ASCII, so that no build can change its text', () => {
+    const page = pageStart + pageEnd;
+    expect(page).not.toMatch(/https?:|\bsrc=|@import|url\((?!#)|fetch\(|import\(/);
+    expect(page).toContain("default-src 'none'");
+    expect(page).toMatch(/^[\n\x20-\x7e]*$/);
+  });
+
+  test('a name in a run cannot end the script that holds it', () => {
+    const evil = '</script><script>alert(1)</script>';
+    const line = encodeLine({ kind: 'note', text: evil, dropped: 0 });
+    expect(line).not.toContain('<');
+    expect(read([header, { kind: 'note', text: evil, dropped: 0 }]).notes).toContain(evil);
+  });
+
+  test('finds requests with their spans, suspensions and waits', () => {
+    const run = read([header, { kind: 'picture', ...before }, ...eventfulRequest()]);
+    expect(run.requests.map(functions.title)).toEqual(['write 512@4k', 'read 4k@1099511628288']);
+    const [write, reading] = run.requests as [PageRequest, PageRequest];
+    expect(write.spans.map(({ depth, errno, b, e }) => [depth, errno, b.s, e.s])).toEqual([
+      [0, 28, 1, 18],
+      [1, 28, 15, 17],
+    ]);
+    expect(write.holds.map(({ tag, b, e }) => [tag, b.s, e.s])).toEqual([
+      ['A', 5, 8],
+      ['B<', 7, 9],
+    ]);
+    expect(write.waits.map(({ on, b, e }) => [on, b.s, e.s])).toEqual([['request 3', 10, 11]]);
+    expect([write.isOpen, write.errno, write.b.s, write.e.s]).toEqual([false, 28, 1, 18]);
+    expect([reading.isOpen, reading.holds[0]?.e.s]).toEqual([true, 21]);
+  });
+
+  test('counts hits, and knows rules that are gone by what they did', () => {
+    const run = read([header, { kind: 'picture', ...before }, ...eventfulRequest()]);
+    expect(run.rules.get(2)).toMatchObject({ action: 'set-state', effect: '1→2', hits: 2 });
+    expect(run.rules.get(7)).toMatchObject({ action: 'suspend', effect: 'A', hits: 1 });
+    expect(run.rules.get(1)).toMatchObject({ hits: 0, lastSkip: 'not in state 3' });
+    expect(run.states).toMatchObject([{ from: 1, to: 2 }]);
+    expect(Object.fromEntries(run.eventCounts)).toEqual({ pwritev: 1, cluster_alloc: 1, write_aio: 1 });
+    const after = { ...before, rules: before.rules.map((one) => ({ ...one, hits: 40 })) };
+    const whole = read([header, { kind: 'picture', ...before }, ...eventfulRequest(), { kind: 'picture', ...after }]);
+    expect(whole.rules.get(2)?.hits).toBe(40);
+  });
+
+  test('shows what was suspended before the recording began', () => {
+    const resume = { sequence: 1, timeNs: 3e9, request: 4, node: '#debug', kind: 'resume', tag: 'A' } as const;
+    const run = read([header, { kind: 'picture', ...picture, suspended: [suspended] }, resume]);
+    expect(run.requests.map(({ id }) => id)).toEqual([4, 5]);
+    expect(run.requests[0]?.holds).toMatchObject([{ tag: 'A', b: { t: 2e9 }, e: { t: 3e9 } }]);
+  });
+
+  test('filters by operation, number, event, tag, error and node, and by what is not wanted', () => {
+    const run = read([header, { kind: 'picture', ...before }, ...eventfulRequest()]);
+    const found = (...words: string[]): number[] =>
+      run.requests.filter((request) => functions.matches(run, request, words)).map(({ id }) => id);
+    expect(found()).toEqual([4, 9]);
+    expect(found('write')).toEqual([4]);
+    expect(found('#9')).toEqual([9]);
+    expect(found('cluster_alloc')).toEqual([4]);
+    expect(found('suspended')).toEqual([4, 9]);
+    expect(found('suspended z')).toEqual([9]);
+    expect(found('enospc')).toEqual([4]);
+    expect(found('suspended', '-enospc')).toEqual([9]);
+    expect(found('qcow2', 'blkdebug')).toEqual([4, 9]);
+    expect(found('unfinished')).toEqual([9]);
+    expect(found('nothing')).toEqual([]);
+  });
+
+  test('knows the nodes of an image that was opened after the beginning and closed before the end', () => {
+    const [first, last] = [0.5e9, 9e9].map((timeNs) => ({ kind: 'picture', ...emptyPicture, timeNs }) as const);
+    if (first === undefined || last === undefined) throw new Error('two were made');
+    const run = read([header, first, { kind: 'picture', ...before }, ...eventfulRequest(), last]);
+    const [write] = run.requests;
+    if (write === undefined) throw new Error('no request');
+    expect(functions.matches(run, write, ['blkdebug'])).toBe(true);
+  });
+
+  test('opens a run without records, a torn one, and one of only records', () => {
+    expect(read([]).requests).toEqual([]);
+    expect(read([header, { kind: 'picture', ...before }]).requests).toEqual([]);
+    expect(functions.readRun('{"kind":"hea').notes).toHaveLength(1);
+    expect(read(eventfulRequest()).requests).toHaveLength(2);
+    expect(read(eventfulRequest().slice(5)).requests).toHaveLength(2);
+  });
+
+  test('writes durations in the unit that fits', () => {
+    expect([0, 999, 1500, 2.5e6, 1e9, 61e9].map(functions.duration)).toEqual([
+      '0 ns',
+      '999 ns',
+      '1.5 µs',
+      '2.5 ms',
+      '1 s',
+      '1 min 1 s',
+    ]);
+  });
+});

@@ -1,0 +1,336 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ChromeTrace } from '../../../src/live/record/chrome-trace.ts';
+import { Encoder, encodeLine } from '../../../src/live/record/encoder.ts';
+import { isRecord, members, parseLine, type RunLine } from '../../../src/live/record/schema.ts';
+import { Recorder, type RecorderOptions } from '../../../src/live/record/recorder.ts';
+import { makeReport, readRun } from '../../../src/live/record/report.ts';
+import { checkedTrace } from './chrome-check.ts';
+import { eventfulEvents, eventfulRequest, picture } from '../panel/snapshots.ts';
+import { eventfulScript, injectingConfig, openSession } from './recorded-session.ts';
+
+let folder = '';
+const inFolder = (name: string): string => path.join(folder, name);
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-live-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** One of each form. */
+const openRecorders = (options: RecorderOptions): Promise<Recorder[]> =>
+  Promise.all(['run.ndjson', 'run.json', 'run.html'].map((name) => Recorder.open(inFolder(name), options)));
+
+const header: RunLine = {
+  kind: 'header',
+  schema: 1,
+  program: 'test',
+  startedAt: '2026-01-02T03:04:05.000Z',
+  startedNs: 1e9,
+  command: [],
+};
+const pictureLine: RunLine = { kind: 'picture', ...picture };
+const end: RunLine = { kind: 'end', timeNs: 2e9, records: 20 };
+
+describe('lines', () => {
+  test('records read back as they were, whatever their numbers and names', () => {
+    const numbers = [0, 1, 9, 10, 999_999_999, 1e9, 1e9 + 1, 4_294_967_296, 1e12, 2 ** 53 - 1];
+    const records = [
+      ...eventfulRequest(),
+      ...numbers.flatMap((number) => [
+        {
+          sequence: number,
+          timeNs: number,
+          request: number,
+          node: 'a "b" <\\ ü 断',
+          kind: 'request-begin' as const,
+          operation: 'write -z',
+          offset: number,
+          bytes: number,
+        },
+        {
+          sequence: 1,
+          timeNs: 2,
+          request: 3,
+          node: 'n',
+          kind: 'request-end' as const,
+          operation: 'write -z',
+          errno: -5,
+        },
+      ]),
+    ];
+    let text = '';
+    const encoder = new Encoder((lines) => {
+      text += lines.toString();
+    });
+    for (const record of records) encoder.record(record);
+    encoder.flush();
+    expect(text).not.toContain('<');
+    expect(text.trimEnd().split('\n').map(parseLine)).toEqual(records);
+  });
+
+  test('times are whole nanoseconds', () => {
+    let text = '';
+    const encoder = new Encoder((lines) => {
+      text += lines.toString();
+    });
+    for (const record of eventfulRequest()) encoder.record({ ...record, timeNs: record.timeNs + 0.4 });
+    encoder.flush();
+    expect(text).toMatch(/"timeNs":1000001000,/);
+    expect(text).not.toMatch(/"timeNs":\d*\./);
+  });
+
+  test('a line longer than the buffer, and thousands of nodes, are no trouble', () => {
+    const kept: RunLine[] = [];
+    const encoder = new Encoder((lines) => {
+      for (const line of lines.toString().trimEnd().split('\n')) kept.push(parseLine(line) as RunLine);
+    });
+    const note = { kind: 'note', text: 'x'.repeat(300_000), dropped: 0 } as const;
+    const nodes = Array.from({ length: 9000 }, (_, at) => `node${at}`);
+    encoder.line(note);
+    for (const node of nodes)
+      encoder.record({ sequence: 1, timeNs: 1, request: 1, node, kind: 'event', event: 'pwritev' });
+    encoder.flush();
+    expect(kept[0]).toEqual(note);
+    expect(kept.slice(1).map((line) => (isRecord(line) ? line.node : ''))).toEqual(nodes);
+  });
+
+  test('a line without one of its members, or with a wrong one, is refused', () => {
+    const samples: RunLine[] = [
+      header,
+      pictureLine,
+      end,
+      { kind: 'note', text: '', dropped: 0 },
+      eventfulEvents(),
+      ...eventfulRequest(),
+    ];
+    expect(new Set(samples.map(({ kind }) => kind))).toEqual(new Set(Object.keys(members)));
+    for (const line of samples) {
+      expect(parseLine(encodeLine(line))).toEqual(line);
+      for (const name of Object.keys(members[line.kind])) {
+        const { [name]: _, ...rest } = line as unknown as Record<string, unknown>;
+        expect(() => parseLine(JSON.stringify(rest)), `${line.kind} without ${name}`).toThrow(name);
+        const wrong = JSON.stringify({ ...rest, [name]: { nested: true }.nested });
+        expect(() => parseLine(wrong), `${line.kind} with a wrong ${name}`).toThrow(name);
+      }
+    }
+    expect(() => parseLine('{"kind":"picture"')).toThrow('JSON');
+    expect(() => parseLine('[]')).toThrow('object');
+    expect(() => parseLine('{}')).toThrow('kind');
+    const rules = [{ number: 1 }];
+    expect(() => parseLine(JSON.stringify({ ...pictureLine, rules }))).toThrow('rules');
+  });
+
+  test('kinds that are not known are passed over, also those that every object has', () => {
+    expect(parseLine('{"kind":"from the future"}')).toBeNull();
+    expect(parseLine('{"kind":"constructor"}')).toBeNull();
+  });
+
+  test('the document of the schema tells of every kind and every member', () => {
+    const text = readFileSync('src/live/record/schema.md', 'utf8');
+    for (const [kind, named] of Object.entries(members)) {
+      for (const name of [kind, ...Object.keys(named)]) expect(text).toContain(`\`${name}\``);
+    }
+  });
+});
+
+describe('Chrome trace events', () => {
+  const convert = (lines: readonly RunLine[]): string => {
+    const trace = new ChromeTrace();
+    return trace.beginning + lines.map((line) => trace.convert(line)).join('') + trace.ending();
+  };
+
+  test('keep the rules at every moment at which the run may end', () => {
+    const lines = [header, pictureLine, ...eventfulRequest(), end];
+    for (let count = 0; count <= lines.length; count += 1) checkedTrace(convert(lines.slice(0, count)));
+  });
+
+  test('are a track a request with spans for nodes, suspensions and waits, instants for events, a counter for the state', () => {
+    const events = checkedTrace(convert([header, pictureLine, ...eventfulRequest(), end]));
+    const of = (ph: string, id: string): string[] =>
+      events.filter((event) => event.ph === ph && event.id === id).map(({ name }) => name);
+    expect(of('b', '0x4')).toEqual([
+      '#4 write 512@4k',
+      'suspended A',
+      'suspended B<',
+      'waits for request 3',
+      'write 512@320k on blkdebug',
+    ]);
+    expect(of('n', '0x4')).toContain('cluster_alloc');
+    expect(of('n', '0x4')).toContain('ENOSPC injected');
+    expect(of('b', '0x9')).toEqual(['#9 read 4k@1099511628288', 'suspended Z']);
+    const counter = events.filter(({ ph }) => ph === 'C').map(({ args }) => args);
+    expect(counter).toEqual([{ state: 2 }]);
+    const failed = events.find(({ ph, name }) => ph === 'e' && name === '#4 write 512@4k');
+    expect(failed?.args).toEqual({ error: 'ENOSPC' });
+    expect(events.find(({ ph, name }) => ph === 'e' && name === 'suspended Z')?.args).toEqual({ unfinished: true });
+  });
+
+  test('of a recording that begins in the middle have no ends without a begin', () => {
+    const records = eventfulRequest();
+    for (let from = 0; from < records.length; from += 1) checkedTrace(convert([header, ...records.slice(from)]));
+  });
+});
+
+describe('recording a session', () => {
+  test('keeps every record of the bus, with the picture before and after, in all three forms', async () => {
+    const { session, options, run, errors } = await openSession(folder, injectingConfig);
+    let emitted = 0;
+    session.context.trace.subscribe(() => {
+      emitted += 1;
+    });
+    const recorders = await openRecorders(options);
+    await run(...eventfulScript);
+    for (const recorder of recorders) recorder.close();
+    expect(errors).toEqual([]);
+
+    const notes: string[] = [];
+    const lines = [...readRun(inFolder('run.ndjson'), notes)];
+    expect(notes).toEqual([]);
+    expect(lines.map(({ kind }) => kind).slice(0, 2)).toEqual(['header', 'picture']);
+    const records = lines.filter(isRecord);
+    expect(records).toHaveLength(emitted);
+    expect(records.map(({ sequence }) => sequence)).toEqual(records.map((_, at) => at + 1));
+    const [last, ended] = lines.slice(-2);
+    expect(ended).toMatchObject({ kind: 'end', records: emitted });
+    expect(last).toMatchObject({ kind: 'picture', suspendedCount: 2 });
+    expect(last).toMatchObject({
+      suspended: [
+        { tag: 'A', offset: 65536 },
+        { tag: 'B', offset: 4096, bytes: 4096 },
+      ],
+    });
+    expect(records.map(({ kind }) => kind)).toContain('error-injected');
+
+    const trace = checkedTrace(readFileSync(inFolder('run.json'), 'utf8'));
+    expect(trace.filter(({ ph, name }) => ph === 'b' && name.startsWith('suspended'))).toHaveLength(2);
+
+    const page = readFileSync(inFolder('run.html'), 'utf8');
+    const embedded = /<script type="application\/x-ndjson" id="run">\n([^<]*)<\/script>/.exec(page)?.[1] ?? '';
+    expect(embedded.split('\n').filter((line) => /"sequence"/.test(line))).toHaveLength(emitted);
+    await session.close();
+  });
+
+  test('leaves valid files when the program dies without a word', async () => {
+    const { session, options, run } = await openSession(folder, injectingConfig);
+    const recorders = await openRecorders(options);
+    // Enough that some of it is written, and a suspended request open.
+    await run(...eventfulScript, ...Array.from({ length: 2000 }, () => 'read -q 128k 4k'));
+    const trace = checkedTrace(readFileSync(inFolder('run.json'), 'utf8'));
+    expect(trace.length).toBeGreaterThan(100);
+    expect(readFileSync(inFolder('run.html'), 'utf8')).toMatch(/<\/html>\n$/);
+    // The page that is closed later is not longer than it should be.
+    for (const recorder of recorders) recorder.close();
+    expect(readFileSync(inFolder('run.html'), 'utf8').match(/<\/html>/g)).toHaveLength(1);
+    checkedTrace(readFileSync(inFolder('run.json'), 'utf8'));
+    await session.close();
+  });
+
+  test('leaves the bus alone once it is closed', async () => {
+    const { session, options } = await openSession(folder);
+    const recorder = await Recorder.open(inFolder('run.ndjson'), options);
+    expect(session.context.trace.active).toBe(true);
+    recorder.close();
+    recorder.close();
+    expect(session.context.trace.active).toBe(false);
+    expect(recorder.isRecording).toBe(false);
+    await session.close();
+  });
+
+  test('a file that takes no more ends the recording, not the run, and is told once', async () => {
+    const { session, options, run, errors } = await openSession(folder);
+    execFileSync('mkfifo', [inFolder('run.ndjson')]);
+    const reader = openSync(inFolder('run.ndjson'), constants.O_RDONLY | constants.O_NONBLOCK);
+    const recorder = await Recorder.open(inFolder('run.ndjson'), options);
+    closeSync(reader);
+    await run(...Array.from({ length: 500 }, () => 'read -q 0 4k'));
+    expect(errors).toEqual(['Broken pipe']);
+    expect(recorder.isRecording).toBe(false);
+    expect(session.context.trace.active).toBe(false);
+    recorder.close();
+    expect(errors).toHaveLength(1);
+    await session.close();
+  });
+
+  test('a disk that is full from the start is an error of the beginning', async () => {
+    const { session, options } = await openSession(folder);
+    symlinkSync('/dev/full', inFolder('run.ndjson'));
+    await expect(Recorder.open(inFolder('run.ndjson'), options)).rejects.toThrow('No space left on device');
+    expect(session.context.trace.active).toBe(false);
+    await session.close();
+  });
+
+  test('other names, and folders that are not there, are refused', async () => {
+    const { session, options } = await openSession(folder);
+    await expect(Recorder.open(inFolder('run.txt'), options)).rejects.toThrow('a run is kept as .ndjson, .json');
+    await expect(Recorder.open(inFolder('no/run.json'), options)).rejects.toThrow('No such file or directory');
+    expect(session.context.trace.active).toBe(false);
+    await session.close();
+  });
+});
+
+describe('a report of a kept run', () => {
+  const write = (...lines: string[]): string => {
+    writeFileSync(inFolder('run.ndjson'), lines.join(''));
+    return inFolder('run.ndjson');
+  };
+  const whole = (): string[] => [header, pictureLine, ...eventfulRequest(), end].map(encodeLine);
+
+  test('is the page, or the trace, that the recording would have been', async () => {
+    const { session, options, run } = await openSession(folder, injectingConfig);
+    const recorders = await openRecorders(options);
+    await run(...eventfulScript);
+    for (const recorder of recorders) recorder.close();
+    await session.close();
+    for (const form of ['json', 'html']) {
+      const report = await makeReport(inFolder('run.ndjson'), inFolder(`report.${form}`));
+      expect(report.notes).toEqual([]);
+      const times = /"(startedNs|startedAt|timeNs|ts|sinceNs)":("[^"]*"|[\d.]+)/g;
+      const [made, kept] = ['report', 'run'].map((name) =>
+        readFileSync(inFolder(`${name}.${form}`), 'utf8').replaceAll(times, ''),
+      );
+      expect(made).toBe(kept);
+    }
+  });
+
+  test('tolerates a torn last line, and says so', async () => {
+    const lines = whole();
+    const input = write(...lines.slice(0, 8), lines[8]?.slice(0, 40) ?? '');
+    const report = await makeReport(input, inFolder('report.html'));
+    expect(report.records).toBe(6);
+    expect(report.notes).toEqual([
+      'the last line (9) is torn and left out',
+      'the recording did not end in order; its last moments may be missing',
+    ]);
+    expect(readFileSync(inFolder('report.html'), 'utf8')).toContain('is torn and left out');
+  });
+
+  test('refuses what is not a run, and makes no file', async () => {
+    const cases: [string, string][] = [
+      ['', 'is empty'],
+      ['hello\n', 'line 1: not JSON'],
+      ['{"kind":"end","timeNs":1,"records":0}\n', 'its first line is no header'],
+      [encodeLine({ ...header, schema: 2 } as RunLine), 'has schema 2'],
+    ];
+    for (const [text, message] of cases) {
+      const input = write(text);
+      await expect(makeReport(input, inFolder('report.html'))).rejects.toThrow(message);
+      expect(() => readFileSync(inFolder('report.html'))).toThrow('ENOENT');
+    }
+    await expect(makeReport(inFolder('none.ndjson'), inFolder('report.html'))).rejects.toThrow(
+      'No such file or directory',
+    );
+    const broken = write(...whole().toSpliced(4, 1, '{"kind":"event"}\n'));
+    await expect(makeReport(broken, inFolder('report.html'))).rejects.toThrow(
+      "line 5: 'sequence' of event is missing or wrong",
+    );
+  });
+
+  test('does not overwrite the run itself', async () => {
+    const input = write(...whole());
+    await expect(makeReport(input, input)).rejects.toThrow('is the run itself');
+    expect(readFileSync(input, 'utf8')).toBe(whole().join(''));
+  });
+});

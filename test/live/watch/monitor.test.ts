@@ -1,0 +1,320 @@
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Coroutine } from '../../../src/block/loop/coroutine.ts';
+import { Event } from '../../../src/block/events/events.ts';
+import { TraceBus } from '../../../src/block/events/trace.ts';
+import { AttachedView, attachLines } from '../../../src/live/watch/attach.ts';
+import { Monitor } from '../../../src/live/watch/monitor.ts';
+import { parseLine, type RunLine, WANT_LATEST } from '../../../src/live/record/schema.ts';
+import { picture } from '../panel/snapshots.ts';
+import { VirtualTerminal } from '../panel/virtual-terminal.ts';
+
+let folder = '';
+let socketPath = '';
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-live-'));
+  socketPath = path.join(folder, 'monitor.sock');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const clock = { nowNs: () => performance.now() * 1e6, recentNs: () => 0, after: () => () => {} };
+
+async function openMonitor(at = socketPath) {
+  const bus = new TraceBus(clock);
+  const monitor = await Monitor.open(at, {
+    bus,
+    nowNs: clock.nowNs,
+    picture: () => picture,
+    program: 'test',
+    command: [],
+  });
+  return { bus, monitor };
+}
+
+/** Resolves as soon as something holds; what it waits for is I/O of this process. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise(setImmediate);
+}
+
+/** Somebody who watches, and can stop reading. */
+class Watcher {
+  readonly lines: RunLine[] = [];
+  readonly socket: Socket;
+  hasEnded = false;
+  #rest = '';
+
+  constructor() {
+    this.socket = connect(socketPath);
+    this.socket.setEncoding('utf8');
+    this.socket.on('data', (text: string) => {
+      const lines = (this.#rest + text).split('\n');
+      this.#rest = lines.pop() ?? '';
+      for (const line of lines) this.lines.push(parseLine(line) as RunLine);
+    });
+    this.socket.on('close', () => {
+      this.hasEnded = true;
+    });
+  }
+
+  kinds(): string[] {
+    return this.lines.map(({ kind }) => kind);
+  }
+}
+
+describe('the monitor', () => {
+  test('gives everybody who comes the current picture first, and then what happens', async () => {
+    const { bus, monitor } = await openMonitor();
+    const early = new Watcher();
+    await until(() => early.lines.length === 2);
+    expect(early.kinds()).toEqual(['header', 'picture']);
+    bus.emit(4, '#debug', { kind: 'event', event: 'pwritev' });
+    await until(() => early.kinds().includes('event'));
+    const late = new Watcher();
+    await until(() => late.lines.length === 2);
+    bus.emit(4, '#debug', { kind: 'resume', tag: 'A' });
+    await until(() => early.kinds().includes('resume') && late.kinds().includes('resume'));
+    expect(late.kinds().slice(0, 2)).toEqual(['header', 'picture']);
+    expect(late.kinds()).not.toContain('event');
+    expect(monitor.watcherCount).toBe(2);
+    await monitor.close();
+    await until(() => early.hasEnded && late.hasEnded);
+    expect(late.lines.at(-1)).toMatchObject({ kind: 'end', records: 2 });
+    expect(late.lines.at(-2)).toMatchObject({ kind: 'picture' });
+  });
+
+  test('tells what changed without a record', async () => {
+    const { monitor } = await openMonitor();
+    const watcher = new Watcher();
+    await until(() => watcher.lines.length === 2);
+    monitor.pictureChanged();
+    await until(() => watcher.lines.length === 3);
+    expect(watcher.kinds()[2]).toBe('picture');
+    await monitor.close();
+  });
+
+  test('leaves the bus alone while nobody watches', async () => {
+    const { bus, monitor } = await openMonitor();
+    expect(bus.active).toBe(false);
+    const watcher = new Watcher();
+    await until(() => bus.active);
+    watcher.socket.destroy();
+    await until(() => !bus.active);
+    expect(monitor.watcherCount).toBe(0);
+    await monitor.close();
+  });
+
+  test('a watcher that does not read costs a bounded backlog, and is told how much it missed', async () => {
+    const { bus, monitor } = await openMonitor();
+    const slow = new Watcher();
+    const quick = new Watcher();
+    await until(() => slow.lines.length === 2 && quick.lines.length === 2);
+    slow.socket.pause();
+    let count = 0;
+    // 20 MB of records.
+    for (let round = 0; round < 125; round += 1) {
+      for (let at = 0; at < 2000; at += 1) bus.emit(4, '#debug', { kind: 'event', event: 'pwritev' });
+      count += 2000;
+      await new Promise(setImmediate);
+    }
+    bus.emit(4, '#debug', { kind: 'resume', tag: 'last' });
+    count += 1;
+    slow.socket.resume();
+    await until(() => slow.kinds().includes('note'));
+    const note = slow.lines.findIndex(({ kind }) => kind === 'note');
+    expect(slow.kinds()[note + 1]).toBe('picture');
+    await monitor.close();
+    await until(() => slow.hasEnded && quick.hasEnded);
+    for (const watcher of [slow, quick]) {
+      const missed = watcher.lines.reduce((sum, line) => sum + (line.kind === 'note' ? line.dropped : 0), 0);
+      const got = watcher.lines.filter((line) => 'sequence' in line).length;
+      expect(missed + got).toBe(count);
+      // What it got was waiting for it: a few megabytes at most.
+      if (watcher === slow) expect(got * 80).toBeLessThan(8 << 20);
+    }
+  });
+
+  test('a watcher that wants the latest events gets those now and then, and no record is made for it', async () => {
+    const { bus, monitor } = await openMonitor();
+    const watcher = new Watcher();
+    watcher.socket.write(`${WANT_LATEST}\n`);
+    await until(() => watcher.kinds().includes('events'));
+    expect(bus.active).toBe(false);
+    const newest = (): number => {
+      const line = watcher.lines.findLast((one) => one.kind === 'events');
+      return line?.latest[0]?.number ?? 0;
+    };
+    for (let round = 1; round <= 3; round += 1) {
+      for (let at = 0; at < 5000; at += 1) bus.history.add(Event.PWRITEV, null, 'debug', true);
+      await until(() => newest() === round * 5000);
+    }
+    // Nothing more comes while nothing happens.
+    const { length } = watcher.kinds().filter((kind) => kind === 'events');
+    monitor.pictureChanged();
+    const pictures = watcher.kinds().filter((kind) => kind === 'picture').length;
+    await until(() => watcher.kinds().filter((kind) => kind === 'picture').length > pictures);
+    expect(watcher.kinds().filter((kind) => kind === 'events')).toHaveLength(length);
+    expect(length).toBeLessThan(10);
+    bus.history.annotate(0, { kind: 'suspend', tag: 'A' });
+    await monitor.close();
+    await until(() => watcher.hasEnded);
+    expect(watcher.kinds().slice(-3)).toEqual(['events', 'picture', 'end']);
+    const last = watcher.lines.findLast((one) => one.kind === 'events');
+    expect(last?.latest[0]).toMatchObject({ number: 15_000, notes: [{ kind: 'suspend', tag: 'A' }] });
+  });
+
+  test('on the way out does not wait long for somebody who does not read', async () => {
+    const { bus, monitor } = await openMonitor();
+    const slow = new Watcher();
+    await until(() => slow.lines.length === 2);
+    slow.socket.pause();
+    for (let at = 0; at < 50_000; at += 1) bus.emit(4, '#debug', { kind: 'event', event: 'pwritev' });
+    const start = performance.now();
+    await monitor.close();
+    expect(performance.now() - start).toBeLessThan(2000);
+    slow.socket.destroy();
+  });
+});
+
+describe('the socket of the monitor', () => {
+  test('is for its user alone, and goes away with the monitor', async () => {
+    const mask = process.umask();
+    const { monitor } = await openMonitor();
+    expect(statSync(socketPath).mode & 0o777).toBe(0o600);
+    expect(process.umask()).toBe(mask);
+    await monitor.close();
+    expect(existsSync(socketPath)).toBe(false);
+  });
+
+  test('is refused in a folder that others may change', async () => {
+    const open = path.join(folder, 'open');
+    mkdirSync(open);
+    chmodSync(open, 0o777);
+    await expect(openMonitor(path.join(open, 's'))).rejects.toThrow('others may change the folder');
+    // With the sticky bit, as /tmp has it, nobody can replace another's socket.
+    chmodSync(open, 0o1777);
+    const { monitor } = await openMonitor(path.join(open, 's'));
+    await monitor.close();
+  });
+
+  test('is not taken from a session that lives, nor put in the place of a file', async () => {
+    const { monitor } = await openMonitor();
+    await expect(openMonitor()).rejects.toThrow('Address already in use');
+    await monitor.close();
+    writeFileSync(socketPath, 'precious');
+    await expect(openMonitor()).rejects.toThrow('File exists');
+    expect(statSync(socketPath).size).toBe(8);
+  });
+
+  test('replaces one that nobody listens on any more', async () => {
+    // A server that is closed without its socket being removed: what a killed program leaves.
+    const server = createServer();
+    const left = path.join(folder, 'left.sock');
+    await new Promise<void>((resolve) => server.listen(left, resolve));
+    const { renameSync } = await import('node:fs');
+    renameSync(left, socketPath);
+    await new Promise((resolve) => server.close(resolve));
+    expect(existsSync(socketPath)).toBe(true);
+    const { monitor } = await openMonitor();
+    await monitor.close();
+  });
+
+  test('has a short name in a folder that exists', async () => {
+    await expect(openMonitor(path.join(folder, 'x'.repeat(120)))).rejects.toThrow('File name too long');
+    await expect(openMonitor(path.join(folder, 'no', 's'))).rejects.toThrow('No such file or directory');
+  });
+});
+
+describe('attaching', () => {
+  test('to nobody says why', async () => {
+    await expect(attachLines(socketPath, () => {})).rejects.toThrow(`Could not attach to '${socketPath}'`);
+    const view = new AttachedView({
+      path: socketPath,
+      write: () => {},
+      size: { columns: 80, rows: 24 },
+      colour: false,
+    });
+    await expect(view.run()).rejects.toThrow('No such file or directory');
+    expect(view.restore()).toBe('');
+  });
+
+  test('without a terminal gives the lines as they come', async () => {
+    const { bus, monitor } = await openMonitor();
+    let text = '';
+    const attached = attachLines(socketPath, (line) => {
+      text += line;
+    });
+    await until(() => monitor.watcherCount === 1);
+    bus.emit(4, '#debug', { kind: 'event', event: 'pwritev' });
+    await monitor.close();
+    await attached;
+    const kinds = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => parseLine(line)?.kind);
+    expect(kinds).toEqual(['header', 'picture', 'event', 'picture', 'end']);
+  });
+
+  test('to something that is no session ends with an error, and the screen is restored', async () => {
+    const server = createServer((socket) => socket.resume().end('hello\n'));
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+    let written = '';
+    const write = (text: string): void => {
+      written += text;
+    };
+    const view = new AttachedView({ path: socketPath, write, size: { columns: 80, rows: 24 }, colour: false });
+    await expect(view.run()).rejects.toThrow('The session sends what is no record: not JSON');
+    expect(written.indexOf('\x1b[?1049h')).toBe(0);
+    expect(written).toContain('\x1b[?1049l');
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  test('shows the panel over the whole terminal, follows resizes, and leaves the screen as it was', async () => {
+    const { bus, monitor } = await openMonitor();
+    const terminal = new VirtualTerminal(110, 20);
+    terminal.write('$ blkscope attach\r\n');
+    const view = new AttachedView({
+      path: socketPath,
+      write: terminal.write,
+      size: { columns: 110, rows: 20 },
+      colour: true,
+    });
+    const run = view.run();
+    await until(() => terminal.written.includes('SUSPENDED'));
+    bus.history.add(Event.PWRITEV, { id: 4, operation: 'aio_write' } as Coroutine, 'debug', true);
+    bus.emit(4, '#debug', { kind: 'suspend', tag: 'A', event: 'pwritev' });
+    await until(() => terminal.written.includes('w4'));
+    await until(() => terminal.written.includes('■ A'));
+    await terminal.settle();
+    expect(terminal.screen[0]).toMatch(/^┌ blkscope {2}disk\.qcow2/);
+    expect(terminal.screen.join('\n')).toMatch(/pwritev +w4 +■ A/);
+    expect(terminal.screen[18]).toMatch(/^└─+┘$/);
+    expect(terminal.screen[19]).toContain('q leaves');
+    terminal.resize(70, 16);
+    view.resize({ columns: 70, rows: 16 });
+    await terminal.settle();
+    expect(terminal.screen[14]).toMatch(/^└─+┘$/);
+    await monitor.close();
+    expect(await run).toBe(true);
+    await terminal.settle();
+    expect(terminal.screen[0]).toBe('$ blkscope attach');
+    expect(view.restore()).toBe('');
+  });
+
+  test('can be left at any time', async () => {
+    const { monitor } = await openMonitor();
+    const view = new AttachedView({
+      path: socketPath,
+      write: () => {},
+      size: { columns: 80, rows: 24 },
+      colour: false,
+    });
+    const run = view.run();
+    await until(() => monitor.watcherCount === 1);
+    view.stop();
+    expect(await run).toBe(false);
+    await monitor.close();
+  });
+});
