@@ -1,6 +1,7 @@
 /** The backend: what a user of the block layer (the shell) holds of an opened image. */
 import { Errno } from '../util/errno.ts';
-import type { Pending, Preallocation } from './driver.ts';
+import type { Preallocation } from './driver.ts';
+import type { Pending } from '../util/steps.ts';
 import { BlockError } from './error.ts';
 import { Req } from './flags.ts';
 import type { EventLoop, RequestLabel } from './loop/loop.ts';

@@ -13,7 +13,7 @@
  * A method fails by throwing `BlockError`; ENOTSUP asks for the generic fallback where there is one. A method waits only
  * by awaiting the block layer's own functions, `loop.park` and its relatives (see `loop.ts`).
  */
-import type { Answer } from '../util/answer.ts';
+import type { Answer, Pending } from '../util/steps.ts';
 import type { BlockNode, ChildLink } from './graph/node.ts';
 import type { DebugEvent } from './events/events.ts';
 import type { Options } from './options/options.ts';
@@ -23,12 +23,6 @@ import type { RuleBook, RuleSettings } from './debug/rule-book.ts';
 export type GuestOffset = number & { readonly __offset: 'guest' };
 /** A position in the file below, in bytes. */
 export type HostOffset = number & { readonly __offset: 'host' };
-
-/**
- * The end of a request: a promise if it has to wait for something, undefined if it is done already. Most requests are
- * done when the call returns, and then cost no promise and no turn of the microtask queue. Await it, or look first.
- */
-export type Pending = Promise<void> | undefined;
 
 /** How new space is made when a node grows. */
 export type Preallocation = 'off' | 'metadata' | 'falloc' | 'full';

@@ -2,7 +2,7 @@
 import type { BlockBackend } from '../block/backend.ts';
 import { type Clock, systemClock } from '../block/loop/clock.ts';
 import { cancelSuspended, nodesWithRules, suspendedRequests } from '../block/debug/debug.ts';
-import type { Pending } from '../block/driver.ts';
+import type { Pending } from '../util/steps.ts';
 import { BlockError } from '../block/error.ts';
 import { closeBackend } from '../block/graph/graph.ts';
 import { type Coroutine, EventLoop, type RequestLabel } from '../block/loop/loop.ts';

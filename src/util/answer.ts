@@ -1,18 +1,13 @@
 /** Results that are mostly there when a call returns. A promise for each would cost more than what the call does. */
 
-/** The result itself, or a promise of it if something has to be waited for. Await it, or look first. */
-export type Answer<T> = T | Promise<T>;
+import { type Answer, isPromise } from './steps.ts';
+export type { Answer } from './steps.ts';
 
 /** Goes on with a result: at once if it is there. What `next` throws, is thrown or rejected accordingly. */
 export function andThen<T>(answer: Answer<T>, next: (value: T) => Promise<void> | undefined): Promise<void> | undefined;
 export function andThen<T, U>(answer: Answer<T>, next: (value: T) => Answer<U>): Answer<U>;
 export function andThen<T, U>(answer: Answer<T>, next: (value: T) => Answer<U>): Answer<U> {
   return isPromise(answer) ? answer.then(next) : next(answer);
-}
-
-/** Most answers are no objects at all: they are spared the look at their prototypes, which costs more than the rest. */
-function isPromise<T>(answer: Answer<T>): answer is Promise<T> {
-  return typeof answer === 'object' && answer instanceof Promise;
 }
 
 /**

@@ -1,24 +1,47 @@
-/** Requests written as generators: what they yield they wait for, and what never yields never costs a promise. */
-import type { Answer } from './answer.ts';
+/**
+ * Requests written as generators, read from top to bottom: what they yield they wait for, and what never has to wait
+ * never costs a promise.
+ *
+ * A function that usually completes without waiting is a generator of `Steps<T>`. Inside it, another generator is called
+ * with `yield*`, and anything that returns an `Answer` with `yield`, which gives its value. At the border of the world of
+ * generators (a driver's methods, a coroutine's body) `run` turns it into an `Answer`. An `async` function is for what
+ * waits as a rule.
+ */
 
-/** A part of a request. It yields promises, and is sent what they resolve to. */
+/** The value, or a promise of it if something has to be waited for. Await it, or ask `isPromise`. */
+export type Answer<T> = T | Promise<T>;
+
+/** The answer of a request without a value: undefined if it is done already. */
+export type Pending = Promise<void> | undefined;
+
+/** A part of a request that ends with a `T`. It yields answers, and is sent their values. */
 // oxlint-disable-next-line typescript/no-explicit-any -- what is sent depends on what was yielded
-export type Steps<T> = Generator<Promise<unknown>, T, any>;
+export type Steps<T> = Generator<unknown, T, any>;
 
-/** Runs to the end: at once if nothing has to be waited for, else a promise. */
-export function run(steps: Steps<void>): Promise<void> | undefined;
-export function run<T>(steps: Steps<T>): Answer<T>;
-export function run<T>(steps: Steps<T>): Answer<T> {
-  const first = steps.next();
-  return first.done === true ? first.value : runOn(steps, first.value);
+/** Whether an answer has to be waited for. Most answers are no objects, which `typeof` tells without a look at prototypes. */
+export function isPromise<T>(answer: Answer<T>): answer is Promise<T> {
+  return typeof answer === 'object' && answer instanceof Promise;
 }
 
+/** Runs steps to their end: at once if nothing has to be waited for, else as a promise. Throws or rejects as they do. */
+export function run(steps: Steps<void>): Pending;
+export function run<T>(steps: Steps<T>): Answer<T>;
+export function run<T>(steps: Steps<T>): Answer<T> {
+  let result = steps.next();
+  while (result.done !== true) {
+    if (isPromise(result.value)) return runOn(steps, result.value);
+    result = steps.next(result.value);
+  }
+  return result.value;
+}
+
+/** Runs the rest of steps that wait for `first`. */
 async function runOn<T>(steps: Steps<T>, first: Promise<unknown>): Promise<T> {
-  let waiting = first;
+  let waiting: unknown = first;
   for (;;) {
-    let result: IteratorResult<Promise<unknown>, T>;
+    let result: IteratorResult<unknown, T>;
     try {
-      const value = await waiting;
+      const value = isPromise(waiting) ? await waiting : waiting;
       result = steps.next(value);
     } catch (error) {
       result = steps.throw(error);

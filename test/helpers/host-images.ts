@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { BlockBackend } from '../../src/block/backend.ts';
 import { type Clock, systemClock } from '../../src/block/loop/clock.ts';
-import type { Pending } from '../../src/block/driver.ts';
+import type { Pending } from '../../src/util/steps.ts';
 import { BlockError } from '../../src/block/error.ts';
 import { Open } from '../../src/block/flags.ts';
 import { closeBackend } from '../../src/block/graph/graph.ts';

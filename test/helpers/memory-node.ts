@@ -1,6 +1,7 @@
 /** A block node over a buffer in memory, for tests: it notes every call of the driver and can be made to wait or fail. */
 import { BlockNode, type ChildLink, type GraphContext, noLimits, type Limits } from '../../src/block/graph/node.ts';
-import type { Driver, Pending } from '../../src/block/driver.ts';
+import type { Driver } from '../../src/block/driver.ts';
+import type { Pending } from '../../src/util/steps.ts';
 import { BlockError } from '../../src/block/error.ts';
 import { type DebugEvent, eventName } from '../../src/block/events/events.ts';
 import { Open, Perm, Role } from '../../src/block/flags.ts';

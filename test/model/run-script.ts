@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suspendedRequests } from '../../src/block/debug/debug.ts';
-import type { Pending } from '../../src/block/driver.ts';
+import type { Pending } from '../../src/util/steps.ts';
 import { BlockError } from '../../src/block/error.ts';
 import { Open, Perm, Req } from '../../src/block/flags.ts';
 import { parseOptionString } from '../../src/block/options/option-string.ts';

@@ -45,8 +45,8 @@ describe('the check of import directions', () => {
     [
       'an import of types',
       'util/align.ts',
-      `import type { DebugEvent } from '../block/events.ts';`,
-      'util-imports-only: src/util/align.ts imports src/block/events.ts',
+      `import type { DebugEvent } from '../block/events/events.ts';`,
+      'util-imports-only: src/util/align.ts imports src/block/events/events.ts',
     ],
     [
       'a dynamic import',

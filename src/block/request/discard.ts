@@ -1,7 +1,7 @@
 /** Discards: a hint that a range is not needed, cut to what the driver takes. */
 import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
-import type { Pending } from '../driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Open } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';

@@ -1,5 +1,5 @@
 /** The last step of a request: the call of the driver, with the flags that it does not know emulated. */
-import type { Pending } from '../driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Req } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';

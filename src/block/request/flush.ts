@@ -1,7 +1,7 @@
 /** Flush: from a node's own caches down to the host's stable storage. */
 import { caught, later } from '../../util/answer.ts';
 import { Errno } from '../../util/errno.ts';
-import type { Pending } from '../driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events/events.ts';
 import { Open, Perm } from '../flags.ts';

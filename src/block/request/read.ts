@@ -1,6 +1,6 @@
 /** Reads: check, pad, wait for overlapping writers, fragment, zeroes behind the end of the node. */
 import { alignDown, alignUp, isAligned, minNonZero } from '../../util/align.ts';
-import type { Pending } from '../driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { Req } from '../flags.ts';
 import { allocateAligned } from '../memory.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';

@@ -1,6 +1,6 @@
 /** Begin, waits and end of a request on the event bus. */
 import { describeWait } from '../loop/describe-wait.ts';
-import type { Pending } from '../driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import type { WaitReason } from '../loop/loop.ts';
 import type { BlockNode } from '../graph/node.ts';

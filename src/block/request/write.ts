@@ -2,7 +2,7 @@
 import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 import { isAllZero } from '../../util/zero.ts';
-import type { Pending } from '../driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events/events.ts';
 import { Open, Req, SECTOR_BYTES } from '../flags.ts';

@@ -1,7 +1,7 @@
 /** Zero writes: cut to what the driver takes, with writes of zeroes where it cannot. */
 import { alignDown, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
-import type { Pending } from '../driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Req } from '../flags.ts';
 import { allocateAligned } from '../memory.ts';

@@ -1,6 +1,7 @@
 /** What all host files and devices have in common: reads, writes, permissions, limits. */
 import { closeSync, fstatSync } from 'node:fs';
-import type { Driver, Pending } from '../../block/driver.ts';
+import type { Driver } from '../../block/driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { BlockError } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { setAllocator } from '../../block/memory.ts';

@@ -1,6 +1,6 @@
 /** What a node over a host file or device keeps, and how a host call becomes a step of a request. */
 import { constants } from 'node:fs';
-import type { Pending } from '../../block/driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { BlockError } from '../../block/error.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
 import { hostErrno } from '../../sys/host-error.ts';

@@ -1,5 +1,6 @@
 /** null-co and null-aio: images of nothing. Writes are lost, reads leave the buffer alone or give zeroes. */
-import type { Driver, Pending } from '../../block/driver.ts';
+import type { Driver } from '../../block/driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { BlockError } from '../../block/error.ts';
 import { MAX_LENGTH, Req, Status } from '../../block/flags.ts';
 import type { BlockNode } from '../../block/graph/node.ts';

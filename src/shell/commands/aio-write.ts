@@ -1,5 +1,5 @@
 /** `aio_write`: starts a write and goes on. */
-import type { Pending } from '../../block/driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { Perm, Req } from '../../block/flags.ts';
 import { CommandOptions, patternArgument, refuse, sizeArgument, usage, vectorArguments } from '../words/arguments.ts';
 import type { Command } from '../command.ts';

@@ -1,5 +1,5 @@
 /** `discard`: gives a range back to the host. */
-import type { Pending } from '../../block/driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { Perm } from '../../block/flags.ts';
 import { CommandOptions, lengthArgument, sizeArgument } from '../words/arguments.ts';
 import type { Command, Outcome } from '../command.ts';

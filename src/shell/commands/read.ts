@@ -1,5 +1,5 @@
 /** `read`: reads a range, checks it against a pattern, dumps it. */
-import type { Pending } from '../../block/driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { Errno } from '../../util/errno.ts';
 import { hexDump } from '../../util/hex-dump.ts';
 import { isFilledWith } from '../../util/pattern.ts';

@@ -1,5 +1,5 @@
 /** `write`: writes a pattern, a file's content, zeroes, compressed data or VM state. */
-import type { Pending } from '../../block/driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { Perm, REQUEST_MAX_BYTES, Req } from '../../block/flags.ts';
 import { CommandOptions, patternArgument, refuse, requireSector, sizeArgument } from '../words/arguments.ts';
 import type { Lease } from '../data/buffer-pool.ts';

@@ -1,5 +1,5 @@
 /** `writev`: writes a pattern from several buffers. */
-import type { Pending } from '../../block/driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { Perm, Req } from '../../block/flags.ts';
 import { CommandOptions, patternArgument, sizeArgument, usage, vectorArguments } from '../words/arguments.ts';
 import type { Command, Outcome } from '../command.ts';

@@ -1,7 +1,7 @@
 /** What a request reports when it is done: its size, its time, its rate. */
 import { strerror } from '../../util/errno.ts';
 import { formatDuration, formatFixed, formatSize } from '../../util/format.ts';
-import type { Pending } from '../../block/driver.ts';
+import type { Pending } from '../../util/steps.ts';
 import { errnoOf } from '../../block/error.ts';
 import type { Size } from '../words/arguments.ts';
 import type { Lease } from '../data/buffer-pool.ts';

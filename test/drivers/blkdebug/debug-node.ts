@@ -1,5 +1,5 @@
 /** A blkdebug node over an image in memory, put together by hand, and what a test wants to see of it. */
-import type { Pending } from '../../../src/block/driver.ts';
+import type { Pending } from '../../../src/util/steps.ts';
 import { BlockNode, type ChildLink, type GraphContext } from '../../../src/block/graph/node.ts';
 import { Open, Perm, Role } from '../../../src/block/flags.ts';
 import type { Coroutine, EventLoop } from '../../../src/block/loop/loop.ts';

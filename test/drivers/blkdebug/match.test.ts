@@ -1,4 +1,4 @@
-import type { Pending } from '../../../src/block/driver.ts';
+import type { Pending } from '../../../src/util/steps.ts';
 import { describe, expect, it } from 'vitest';
 import { Event, type EventName, eventNames } from '../../../src/block/events/events.ts';
 import type { OptionValue } from '../../../src/block/options/options.ts';

@@ -7,7 +7,7 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
-import type { Pending } from '../../../src/block/driver.ts';
+import type { Pending } from '../../../src/util/steps.ts';
 import { Req } from '../../../src/block/flags.ts';
 import { eventSequence } from '../../helpers/event-sequence.ts';
 import { addSnapshot } from './add-snapshot.ts';

@@ -1,5 +1,5 @@
 /** Reads: each part of the range from where it is, several parts at the same time. */
-import type { Pending } from '../../../block/driver.ts';
+import type { Pending } from '../../../util/steps.ts';
 import { Event } from '../../../block/events/events.ts';
 import { preadv } from '../../../block/request/read.ts';
 import { readCompressed } from './compressed.ts';

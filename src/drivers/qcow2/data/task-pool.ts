@@ -1,5 +1,5 @@
 /** The parts of one request that are under way at the same time: a bounded number of coroutines. */
-import type { Pending } from '../../../block/driver.ts';
+import type { Pending } from '../../../util/steps.ts';
 import type { Coroutine, EventLoop, WaitReason } from '../../../block/loop/loop.ts';
 
 const MAX_BUSY = 8;

@@ -1,7 +1,7 @@
 /**
  * The parts of a write whose L2 entries change: which subclusters are written, and what has to be copied around them.
  */
-import type { Pending } from '../../../block/driver.ts';
+import type { Pending } from '../../../util/steps.ts';
 import { readBe32 } from '../../../util/big-endian.ts';
 import type { Allocation } from './allocate.ts';
 import { corrupt } from '../tables/corruption.ts';

@@ -1,5 +1,5 @@
 /** Writes: space for each part of the range, the data into it, then the metadata that makes it visible. */
-import type { Pending } from '../../../block/driver.ts';
+import type { Pending } from '../../../util/steps.ts';
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
 import { pwritev } from '../../../block/request/write.ts';

@@ -1,5 +1,5 @@
 /** Refcounts: read, changed, and clusters taken and given back by them. */
-import type { Pending } from '../../../block/driver.ts';
+import type { Pending } from '../../../util/steps.ts';
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
 import { type Answer, later, laterWith } from '../../../util/answer.ts';

@@ -1,5 +1,5 @@
 /** Writing the header: the fields that change alone, and all of it with its extensions. */
-import type { Pending } from '../../../block/driver.ts';
+import type { Pending } from '../../../util/steps.ts';
 import { BlockError } from '../../../block/error.ts';
 import { allocateAligned } from '../../../block/memory.ts';
 import { later } from '../../../util/answer.ts';

@@ -1,5 +1,5 @@
 /** Reads and writes of metadata on the image file. */
-import type { Pending } from '../../../block/driver.ts';
+import type { Pending } from '../../../util/steps.ts';
 import { BlockError, errorWithErrno } from '../../../block/error.ts';
 import { MAX_LENGTH } from '../../../block/flags.ts';
 import type { ChildLink } from '../../../block/graph/node.ts';

@@ -8,7 +8,7 @@
  * A table's slot, and with it the order in which tables are written back, is chosen as QEMU does: the first unused slot
  * from a place that follows from the table's offset, else the one that was put back longest ago.
  */
-import type { Pending } from '../../../block/driver.ts';
+import type { Pending } from '../../../util/steps.ts';
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
 import { allocateAligned } from '../../../block/memory.ts';

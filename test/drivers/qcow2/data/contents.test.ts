@@ -1,7 +1,7 @@
 /** Random requests against a plain buffer: the guest sees the same, and the refcounts are right. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../../src/block/backend.ts';
-import type { Pending } from '../../../../src/block/driver.ts';
+import type { Pending } from '../../../../src/util/steps.ts';
 import { Req } from '../../../../src/block/flags.ts';
 import { Errno } from '../../../../src/util/errno.ts';
 import type { ImageSettings } from '../make-image.ts';
