@@ -16,6 +16,7 @@
  * (observed with qemu-io 7.2.22: of three piped `aio_write` the last reports first, a `read` behind them reports last).
  */
 import { BlockError } from '../error.ts';
+import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { AliveCoroutines, Coroutine, type RequestLabel, type WaitReason } from './coroutine.ts';
@@ -133,7 +134,7 @@ export class EventLoop {
   /** Suspends the running coroutine until somebody enters or wakes it. */
   park(reason: WaitReason): Promise<void> {
     const coroutine = this.current;
-    if (coroutine === null) throw new Error('park outside of a coroutine');
+    assert(coroutine !== null, 'a coroutine parks itself');
     coroutine.waitsFor = reason;
     coroutine.waitsSinceNs = this.clock.nowNs();
     if (coroutine.startedNs === 0) coroutine.startedNs = coroutine.waitsSinceNs;
@@ -212,7 +213,7 @@ export class EventLoop {
   /** Parks the running coroutine for `delayNs` nanoseconds of the loop's clock. */
   sleep(delayNs: number): Promise<void> {
     const coroutine = this.current;
-    if (coroutine === null) throw new Error('sleep outside of a coroutine');
+    assert(coroutine !== null, 'a coroutine sleeps');
     const rouse = (): void => {
       this.#sleepers.delete(coroutine);
       this.#fired.push(coroutine);
