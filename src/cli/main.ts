@@ -45,6 +45,7 @@ class Program {
 
   async #main(): Promise<number> {
     const stdio = this.#stdio;
+    if (stdio.stdoutIsTerminal) stdio.paint = (await import('./style.ts')).terminalPaint();
     const [first] = this.#words;
     // As qemu-io's operands these would be one too many, or an unknown option.
     if ((first === 'attach' || first === 'report') && this.#words.length > 1) {
@@ -104,7 +105,7 @@ class Program {
 
   async #converse(session: Session, views: Views): Promise<void> {
     const { openTerminal } = await import('./terminal.ts');
-    const terminal = await openTerminal(session, this.#stdio, views);
+    const terminal = openTerminal(session, this.#stdio, views);
     this.#source = terminal;
     // An error ends a script, with `bail on`, but no conversation.
     while (this.#signal === null && !session.quitRequested && !terminal.isEnded)

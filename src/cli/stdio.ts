@@ -9,6 +9,7 @@
 import { fstatSync, writeSync } from 'node:fs';
 import type { Output } from '../shell/output/output.ts';
 import { isTerminal } from '../sys/terminal.ts';
+import type { Paint } from '../util/style.ts';
 
 /** glibc's BUFSIZ: the size of a stdio buffer where the file system does not ask for less. */
 const BUFSIZ = 8192;
@@ -28,7 +29,9 @@ export class Stdio implements Output {
   readonly isTerminal: boolean;
   /** Whether what was written last, to either stream, ended its line. */
   endsLine = true;
-  /** Set while somebody types at a prompt. */
+  /** Styles, if standard output is a terminal that has any. */
+  paint: Paint | undefined;
+  /** Set while a prompt is shown. */
   guard: WriteGuard | null = null;
   /** What has to be written to the terminal last of all, whichever way the program ends. */
   farewell: (() => string) | null = null;

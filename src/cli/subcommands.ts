@@ -2,6 +2,7 @@
 import { BlockError } from '../block/error.ts';
 import { AttachedView, attachLines } from '../live/watch/attach.ts';
 import { makeReport } from '../live/record/report.ts';
+import { unpainted } from '../util/style.ts';
 import { Errno } from '../util/errno.ts';
 import type { Stdio } from './stdio.ts';
 import { terminalSize } from './terminal-size.ts';
@@ -31,7 +32,7 @@ async function attach(words: readonly string[], stdio: Stdio): Promise<number> {
     path,
     write: (text) => void stdout.write(text),
     size: terminalSize(),
-    colour: process.env.NO_COLOR === undefined,
+    paint: stdio.paint ?? unpainted,
   });
   const stop = (): void => view.stop();
   stdout.on('resize', () => view.resize(terminalSize()));

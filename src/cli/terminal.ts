@@ -2,6 +2,7 @@
 import { createInterface, type Interface } from 'node:readline';
 import { debugNode, suspendedRequests } from '../block/debug/debug.ts';
 import { printable, textWidth } from '../util/text-width.ts';
+import { unpainted } from '../util/style.ts';
 import { complete } from '../shell/words/completion.ts';
 import type { Session } from '../shell/session.ts';
 import { History, HISTORY_LINES } from './history.ts';
@@ -206,10 +207,9 @@ function candidatesFor(session: Session, line: string): [string[], string] {
 }
 
 /** The prompt of a session. It tells the state, if that is not the first one, and how many requests are suspended. */
-export async function openTerminal(session: Session, stdio: Stdio, views: Views): Promise<Terminal> {
-  const { Chalk } = await import('chalk');
-  const chalk = new Chalk(process.env.NO_COLOR ? { level: 0 } : {});
-  return new Terminal(session, stdio, views, { prompt: () => `${chalk.cyan(`blkscope${statusOf(session)}>`)} ` });
+export function openTerminal(session: Session, stdio: Stdio, views: Views): Terminal {
+  const { paint = unpainted } = stdio;
+  return new Terminal(session, stdio, views, { prompt: () => `${paint(`blkscope${statusOf(session)}>`, 'cyan')} ` });
 }
 
 /** " [state 2, 1 suspended]"; empty if there is nothing to tell. */

@@ -2,6 +2,7 @@
 import { LivePanel } from '../live/panel/live-panel.ts';
 import { Monitor } from '../live/watch/monitor.ts';
 import type { Session } from '../shell/session.ts';
+import { unpainted } from '../util/style.ts';
 import { listenerOptions, pictureOf } from './session-snapshot.ts';
 import { terminalSize } from './terminal-size.ts';
 
@@ -19,6 +20,6 @@ export function makePanel(session: Session): LivePanel {
     nowNs: () => loop.clock.nowNs(),
     write: (text) => void process.stdout.write(text),
     size: terminalSize(),
-    colour: process.env.NO_COLOR === undefined,
+    paint: session.output.paint ?? unpainted,
   });
 }

@@ -1,5 +1,5 @@
 /** blkscope on a pseudo-terminal whose screen a test can look at. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { spawn } from '@lydell/node-pty';
@@ -23,7 +23,16 @@ export class ScreenProgram {
   #isOver = false;
   #news: () => void = () => {};
 
-  constructor(args: readonly string[], { columns = 100, rows = 30, env = {}, afterwards }: ScreenSettings = {}) {
+  /** `imageBytes`: the size of a file named "image" in the folder; 0 for none. */
+  constructor(
+    args: readonly string[],
+    { columns = 100, rows = 30, env = {}, afterwards }: ScreenSettings = {},
+    imageBytes = 0,
+  ) {
+    if (imageBytes > 0) {
+      writeFileSync(path.join(this.folder, 'image'), '');
+      truncateSync(path.join(this.folder, 'image'), imageBytes);
+    }
     this.terminal = new VirtualTerminal(columns, rows);
     const words = [blkscope.command, ...blkscope.args, ...args];
     const [command = '', ...rest] =
@@ -32,14 +41,14 @@ export class ScreenProgram {
       cwd: this.folder,
       cols: columns,
       rows,
-      env: {
+      env: withoutUnset({
         ...plainEnvironment(),
         TMPDIR: this.folder,
         TERM: 'xterm',
         NO_COLOR: '1',
         XDG_STATE_HOME: this.folder,
         ...env,
-      },
+      }),
     });
     this.#pty.onData((data) => {
       this.terminal.write(data);
@@ -95,6 +104,11 @@ export class ScreenProgram {
   prompt(): Promise<readonly string[]> {
     return this.until((screen) => isPrompt(lastLine(screen)));
   }
+}
+
+/** The terminal library would make a text of an undefined value. */
+function withoutUnset(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined));
 }
 
 /** The last row with something on it. */

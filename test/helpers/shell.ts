@@ -10,6 +10,7 @@ import { blkdebug } from '../../src/drivers/blkdebug/name.ts';
 import { raw } from '../../src/drivers/raw/driver.ts';
 import type { Output } from '../../src/shell/output/output.ts';
 import { Session } from '../../src/shell/session.ts';
+import type { Paint } from '../../src/util/style.ts';
 import { Errno } from '../../src/util/errno.ts';
 
 /** The bytes of every image by name. */
@@ -102,7 +103,7 @@ export interface TestShell {
 /** A session with an open image of 1 MiB, or none with `options` null. */
 export async function testShell(
   options: Record<string, OptionValue> | null = {},
-  settings: { isTerminal?: boolean; flags?: number; name?: string; writethrough?: boolean } = {},
+  settings: { isTerminal?: boolean; paint?: Paint; flags?: number; name?: string; writethrough?: boolean } = {},
 ): Promise<TestShell> {
   registerDrivers([memoryFile, raw, blkdebug]);
   const name = settings.name ?? 'disk';
@@ -121,6 +122,7 @@ export async function testShell(
       stdout = '';
     },
     isTerminal: settings.isTerminal ?? false,
+    paint: settings.paint,
   };
   const session = new Session({ output, clock: new FakeClock() });
   if (options !== null) {

@@ -2,8 +2,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { complete } from '../../src/shell/words/completion.ts';
+import { terminalPaint } from '../../src/cli/style.ts';
+import type { Paint } from '../../src/util/style.ts';
 import { Errno } from '../../src/util/errno.ts';
 import { testShell, type TestShell } from '../helpers/shell.ts';
 
@@ -41,15 +43,15 @@ describe('rules', () => {
   });
 
   it('are a table on a terminal, and nothing in words', async () => {
-    const shell = await testShell({}, { isTerminal: true });
-    expect(await say(shell, 'rules')).toBe('there are no rules\n');
-    await say(shell, 'break pwritev A');
-    vi.stubEnv('NO_COLOR', undefined);
-    const coloured = await say(shell, 'rules');
+    const rulesWith = async (paint?: Paint): Promise<string> => {
+      const shell = await testShell({}, { isTerminal: true, ...(paint && { paint }) });
+      expect(await say(shell, 'rules')).toBe('there are no rules\n');
+      await say(shell, 'break pwritev A');
+      return say(shell, 'rules');
+    };
+    const coloured = await rulesWith(terminalPaint('always'));
     expect(coloured).toContain('\x1b[32marmed ');
-    vi.stubEnv('NO_COLOR', '1');
-    const plain = await say(shell, 'rules');
-    vi.unstubAllEnvs();
+    const plain = await rulesWith();
     expect(stripVTControlCharacters(coloured)).toBe(plain);
     expect(plain).toBe(
       'RULE  ACTION  WHAT  EVENT    CONDITIONS  STATUS  HITS  FAILED  LAST NOT\n' +

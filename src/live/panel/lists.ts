@@ -4,7 +4,8 @@ import { textWidth } from '../../util/text-width.ts';
 import type { EventNote } from '../../block/events/history.ts';
 import type { EventRow, LiveModel } from './model.ts';
 import type { Picture, RequestPicture, RulePicture, SuspendedPicture } from '../snapshot.ts';
-import { type Field, fitFields, idealWidth, type Part, part, partsWidth, type Style, tableRow } from './styled-line.ts';
+import { type Field, fitFields, idealWidth, type Part, part, partsWidth, tableRow } from './styled-line.ts';
+import type { Style } from '../../util/style.ts';
 import { errnoText, operationLetter, requestText } from './text.ts';
 
 /** Numbers are shown whole or not at all. */

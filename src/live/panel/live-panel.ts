@@ -5,6 +5,7 @@ import { latestEvents, LiveModel } from './model.ts';
 import { panelRows, renderPanel } from './panel.ts';
 import type { Picture } from '../snapshot.ts';
 import { Screen, type Passage, type Size } from './screen.ts';
+import type { Paint } from '../../util/style.ts';
 import { textWidth } from '../../util/text-width.ts';
 
 /** What the panel shows, and where. */
@@ -17,8 +18,8 @@ export interface LivePanelOptions {
   /** Writes to the terminal, at once and past everything that would call `passage`. */
   readonly write: (text: string) => void;
   readonly size: Size;
-  /** False with NO_COLOR. */
-  readonly colour: boolean;
+  /** Styles of the terminal. */
+  readonly paint: Paint;
   /** Rows of its lists; default 6. */
   readonly listRows?: number;
   /** Calls back once; the function returned takes that back. Default: Node's timers, which do not keep the program alive. */
@@ -181,14 +182,14 @@ export class LivePanel {
     if (!this.isOn) return;
     this.#drawnMs = this.#nowMs();
     this.#follow();
-    const { colour, history, nowNs } = this.#options;
+    const { paint, history, nowNs } = this.#options;
     const { columns, rows } = this.#size;
     const picture = this.#options.picture();
     this.model.take({ kind: 'picture', ...picture });
     this.model.take(latestEvents(history, picture));
     const count = panelRows(columns, rows, this.#listRows);
     if (count === 0) this.#screen.hide();
-    else this.#screen.show(renderPanel(this.model, { columns, rows: count, nowNs: nowNs(), colour }));
+    else this.#screen.show(renderPanel(this.model, { columns, rows: count, nowNs: nowNs(), paint }));
     const tickMs = this.#tickMs();
     if (count > 0 && tickMs !== null) this.#drawWithin(tickMs);
   }

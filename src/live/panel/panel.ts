@@ -3,6 +3,7 @@ import { ageText } from '../../util/compact.ts';
 import type { EventRow, LiveModel } from './model.ts';
 import { drawEvents, drawRules, drawWaiting, noteParts, rulesWidth, whoOf } from './lists.ts';
 import type { Picture } from '../snapshot.ts';
+import type { Paint } from '../../util/style.ts';
 import { type Part, part, partsWidth, renderParts } from './styled-line.ts';
 
 /** Size, time and style of one drawing. */
@@ -13,8 +14,8 @@ export interface PanelView {
   readonly rows: number;
   /** Now, in the clock of the model's times. */
   readonly nowNs: number;
-  /** With escape sequences; without, the text says the same. */
-  readonly colour: boolean;
+  /** Styles; without any the text says the same. */
+  readonly paint: Paint;
 }
 
 /** Lines besides those of the lists: the frame and the titles. */
@@ -38,8 +39,8 @@ export function panelRows(columns: number, rows: number, listRows = DEFAULT_LIST
 
 /** `view.rows` lines, each exactly `view.columns` cells wide. */
 export function renderPanel(model: LiveModel, view: PanelView): string[] {
-  const { columns, rows, colour } = view;
-  if (rows < FRAME_ROWS + 1) return [renderParts(statusLine(model, view), columns, colour)];
+  const { columns, rows, paint } = view;
+  if (rows < FRAME_ROWS + 1) return [renderParts(statusLine(model, view), columns, paint)];
   const lists = listsFor(model, view);
   const widths = listWidths(lists, columns - 4 - 3 * (lists.length - 1), rows - FRAME_ROWS);
 
@@ -61,7 +62,7 @@ export function renderPanel(model: LiveModel, view: PanelView): string[] {
       columns,
     ),
   );
-  return lines.map((parts) => renderParts(parts, columns, colour));
+  return lines.map((parts) => renderParts(parts, columns, paint));
 }
 
 /** A list of the panel: its title and its rows in a width. */

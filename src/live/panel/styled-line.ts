@@ -1,21 +1,6 @@
 /** A line of styled text that is cut or filled to an exact number of cells. */
+import type { Paint, Style } from '../../util/style.ts';
 import { cutTo, printable, textWidth } from '../../util/text-width.ts';
-
-/** Sixteen colours and two weights are all that is used, so that every theme fits. */
-const codes = {
-  plain: '',
-  bold: '1',
-  quiet: '2',
-  red: '1;31',
-  green: '32',
-  yellow: '1;33',
-  blue: '34',
-  magenta: '35',
-  cyan: '36',
-} as const;
-
-/** The name of a colour or weight. */
-export type Style = keyof typeof codes;
 
 /** A piece of a line. */
 export interface Part {
@@ -28,15 +13,14 @@ export function part(text: string, style: Style = 'plain'): Part {
   return { text: printable(text), style };
 }
 
-/** The parts as one string of exactly `width` cells, with escape sequences only if `colour`. */
-export function renderParts(parts: readonly Part[], width: number, colour: boolean): string {
+/** The parts as one string of exactly `width` cells, in the styles of `paint`. */
+export function renderParts(parts: readonly Part[], width: number, paint: Paint): string {
   let line = '';
   let room = width;
   for (const { text, style } of parts) {
     if (room <= 0) break;
     const cut = cutTo(text, room);
-    const code = colour ? codes[style] : '';
-    line += code === '' ? cut : `\x1b[${code}m${cut}\x1b[m`;
+    line += paint(cut, style);
     room -= textWidth(cut);
     // A wide character that did not fit leaves a cell behind; nothing may follow.
     if (cut !== text) break;

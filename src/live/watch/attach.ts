@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
+import type { Paint } from '../../util/style.ts';
 import { LiveModel } from '../panel/model.ts';
 import { renderPanel } from '../panel/panel.ts';
 import { parseLine, type RunLine, SCHEMA_VERSION, SchemaError, WANT_LATEST } from '../record/schema.ts';
@@ -78,7 +79,7 @@ export interface AttachOptions {
   readonly path: string;
   readonly write: (text: string) => void;
   readonly size: Size;
-  readonly colour: boolean;
+  readonly paint: Paint;
 }
 
 const CSI = '\x1b[';
@@ -176,10 +177,10 @@ export class AttachedView {
   #draw(): void {
     if (!this.#isEntered || this.#model.picture === null) return;
     const { columns, rows } = this.#size;
-    const { colour, path, write } = this.#options;
+    const { paint, path, write } = this.#options;
     const nowNs = this.#remoteNs + (performance.now() - this.#heardMs) * 1e6;
-    const lines = renderPanel(this.#model, { columns, rows: Math.max(1, rows - 1), nowNs, colour });
-    if (rows > 1) lines.push(renderParts([part(` ${path} \u2500\u2500 q leaves`, 'quiet')], columns, colour));
+    const lines = renderPanel(this.#model, { columns, rows: Math.max(1, rows - 1), nowNs, paint });
+    if (rows > 1) lines.push(renderParts([part(` ${path} \u2500\u2500 q leaves`, 'quiet')], columns, paint));
     let text = '';
     lines.forEach((line, row) => {
       if (line !== this.#drawn[row]) text += `${CSI}${row + 1};1H${CSI}m${line}`;

@@ -4,7 +4,8 @@ import { CommandOptions, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 import { ruleBook } from '../words/rule-words.ts';
 import type { Session } from '../session.ts';
-import { type CellStyle, type Column, printTable } from '../output/table.ts';
+import { type Column, printTable } from '../output/table.ts';
+import type { Style } from '../../util/style.ts';
 
 export const rules = {
   name: 'rules',
@@ -34,7 +35,7 @@ function statusOf({ status, active }: RuleView): string {
   return active ? 'active' : status;
 }
 
-function statusStyle(rule: RuleView): CellStyle {
+function statusStyle(rule: RuleView): Style {
   if (rule.active) return 'red';
   return rule.status === 'armed' ? 'green' : 'quiet';
 }

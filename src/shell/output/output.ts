@@ -1,4 +1,5 @@
 /** Where a session's text goes. */
+import type { Paint } from '../../util/style.ts';
 
 /**
  * Text leaves in the order of the calls within one stream. Standard output may be buffered as a C program's is
@@ -21,4 +22,6 @@ export interface Output {
   readonly progress?: ((line: string) => void) | undefined;
   /** Whether a person sits in front of it, who gets hints that a pipe must not see. */
   readonly isTerminal: boolean;
+  /** Styles of the terminal; left out where there are none. */
+  readonly paint?: Paint | undefined;
 }

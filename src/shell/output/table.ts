@@ -1,11 +1,7 @@
 /** Rows as our own commands show them: a table on a terminal, plain columns in a pipe, JSON for programs. */
+import { type Paint, type Style, unpainted } from '../../util/style.ts';
 import { printable, textWidth } from '../../util/text-width.ts';
 import type { Session } from '../session.ts';
-
-/** How a cell looks on a terminal that has colours. */
-export type CellStyle = 'plain' | 'quiet' | 'green' | 'red';
-
-const codes: Readonly<Record<CellStyle, string>> = { plain: '', quiet: '2', green: '32', red: '1;31' };
 
 /** One column of a table. */
 export interface Column<Row> {
@@ -13,7 +9,8 @@ export interface Column<Row> {
   /** `brief`: for the eye, so that "64k" and "3.2s" will do; else exact, without units. */
   readonly text: (row: Row, brief: boolean) => string;
   readonly alignRight?: boolean;
-  readonly style?: (row: Row) => CellStyle;
+  /** How the cell looks on a terminal that has colours. */
+  readonly style?: (row: Row) => Style;
 }
 
 /** In which of the three forms rows are shown. */
@@ -44,7 +41,7 @@ export function printTable<Row extends object>(
   } else if (rows.length === 0) {
     output.stdout(`${none}\n`);
   } else {
-    output.stdout(alignedLines(rows, columns, cells));
+    output.stdout(alignedLines(rows, columns, cells, output.paint ?? unpainted));
   }
 }
 
@@ -52,6 +49,7 @@ function alignedLines<Row>(
   rows: readonly Row[],
   columns: readonly Column<Row>[],
   cells: readonly (readonly string[])[],
+  paint: Paint,
 ): string {
   const widths = columns.map(({ title }) => textWidth(title));
   for (const line of cells) {
@@ -64,12 +62,7 @@ function alignedLines<Row>(
   const title = columns.map((column, at) => filled(column.title, at)).join('  ');
   const lines = cells.map((line, index) => {
     const styles = columns.map(({ style }) => style?.(rows[index] as Row) ?? 'plain');
-    return line.map((cell, at) => styled(filled(cell, at), styles[at] ?? 'plain')).join('  ');
+    return line.map((cell, at) => paint(filled(cell, at), styles[at] ?? 'plain')).join('  ');
   });
   return [title, ...lines].map((line) => `${line.trimEnd()}\n`).join('');
-}
-
-function styled(text: string, style: CellStyle): string {
-  const hasColour = process.env.NO_COLOR === undefined;
-  return style === 'plain' || !hasColour ? text : `\x1b[${codes[style]}m${text}\x1b[m`;
 }

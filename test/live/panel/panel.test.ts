@@ -4,6 +4,8 @@ import type { Coroutine } from '../../../src/block/loop/coroutine.ts';
 import { Event } from '../../../src/block/events/events.ts';
 import { latestEvents, LiveModel } from '../../../src/live/panel/model.ts';
 import { panelRows, renderPanel } from '../../../src/live/panel/panel.ts';
+import { terminalPaint } from '../../../src/cli/style.ts';
+import { unpainted } from '../../../src/util/style.ts';
 import { textWidth } from '../../../src/util/text-width.ts';
 import { emptyPicture, eventfulEvents, picture, rule, suspended } from './snapshots.ts';
 
@@ -13,8 +15,8 @@ function modelWith(shown = picture): LiveModel {
   return model;
 }
 
-function draw(model: LiveModel, columns: number, rows = 9, colour = false): string[] {
-  return renderPanel(model, { columns, rows, nowNs: 4.2e9, colour });
+function draw(model: LiveModel, columns: number, rows = 9, paint = unpainted): string[] {
+  return renderPanel(model, { columns, rows, nowNs: 4.2e9, paint });
 }
 
 describe('the panel', () => {
@@ -57,11 +59,11 @@ describe('the panel', () => {
     const model = modelWith();
     model.take(eventfulEvents());
     // oxlint-disable-next-line no-control-regex
-    const stripped = draw(model, 100, 9, true).map((line) => line.replace(/\x1b\[[\d;]*m/g, ''));
+    const stripped = draw(model, 100, 9, terminalPaint('always')).map((line) => line.replace(/\x1b\[[\d;]*m/g, ''));
     expect(stripped).toEqual(draw(model, 100));
     expect(draw(model, 100).join('')).not.toContain('\x1b');
     // Sixteen colours: no extended ones.
-    expect(draw(model, 100, 9, true).join('')).not.toMatch(/[34]8;[25];/);
+    expect(draw(model, 100, 9, terminalPaint('always')).join('')).not.toMatch(/[34]8;[25];/);
   });
 
   test('loses conditions first, then the rules, and keeps events and suspended requests', () => {

@@ -5,6 +5,7 @@ import { LivePanel } from '../../../src/live/panel/live-panel.ts';
 import { panelRows } from '../../../src/live/panel/panel.ts';
 import type { Picture } from '../../../src/live/snapshot.ts';
 import { Screen } from '../../../src/live/panel/screen.ts';
+import { unpainted } from '../../../src/util/style.ts';
 import { emptyPicture, picture } from './snapshots.ts';
 import { VirtualTerminal } from './virtual-terminal.ts';
 
@@ -165,7 +166,7 @@ function livePanel(write: (text: string) => void, size = { columns: 100, rows: 2
     nowNs,
     write,
     size,
-    colour: false,
+    paint: unpainted,
     after: timers.after,
     picture: () => {
       pictures += 1;

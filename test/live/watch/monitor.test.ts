@@ -9,6 +9,8 @@ import { TraceBus } from '../../../src/block/events/trace.ts';
 import { AttachedView, attachLines } from '../../../src/live/watch/attach.ts';
 import { Monitor } from '../../../src/live/watch/monitor.ts';
 import { parseLine, type RunLine, WANT_LATEST } from '../../../src/live/record/schema.ts';
+import { terminalPaint } from '../../../src/cli/style.ts';
+import { unpainted } from '../../../src/util/style.ts';
 import { picture } from '../panel/snapshots.ts';
 import { VirtualTerminal } from '../panel/virtual-terminal.ts';
 
@@ -234,7 +236,7 @@ describe('attaching', () => {
       path: socketPath,
       write: () => {},
       size: { columns: 80, rows: 24 },
-      colour: false,
+      paint: unpainted,
     });
     await expect(view.run()).rejects.toThrow('No such file or directory');
     expect(view.restore()).toBe('');
@@ -264,7 +266,7 @@ describe('attaching', () => {
     const write = (text: string): void => {
       written += text;
     };
-    const view = new AttachedView({ path: socketPath, write, size: { columns: 80, rows: 24 }, colour: false });
+    const view = new AttachedView({ path: socketPath, write, size: { columns: 80, rows: 24 }, paint: unpainted });
     await expect(view.run()).rejects.toThrow('The session sends what is no record: not JSON');
     expect(written.indexOf('\x1b[?1049h')).toBe(0);
     expect(written).toContain('\x1b[?1049l');
@@ -279,7 +281,7 @@ describe('attaching', () => {
       path: socketPath,
       write: terminal.write,
       size: { columns: 110, rows: 20 },
-      colour: true,
+      paint: terminalPaint('always'),
     });
     const run = view.run();
     await until(() => terminal.written.includes('SUSPENDED'));
@@ -309,7 +311,7 @@ describe('attaching', () => {
       path: socketPath,
       write: () => {},
       size: { columns: 80, rows: 24 },
-      colour: false,
+      paint: unpainted,
     });
     const run = view.run();
     await until(() => monitor.watcherCount === 1);
