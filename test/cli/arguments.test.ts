@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Open } from '../../src/block/flags.ts';
 import { type Invocation, parseArguments } from '../../src/cli/arguments.ts';
+import { useFolder } from '../helpers/sandbox.ts';
 
 function parse(...words: string[]): { result: Invocation | 0 | 1; out: string; err: string } {
   let out = '';
@@ -133,8 +133,7 @@ it('-h and -V print and succeed', () => {
 });
 
 describe('--object', () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-test-'));
-  afterAll(() => rmSync(folder, { recursive: true }));
+  const folder = useFolder();
   const keyFile = path.join(folder, 'key');
   writeFileSync(keyFile, 'abc');
 

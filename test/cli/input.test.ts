@@ -1,12 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { openInput, type StoppableSource } from '../../src/cli/input.ts';
+import { useFolder } from '../helpers/sandbox.ts';
 
-const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-test-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 async function linesOf(source: StoppableSource): Promise<string[]> {
   const lines: string[] = [];

@@ -1,22 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { blkscope, plainEnvironment, runProgram } from '../helpers/run-program.ts';
 import { startProgram } from './live-program.ts';
+import { makeFolder, useFolder } from '../helpers/sandbox.ts';
 
-const cwd = mkdtempSync(path.join(tmpdir(), 'blkscope-program-'));
-afterAll(() => rmSync(cwd, { recursive: true }));
+const cwd = useFolder();
 const image = path.join(cwd, 'a.img');
 beforeEach(() => {
   writeFileSync(image, '');
@@ -200,7 +190,7 @@ describe('opening', () => {
   });
 
   it('the demo image leaves nothing behind', () => {
-    const temporary = mkdtempSync(path.join(cwd, 'tmp-'));
+    const temporary = makeFolder(cwd);
     const run = (...args: string[]): string => {
       const env = { ...plainEnvironment(), TMPDIR: temporary };
       return spawnSync(blkscope.command, [...blkscope.args, '--demo', ...args], { cwd, env }).stdout.toString();

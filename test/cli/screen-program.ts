@@ -1,10 +1,10 @@
 /** blkscope on a pseudo-terminal whose screen a test can look at. */
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { spawn } from '@lydell/node-pty';
 import { blkscope, plainEnvironment } from '../helpers/run-program.ts';
 import { VirtualTerminal } from '../live/panel/virtual-terminal.ts';
+import { makeFolder } from '../helpers/sandbox.ts';
 
 export interface ScreenSettings {
   readonly columns?: number;
@@ -18,7 +18,7 @@ export class ScreenProgram {
   readonly terminal: VirtualTerminal;
   readonly exit: Promise<{ exitCode: number }>;
   /** Where the program runs; gone when it has ended. */
-  readonly folder = mkdtempSync(path.join(tmpdir(), 'blkscope-screen-'));
+  readonly folder = makeFolder();
   readonly #pty: ReturnType<typeof spawn>;
   #isOver = false;
   #news: () => void = () => {};

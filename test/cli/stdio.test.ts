@@ -1,11 +1,10 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Stdio } from '../../src/cli/stdio.ts';
+import { useFolder } from '../helpers/sandbox.ts';
 
-const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-test-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 const file = path.join(folder, 'out');
 
 // Both streams go to one file, as with `>out 2>&1`.

@@ -1,16 +1,15 @@
 /** The program where something is missing: no libc, no home, no input, nobody who reads. And qcow2 when it is told to end. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
 import { blkscope, plainEnvironment, runProgram } from '../helpers/run-program.ts';
 import { startProgram } from './live-program.ts';
 import { ScreenProgram } from './screen-program.ts';
+import { useFolder } from '../helpers/sandbox.ts';
 
-const cwd = mkdtempSync(path.join(tmpdir(), 'blkscope-surroundings-'));
-afterAll(() => rmSync(cwd, { recursive: true }));
+const cwd = useFolder();
 const image = path.join(cwd, 'disk.qcow2');
 beforeEach(() => writeFileSync(image, makeImage({ lazyRefcounts: true })));
 

@@ -1,13 +1,13 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { spawn } from '@lydell/node-pty';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { blkscope, plainEnvironment } from '../helpers/run-program.ts';
 import { Transcript } from './live-program.ts';
+import { useFolder } from '../helpers/sandbox.ts';
 
-const cwd = mkdtempSync(path.join(tmpdir(), 'blkscope-terminal-'));
-afterAll(() => rmSync(cwd, { recursive: true }));
+const cwd = useFolder();
 const history = path.join(cwd, 'state', 'blkscope', 'history');
 beforeAll(() => {
   writeFileSync(path.join(cwd, 'a.img'), '');

@@ -1,14 +1,13 @@
 /** What cannot be done, and what is opened read-only, leaves the file as it was: its bytes and its time of change. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
 import { blkscope, type Outcome, runProgram } from '../helpers/run-program.ts';
+import { useFolder } from '../helpers/sandbox.ts';
 
-const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-untouched-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 const file = path.join(folder, 'disk');
 
 function changed(image: Buffer, change: (image: Buffer) => void): Buffer {

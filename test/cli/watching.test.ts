@@ -1,18 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { blkscope, runProgram } from '../helpers/run-program.ts';
+import { useEmptyFolder } from '../helpers/sandbox.ts';
 
-let folder = '';
+const folder = useEmptyFolder();
 
 beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-watching-'));
   writeFileSync(path.join(folder, 'disk.raw'), '');
   truncateSync(path.join(folder, 'disk.raw'), 1 << 20);
 });
-
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const image = 'driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename=disk.raw';
 const rule = 'file.inject-error.0.event=pwritev,file.inject-error.0.errno=28,file.inject-error.0.state=1';

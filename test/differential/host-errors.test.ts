@@ -4,17 +4,17 @@
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { normalise } from '../helpers/normalise.ts';
 import { blkscope, type Program, plainEnvironment, qemuIo } from '../helpers/run-program.ts';
+import { useFolder } from '../helpers/sandbox.ts';
 
 const isRoot = process.getuid?.() === 0;
 const NOBODY = 65534;
-const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-host-errors-'));
+const folder = useFolder();
 const mountPoint = path.join(folder, 'mount');
 let canMount = false;
 
@@ -24,7 +24,6 @@ beforeAll(() => {
 });
 afterAll(() => {
   if (canMount) execFileSync('umount', [mountPoint]);
-  rmSync(folder, { recursive: true });
 });
 
 const geometries = [
@@ -82,12 +81,12 @@ function expectSame(place: string, format: Format, options: readonly string[], e
 }
 
 describe.each(geometries)('%s %j', (format, options) => {
-  test('on a full file system', ({ skip }) => {
+  it('on a full file system', ({ skip }) => {
     if (!canMount) skip('a small tmpfs can be mounted by root alone');
     expectSame(mountPoint, format, options, /No space left on device/);
   });
 
-  test('beyond the limit of file sizes', () => {
+  it('beyond the limit of file sizes', () => {
     // In units of 512 bytes.
     expectSame(folder, format, options, /File too large/, 'ulimit -f 1500');
   });
@@ -130,7 +129,7 @@ describe.each(['raw', 'qcow2'] as const)('%s', (format) => {
     ['writes', ['error-pwrite-rate=100%'], /write failed: Input\/output error/],
     ['reads', ['error-pread-rate=100%'], /Input\/output error/],
   ] as const;
-  test.for(failing)('on a disk that fails all %s', async ([, faults, errors], { skip }) => {
+  it.for(failing)('on a disk that fails all %s', async ([, faults, errors], { skip }) => {
     const file = create(folder, format, []);
     execFileSync('qemu-io', ['-f', format, '-c', 'write -P 5 0 256k', file]);
     const commands = [
@@ -150,7 +149,7 @@ describe.each(['raw', 'qcow2'] as const)('%s', (format) => {
     if (!canFail) skip('it takes root, FUSE, nbdkit and nbdfuse');
   });
 
-  test('on a read-only mount is refused for writing', ({ skip }) => {
+  it('on a read-only mount is refused for writing', ({ skip }) => {
     if (!canMount) skip('needs a mount, which root alone can make');
     const file = create(mountPoint, format, []);
     execFileSync('mount', ['-o', 'remount,ro', mountPoint]);
@@ -160,7 +159,7 @@ describe.each(['raw', 'qcow2'] as const)('%s', (format) => {
     expect(actual).toContain('Read-only file system');
   });
 
-  test('without permission is refused', ({ skip }) => {
+  it('without permission is refused', ({ skip }) => {
     // Root may open everything, and becomes nobody.
     const uid = isRoot ? NOBODY : process.getuid?.();
     const probe = spawnSync(blkscope.command, [...blkscope.args, '-V'], { uid });

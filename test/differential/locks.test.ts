@@ -1,10 +1,10 @@
 /** Two programs and one image: each refuses what the other holds, with QEMU's message. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { blkscope, type Program, qemuIo } from '../helpers/run-program.ts';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { useEmptyFolder } from '../helpers/sandbox.ts';
 
 const programs: Readonly<Record<string, Program>> = { 'qemu-io': qemuIo, blkscope };
 const pairs = [
@@ -13,17 +13,14 @@ const pairs = [
   ['blkscope', 'blkscope'],
 ] as const;
 
-let folder = '';
+const folder = useEmptyFolder();
 let image = '';
 
 beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-locks-'));
   image = path.join(folder, 'disk.raw');
   writeFileSync(image, '');
   truncateSync(image, 1 << 20);
 });
-
-afterEach(() => rmSync(folder, { recursive: true }));
 
 function command(program: string, args: readonly string[]): [string, string[]] {
   const { command: file, args: first } = programs[program] ?? qemuIo;

@@ -1,6 +1,6 @@
 /** What the fuzzer found, each as small as it could be made. */
 import { writeFileSync } from 'node:fs';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { makeQcow2 } from './qcow2-writer.js';
 import { Random } from './random.js';
 import { blkscope, runProgram } from '../helpers/run-program.ts';
@@ -24,7 +24,7 @@ function writeImage(name: string, backing: string): void {
   writeFileSync(sandbox.path(name), image);
 }
 
-test.each(['disk.img', './/./disk.img', 'blkdebug::disk.img'])(
+it.each(['disk.img', './/./disk.img', 'blkdebug::disk.img'])(
   'an image that is its own backing file, as %s, is refused',
   async (backing) => {
     writeImage('disk.img', backing);
@@ -36,7 +36,7 @@ test.each(['disk.img', './/./disk.img', 'blkdebug::disk.img'])(
   },
 );
 
-test.each([
+it.each([
   ['blkdebug::', `${'blkdebug::'.repeat(3000)}disk.img`],
   [
     'json:',
@@ -47,7 +47,7 @@ test.each([
   expect(stderr).toMatch(/: More than 200 nodes, each over the next\n$/);
 });
 
-test('copy on read reads clusters of which only some subclusters are allocated', async () => {
+it('copy on read reads clusters of which only some subclusters are allocated', async () => {
   const EXTENDED_L2 = 16;
   const commands = Array.from({ length: 12 }, (_, cluster) => ['-c', `read -v ${cluster * 16384 + 3000} 9000`]).flat();
   const data = async (...switches: string[]): Promise<string> => {
@@ -67,7 +67,7 @@ test('copy on read reads clusters of which only some subclusters are allocated',
   }
 });
 
-test('a name with a NUL is one that no file has', async () => {
+it('a name with a NUL is one that no file has', async () => {
   const stdin = 'open json:{"driver":"raw","file":{"driver":"file","filename":"a\\u0000b"}}\n';
   const { stderr } = await runProgram(blkscope, [], { cwd: sandbox.folder, stdin });
   expect(stderr).toMatch(/: Could not open 'a\S+b': No such file or directory\n$/);

@@ -1,5 +1,5 @@
 /** A part of `npm run fuzz`, always the same. */
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { fuzz } from './fuzz.js';
 
 const seed = '20261123';
@@ -7,7 +7,7 @@ const CASES = 400;
 /** Whatever the machine does besides: the rest is left out. */
 const MAX_MS = 20_000;
 
-test.each(['images', 'texts'] as const)(
+it.each(['images', 'texts'] as const)(
   'hostile %s: no crash, no hang, no memory beyond the bound',
   { timeout: 120_000 },
   async (kind) => {

@@ -1,6 +1,6 @@
 /** What is refused changes nothing. */
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeQcow2 } from './qcow2-writer.js';
 import { Random } from './random.js';
 import { blkscope, runProgram } from '../helpers/run-program.ts';
@@ -72,13 +72,13 @@ describe.each(['raw', 'qcow2'])('%s', (format) => {
     return { bytes: readFileSync(file), mtimeNs: statSync(file, { bigint: true }).mtimeNs };
   }
 
-  test('refused commands leave the image as it was', async () => {
+  it('refused commands leave the image as it was', async () => {
     const before = stateOf();
     expect(await outputOf(refused)).not.toMatch(/wrote|ops;/);
     expect(stateOf()).toEqual(before);
   });
 
-  test('an image that is open for reading only is never written to', async () => {
+  it('an image that is open for reading only is never written to', async () => {
     const before = stateOf();
     expect(await outputOf([...writes, 'read 0 512', 'flush', 'reopen', 'write 0 512'], '-r')).not.toMatch(/wrote/);
     expect(stateOf()).toEqual(before);

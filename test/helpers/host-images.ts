@@ -1,6 +1,5 @@
 /** Images over files of the host in a temporary folder, opened as the program opens them. */
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, ftruncateSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import type { BlockBackend } from '../../src/block/backend.ts';
 import { type Clock, systemClock } from '../../src/block/loop/clock.ts';
@@ -16,9 +15,10 @@ import { registerDrivers } from '../../src/block/open/registry.ts';
 import { TraceBus } from '../../src/block/events/trace.ts';
 import { drivers } from '../../src/drivers/index.ts';
 import { outcome } from './memory-node.ts';
+import { makeFolder } from './sandbox.ts';
 
 export class HostImages {
-  readonly folder = mkdtempSync(path.join(tmpdir(), 'blkscope-images-'));
+  readonly folder = makeFolder();
   readonly loop: EventLoop;
   /** What drivers warned of, a line each. */
   readonly warnings: string[] = [];

@@ -1,4 +1,4 @@
-/** A temporary folder with the images and files that a case starts from, and what became of them. */
+/** Temporary folders of the tests, and `Sandbox`: a folder with the images and files of a case, and their changes. */
 import { createHash } from 'node:crypto';
 import {
   closeSync,
@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { afterAll, afterEach } from 'vitest';
 
 const units: Record<string, number> = { '': 1, k: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
@@ -29,12 +30,33 @@ function parseSize(text: string): number {
 /** Larger files are told apart by their length alone. */
 const DIGEST_MAX_BYTES = 64 * 2 ** 20;
 
+/** A new empty folder, below the one for temporary files unless `parent` is given. The caller removes it. */
+export function makeFolder(parent = tmpdir()): string {
+  return mkdtempSync(path.join(parent, 'blkscope-test-'));
+}
+
+/** A folder for the tests of the file or `describe` that calls this; removed after the last one. */
+export function useFolder(): string {
+  const folder = makeFolder();
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** The folder of `useFolder`, emptied after each test. */
+export function useEmptyFolder(): string {
+  const folder = useFolder();
+  afterEach(() => {
+    for (const name of readdirSync(folder)) rmSync(path.join(folder, name), { recursive: true, force: true });
+  });
+  return folder;
+}
+
 export class Sandbox {
   readonly folder: string;
   #before = new Map<string, string>();
 
-  constructor(parent = tmpdir()) {
-    this.folder = mkdtempSync(path.join(parent, 'blkscope-case-'));
+  constructor(parent?: string) {
+    this.folder = makeFolder(parent);
   }
 
   path(name: string): string {

@@ -3,7 +3,7 @@
  * disks. `CASES=20000 SEED=7 npm test -- test/model` tries more.
  */
 import fc from 'fast-check';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { RequestTracker } from '../../src/block/request/serialise.ts';
 import { anyDisk } from './disk.ts';
 import { runScript, scriptText } from './run-script.ts';
@@ -64,12 +64,12 @@ describe('every sector that is read holds a value that was written to it and not
     plant.linksBeforeData = false;
   });
 
-  test('for random concurrent requests', { timeout: 60_000 + caseCount * 100 }, async () => {
+  it('for random concurrent requests', { timeout: 60_000 + caseCount * 100 }, async () => {
     expect(await findViolation()).toBeNull();
   });
 
   // The test above shows that the first of the same scripts pass without the plants.
-  test('which is seen to fail when overlapping requests are not serialised', async () => {
+  it('which is seen to fail when overlapping requests are not serialised', async () => {
     vi.spyOn(RequestTracker.prototype, 'makeSerialising').mockImplementation(async function (
       this: RequestTracker,
       request,
@@ -82,7 +82,7 @@ describe('every sector that is read holds a value that was written to it and not
     expect(violation).toMatch(/align=4096[^]*aio_write[^]*aio_write[^]*=> Error: the sector at \d+ holds/);
   });
 
-  test('which is seen to fail when qcow2 enters clusters into the L2 table before their data is written', async () => {
+  it('which is seen to fail when qcow2 enters clusters into the L2 table before their data is written', async () => {
     plant.linksBeforeData = true;
     const violation = await findViolation(600);
     expect(violation).toMatch(/driver=qcow2[^]*aio_write[^]*=> Error: the sector at \d+ holds/);

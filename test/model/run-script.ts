@@ -1,7 +1,5 @@
 /** Runs a script over real drivers and files, and compares all that is read with the model of the disk. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { rmSync } from 'node:fs';
 import { suspendedRequests } from '../../src/block/debug/debug.ts';
 import type { Pending } from '../../src/util/steps.ts';
 import { BlockError } from '../../src/block/error.ts';
@@ -14,6 +12,7 @@ import { Session } from '../../src/shell/session.ts';
 import { type Disk, DISK_BYTES, DISK_SECTORS, imageOptions, initialValue, makeFiles, setUpLines } from './disk.ts';
 import { DiskModel, SECTOR_BYTES } from './disk-model.js';
 import { commandOf, type RequestStep, type Step } from './steps.ts';
+import { makeFolder } from '../helpers/sandbox.ts';
 
 export interface Script {
   readonly disk: Disk;
@@ -33,7 +32,7 @@ export function scriptText({ disk, steps, readsAlways }: Script): string {
 
 /** Throws about the first sector that is read with a value that it must not hold. */
 export async function runScript({ disk, steps, readsAlways }: Script): Promise<void> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-model-'));
+  const folder = makeFolder();
   try {
     makeFiles(disk, folder);
     const run = await ScriptRun.open(disk, folder);

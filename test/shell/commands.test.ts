@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { Open } from '../../src/block/flags.ts';
 import { Errno } from '../../src/util/errno.ts';
 import { testShell } from '../helpers/shell.ts';
+import { useFolder } from '../helpers/sandbox.ts';
 
 describe('before a command runs', () => {
   it('says that a command does not exist', async () => {
@@ -165,13 +165,11 @@ describe('read and write', () => {
 });
 
 describe('write -s', () => {
-  let folder = '';
+  const folder = useFolder();
   beforeAll(() => {
-    folder = mkdtempSync(path.join(tmpdir(), 'shell-'));
     writeFileSync(path.join(folder, 'abc'), 'abc');
     writeFileSync(path.join(folder, 'empty'), '');
   });
-  afterAll(() => rmSync(folder, { recursive: true }));
 
   it('repeats the file until the range is full', async () => {
     const shell = await testShell();

@@ -1,19 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { complete } from '../../src/shell/words/completion.ts';
 import { terminalPaint } from '../../src/cli/style.ts';
 import type { Paint } from '../../src/util/style.ts';
 import { Errno } from '../../src/util/errno.ts';
 import { testShell, type TestShell } from '../helpers/shell.ts';
+import { useFolder } from '../helpers/sandbox.ts';
 
-let folder = '';
-beforeAll(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-shell-rules-'));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 /** Runs lines that must succeed, and gives back what they said. */
 async function say({ run, out }: TestShell, ...lines: string[]): Promise<string> {

@@ -1,17 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { complete } from '../../src/shell/words/completion.ts';
 import { runLines, runList } from '../../src/shell/script.ts';
 import { Errno } from '../../src/util/errno.ts';
 import { testShell } from '../helpers/shell.ts';
+import { useFolder } from '../helpers/sandbox.ts';
 
-let folder = '';
-beforeAll(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'script-'));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 function script(name: string, ...lines: string[]): string {
   const file = path.join(folder, name);

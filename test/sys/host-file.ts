@@ -1,8 +1,8 @@
 /** A temporary file that goes with the test, as descriptors. */
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
+import { makeFolder } from '../helpers/sandbox.ts';
 
 export interface HostFile {
   readonly path: string;
@@ -14,7 +14,7 @@ export interface HostFile {
 
 /** A sparse file of this length, opened to read and write. */
 export function hostFile(lengthBytes: number): HostFile {
-  const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-sys-'));
+  const folder = makeFolder();
   const file = path.join(folder, 'file');
   const open: number[] = [];
   const openAgain = (flags = 'r+'): number => {

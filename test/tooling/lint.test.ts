@@ -1,20 +1,18 @@
 /** The linter knows types: promises that nobody waits for and forgotten cases of a switch are found. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
+import { useFolder } from '../helpers/sandbox.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
-let folder: string;
+const folder = useFolder();
 
 beforeAll(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-lint-'));
   mkdirSync(path.join(folder, 'src'));
   for (const name of ['node_modules', 'tsconfig.json', '.oxlintrc.json'])
     symlinkSync(path.join(root, name), path.join(folder, name));
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 it.each([
   [

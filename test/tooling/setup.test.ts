@@ -1,13 +1,14 @@
 /** What runs before `npm start` and `npm test` installs and builds only what is missing or out of date. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { spawn } from '@lydell/node-pty';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { useEmptyFolder } from '../helpers/sandbox.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
-let clone: string;
+const clone = useEmptyFolder();
 
 function put(file: string, text = '', ageSeconds = 0) {
   const target = path.join(clone, file);
@@ -24,7 +25,6 @@ function age(file: string, seconds: number) {
 
 /** A clone with an npm and a build that only write down that they ran. */
 beforeEach(() => {
-  clone = mkdtempSync(path.join(tmpdir(), 'blkscope-clone-'));
   for (const script of ['setup.js', 'start.js'])
     cpSync(path.join(root, 'scripts', script), path.join(clone, 'scripts', script));
   put('package.json', '{ "type": "module" }', 100);
@@ -41,7 +41,6 @@ beforeEach(() => {
   );
   for (const folder of ['src', 'src/cli']) age(folder, 100);
 });
-afterEach(() => rmSync(clone, { recursive: true, force: true }));
 
 function setUp() {
   rmSync(path.join(clone, 'log'), { force: true });

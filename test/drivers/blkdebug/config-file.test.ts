@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseConfig, readConfigFile } from '../../../src/drivers/blkdebug/config-file.ts';
+import { useEmptyFolder } from '../../helpers/sandbox.ts';
 
 function sections(text: string | Buffer) {
   return Array.from(parseConfig(Buffer.from(text)), ({ group, values }) => [group, Object.fromEntries(values)]);
@@ -108,13 +108,7 @@ describe('config file', () => {
 });
 
 describe('reading a config file', () => {
-  let folder = '';
-  beforeEach(() => {
-    folder = mkdtempSync(path.join(tmpdir(), 'blkscope-'));
-  });
-  afterEach(() => {
-    rmSync(folder, { recursive: true });
-  });
+  const folder = useEmptyFolder();
 
   it('says why the file cannot be opened', () => {
     expect(() => [...readConfigFile(path.join(folder, 'none'))]).toThrow(

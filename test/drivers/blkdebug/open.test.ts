@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { BlockError } from '../../../src/block/error.ts';
 import { Open, Perm, Req } from '../../../src/block/flags.ts';
 import { closeBackend } from '../../../src/block/graph/graph.ts';
@@ -17,6 +16,7 @@ import type { Driver } from '../../../src/block/driver.ts';
 import { blkdebug } from '../../../src/drivers/blkdebug/name.ts';
 import type { BlkdebugNode } from '../../../src/drivers/blkdebug/state.ts';
 import { Errno } from '../../../src/util/errno.ts';
+import { useFolder } from '../../helpers/sandbox.ts';
 
 /** A protocol driver that stands for files: names that begin with "no" do not exist. */
 const storage: Driver<null> = {
@@ -39,13 +39,9 @@ const storage: Driver<null> = {
   async preadv() {},
 };
 
-let folder = '';
+const folder = useFolder();
 beforeAll(() => {
   registerDrivers([blkdebug, storage]);
-  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-'));
-});
-afterAll(() => {
-  rmSync(folder, { recursive: true });
 });
 
 type Given = Record<string, OptionValue>;

@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { BlockError } from '../../../src/block/error.ts';
 import { eventName } from '../../../src/block/events/events.ts';
 import { Perm } from '../../../src/block/flags.ts';
@@ -10,6 +9,7 @@ import { parseFilename } from '../../../src/drivers/blkdebug/filename.ts';
 import { parseLimits } from '../../../src/drivers/blkdebug/limits.ts';
 import { takePermissions, takeRules, takeSettings } from '../../../src/drivers/blkdebug/options.ts';
 import { Errno } from '../../../src/util/errno.ts';
+import { useEmptyFolder } from '../../helpers/sandbox.ts';
 
 function options(given: Record<string, OptionValue>): Options {
   return new Options(Object.entries(given));
@@ -115,14 +115,10 @@ describe('rules from options', () => {
 });
 
 describe('rules from a config file', () => {
-  let folder = '';
+  const folder = useEmptyFolder();
   let file = '';
   beforeEach(() => {
-    folder = mkdtempSync(path.join(tmpdir(), 'blkscope-'));
     file = path.join(folder, 'rules.conf');
-  });
-  afterEach(() => {
-    rmSync(folder, { recursive: true });
   });
 
   it('come before those of the options, inject-error before set-state', () => {

@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type EventName, eventNames, type Event } from '../../../src/block/events/events.ts';
 import { Open } from '../../../src/block/flags.ts';
 import { BlockNode } from '../../../src/block/graph/node.ts';
@@ -11,6 +10,7 @@ import { BlkdebugRuleBook } from '../../../src/drivers/blkdebug/rule-book.ts';
 import { raw } from '../../../src/drivers/raw/driver.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import { debugNode, settle } from './debug-node.ts';
+import { useFolder } from '../../helpers/sandbox.ts';
 
 type Settings = Record<string, string>;
 
@@ -37,11 +37,7 @@ function underRaw(node: BlockNode): void {
 
 const EIO = Errno.EIO;
 
-let folder = '';
-beforeAll(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-rules-'));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = useFolder();
 
 function file(text: string): string {
   const name = path.join(folder, 'rules.conf');

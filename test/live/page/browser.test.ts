@@ -1,14 +1,13 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Recorder } from '../../../src/live/record/recorder.ts';
 import { Browser, chromium } from './browser.ts';
 import { eventfulScript, injectingConfig, openSession } from '../record/recorded-session.ts';
+import { useFolder } from '../../helpers/sandbox.ts';
 
 describe.skipIf(chromium === null)('the page of a run in a browser', () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-page-'));
+  const folder = useFolder();
   const file = path.join(folder, 'run.html');
   let browser: Browser;
 
@@ -21,7 +20,6 @@ describe.skipIf(chromium === null)('the page of a run in a browser', () => {
   });
   afterAll(async () => {
     await browser.close();
-    rmSync(folder, { recursive: true });
   });
   beforeEach(async () => {
     await browser.goto(pathToFileURL(file).href);

@@ -1,9 +1,8 @@
 /** A headless Chromium that a test drives over a pipe, by the DevTools protocol; no package is needed. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { existsSync, rmSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
+import { makeFolder } from '../../helpers/sandbox.ts';
 
 /** The browser of this machine; null if there is none. */
 export const chromium: string | null =
@@ -19,7 +18,7 @@ interface Reply {
 
 export class Browser {
   readonly #process: ChildProcess;
-  readonly #profile = mkdtempSync(path.join(tmpdir(), 'blkscope-browser-'));
+  readonly #profile = makeFolder();
   readonly #waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
   #lastId = 0;
   #rest = '';

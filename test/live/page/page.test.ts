@@ -1,5 +1,5 @@
 import { runInNewContext } from 'node:vm';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { encodeLine } from '../../../src/live/record/encoder.ts';
 import { pageEnd, pageScript, pageStart } from '../../../src/live/page/page.ts';
 import type { RunLine } from '../../../src/live/record/schema.ts';
@@ -49,21 +49,21 @@ function read(lines: readonly RunLine[]): PageRun {
 }
 
 describe('the page of a run', () => {
-  test('loads nothing, and is plain ASCII, so that no build can change its text', () => {
+  it('loads nothing, and is plain ASCII, so that no build can change its text', () => {
     const page = pageStart + pageEnd;
     expect(page).not.toMatch(/https?:|\bsrc=|@import|url\((?!#)|fetch\(|import\(/);
     expect(page).toContain("default-src 'none'");
     expect(page).toMatch(/^[\n\x20-\x7e]*$/);
   });
 
-  test('a name in a run cannot end the script that holds it', () => {
+  it('a name in a run cannot end the script that holds it', () => {
     const evil = '</script><script>alert(1)</script>';
     const line = encodeLine({ kind: 'note', text: evil, dropped: 0 });
     expect(line).not.toContain('<');
     expect(read([header, { kind: 'note', text: evil, dropped: 0 }]).notes).toContain(evil);
   });
 
-  test('finds requests with their spans, suspensions and waits', () => {
+  it('finds requests with their spans, suspensions and waits', () => {
     const run = read([header, { kind: 'picture', ...before }, ...eventfulRequest()]);
     expect(run.requests.map(functions.title)).toEqual(['write 512@4k', 'read 4k@1099511628288']);
     const [write, reading] = run.requests as [PageRequest, PageRequest];
@@ -80,7 +80,7 @@ describe('the page of a run', () => {
     expect([reading.isOpen, reading.holds[0]?.e.s]).toEqual([true, 21]);
   });
 
-  test('counts hits, and knows rules that are gone by what they did', () => {
+  it('counts hits, and knows rules that are gone by what they did', () => {
     const run = read([header, { kind: 'picture', ...before }, ...eventfulRequest()]);
     expect(run.rules.get(2)).toMatchObject({ action: 'set-state', effect: '1→2', hits: 2 });
     expect(run.rules.get(7)).toMatchObject({ action: 'suspend', effect: 'A', hits: 1 });
@@ -92,14 +92,14 @@ describe('the page of a run', () => {
     expect(whole.rules.get(2)?.hits).toBe(40);
   });
 
-  test('shows what was suspended before the recording began', () => {
+  it('shows what was suspended before the recording began', () => {
     const resume = { sequence: 1, timeNs: 3e9, request: 4, node: '#debug', kind: 'resume', tag: 'A' } as const;
     const run = read([header, { kind: 'picture', ...picture, suspended: [suspended] }, resume]);
     expect(run.requests.map(({ id }) => id)).toEqual([4, 5]);
     expect(run.requests[0]?.holds).toMatchObject([{ tag: 'A', b: { t: 2e9 }, e: { t: 3e9 } }]);
   });
 
-  test('filters by operation, number, event, tag, error and node, and by what is not wanted', () => {
+  it('filters by operation, number, event, tag, error and node, and by what is not wanted', () => {
     const run = read([header, { kind: 'picture', ...before }, ...eventfulRequest()]);
     const found = (...words: string[]): number[] =>
       run.requests.filter((request) => functions.matches(run, request, words)).map(({ id }) => id);
@@ -116,7 +116,7 @@ describe('the page of a run', () => {
     expect(found('nothing')).toEqual([]);
   });
 
-  test('knows the nodes of an image that was opened after the beginning and closed before the end', () => {
+  it('knows the nodes of an image that was opened after the beginning and closed before the end', () => {
     const [first, last] = [0.5e9, 9e9].map((timeNs) => ({ kind: 'picture', ...emptyPicture, timeNs }) as const);
     if (first === undefined || last === undefined) throw new Error('two were made');
     const run = read([header, first, { kind: 'picture', ...before }, ...eventfulRequest(), last]);
@@ -125,7 +125,7 @@ describe('the page of a run', () => {
     expect(functions.matches(run, write, ['blkdebug'])).toBe(true);
   });
 
-  test('opens a run without records, a torn one, and one of only records', () => {
+  it('opens a run without records, a torn one, and one of only records', () => {
     expect(read([]).requests).toEqual([]);
     expect(read([header, { kind: 'picture', ...before }]).requests).toEqual([]);
     expect(functions.readRun('{"kind":"hea').notes).toHaveLength(1);
@@ -133,7 +133,7 @@ describe('the page of a run', () => {
     expect(read(eventfulRequest().slice(5)).requests).toHaveLength(2);
   });
 
-  test('writes durations in the unit that fits', () => {
+  it('writes durations in the unit that fits', () => {
     expect([0, 999, 1500, 2.5e6, 1e9, 61e9].map(functions.duration)).toEqual([
       '0 ns',
       '999 ns',

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { EventHistory } from '../../../src/block/events/history.ts';
 import type { Coroutine } from '../../../src/block/loop/coroutine.ts';
 import { Event } from '../../../src/block/events/events.ts';
@@ -20,7 +20,7 @@ function draw(model: LiveModel, columns: number, rows = 9, paint = unpainted): s
 }
 
 describe('the panel', () => {
-  test('shows chain, state, events with what they led to, rules with hits, and what waits', () => {
+  it('shows chain, state, events with what they led to, rules with hits, and what waits', () => {
     const model = modelWith();
     model.take(eventfulEvents());
     const lines = draw(model, 150);
@@ -35,7 +35,7 @@ describe('the panel', () => {
     expect(lines[3]).toMatch(/ · +r5 +read 4k@8k +← request 4 +2\.7s │$/);
   });
 
-  test('every line is as wide as the terminal, at any width and with any names', () => {
+  it('every line is as wide as the terminal, at any width and with any names', () => {
     const odd = { ...suspended, tag: '断点\u0301🙂', operation: 'a\x1b[2Jb\n' };
     const model = modelWith({
       ...picture,
@@ -55,7 +55,7 @@ describe('the panel', () => {
     }
   });
 
-  test('is the same text with colours and without', () => {
+  it('is the same text with colours and without', () => {
     const model = modelWith();
     model.take(eventfulEvents());
     // oxlint-disable-next-line no-control-regex
@@ -66,7 +66,7 @@ describe('the panel', () => {
     expect(draw(model, 100, 9, terminalPaint('always')).join('')).not.toMatch(/[34]8;[25];/);
   });
 
-  test('loses conditions first, then the rules, and keeps events and suspended requests', () => {
+  it('loses conditions first, then the rules, and keeps events and suspended requests', () => {
     const model = modelWith();
     model.take(eventfulEvents());
     const at = (columns: number): string => draw(model, columns).join('\n');
@@ -79,7 +79,7 @@ describe('the panel', () => {
     expect(at(62)).toContain('cluster_alloc');
   });
 
-  test('folds into one line below 60x15, and away below what leaves the shell room', () => {
+  it('folds into one line below 60x15, and away below what leaves the shell room', () => {
     expect(panelRows(60, 15)).toBeGreaterThan(3);
     expect(panelRows(59, 40)).toBe(1);
     expect(panelRows(200, 14)).toBe(1);
@@ -92,11 +92,11 @@ describe('the panel', () => {
     expect(line).toMatch(/^state 2 ── ■ A w4 3\.2s ── in flight 2/);
   });
 
-  test('never takes more than half of the screen', () => {
+  it('never takes more than half of the screen', () => {
     for (let rows = 15; rows < 60; rows += 1) expect(panelRows(100, rows, 30)).toBeLessThanOrEqual(rows / 2);
   });
 
-  test('says how many there are more than it has rows for', () => {
+  it('says how many there are more than it has rows for', () => {
     const many = Array.from({ length: 50 }, (_, at) => ({ ...suspended, tag: `t${at}`, request: at }));
     const rules = Array.from({ length: 40 }, (_, at) => ({ ...rule, number: at + 1 }));
     const lines = draw(
@@ -108,7 +108,7 @@ describe('the panel', () => {
     expect(lines).toContain('suspended 10000');
   });
 
-  test('says so without an image and without blkdebug', () => {
+  it('says so without an image and without blkdebug', () => {
     const lines = draw(modelWith(emptyPicture), 100);
     expect(lines[0]).toContain('no image');
     expect(lines[0]).not.toContain('state');
@@ -116,7 +116,7 @@ describe('the panel', () => {
     expect(draw(new LiveModel(), 100)[0]).toContain('no image');
   });
 
-  test('shows the events of the node with rules and those that led to something, and of all nodes if none has', () => {
+  it('shows the events of the node with rules and those that led to something, and of all nodes if none has', () => {
     const history = new EventHistory();
     const request = { id: 4, operation: 'aio_write' } as Coroutine;
     for (const node of ['top', 'debug', 'file']) history.add(Event.PWRITEV, request, node, node === 'debug');
@@ -130,7 +130,7 @@ describe('the panel', () => {
 });
 
 describe('the model', () => {
-  test('has the latest events, newest first, with the numbers that the command `events` gives', () => {
+  it('has the latest events, newest first, with the numbers that the command `events` gives', () => {
     const history = new EventHistory();
     for (let at = 0; at < 1000; at += 1) history.add(Event.PWRITEV, null, '#top', true);
     const model = modelWith();
@@ -139,7 +139,7 @@ describe('the model', () => {
     expect(model.latest(5000).length).toBeLessThanOrEqual(200);
   });
 
-  test('counts what a stream says was left out', () => {
+  it('counts what a stream says was left out', () => {
     const model = modelWith();
     model.take({ kind: 'note', text: 'slow', dropped: 12 });
     expect(draw(model, 100).at(-1)).toContain('12 records missed');

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { EventHistory } from '../../../src/block/events/history.ts';
 import { Event } from '../../../src/block/events/events.ts';
 import { LivePanel } from '../../../src/live/panel/live-panel.ts';
@@ -28,7 +28,7 @@ class Shell {
 }
 
 describe('the panel above a shell', () => {
-  test('moves what is on the screen down, and the cursor with it', async () => {
+  it('moves what is on the screen down, and the cursor with it', async () => {
     const shell = new Shell(40, 12);
     shell.print('one\ntwo\nprompt> ty');
     shell.screen.show(panelOf(4));
@@ -38,7 +38,7 @@ describe('the panel above a shell', () => {
     expect(shell.terminal.scrollback).toEqual([]);
   });
 
-  test('pushes what has no room into the scrollback when it appears at the bottom of a full screen', async () => {
+  it('pushes what has no room into the scrollback when it appears at the bottom of a full screen', async () => {
     const shell = new Shell(40, 10);
     shell.print(`${Array.from({ length: 9 }, (_, at) => `line ${at}`).join('\n')}\nprompt> `);
     shell.screen.show(panelOf(4));
@@ -48,7 +48,7 @@ describe('the panel above a shell', () => {
     expect(shell.terminal.cursor).toEqual([8, 9]);
   });
 
-  test('output longer than the screen scrolls into the scrollback whole and in order, below the panel', async () => {
+  it('output longer than the screen scrolls into the scrollback whole and in order, below the panel', async () => {
     const shell = new Shell(40, 12);
     shell.print('start\n');
     shell.screen.show(panelOf(4));
@@ -61,7 +61,7 @@ describe('the panel above a shell', () => {
     expect(text).toEqual(['start', ...lines, '']);
   });
 
-  test('text in parts of a line stays in its line', async () => {
+  it('text in parts of a line stays in its line', async () => {
     const shell = new Shell(40, 8);
     shell.screen.show(panelOf(3));
     for (const piece of ['a', 'bc', 'def\n', 'g', 'h']) shell.print(piece);
@@ -70,7 +70,7 @@ describe('the panel above a shell', () => {
     expect(shell.terminal.cursor).toEqual([2, 4]);
   });
 
-  test('typing at the bottom scrolls the shell and leaves the panel alone', async () => {
+  it('typing at the bottom scrolls the shell and leaves the panel alone', async () => {
     const shell = new Shell(40, 8);
     shell.screen.show(panelOf(3));
     // Not through `passage`: what readline echoes.
@@ -80,7 +80,7 @@ describe('the panel above a shell', () => {
     expect(shell.terminal.screen.slice(3)).toEqual(['> typed 16', '> typed 17', '> typed 18', '> typed 19', '']);
   });
 
-  test('a drawing changes neither the cursor nor its colour, and writes changed lines only', async () => {
+  it('a drawing changes neither the cursor nor its colour, and writes changed lines only', async () => {
     const shell = new Shell(40, 8);
     shell.screen.show(panelOf(3));
     shell.print('\x1b[31mred');
@@ -96,7 +96,7 @@ describe('the panel above a shell', () => {
     expect(shell.terminal.written.length).toBe(from + drawn.length);
   });
 
-  test('more or fewer rows move the shell', async () => {
+  it('more or fewer rows move the shell', async () => {
     const shell = new Shell(40, 10);
     shell.print('one\nprompt> ');
     for (const rows of [3, 6, 1, 4]) {
@@ -106,7 +106,7 @@ describe('the panel above a shell', () => {
     }
   });
 
-  test('gives the screen back: no panel, no scroll region, no attributes', async () => {
+  it('gives the screen back: no panel, no scroll region, no attributes', async () => {
     for (const leave of ['hide', 'restore'] as const) {
       const shell = new Shell(40, 6);
       shell.print('one\ntwo\n');
@@ -178,7 +178,7 @@ function livePanel(write: (text: string) => void, size = { columns: 100, rows: 2
 }
 
 describe('following the history', () => {
-  test('a burst of events is one drawing; at most 30 in a second', () => {
+  it('a burst of events is one drawing; at most 30 in a second', () => {
     let writes = 0;
     const { panel, fire, timers, pictures } = livePanel(() => {
       writes += 1;
@@ -198,7 +198,7 @@ describe('following the history', () => {
     expect(pictures()).toBe(writes);
   });
 
-  test('nothing is drawn, and no timer runs, while nothing changes', () => {
+  it('nothing is drawn, and no timer runs, while nothing changes', () => {
     let writes = 0;
     const { panel, timers } = livePanel(() => {
       writes += 1;
@@ -209,7 +209,7 @@ describe('following the history', () => {
     expect(timers.count).toBe(0);
   });
 
-  test('the age of a suspended request ticks', () => {
+  it('the age of a suspended request ticks', () => {
     let text = '';
     const { panel, timers, current } = livePanel((written) => {
       text += written;
@@ -225,7 +225,7 @@ describe('following the history', () => {
     expect(timers.count).toBe(0);
   });
 
-  test('is not woken while it is off', () => {
+  it('is not woken while it is off', () => {
     const { panel, fire, timers } = livePanel(() => {});
     fire();
     expect(timers.count).toBe(0);
@@ -263,7 +263,7 @@ describe('a session on a terminal', () => {
     return { terminal, print, prompt, resize, ...live };
   }
 
-  test('shows the panel, and below it the shell, also after it was resized in both directions', async () => {
+  it('shows the panel, and below it the shell, also after it was resized in both directions', async () => {
     const { terminal, panel, print, prompt, resize } = session(100, 24);
     print(`first\nsecond\n`);
     panel.start();
@@ -286,7 +286,7 @@ describe('a session on a terminal', () => {
     }
   });
 
-  test('folds into a line on a small terminal, and goes away on a tiny one', async () => {
+  it('folds into a line on a small terminal, and goes away on a tiny one', async () => {
     const { terminal, panel, print, prompt, resize } = session(100, 24);
     print('before\n');
     panel.start();
@@ -303,7 +303,7 @@ describe('a session on a terminal', () => {
     expect(terminal.screen[0]).toMatch(/^┌ blkscope/);
   });
 
-  test('after a resize as many of the latest lines are there as fit', async () => {
+  it('after a resize as many of the latest lines are there as fit', async () => {
     const { terminal, panel, print, resize } = session(100, 24);
     panel.start();
     print(Array.from({ length: 60 }, (_, at) => `line ${at}\n`).join(''));
@@ -316,7 +316,7 @@ describe('a session on a terminal', () => {
     );
   });
 
-  test('colours in the shell\u2019s text take no room', async () => {
+  it('colours in the shell\u2019s text take no room', async () => {
     const { terminal, panel, print, resize } = session(100, 24);
     panel.start();
     for (let at = 0; at < 30; at += 1) print(`\x1b[36m${'c'.repeat(96)}\x1b[39m\n`);
@@ -326,7 +326,7 @@ describe('a session on a terminal', () => {
     expect(terminal.screen.slice(height).filter((line) => line.startsWith('c'))).toHaveLength(20 - height - 1);
   });
 
-  test('a screen that somebody wrote over has the panel again', async () => {
+  it('a screen that somebody wrote over has the panel again', async () => {
     const { terminal, panel, print } = session(100, 24);
     panel.start();
     print('text\n');
@@ -339,7 +339,7 @@ describe('a session on a terminal', () => {
     expect(terminal.screen.join('\n')).not.toContain('text');
   });
 
-  test('lines that are typed stay in the scrollback, and Ctrl-L clears below the panel', async () => {
+  it('lines that are typed stay in the scrollback, and Ctrl-L clears below the panel', async () => {
     const { terminal, panel, prompt } = session(100, 20);
     panel.start();
     const typed = Array.from({ length: 30 }, (_, at) => `${prompt}read ${at}k 1k`);
@@ -359,7 +359,7 @@ describe('a session on a terminal', () => {
     expect(panel.echo('\r\n')).toBe('\r\n');
   });
 
-  test('events that arrive while somebody types leave the line alone', async () => {
+  it('events that arrive while somebody types leave the line alone', async () => {
     const { terminal, panel, fire, timers, prompt } = session(100, 24);
     panel.start();
     terminal.write(prompt);

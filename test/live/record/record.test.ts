@@ -1,8 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, constants, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ChromeTrace } from '../../../src/live/record/chrome-trace.ts';
 import { Encoder, encodeLine } from '../../../src/live/record/encoder.ts';
 import { isRecord, members, parseLine, type RunLine } from '../../../src/live/record/schema.ts';
@@ -11,13 +10,10 @@ import { makeReport, readRun } from '../../../src/live/record/report.ts';
 import { checkedTrace } from './chrome-check.ts';
 import { eventfulEvents, eventfulRequest, picture } from '../panel/snapshots.ts';
 import { eventfulScript, injectingConfig, openSession } from './recorded-session.ts';
+import { useEmptyFolder } from '../../helpers/sandbox.ts';
 
-let folder = '';
+const folder = useEmptyFolder();
 const inFolder = (name: string): string => path.join(folder, name);
-beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-live-'));
-});
-afterEach(() => rmSync(folder, { recursive: true }));
 
 /** One of each form. */
 const openRecorders = (options: RecorderOptions): Promise<Recorder[]> =>
@@ -35,7 +31,7 @@ const pictureLine: RunLine = { kind: 'picture', ...picture };
 const end: RunLine = { kind: 'end', timeNs: 2e9, records: 20 };
 
 describe('lines', () => {
-  test('records read back as they were, whatever their numbers and names', () => {
+  it('records read back as they were, whatever their numbers and names', () => {
     const numbers = [0, 1, 9, 10, 999_999_999, 1e9, 1e9 + 1, 4_294_967_296, 1e12, 2 ** 53 - 1];
     const records = [
       ...eventfulRequest(),
@@ -71,7 +67,7 @@ describe('lines', () => {
     expect(text.trimEnd().split('\n').map(parseLine)).toEqual(records);
   });
 
-  test('times are whole nanoseconds', () => {
+  it('times are whole nanoseconds', () => {
     let text = '';
     const encoder = new Encoder((lines) => {
       text += lines.toString();
@@ -82,7 +78,7 @@ describe('lines', () => {
     expect(text).not.toMatch(/"timeNs":\d*\./);
   });
 
-  test('a line longer than the buffer, and thousands of nodes, are no trouble', () => {
+  it('a line longer than the buffer, and thousands of nodes, are no trouble', () => {
     const kept: RunLine[] = [];
     const encoder = new Encoder((lines) => {
       for (const line of lines.toString().trimEnd().split('\n')) kept.push(parseLine(line) as RunLine);
@@ -97,7 +93,7 @@ describe('lines', () => {
     expect(kept.slice(1).map((line) => (isRecord(line) ? line.node : ''))).toEqual(nodes);
   });
 
-  test('a line without one of its members, or with a wrong one, is refused', () => {
+  it('a line without one of its members, or with a wrong one, is refused', () => {
     const samples: RunLine[] = [
       header,
       pictureLine,
@@ -123,12 +119,12 @@ describe('lines', () => {
     expect(() => parseLine(JSON.stringify({ ...pictureLine, rules }))).toThrow('rules');
   });
 
-  test('kinds that are not known are passed over, also those that every object has', () => {
+  it('kinds that are not known are passed over, also those that every object has', () => {
     expect(parseLine('{"kind":"from the future"}')).toBeNull();
     expect(parseLine('{"kind":"constructor"}')).toBeNull();
   });
 
-  test('the document of the schema tells of every kind and every member', () => {
+  it('the document of the schema tells of every kind and every member', () => {
     const text = readFileSync('src/live/record/schema.md', 'utf8');
     for (const [kind, named] of Object.entries(members)) {
       for (const name of [kind, ...Object.keys(named)]) expect(text).toContain(`\`${name}\``);
@@ -142,12 +138,12 @@ describe('Chrome trace events', () => {
     return trace.beginning + lines.map((line) => trace.convert(line)).join('') + trace.ending();
   };
 
-  test('keep the rules at every moment at which the run may end', () => {
+  it('keep the rules at every moment at which the run may end', () => {
     const lines = [header, pictureLine, ...eventfulRequest(), end];
     for (let count = 0; count <= lines.length; count += 1) checkedTrace(convert(lines.slice(0, count)));
   });
 
-  test('are a track a request with spans for nodes, suspensions and waits, instants for events, a counter for the state', () => {
+  it('are a track a request with spans for nodes, suspensions and waits, instants for events, a counter for the state', () => {
     const events = checkedTrace(convert([header, pictureLine, ...eventfulRequest(), end]));
     const of = (ph: string, id: string): string[] =>
       events.filter((event) => event.ph === ph && event.id === id).map(({ name }) => name);
@@ -168,14 +164,14 @@ describe('Chrome trace events', () => {
     expect(events.find(({ ph, name }) => ph === 'e' && name === 'suspended Z')?.args).toEqual({ unfinished: true });
   });
 
-  test('of a recording that begins in the middle have no ends without a begin', () => {
+  it('of a recording that begins in the middle have no ends without a begin', () => {
     const records = eventfulRequest();
     for (let from = 0; from < records.length; from += 1) checkedTrace(convert([header, ...records.slice(from)]));
   });
 });
 
 describe('recording a session', () => {
-  test('keeps every record of the bus, with the picture before and after, in all three forms', async () => {
+  it('keeps every record of the bus, with the picture before and after, in all three forms', async () => {
     const { session, options, run, errors } = await openSession(folder, injectingConfig);
     let emitted = 0;
     session.context.trace.subscribe(() => {
@@ -213,7 +209,7 @@ describe('recording a session', () => {
     await session.close();
   });
 
-  test('leaves valid files when the program dies without a word', async () => {
+  it('leaves valid files when the program dies without a word', async () => {
     const { session, options, run } = await openSession(folder, injectingConfig);
     const recorders = await openRecorders(options);
     // Enough that some of it is written, and a suspended request open.
@@ -228,7 +224,7 @@ describe('recording a session', () => {
     await session.close();
   });
 
-  test('leaves the bus alone once it is closed', async () => {
+  it('leaves the bus alone once it is closed', async () => {
     const { session, options } = await openSession(folder);
     const recorder = await Recorder.open(inFolder('run.ndjson'), options);
     expect(session.context.trace.active).toBe(true);
@@ -239,7 +235,7 @@ describe('recording a session', () => {
     await session.close();
   });
 
-  test('a file that takes no more ends the recording, not the run, and is told once', async () => {
+  it('a file that takes no more ends the recording, not the run, and is told once', async () => {
     const { session, options, run, errors } = await openSession(folder);
     execFileSync('mkfifo', [inFolder('run.ndjson')]);
     const reader = openSync(inFolder('run.ndjson'), constants.O_RDONLY | constants.O_NONBLOCK);
@@ -254,7 +250,7 @@ describe('recording a session', () => {
     await session.close();
   });
 
-  test('a disk that is full from the start is an error of the beginning', async () => {
+  it('a disk that is full from the start is an error of the beginning', async () => {
     const { session, options } = await openSession(folder);
     symlinkSync('/dev/full', inFolder('run.ndjson'));
     await expect(Recorder.open(inFolder('run.ndjson'), options)).rejects.toThrow('No space left on device');
@@ -262,7 +258,7 @@ describe('recording a session', () => {
     await session.close();
   });
 
-  test('other names, and folders that are not there, are refused', async () => {
+  it('other names, and folders that are not there, are refused', async () => {
     const { session, options } = await openSession(folder);
     await expect(Recorder.open(inFolder('run.txt'), options)).rejects.toThrow('a run is kept as .ndjson, .json');
     await expect(Recorder.open(inFolder('no/run.json'), options)).rejects.toThrow('No such file or directory');
@@ -278,7 +274,7 @@ describe('a report of a kept run', () => {
   };
   const whole = (): string[] => [header, pictureLine, ...eventfulRequest(), end].map(encodeLine);
 
-  test('is the page, or the trace, that the recording would have been', async () => {
+  it('is the page, or the trace, that the recording would have been', async () => {
     const { session, options, run } = await openSession(folder, injectingConfig);
     const recorders = await openRecorders(options);
     await run(...eventfulScript);
@@ -295,7 +291,7 @@ describe('a report of a kept run', () => {
     }
   });
 
-  test('tolerates a torn last line, and says so', async () => {
+  it('tolerates a torn last line, and says so', async () => {
     const lines = whole();
     const input = write(...lines.slice(0, 8), lines[8]?.slice(0, 40) ?? '');
     const report = await makeReport(input, inFolder('report.html'));
@@ -307,7 +303,7 @@ describe('a report of a kept run', () => {
     expect(readFileSync(inFolder('report.html'), 'utf8')).toContain('is torn and left out');
   });
 
-  test('refuses what is not a run, and makes no file', async () => {
+  it('refuses what is not a run, and makes no file', async () => {
     const cases: [string, string][] = [
       ['', 'is empty'],
       ['hello\n', 'line 1: not JSON'],
@@ -328,7 +324,7 @@ describe('a report of a kept run', () => {
     );
   });
 
-  test('does not overwrite the run itself', async () => {
+  it('does not overwrite the run itself', async () => {
     const input = write(...whole());
     await expect(makeReport(input, input)).rejects.toThrow('is the run itself');
     expect(readFileSync(input, 'utf8')).toBe(whole().join(''));

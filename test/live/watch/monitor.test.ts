@@ -1,8 +1,7 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Coroutine } from '../../../src/block/loop/coroutine.ts';
 import { Event } from '../../../src/block/events/events.ts';
 import { TraceBus } from '../../../src/block/events/trace.ts';
@@ -13,14 +12,13 @@ import { terminalPaint } from '../../../src/cli/style.ts';
 import { unpainted } from '../../../src/util/style.ts';
 import { picture } from '../panel/snapshots.ts';
 import { VirtualTerminal } from '../panel/virtual-terminal.ts';
+import { useEmptyFolder } from '../../helpers/sandbox.ts';
 
-let folder = '';
+const folder = useEmptyFolder();
 let socketPath = '';
 beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'blkscope-live-'));
   socketPath = path.join(folder, 'monitor.sock');
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const clock = { nowNs: () => performance.now() * 1e6, recentNs: () => 0, after: () => () => {} };
 
@@ -67,7 +65,7 @@ class Watcher {
 }
 
 describe('the monitor', () => {
-  test('gives everybody who comes the current picture first, and then what happens', async () => {
+  it('gives everybody who comes the current picture first, and then what happens', async () => {
     const { bus, monitor } = await openMonitor();
     const early = new Watcher();
     await until(() => early.lines.length === 2);
@@ -87,7 +85,7 @@ describe('the monitor', () => {
     expect(late.lines.at(-2)).toMatchObject({ kind: 'picture' });
   });
 
-  test('tells what changed without a record', async () => {
+  it('tells what changed without a record', async () => {
     const { monitor } = await openMonitor();
     const watcher = new Watcher();
     await until(() => watcher.lines.length === 2);
@@ -97,7 +95,7 @@ describe('the monitor', () => {
     await monitor.close();
   });
 
-  test('leaves the bus alone while nobody watches', async () => {
+  it('leaves the bus alone while nobody watches', async () => {
     const { bus, monitor } = await openMonitor();
     expect(bus.active).toBe(false);
     const watcher = new Watcher();
@@ -108,7 +106,7 @@ describe('the monitor', () => {
     await monitor.close();
   });
 
-  test('a watcher that does not read costs a bounded backlog, and is told how much it missed', async () => {
+  it('a watcher that does not read costs a bounded backlog, and is told how much it missed', async () => {
     const { bus, monitor } = await openMonitor();
     const slow = new Watcher();
     const quick = new Watcher();
@@ -138,7 +136,7 @@ describe('the monitor', () => {
     }
   });
 
-  test('a watcher that wants the latest events gets those now and then, and no record is made for it', async () => {
+  it('a watcher that wants the latest events gets those now and then, and no record is made for it', async () => {
     const { bus, monitor } = await openMonitor();
     const watcher = new Watcher();
     watcher.socket.write(`${WANT_LATEST}\n`);
@@ -167,7 +165,7 @@ describe('the monitor', () => {
     expect(last?.latest[0]).toMatchObject({ number: 15_000, notes: [{ kind: 'suspend', tag: 'A' }] });
   });
 
-  test('on the way out does not wait long for somebody who does not read', async () => {
+  it('on the way out does not wait long for somebody who does not read', async () => {
     const { bus, monitor } = await openMonitor();
     const slow = new Watcher();
     await until(() => slow.lines.length === 2);
@@ -181,7 +179,7 @@ describe('the monitor', () => {
 });
 
 describe('the socket of the monitor', () => {
-  test('is for its user alone, and goes away with the monitor', async () => {
+  it('is for its user alone, and goes away with the monitor', async () => {
     const mask = process.umask();
     const { monitor } = await openMonitor();
     expect(statSync(socketPath).mode & 0o777).toBe(0o600);
@@ -190,7 +188,7 @@ describe('the socket of the monitor', () => {
     expect(existsSync(socketPath)).toBe(false);
   });
 
-  test('is refused in a folder that others may change', async () => {
+  it('is refused in a folder that others may change', async () => {
     const open = path.join(folder, 'open');
     mkdirSync(open);
     chmodSync(open, 0o777);
@@ -201,7 +199,7 @@ describe('the socket of the monitor', () => {
     await monitor.close();
   });
 
-  test('is not taken from a session that lives, nor put in the place of a file', async () => {
+  it('is not taken from a session that lives, nor put in the place of a file', async () => {
     const { monitor } = await openMonitor();
     await expect(openMonitor()).rejects.toThrow('Address already in use');
     await monitor.close();
@@ -210,7 +208,7 @@ describe('the socket of the monitor', () => {
     expect(statSync(socketPath).size).toBe(8);
   });
 
-  test('replaces one that nobody listens on any more', async () => {
+  it('replaces one that nobody listens on any more', async () => {
     // A server that is closed without its socket being removed: what a killed program leaves.
     const server = createServer();
     const left = path.join(folder, 'left.sock');
@@ -223,14 +221,14 @@ describe('the socket of the monitor', () => {
     await monitor.close();
   });
 
-  test('has a short name in a folder that exists', async () => {
+  it('has a short name in a folder that exists', async () => {
     await expect(openMonitor(path.join(folder, 'x'.repeat(120)))).rejects.toThrow('File name too long');
     await expect(openMonitor(path.join(folder, 'no', 's'))).rejects.toThrow('No such file or directory');
   });
 });
 
 describe('attaching', () => {
-  test('to nobody says why', async () => {
+  it('to nobody says why', async () => {
     await expect(attachLines(socketPath, () => {})).rejects.toThrow(`Could not attach to '${socketPath}'`);
     const view = new AttachedView({
       path: socketPath,
@@ -242,7 +240,7 @@ describe('attaching', () => {
     expect(view.restore()).toBe('');
   });
 
-  test('without a terminal gives the lines as they come', async () => {
+  it('without a terminal gives the lines as they come', async () => {
     const { bus, monitor } = await openMonitor();
     let text = '';
     const attached = attachLines(socketPath, (line) => {
@@ -259,7 +257,7 @@ describe('attaching', () => {
     expect(kinds).toEqual(['header', 'picture', 'event', 'picture', 'end']);
   });
 
-  test('to something that is no session ends with an error, and the screen is restored', async () => {
+  it('to something that is no session ends with an error, and the screen is restored', async () => {
     const server = createServer((socket) => socket.resume().end('hello\n'));
     await new Promise<void>((resolve) => server.listen(socketPath, resolve));
     let written = '';
@@ -273,7 +271,7 @@ describe('attaching', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  test('shows the panel over the whole terminal, follows resizes, and leaves the screen as it was', async () => {
+  it('shows the panel over the whole terminal, follows resizes, and leaves the screen as it was', async () => {
     const { bus, monitor } = await openMonitor();
     const terminal = new VirtualTerminal(110, 20);
     terminal.write('$ blkscope attach\r\n');
@@ -305,7 +303,7 @@ describe('attaching', () => {
     expect(view.restore()).toBe('');
   });
 
-  test('can be left at any time', async () => {
+  it('can be left at any time', async () => {
     const { monitor } = await openMonitor();
     const view = new AttachedView({
       path: socketPath,
