@@ -84,7 +84,7 @@ export async function runLines(session: Session, source: LineSource, prompt: str
   return lastError;
 }
 
-/** Turns the loop until the line is there. */
+/** Turns the loop until the line is there; clients of an export are served meanwhile. */
 async function arrival(session: Session, promise: Promise<string | null>): Promise<string | null> {
   const { loop, output } = session;
   let hasArrived = false;
@@ -96,8 +96,8 @@ async function arrival(session: Session, promise: Promise<string | null>): Promi
   await new Promise(setImmediate);
   // Somebody may be reading what goes on, at the other end of a pipe.
   output.flush();
-  while (!hasArrived && loop.pending) {
-    await loop.poll();
+  while (!hasArrived) {
+    await loop.turnOrSleep();
     output.flush();
   }
   return arrived;

@@ -19,6 +19,8 @@ export interface RequestLabel {
   readonly operation: string;
   readonly offset?: number | undefined;
   readonly bytes?: number | undefined;
+  /** Who asked for it, if that is not the shell: a client of an export. */
+  readonly origin?: string | null;
 }
 
 function nothing(): void {
@@ -33,6 +35,8 @@ export class Coroutine {
   /** Where, in bytes; undefined if it has no range. */
   offset: number | undefined;
   bytes: number | undefined;
+  /** Who asked for it; null for the shell. */
+  origin: string | null;
   /** When it was started, in the loop's clock; 0 while a command's coroutine has not waited, when nobody can ask. */
   startedNs: number;
   done: boolean;
@@ -62,6 +66,7 @@ export class Coroutine {
     this.operation = operation;
     this.offset = offset;
     this.bytes = bytes;
+    this.origin = null;
     this.startedNs = 0;
     this.done = false;
     this.cancelled = false;

@@ -18,6 +18,7 @@
 import { BlockError } from '../error.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
+import type { Pending } from '../../util/steps.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { AliveCoroutines, Coroutine, type RequestLabel, type WaitReason } from './coroutine.ts';
 
@@ -58,6 +59,7 @@ export class EventLoop {
   /** A coroutine that is not entered yet. `onEnd` is called in it, last, with the error or undefined. */
   create(label: RequestLabel, run: () => Promise<void> | undefined, onEnd: (error: unknown) => void): Coroutine {
     const coroutine = new Coroutine(this.#nextId++, label.operation, label.offset, label.bytes);
+    coroutine.origin = label.origin ?? null;
     coroutine.startedNs = this.clock.nowNs();
     this.alive.add(coroutine);
     coroutine.proceed = () => this.#endAfter(coroutine, attempt(run), onEnd);
@@ -285,6 +287,16 @@ export class EventLoop {
     this.#kick();
   }
 
+  /**
+   * One turn; if nothing can happen by itself, a sleep until something is scheduled from outside (a client's request) or
+   * somebody interrupts. For who turns the loop while no command runs.
+   */
+  async turnOrSleep(): Promise<void> {
+    if (this.pending) await this.poll();
+    else await this.#sleepUntilKicked();
+    this.#interrupted = false;
+  }
+
   /** Whether a turn could do something without waiting for a command: work is queued or a timer runs. */
   get pending(): boolean {
     return (
@@ -325,6 +337,18 @@ export class EventLoop {
       // Nobody waits any more; an error that the body let through is a bug and must not be lost.
       if (detached && error !== undefined) this.schedule(() => Promise.reject(error));
     };
+    await this.#untilItStops(coroutine, pending, onEnd);
+    while (!coroutine.done) {
+      if (await this.poll()) continue;
+      detached = true;
+      return false;
+    }
+    if (failure !== undefined) throw failure;
+    return true;
+  }
+
+  /** Lets a coroutine that has begun run until it parks or ends, and then those that it woke. */
+  async #untilItStops(coroutine: Coroutine, pending: Promise<void>, onEnd: (error: unknown) => void): Promise<void> {
     this.#endAfter(coroutine, pending, onEnd);
     if (coroutine.stopped === null) {
       await new Promise<void>((resolve) => {
@@ -335,13 +359,27 @@ export class EventLoop {
       });
     }
     await this.#runWoken(coroutine);
-    while (!coroutine.done) {
-      if (await this.poll()) continue;
-      detached = true;
-      return false;
+  }
+
+  /**
+   * Starts a request and runs it until it parks or ends; a promise only if it had to wait for something. `onEnd` is called
+   * when it ends, with the error or undefined: before this returns if the request never waited. The loop is not turned.
+   */
+  begin(label: RequestLabel, body: () => Promise<void> | undefined, onEnd: (error: unknown) => void): Pending {
+    const coroutine = new Coroutine(this.#nextId++, label.operation, label.offset, label.bytes);
+    coroutine.origin = label.origin ?? null;
+    coroutine.caller = this.current;
+    this.alive.add(coroutine);
+    this.current = coroutine;
+    const pending = attempt(body);
+    if (pending !== undefined || coroutine.woken !== null) {
+      return this.#untilItStops(coroutine, pending ?? Promise.resolve(), onEnd);
     }
-    if (failure !== undefined) throw failure;
-    return true;
+    coroutine.done = true;
+    this.alive.delete(coroutine);
+    this.current = coroutine.caller;
+    onEnd(undefined);
+    return undefined;
   }
 
   /**

@@ -301,6 +301,63 @@ describe('EventLoop', () => {
     await loop.enter(coroutine);
     expect(message).toContain('Operation canceled');
   });
+
+  it('begins a request that need not wait without a promise, and reports it at once', () => {
+    const loop = new EventLoop();
+    const log: string[] = [];
+    const pending = loop.begin(
+      { operation: 'r', origin: 'client 1' },
+      () => {
+        log.push(`runs for ${loop.current?.origin}`);
+        return undefined;
+      },
+      (error) => log.push(`ends with ${String(error)}`),
+    );
+    expect(pending).toBeUndefined();
+    expect(log).toEqual(['runs for client 1', 'ends with undefined']);
+    expect(loop.alive.size).toBe(0);
+    expect(loop.current).toBeNull();
+  });
+
+  it('begins a request that waits, returns when it parks, and reports its error when it ends', async () => {
+    const loop = new EventLoop();
+    const log: string[] = [];
+    let coroutine: Coroutine | null = null;
+    await loop.begin(
+      { operation: 'r' },
+      async () => {
+        coroutine = loop.current;
+        log.push('parks');
+        await loop.park(waits);
+        throw new Error('planted');
+      },
+      (error) => log.push(String(error)),
+    );
+    expect(log).toEqual(['parks']);
+    expect(loop.current).toBeNull();
+    if (coroutine === null) throw new Error('it did not run');
+    await loop.enter(coroutine);
+    expect(log).toEqual(['parks', 'Error: planted']);
+  });
+
+  it('sleeps when nothing can happen by itself, until something is scheduled or somebody interrupts', async () => {
+    const loop = new EventLoop();
+    let turns = 0;
+    const turning = (async () => {
+      for (; turns < 3; turns += 1) await loop.turnOrSleep();
+    })();
+    await new Promise(setImmediate);
+    expect(turns).toBe(0);
+    let hasRun = false;
+    loop.schedule(() => {
+      hasRun = true;
+    });
+    await new Promise(setImmediate);
+    expect({ turns, hasRun }).toEqual({ turns: 2, hasRun: true });
+    loop.interrupt();
+    await turning;
+    expect(turns).toBe(3);
+  });
 });
 
 describe('CoroutineMutex', () => {
