@@ -5,6 +5,8 @@ export type WaitReason =
   | { readonly kind: 'host-io' }
   | { readonly kind: 'bottom-half' }
   | { readonly kind: 'timer' }
+  /** A peer has to answer. */
+  | { readonly kind: 'network' }
   | { readonly kind: 'breakpoint'; readonly tag: string; readonly event: string }
   | { readonly kind: 'overlap'; readonly blockedBy: Coroutine | null }
   | { readonly kind: 'flush' }

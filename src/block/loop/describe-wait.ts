@@ -1,7 +1,7 @@
 /** What a request waits for, in a few words, for views and messages. */
 import type { WaitReason } from './loop.ts';
 
-/** "breakpoint A", "request 4", "allocation of request 4", "lock qcow2", "timer". `null`: it can run and waits for its turn. */
+/** "breakpoint A", "request 4", "lock qcow2", "the server", "sleep". `null`: it can run and waits for its turn. */
 export function describeWait(reason: WaitReason | null): string {
   if (reason === null) return 'its turn';
   switch (reason.kind) {
@@ -21,6 +21,8 @@ export function describeWait(reason: WaitReason | null): string {
       return 'its turn';
     case 'flush':
       return 'another flush';
+    case 'network':
+      return 'the server';
     case 'timer':
       return 'sleep';
   }

@@ -45,10 +45,11 @@ export class EventLoop {
   #completions: Coroutine[] = [];
   /** Host I/O that ended before the running command began. */
   #ended: Coroutine[] = [];
-  /** How to end the sleep of each coroutine that sleeps. */
-  readonly #sleepers = new Map<Coroutine, () => void>();
-  #fired: Coroutine[] = [];
-  /** Resolves the wait of `poll` when a timer fires or somebody interrupts. */
+  /** How to end the wait of each coroutine that waits for something outside of the loop. */
+  readonly #outside = new Map<Coroutine, () => void>();
+  /** Coroutines whose wait for the outside is over, in the order in which that happened. */
+  #arrived: Coroutine[] = [];
+  /** Resolves the wait of `poll` when a timer fires, something arrives, or the wait is interrupted. */
   #kick: (() => void) | null = null;
   #interrupted = false;
 
@@ -214,19 +215,28 @@ export class EventLoop {
 
   /** Parks the running coroutine for `delayNs` nanoseconds of the loop's clock. */
   sleep(delayNs: number): Promise<void> {
+    return this.parkOutside(waitsForTimer, (arrived) => this.clock.after(delayNs, arrived));
+  }
+
+  /**
+   * Parks the running coroutine until something outside of the loop has happened: a timer, a message of a peer. `begin`
+   * is called at once with the function to call then, at most once. It returns one that takes this back, which is called
+   * if the coroutine is cancelled. While one waits so, the loop may sleep.
+   */
+  parkOutside(reason: WaitReason, begin: (arrived: () => void) => () => void): Promise<void> {
     const coroutine = this.current;
-    assert(coroutine !== null, 'a coroutine sleeps');
-    const rouse = (): void => {
-      this.#sleepers.delete(coroutine);
-      this.#fired.push(coroutine);
+    assert(coroutine !== null, 'a coroutine waits for the outside');
+    const arrived = (): void => {
+      this.#outside.delete(coroutine);
+      this.#arrived.push(coroutine);
       this.#kick?.();
     };
-    this.#sleepers.set(coroutine, () => {
+    const takeBack = begin(arrived);
+    this.#outside.set(coroutine, () => {
       takeBack();
-      rouse();
+      arrived();
     });
-    const takeBack = this.clock.after(delayNs, rouse);
-    return this.park(waitsForTimer);
+    return this.park(reason);
   }
 
   /** Whether `runBottomHalves` has something to run. */
@@ -245,15 +255,15 @@ export class EventLoop {
   }
 
   /**
-   * One turn: bottom halves, else timers that fired, else one host I/O, else (with `wait`) sleeps until a timer
-   * fires. False if nothing can happen by itself any more, or if the sleep was interrupted.
+   * One turn: bottom halves, else one that waited for the outside (a timer, a peer), else one host I/O, else (with
+   * `wait`) sleeps until something arrives. False if nothing can happen by itself any more, or if the sleep was interrupted.
    */
   async poll(wait = true): Promise<boolean> {
     this.epoch += 1;
     if (await this.runBottomHalves()) return true;
-    const fired = this.#fired.shift();
-    if (fired !== undefined) {
-      await this.enter(fired);
+    const arrived = this.#arrived.shift();
+    if (arrived !== undefined) {
+      await this.enter(arrived);
       return true;
     }
     const completed = this.#ended.pop() ?? this.#completions.shift();
@@ -261,7 +271,7 @@ export class EventLoop {
       await this.enter(completed);
       return true;
     }
-    if (!wait || this.#sleepers.size === 0) return false;
+    if (!wait || this.#outside.size === 0) return false;
     await this.#sleepUntilKicked();
     return !this.#takeInterrupt();
   }
@@ -280,7 +290,7 @@ export class EventLoop {
     return interrupted;
   }
 
-  /** Ends the sleep of a `poll` that waits for a timer (Ctrl-C). */
+  /** Ends the sleep of a `poll` (Ctrl-C). */
   interrupt(): void {
     if (this.#kick === null) return;
     this.#interrupted = true;
@@ -297,14 +307,14 @@ export class EventLoop {
     this.#interrupted = false;
   }
 
-  /** Whether a turn could do something without waiting for a command: work is queued or a timer runs. */
+  /** Whether a turn could do something without waiting for a command: work is queued, a timer runs, a peer is to answer. */
   get pending(): boolean {
     return (
       this.#bottomHalves.length > 0 ||
       this.#completions.length > 0 ||
       this.#ended.length > 0 ||
-      this.#fired.length > 0 ||
-      this.#sleepers.size > 0
+      this.#arrived.length > 0 ||
+      this.#outside.size > 0
     );
   }
 
@@ -402,12 +412,12 @@ export class EventLoop {
   }
 
   /**
-   * Marks a coroutine as cancelled: it ends with ECANCELED at its next I/O. One that sleeps wakes up; who else parked it
-   * must still wake it.
+   * Marks a coroutine as cancelled: it ends with ECANCELED at its next I/O. One that waits for the outside (a timer, a
+   * peer) wakes up; who else parked it must still wake it.
    */
   cancel(coroutine: Coroutine): void {
     coroutine.cancelled = true;
-    this.#sleepers.get(coroutine)?.();
+    this.#outside.get(coroutine)?.();
   }
 
   /** Throws ECANCELED if the running coroutine was cancelled. */

@@ -340,6 +340,51 @@ describe('EventLoop', () => {
     expect(log).toEqual(['parks', 'Error: planted']);
   });
 
+  it('waits for what is outside, and goes on in the order in which that arrives', async () => {
+    const loop = new EventLoop(new ManualClock());
+    const log: string[] = [];
+    const arrive: (() => void)[] = [];
+    for (const name of ['a', 'b']) {
+      await loop.spawn(
+        { operation: name },
+        () =>
+          loop
+            .parkOutside({ kind: 'network' }, (arrived) => {
+              arrive.push(arrived);
+              return () => log.push(`${name} taken back`);
+            })
+            .then(() => {
+              log.push(name);
+            }),
+        () => {},
+      );
+    }
+    expect(loop.pending).toBe(true);
+    expect(await loop.poll(false)).toBe(false);
+    setImmediate(() => {
+      arrive[1]?.();
+      arrive[0]?.();
+    });
+    while (loop.pending) await loop.poll();
+    expect(log).toEqual(['b', 'a']);
+  });
+
+  it('takes the wait of a cancelled coroutine for the outside back', async () => {
+    const loop = new EventLoop(new ManualClock());
+    let isTakenBack = false;
+    const begin = () => () => {
+      isTakenBack = true;
+    };
+    const waiting = await loop.spawn(
+      { operation: 'a' },
+      () => loop.parkOutside({ kind: 'network' }, begin),
+      () => {},
+    );
+    loop.cancel(waiting);
+    while (loop.pending) await loop.poll();
+    expect([isTakenBack, waiting.done]).toEqual([true, true]);
+  });
+
   it('sleeps when nothing can happen by itself, until something is scheduled or somebody interrupts', async () => {
     const loop = new EventLoop();
     let turns = 0;
