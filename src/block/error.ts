@@ -1,5 +1,6 @@
 /** The one error of the block layer: what the disk or the user did wrong. A broken invariant is an assertion instead. */
-import { Errno, strerror } from '../util/errno.ts';
+import { Errno, hostErrno, strerror } from '../util/errno.ts';
+import { type Answer, isPromise, type Steps } from '../util/steps.ts';
 
 /**
  * A failed request or a refused open. `errno` is positive; `message` is what the user reads.
@@ -19,14 +20,49 @@ export class BlockError extends Error {
   }
 }
 
-/** An error whose text is `message: strerror(errno)`. */
-export function errorWithErrno(errno: number, message: string): BlockError {
-  return new BlockError(errno, `${message}: ${strerror(errno)}`);
+/** EINVAL with a text of its own: an option, a file or a combination that cannot be. */
+export function invalidArgument(message: string): BlockError {
+  return new BlockError(Errno.EINVAL, message);
 }
 
-/** The same error with `prefix` put before its text. */
+/** An error whose text is `context: strerror(errno)`. */
+export function errorWithErrno(errno: number, context: string): BlockError {
+  return new BlockError(errno, `${context}: ${strerror(errno)}`);
+}
+
+/** An error of the same errno with `prefix` put before its text. */
 export function prependError(error: BlockError, prefix: string): BlockError {
   return new BlockError(error.errno, prefix + error.message);
+}
+
+/** A caught failure of a host call as an error of the block layer, which it may be already; a bug is thrown on. */
+export function asBlockError(caught: unknown): BlockError {
+  return caught instanceof BlockError ? caught : new BlockError(hostErrno(caught));
+}
+
+/** Calls `call`; the failure of the host or of the block layer in it, now or later, gets the text `context: strerror`. */
+export function withContext<T>(context: string, call: () => Promise<T>): Promise<T>;
+export function withContext<T>(context: string, call: () => T): T;
+export function withContext<T>(context: string, call: () => Answer<T>): Answer<T> {
+  let answer: Answer<T>;
+  try {
+    answer = call();
+  } catch (error) {
+    throw errorWithErrno(asBlockError(error).errno, context);
+  }
+  if (!isPromise(answer)) return answer;
+  return answer.catch((error: unknown) => {
+    throw errorWithErrno(asBlockError(error).errno, context);
+  });
+}
+
+/** Runs `steps`; their failure gets the text `context: strerror`. */
+export function* stepsWithContext<T>(context: string, steps: Steps<T>): Steps<T> {
+  try {
+    return yield* steps;
+  } catch (error) {
+    throw errorWithErrno(asBlockError(error).errno, context);
+  }
 }
 
 /** The errno of a caught value; anything that is not a BlockError is a bug and is thrown on. */

@@ -1,11 +1,11 @@
 /** The command line: qemu-io's options with its checks and messages, and a few of ours. */
 import { accessSync, constants } from 'node:fs';
 import { parseAio, CACHE_FLAGS, parseCacheMode, parseDiscard } from '../block/options/cache-mode.ts';
-import { BlockError } from '../block/error.ts';
+import { BlockError, invalidArgument } from '../block/error.ts';
 import { Open } from '../block/flags.ts';
 import { parseOptionString } from '../block/options/option-string.ts';
 import { Getopt, type LongOption } from '../shell/words/getopt.ts';
-import { strerror, Errno } from '../util/errno.ts';
+import { hostErrno, strerror } from '../util/errno.ts';
 import { createObject } from './objects.ts';
 import { usageText, versionText } from './usage.ts';
 
@@ -124,7 +124,8 @@ class ArgumentParser {
 
     const { operands } = options;
     if (operands.length > 1) throw this.#usage(1);
-    if (this.#format !== null && this.#imageOptions) throw refusal('--image-opts and -f are mutually exclusive');
+    if (this.#format !== null && this.#imageOptions)
+      throw invalidArgument('--image-opts and -f are mutually exclusive');
     return {
       commands: this.#commands,
       file: operands[0] ?? null,
@@ -226,7 +227,7 @@ class ArgumentParser {
   #takeTrace(text: string): void {
     const options = parseOptionString(text, 'enable', { acceptsId: true });
     for (const key of options.keys()) {
-      if (!traceOptions.has(key)) throw refusal(`Invalid parameter '${key}'`);
+      if (!traceOptions.has(key)) throw invalidArgument(`Invalid parameter '${key}'`);
     }
     const pattern = options.get('enable');
     if (pattern === 'help' || pattern === '?') {
@@ -246,8 +247,7 @@ class ArgumentParser {
     try {
       accessSync(filename, constants.R_OK);
     } catch (error) {
-      const errno = -((error as NodeJS.ErrnoException).errno ?? -Errno.EIO);
-      this.#console.stderr(`${this.#console.programName}:${filename}: ${strerror(errno)}\n`);
+      this.#console.stderr(`${this.#console.programName}:${filename}: ${strerror(hostErrno(error))}\n`);
       throw new Exit(1);
     }
   }
@@ -265,12 +265,8 @@ function isWrittenOut(name: string, words: readonly string[]): boolean {
   return words.some((word) => word === `--${name}` || word.startsWith(`--${name}=`));
 }
 
-function refusal(message: string): BlockError {
-  return new BlockError(Errno.EINVAL, message);
-}
-
 /** The mode, if there is one of that name. */
 function known<T>(mode: T | null, option: string, name: string): T {
-  if (mode === null) throw refusal(`Invalid ${option} option: ${name}`);
+  if (mode === null) throw invalidArgument(`Invalid ${option} option: ${name}`);
   return mode;
 }

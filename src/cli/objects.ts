@@ -1,9 +1,9 @@
 /** Objects of `--object`. Only `secret` exists; it is checked as QEMU checks it. */
 import { readFileSync } from 'node:fs';
-import { BlockError } from '../block/error.ts';
+import { BlockError, invalidArgument } from '../block/error.ts';
 import { parseJson } from '../block/options/json.ts';
 import { isIdentifier } from '../block/options/option-string.ts';
-import { Errno, strerror } from '../util/errno.ts';
+import { hostErrno, strerror } from '../util/errno.ts';
 
 const MAX_SECRET_BYTES = 16 << 20;
 
@@ -38,37 +38,37 @@ export function createObject(text: string, objects: Map<string, string>, say: (t
   };
 
   const type = take('qom-type');
-  if (type === undefined) throw refusal("Parameter 'qom-type' is missing");
-  if (type !== 'secret' && !otherTypes.has(type)) throw refusal(`Parameter 'qom-type' does not accept value '${type}'`);
+  if (type === undefined) throw invalidArgument("Parameter 'qom-type' is missing");
+  if (type !== 'secret' && !otherTypes.has(type))
+    throw invalidArgument(`Parameter 'qom-type' does not accept value '${type}'`);
   const id = take('id');
-  if (id === undefined) throw refusal("Parameter 'id' is missing");
-  if (type !== 'secret') throw refusal(`objects of type '${type}' do not exist in blkscope`);
+  if (id === undefined) throw invalidArgument("Parameter 'id' is missing");
+  if (type !== 'secret') throw invalidArgument(`objects of type '${type}' do not exist in blkscope`);
 
   const [data, file, format = 'raw', iv, keyId] = secretProperties.map(take);
-  if (format !== 'raw' && format !== 'base64') throw refusal(`Parameter 'format' does not accept value '${format}'`);
+  if (format !== 'raw' && format !== 'base64')
+    throw invalidArgument(`Parameter 'format' does not accept value '${format}'`);
   const [unexpected] = properties.keys();
-  if (unexpected !== undefined) throw refusal(`Parameter '${unexpected}' is unexpected`);
+  if (unexpected !== undefined) throw invalidArgument(`Parameter '${unexpected}' is unexpected`);
   checkId(id);
   const content = secretContent(data, file);
   if (keyId !== undefined) {
-    if (!objects.has(keyId)) throw refusal(`No secret with id '${keyId}'`);
-    throw refusal(`secret '${id}': an encrypted secret (keyid${iv === undefined ? '' : ', iv'}) cannot be read`);
+    if (!objects.has(keyId)) throw invalidArgument(`No secret with id '${keyId}'`);
+    throw invalidArgument(
+      `secret '${id}': an encrypted secret (keyid${iv === undefined ? '' : ', iv'}) cannot be read`,
+    );
   }
   if (format === 'base64' && !/^[A-Za-z0-9+/=\n]*$/.test(content)) {
-    throw refusal(`Base64 data '${content}' is not valid`);
+    throw invalidArgument(`Base64 data '${content}' is not valid`);
   }
-  if (objects.has(id)) throw refusal(`attempt to add duplicate property '${id}' to object (type 'container')`);
+  if (objects.has(id)) throw invalidArgument(`attempt to add duplicate property '${id}' to object (type 'container')`);
   objects.set(id, content);
   return 'made';
 }
 
-function refusal(message: string): BlockError {
-  return new BlockError(Errno.EINVAL, message);
-}
-
 function checkId(id: string): void {
   if (isIdentifier(id)) return;
-  throw refusal(
+  throw invalidArgument(
     "Parameter 'id' expects an identifier\n" +
       "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.",
   );
@@ -84,26 +84,26 @@ function isHelp(text: string, say: (text: string) => void): boolean {
 }
 
 function secretContent(data: string | undefined, file: string | undefined): string {
-  if (data !== undefined && file !== undefined) throw refusal("'file' and 'data' are mutually exclusive");
+  if (data !== undefined && file !== undefined) throw invalidArgument("'file' and 'data' are mutually exclusive");
   if (data !== undefined) return data;
-  if (file === undefined) throw refusal("Either 'file' or 'data' must be provided");
+  if (file === undefined) throw invalidArgument("Either 'file' or 'data' must be provided");
   try {
     const content = readFileSync(file);
-    if (content.length > MAX_SECRET_BYTES) throw refusal(`Unable to read ${file}: it is too large for a secret`);
+    if (content.length > MAX_SECRET_BYTES)
+      throw invalidArgument(`Unable to read ${file}: it is too large for a secret`);
     return content.toString('latin1');
   } catch (error) {
-    const { errno } = error as NodeJS.ErrnoException;
-    if (error instanceof BlockError || errno === undefined) throw error;
-    throw refusal(`Unable to read ${file}: Failed to open file “${file}”: ${strerror(-errno)}`);
+    if (error instanceof BlockError) throw error;
+    throw invalidArgument(`Unable to read ${file}: Failed to open file “${file}”: ${strerror(hostErrno(error))}`);
   }
 }
 
 function jsonProperties(text: string): Map<string, string> {
   const value = parseJson(text);
-  if (!(value instanceof Map)) throw refusal('Object definition must be a JSON object');
+  if (!(value instanceof Map)) throw invalidArgument('Object definition must be a JSON object');
   const properties = new Map<string, string>();
   for (const [key, member] of value) {
-    if (typeof member !== 'string') throw refusal(`Invalid parameter type for '${key}', expected: string`);
+    if (typeof member !== 'string') throw invalidArgument(`Invalid parameter type for '${key}', expected: string`);
     properties.set(key, member);
   }
   return properties;
@@ -123,9 +123,9 @@ function keyedProperties(text: string): Map<string, string> {
     } else if (isFirst && word !== '') {
       key = 'qom-type';
     } else {
-      throw refusal(word === '' ? "Invalid parameter ''" : `Expected '=' after parameter '${word}'`);
+      throw invalidArgument(word === '' ? "Invalid parameter ''" : `Expected '=' after parameter '${word}'`);
     }
-    if (!/^[a-zA-Z_][-a-zA-Z0-9_.]*$/.test(key)) throw refusal(`Invalid parameter '${key}'`);
+    if (!/^[a-zA-Z_][-a-zA-Z0-9_.]*$/.test(key)) throw invalidArgument(`Invalid parameter '${key}'`);
     const [raw = ''] = /^(?:[^,]|,,)*/.exec(rest) ?? [];
     properties.set(rootOf(key), raw.replaceAll(',,', ','));
     rest = rest.slice(raw.length + 1);

@@ -1,7 +1,6 @@
 /** Reads and writes of whole ranges, by the synchronous positional calls. */
 import { readSync, writeSync } from 'node:fs';
-import { Errno } from '../util/errno.ts';
-import { HostError, hostErrno } from './host-error.ts';
+import { Errno, hostErrno, HostError } from '../util/errno.ts';
 import { libc } from './libc.ts';
 
 /** Told of the bytes that were moved, about every 16 MiB. */

@@ -1,7 +1,6 @@
 /** lseek(2): the length of a file or device, and its holes. */
 import { fstatSync, readFileSync, type Stats } from 'node:fs';
-import { Errno } from '../util/errno.ts';
-import { HostError } from './host-error.ts';
+import { Errno, HostError } from '../util/errno.ts';
 import { libc } from './libc.ts';
 
 const SEEK_END = 2;

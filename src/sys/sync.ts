@@ -1,7 +1,7 @@
 /** Putting on stable storage what was written to a file. */
 import { fdatasyncSync } from 'node:fs';
-import { HostError } from './host-error.ts';
 import { libc } from './libc.ts';
+import { HostError } from '../util/errno.ts';
 
 /** What fdatasync(2) does. Throws what the host says, as a HostError or an error of Node. */
 export function syncData(fd: number): void {

@@ -1,4 +1,4 @@
-/** The Linux errno numbers and glibc's text for each, as `strerror` gives it in the C locale. */
+/** The Linux errno numbers, glibc's text for each as `strerror` gives it in the C locale, and what host calls throw. */
 
 /** errno numbers by name (Linux, asm-generic). */
 export const Errno = {
@@ -284,4 +284,27 @@ export function errnoByName(name: string): number | undefined {
 export function errnoName(errno: number): string | undefined {
   for (const [name, number] of Object.entries(Errno)) if (number === errno) return name;
   return undefined;
+}
+
+/** A host call that failed. `errno` is positive. It carries no stack, like `BlockError`: it is part of normal work. */
+export class HostError extends Error {
+  readonly errno: number;
+
+  constructor(errno: number) {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
+    super(strerror(errno));
+    Error.stackTraceLimit = limit;
+    this.errno = errno;
+  }
+}
+
+/** The positive errno of a `HostError`, or of an error of Node's system calls; any other value is a bug and is thrown on. */
+export function hostErrno(caught: unknown): number {
+  if (caught instanceof HostError) return caught.errno;
+  // Node's numbers are negative.
+  if (caught instanceof Error && 'errno' in caught && 'code' in caught && typeof caught.errno === 'number') {
+    return -caught.errno;
+  }
+  throw caught;
 }

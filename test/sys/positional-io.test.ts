@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { HostError, hostErrno } from '../../src/sys/host-error.ts';
 import { readRange, writeRange } from '../../src/sys/positional-io.ts';
-import { Errno } from '../../src/util/errno.ts';
+import { Errno, hostErrno, HostError } from '../../src/util/errno.ts';
 import { hostFile } from './host-file.ts';
 
 function errnoOf(body: () => void): number {
@@ -47,7 +46,7 @@ describe('writeRange', () => {
 describe('hostErrno', () => {
   it('is what the host said; anything else is a bug and goes on', () => {
     expect(hostErrno(new HostError(5))).toBe(5);
-    expect(hostErrno(Object.assign(new Error('no'), { errno: -28 }))).toBe(28);
+    expect(hostErrno(Object.assign(new Error('no'), { errno: -28, code: 'ENOSPC' }))).toBe(28);
     expect(() => hostErrno(new TypeError('bug'))).toThrow(TypeError);
   });
 });

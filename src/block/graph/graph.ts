@@ -1,7 +1,7 @@
 /** The graph of nodes: their names, the links between them, and how they are closed. */
 import { Errno } from '../../util/errno.ts';
 import { BlockBackend } from '../backend.ts';
-import { BlockError } from '../error.ts';
+import { BlockError, invalidArgument } from '../error.ts';
 import { Open, Role } from '../flags.ts';
 import { refreshLimitsIfPossible } from './limits.ts';
 import type { BlockNode, ChildLink, GraphContext, Parent } from './node.ts';
@@ -43,9 +43,9 @@ export function chooseNodeName(context: GraphContext, wanted: string | undefined
     const number = graph.nextNumber++;
     return `#block${number}${String((number * 37 + 22) % 100).padStart(2, '0')}`;
   }
-  if (!isIdentifier(wanted)) throw new BlockError(Errno.EINVAL, `Invalid node-name: '${wanted}'`);
-  if (graph.nodes.has(wanted)) throw new BlockError(Errno.EINVAL, `Duplicate nodes with node-name='${wanted}'`);
-  if (Buffer.byteLength(wanted) > MAX_NODE_NAME_BYTES) throw new BlockError(Errno.EINVAL, 'Node name too long');
+  if (!isIdentifier(wanted)) throw invalidArgument(`Invalid node-name: '${wanted}'`);
+  if (graph.nodes.has(wanted)) throw invalidArgument(`Duplicate nodes with node-name='${wanted}'`);
+  if (Buffer.byteLength(wanted) > MAX_NODE_NAME_BYTES) throw invalidArgument('Node name too long');
   return wanted;
 }
 
@@ -102,10 +102,7 @@ function stageAttach(
   transaction: Transaction,
 ): ChildLink {
   if (reaches(child, parent)) {
-    throw new BlockError(
-      Errno.EINVAL,
-      `Making '${child.nodeName}' a ${name} child of '${parent.nodeName}' would create a cycle`,
-    );
+    throw invalidArgument(`Making '${child.nodeName}' a ${name} child of '${parent.nodeName}' would create a cycle`);
   }
   const link: Link = { name, parent: asParent(parent), node: child, role, perm: 0, shared: 0 };
   const { perm, shared } = cumulativePermissions(parent);
@@ -196,13 +193,12 @@ export function stageReplace(
   const isBacking = name === 'backing';
   const isFilter = parent.driver.isFilter === true;
   if (isBacking && !isFilter && parent.driver.supportsBacking !== true) {
-    throw new BlockError(
-      Errno.EINVAL,
+    throw invalidArgument(
       `Driver '${parent.driver.formatName}' of node '${parent.nodeName}' does not support backing files`,
     );
   }
   if (!isBacking && !isFilter && old === null) {
-    throw new BlockError(Errno.EINVAL, 'Cannot set file child to format node without file child');
+    throw invalidArgument('Cannot set file child to format node without file child');
   }
   const filterRole = Role.FILTERED | Role.PRIMARY;
   const role = isFilter ? filterRole : isBacking ? Role.COW : (old?.role ?? filterRole);

@@ -1,7 +1,6 @@
 /** Limits of a node: what its children and its driver ask of requests. */
 import { minNonZero } from '../../util/align.ts';
-import { Errno } from '../../util/errno.ts';
-import { BlockError } from '../error.ts';
+import { BlockError, invalidArgument } from '../error.ts';
 import { MAX_ALIGNMENT, Role } from '../flags.ts';
 import { type BlockNode, type Limits, noLimits } from './node.ts';
 
@@ -24,7 +23,7 @@ export function refreshLimits(node: BlockNode): void {
   }
   node.driver.refreshLimits?.(node);
   if (node.limits.requestAlignment > MAX_ALIGNMENT) {
-    throw new BlockError(Errno.EINVAL, 'Driver requires too large request alignment');
+    throw invalidArgument('Driver requires too large request alignment');
   }
 }
 

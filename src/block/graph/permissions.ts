@@ -5,7 +5,7 @@
  */
 import { Errno } from '../../util/errno.ts';
 import type { BlockBackend } from '../backend.ts';
-import { BlockError } from '../error.ts';
+import { BlockError, invalidArgument } from '../error.ts';
 import { Open, Perm, Role, SECTOR_BYTES } from '../flags.ts';
 import type { BlockNode, ChildLink } from './node.ts';
 import { Transaction } from './transaction.ts';
@@ -132,8 +132,7 @@ function checkConflicts(node: BlockNode): void {
       const missing = user.perm & ~owner.shared;
       if (owner === user || missing === 0) continue;
       const place = (link: ChildLink): string => `(uses node '${node.nodeName}' as '${link.name}' child)`;
-      throw new BlockError(
-        Errno.EINVAL,
+      throw invalidArgument(
         `Permission conflict on node '${node.nodeName}': permissions '${permissionNames(missing)}' are both required ` +
           `by ${user.parent.description} ${place(user)} and unshared by ${owner.parent.description} ${place(owner)}.`,
       );

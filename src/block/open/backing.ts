@@ -1,6 +1,6 @@
 /** Opening the backing file of an image. */
 import { Errno } from '../../util/errno.ts';
-import { BlockError, prependError } from '../error.ts';
+import { BlockError, invalidArgument, prependError } from '../error.ts';
 import { fullBackingFilename } from './filename.ts';
 import { Open, Role } from '../flags.ts';
 import { attachChild } from '../graph/graph.ts';
@@ -30,7 +30,7 @@ export async function openBacking(parent: BlockNode, options: Options, name = 'b
     if (childOptions.size === 0 && filename !== null) refuseLoop(parent, filename);
   }
   if (parent.driver.supportsBacking !== true) {
-    throw new BlockError(Errno.EINVAL, "Driver doesn't support backing files");
+    throw invalidArgument("Driver doesn't support backing files");
   }
   if (reference === null && parent.backingFormat !== '') childOptions.setDefault('driver', parent.backingFormat);
 

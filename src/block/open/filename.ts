@@ -1,6 +1,5 @@
 /** File names: protocol prefixes, absolute and relative paths, and where a backing file is looked for. */
-import { Errno } from '../../util/errno.ts';
-import { BlockError } from '../error.ts';
+import { invalidArgument } from '../error.ts';
 import type { BlockNode } from '../graph/node.ts';
 import type { Options } from '../options/options.ts';
 import { refreshFilename } from '../graph/refresh-filename.ts';
@@ -38,7 +37,7 @@ function folderOf(node: BlockNode): string {
   if (primary !== null) return folderOf(primary.node);
   refreshFilename(node);
   if (node.exactFilename !== '') return combinePaths(node.exactFilename, '');
-  throw new BlockError(Errno.EINVAL, `Cannot generate a base directory for ${node.driver.formatName} nodes`);
+  throw invalidArgument(`Cannot generate a base directory for ${node.driver.formatName} nodes`);
 }
 
 /** The backing file of a node as a name that can be opened from here; null if it has none. */

@@ -1,7 +1,7 @@
 /** From a file name and options to complete options: `json:{…}`, the driver, the prefix of the name. */
 import { Errno } from '../../util/errno.ts';
 import type { KnownDriver } from '../driver.ts';
-import { BlockError, prependError } from '../error.ts';
+import { BlockError, invalidArgument, prependError } from '../error.ts';
 import { Open } from '../flags.ts';
 import { flattenJson, type JsonValue, parseJson } from '../options/json.ts';
 import { addFlagsToOptions } from '../options/node-options.ts';
@@ -17,7 +17,7 @@ const JSON_PREFIX = 'json:';
 export function takeJsonName(filename: string | null, options: Options): string | null {
   if (filename === null || !filename.startsWith(JSON_PREFIX)) return filename;
   const value = parseJsonName(filename.slice(JSON_PREFIX.length));
-  if (!(value instanceof Map)) throw new BlockError(Errno.EINVAL, 'Invalid JSON object given');
+  if (!(value instanceof Map)) throw invalidArgument('Invalid JSON object given');
   options.join(flattenJson(value));
   return null;
 }
@@ -52,7 +52,7 @@ export function fillOptions(options: Options, filename: string | null, flags: nu
 
   if (filename !== null) {
     if (options.has('filename')) {
-      throw new BlockError(Errno.EINVAL, "Can't specify 'file' and 'filename' options at the same time");
+      throw invalidArgument("Can't specify 'file' and 'filename' options at the same time");
     }
     options.set('filename', filename);
   }
@@ -75,7 +75,7 @@ function namedDriver(options: Options): KnownDriver | null {
 /** The driver that the file name asks for; only a name given as such may have a prefix. */
 function protocolDriver(options: Options, allowPrefix: boolean): KnownDriver {
   const filename = options.getString('filename');
-  if (filename === undefined) throw new BlockError(Errno.EINVAL, 'Must specify either driver or file');
+  if (filename === undefined) throw invalidArgument('Must specify either driver or file');
   const driver = findProtocol(filename, allowPrefix);
   options.set('driver', driver.formatName);
   return driver;

@@ -1,7 +1,7 @@
 /** Makes a node and lets its driver open it. */
-import { Errno, strerror } from '../../util/errno.ts';
+import { strerror } from '../../util/errno.ts';
 import type { Driver, KnownDriver } from '../driver.ts';
-import { BlockError, errorWithErrno } from '../error.ts';
+import { BlockError, errorWithErrno, invalidArgument, withContext } from '../error.ts';
 import { Open } from '../flags.ts';
 import { chooseNodeName, detachChild, registerNode, releaseNode } from '../graph/graph.ts';
 import { refreshLimits } from '../graph/limits.ts';
@@ -52,15 +52,15 @@ function makeNode(context: GraphContext, driver: Driver, request: DriverRequest)
   let flags = applyToFlags(request.flags, generic);
   const isReadOnly = (flags & Open.READ_WRITE) === 0;
   const forceShare = generic['force-share'] === true;
-  if (forceShare && !isReadOnly) throw refused('force-share=on can only be used with read-only images');
+  if (forceShare && !isReadOnly) throw invalidArgument('force-share=on can only be used with read-only images');
 
   if (file !== null) refreshFilename(file);
   const filename = file === null ? (rest.getString('filename') ?? '') : file.filename;
   if (driver.needsFilename === true && filename === '') {
-    throw refused(`The '${driver.formatName}' block driver requires a file name`);
+    throw invalidArgument(`The '${driver.formatName}' block driver requires a file name`);
   }
   const copyOnRead = (flags & Open.COPY_ON_READ) !== 0;
-  if (copyOnRead && isReadOnly) throw refused("Can't use copy-on-read on read-only device");
+  if (copyOnRead && isReadOnly) throw invalidArgument("Can't use copy-on-read on read-only device");
   flags = applyDiscard(flags, generic);
   const detectZeroes = detectZeroesMode(flags, generic);
 
@@ -78,10 +78,6 @@ function makeNode(context: GraphContext, driver: Driver, request: DriverRequest)
   return node;
 }
 
-function refused(message: string): BlockError {
-  return new BlockError(Errno.EINVAL, message);
-}
-
 async function openOrRelease(node: BlockNode, rest: Options): Promise<void> {
   const flags = node.openFlags & ~(Open.SNAPSHOT | Open.NO_BACKING | Open.PROTOCOL);
   try {
@@ -91,12 +87,12 @@ async function openOrRelease(node: BlockNode, rest: Options): Promise<void> {
     node.closed = true;
     if (node.file !== null) await detachChild(node.file);
     await releaseNode(node);
-    throw error instanceof BlockError ? explained(node, error) : error;
+    throw error instanceof BlockError ? withFilename(node, error) : error;
   }
 }
 
 /** An error that says no more than its errno is told with the name of the image. */
-function explained(node: BlockNode, error: BlockError): BlockError {
+function withFilename(node: BlockNode, error: BlockError): BlockError {
   if (error.message !== strerror(error.errno)) return error;
   return errorWithErrno(
     error.errno,
@@ -105,11 +101,6 @@ function explained(node: BlockNode, error: BlockError): BlockError {
 }
 
 function finishOpening(node: BlockNode): void {
-  try {
-    node.refreshTotalSectors(node.totalSectors);
-  } catch (error) {
-    if (error instanceof BlockError) throw errorWithErrno(error.errno, 'Could not refresh total sector count');
-    throw error;
-  }
+  withContext('Could not refresh total sector count', () => node.refreshTotalSectors(node.totalSectors));
   refreshLimits(node);
 }

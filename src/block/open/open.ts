@@ -1,7 +1,7 @@
 /** Opening an image: from a name and options to a backend on top of a graph of nodes. */
 import { Errno } from '../../util/errno.ts';
 import type { BlockBackend } from '../backend.ts';
-import { BlockError } from '../error.ts';
+import { BlockError, invalidArgument } from '../error.ts';
 import { Open, Perm, Role } from '../flags.ts';
 import { attachBackend, attachChild, attachRoot, detachChild, requireNode, releaseNode } from '../graph/graph.ts';
 import type { BlockNode, ChildLink, GraphContext } from '../graph/node.ts';
@@ -52,7 +52,7 @@ export async function openChild(
   const child = await openChildNode(parent.context, options, name, from, settings.filename ?? null);
   if (child !== null) return attachChild(parent, child, name, role);
   if (settings.allowNone === true) return null;
-  throw new BlockError(Errno.EINVAL, `A block device must be specified for "${name}"`);
+  throw invalidArgument(`A block device must be specified for "${name}"`);
 }
 
 /** Opens the child that a format or a filter is about, as `parent.file`. EINVAL if there is none. */
@@ -135,10 +135,7 @@ function checkDepth(parent: BlockNode | null, options: Options): void {
 
 function referencedNode(context: GraphContext, request: NodeRequest, reference: string): BlockNode {
   if (request.filename !== null || (request.options?.size ?? 0) > 0) {
-    throw new BlockError(
-      Errno.EINVAL,
-      'Cannot reference an existing block device with additional options or a new filename',
-    );
+    throw invalidArgument('Cannot reference an existing block device with additional options or a new filename');
   }
   const node = requireNode(context, reference, reference);
   node.references += 1;
@@ -233,7 +230,7 @@ async function openForProbing(
 }
 
 async function probedDriver(file: ChildLink | null, filename: string | null): Promise<KnownDriver> {
-  if (file === null) throw new BlockError(Errno.EINVAL, 'Must specify either driver or file');
+  if (file === null) throw invalidArgument('Must specify either driver or file');
   return findImageFormat(file, filename ?? '');
 }
 
@@ -253,7 +250,7 @@ function checkNothingLeft(driver: Driver, rest: Options): void {
   const message = isProtocol(driver)
     ? `Block protocol '${driver.formatName}' doesn't support the option '${key}'`
     : `Block format '${driver.formatName}' does not support the option '${key}'`;
-  throw new BlockError(Errno.EINVAL, message);
+  throw invalidArgument(message);
 }
 
 /** Puts a temporary overlay on an image, whose reference it takes over. The result is the overlay's node. */

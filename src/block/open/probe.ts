@@ -1,7 +1,7 @@
 /** Guessing the format of an image from its first bytes. */
 import { Errno } from '../../util/errno.ts';
 import type { KnownDriver } from '../driver.ts';
-import { BlockError, errorWithErrno } from '../error.ts';
+import { BlockError, withContext } from '../error.ts';
 import { allocateAligned } from '../memory.ts';
 import type { ChildLink } from '../graph/node.ts';
 import { findFormat, probeFormat } from './registry.ts';
@@ -16,13 +16,8 @@ const HEAD_BYTES = 2048;
 export async function findImageFormat(file: ChildLink, filename: string): Promise<KnownDriver> {
   if (file.node.getLength() === 0) return raw();
   const head = allocateAligned(HEAD_BYTES);
-  try {
-    // Beyond the end of a shorter image there are zeroes.
-    await preadv(file, 0, head, 0);
-  } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
-    throw errorWithErrno(error.errno, 'Could not read image for determining its format');
-  }
+  // Beyond the end of a shorter image there are zeroes.
+  await withContext('Could not read image for determining its format', () => preadv(file, 0, head, 0));
   const driver = probeFormat(head, filename);
   if (driver === null) {
     throw new BlockError(Errno.ENOENT, 'Could not determine image format: No compatible driver found');

@@ -1,7 +1,6 @@
 /** The drivers that this program has. */
-import { Errno } from '../../util/errno.ts';
 import type { KnownDriver } from '../driver.ts';
-import { BlockError } from '../error.ts';
+import { invalidArgument } from '../error.ts';
 import { hasProtocol } from './filename.ts';
 
 const drivers: KnownDriver[] = [];
@@ -38,7 +37,7 @@ export function findProtocol(filename: string, allowPrefix: boolean): KnownDrive
   const prefix = filename.slice(0, filename.indexOf(':'));
   const driver = drivers.find(({ protocolName }) => protocolName === prefix);
   // The message has room for 127 bytes of it.
-  if (driver === undefined) throw new BlockError(Errno.EINVAL, `Unknown protocol '${prefix.slice(0, 127)}'`);
+  if (driver === undefined) throw invalidArgument(`Unknown protocol '${prefix.slice(0, 127)}'`);
   return driver;
 }
 

@@ -6,7 +6,7 @@
  */
 import { Errno, strerror } from '../../util/errno.ts';
 import type { ReopenState } from '../driver.ts';
-import { BlockError, errorWithErrno } from '../error.ts';
+import { BlockError, invalidArgument, withContext } from '../error.ts';
 import { Open } from '../flags.ts';
 import { requireNode, reaches, releaseNode, stageReplace } from '../graph/graph.ts';
 import { refreshLimitsIfPossible } from '../graph/limits.ts';
@@ -138,12 +138,7 @@ function genericOptionsOf(options: Options): GenericOptions {
 }
 
 async function flushEntry(entry: QueueEntry): Promise<void> {
-  try {
-    await flush(entry.node);
-  } catch (error) {
-    if (error instanceof BlockError) throw errorWithErrno(error.errno, 'Error flushing drive');
-    throw error;
-  }
+  await withContext('Error flushing drive', () => flush(entry.node));
 }
 
 async function prepare(entry: QueueEntry, transaction: Transaction): Promise<void> {
@@ -177,7 +172,7 @@ async function prepare(entry: QueueEntry, transaction: Transaction): Promise<voi
     entry.backingIsMissing &&
     (node.backing !== null || node.backingFilename !== '')
   ) {
-    throw new BlockError(Errno.EINVAL, `backing is missing for '${node.nodeName}'`);
+    throw invalidArgument(`backing is missing for '${node.nodeName}'`);
   }
   for (const name of ['backing', 'file'] as const) {
     replaceChild(entry, name, rest.get(name), transaction);
@@ -191,7 +186,7 @@ function checkResets(node: BlockNode, options: Options): void {
   const mutable = node.driver.mutableOptions ?? [];
   for (const key of node.options.orderedKeys()) {
     if (options.has(key) || commonOptions.has(key) || mutable.includes(key)) continue;
-    throw new BlockError(Errno.EINVAL, `Option '${key}' cannot be reset to its default value`);
+    throw invalidArgument(`Option '${key}' cannot be reset to its default value`);
   }
 }
 
@@ -227,16 +222,14 @@ function replaceChild(
   if (value === null && name === 'file') return;
   const replacement = value === null ? null : requireNode(node.context, value, '');
   if (replacement !== null && reaches(replacement, node)) {
-    throw new BlockError(
-      Errno.EINVAL,
+    throw invalidArgument(
       `Making '${replacement.nodeName}' a ${name} child of '${node.nodeName}' would create a cycle`,
     );
   }
   const old = (name === 'backing' ? node.backing : node.file)?.node ?? null;
   if (old === replacement) return;
   if (node.driver.isFilter === true && old === null) {
-    throw new BlockError(
-      Errno.EINVAL,
+    throw invalidArgument(
       `'${node.nodeName}' is a ${node.driver.formatName} filter node that does not support a ${name} child`,
     );
   }
@@ -251,7 +244,7 @@ function checkUnchanged(node: BlockNode, options: Options): void {
     const child = node.children.find(({ name }) => name === key);
     if (child !== undefined && child.node.nodeName === value) continue;
     if (!isSame(value, node.options.get(key))) {
-      throw new BlockError(Errno.EINVAL, `Cannot change the option '${key}'`);
+      throw invalidArgument(`Cannot change the option '${key}'`);
     }
   }
 }

@@ -1,6 +1,5 @@
 /** Cuts JSON into tokens, up to the end of the first value. */
-import { Errno } from '../../util/errno.ts';
-import { BlockError } from '../error.ts';
+import { type BlockError, invalidArgument } from '../error.ts';
 
 type TokenKind = '{' | '}' | '[' | ']' | ':' | ',' | 'string' | 'number' | 'keyword';
 
@@ -28,8 +27,8 @@ export function tokenize(text: string): { tokens: Token[]; hasMore: boolean } {
     else if (token.kind === '}') braces -= 1;
     else if (token.kind === '[') brackets += 1;
     else if (token.kind === ']') brackets -= 1;
-    if (tokens.length >= MAX_TOKEN_COUNT) throw new BlockError(Errno.EINVAL, 'JSON token count limit exceeded');
-    if (braces + brackets > MAX_NESTING) throw new BlockError(Errno.EINVAL, 'JSON nesting depth limit exceeded');
+    if (tokens.length >= MAX_TOKEN_COUNT) throw invalidArgument('JSON token count limit exceeded');
+    if (braces + brackets > MAX_NESTING) throw invalidArgument('JSON nesting depth limit exceeded');
     tokens.push(token);
     position = skipBlanks(text, position + token.text.length);
     const isOpen = braces >= 0 && brackets >= 0 && braces + brackets > 0;
@@ -105,5 +104,5 @@ function readNumber(text: string, start: number): string {
 
 /** The token from `start` up to and with the character that cannot be. */
 function stray(text: string, start: number, position: number): BlockError {
-  return new BlockError(Errno.EINVAL, `JSON parse error, stray '${text.slice(start, position + 1)}'`);
+  return invalidArgument(`JSON parse error, stray '${text.slice(start, position + 1)}'`);
 }

@@ -2,9 +2,8 @@
  * JSON as QEMU reads and writes it: strings may have single quotes, errors read like QEMU's, and an object lists its
  * keys in the order of QEMU's dictionary.
  */
-import { Errno } from '../../util/errno.ts';
 import { formatDouble } from '../../util/parse-number.ts';
-import { BlockError } from '../error.ts';
+import { type BlockError, invalidArgument } from '../error.ts';
 import { hashOrder, Options, type OptionValue } from './options.ts';
 import { tokenize, type Token } from './json-lexer.ts';
 
@@ -16,9 +15,9 @@ export type JsonValue = OptionValue | JsonValue[] | JsonObject;
 /** Parses exactly one value. Throws EINVAL with QEMU's texts. */
 export function parseJson(text: string): JsonValue {
   const { tokens, hasMore } = tokenize(text);
-  if (tokens.length === 0) throw new BlockError(Errno.EINVAL, 'Expecting a JSON value');
+  if (tokens.length === 0) throw invalidArgument('Expecting a JSON value');
   const value = new Parser(tokens).value();
-  if (hasMore) throw new BlockError(Errno.EINVAL, 'Expecting at most one JSON value');
+  if (hasMore) throw invalidArgument('Expecting at most one JSON value');
   return value;
 }
 
@@ -104,7 +103,7 @@ class Parser {
 }
 
 function jsonError(message: string): BlockError {
-  return new BlockError(Errno.EINVAL, `JSON parse error, ${message}`);
+  return invalidArgument(`JSON parse error, ${message}`);
 }
 
 function keyword(text: string): boolean | null {

@@ -1,7 +1,6 @@
 /** The options that every node has, whatever its driver, and how a child inherits them. */
-import { Errno } from '../../util/errno.ts';
 import { CACHE_FLAGS, parseDiscard } from './cache-mode.ts';
-import { BlockError } from '../error.ts';
+import { invalidArgument } from '../error.ts';
 import { Open, Role } from '../flags.ts';
 import type { BlockNode, DetectZeroes } from '../graph/node.ts';
 import { absorbOptions, type Options } from './options.ts';
@@ -48,7 +47,7 @@ export function addFlagsToOptions(options: Options, flags: number): void {
 export function applyDiscard(flags: number, generic: GenericOptions): number {
   if (generic.discard === undefined) return flags;
   const mode = parseDiscard(generic.discard);
-  if (mode === null) throw new BlockError(Errno.EINVAL, 'Invalid discard option');
+  if (mode === null) throw invalidArgument('Invalid discard option');
   return (flags & ~Open.UNMAP) | mode.flags;
 }
 
@@ -56,13 +55,10 @@ export function applyDiscard(flags: number, generic: GenericOptions): number {
 export function detectZeroesMode(flags: number, generic: GenericOptions): DetectZeroes {
   const mode = generic['detect-zeroes'] ?? 'off';
   if (mode !== 'off' && mode !== 'on' && mode !== 'unmap') {
-    throw new BlockError(Errno.EINVAL, `invalid parameter value: ${mode}`);
+    throw invalidArgument(`invalid parameter value: ${mode}`);
   }
   if (mode === 'unmap' && (flags & Open.UNMAP) === 0) {
-    throw new BlockError(
-      Errno.EINVAL,
-      'setting detect-zeroes to unmap is not allowed without setting discard operation to unmap',
-    );
+    throw invalidArgument('setting detect-zeroes to unmap is not allowed without setting discard operation to unmap');
   }
   return mode;
 }

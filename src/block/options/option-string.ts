@@ -1,6 +1,5 @@
 /** Option strings: "driver=raw,file.filename=a,,b,read-only" as `--image-opts` and `open -o` take them. */
-import { Errno } from '../../util/errno.ts';
-import { BlockError } from '../error.ts';
+import { invalidArgument } from '../error.ts';
 import { Options } from './options.ts';
 
 /** In what the users of option strings differ. */
@@ -95,10 +94,9 @@ function findId(text: string): string | undefined {
 
 function checkId(id: string | undefined, isAccepted: boolean): void {
   if (id === undefined) return;
-  if (!isAccepted) throw new BlockError(Errno.EINVAL, "Invalid parameter 'id'");
+  if (!isAccepted) throw invalidArgument("Invalid parameter 'id'");
   if (!isIdentifier(id)) {
-    throw new BlockError(
-      Errno.EINVAL,
+    throw invalidArgument(
       "Parameter 'id' expects an identifier\n" +
         "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.",
     );

@@ -4,8 +4,7 @@
  * Values are strings when they come from a command line, and typed when they come from `json:{…}`.
  */
 import { formatDouble, parseSize, parseUnsigned } from '../../util/parse-number.ts';
-import { Errno } from '../../util/errno.ts';
-import { BlockError } from '../error.ts';
+import { invalidArgument } from '../error.ts';
 
 /** A value as it was given: text from a command line, typed from JSON. */
 export type OptionValue = string | number | bigint | boolean | null;
@@ -105,15 +104,15 @@ export function parseOption(key: string, text: string, type: OptionType): string
       return parseBool(key, text);
     case 'number': {
       const value = parseUnsigned(text);
-      if (value === 'range') throw invalid(`Value '${text}' is too large for parameter '${key}'`);
-      if (value === 'invalid') throw invalid(`Parameter '${key}' expects a number`);
+      if (value === 'range') throw invalidArgument(`Value '${text}' is too large for parameter '${key}'`);
+      if (value === 'invalid') throw invalidArgument(`Parameter '${key}' expects a number`);
       return Number(value);
     }
     case 'size': {
       const value = parseSize(text);
-      if (value === 'range') throw invalid(`Value '${text}' is out of range for parameter '${key}'`);
+      if (value === 'range') throw invalidArgument(`Value '${text}' is out of range for parameter '${key}'`);
       if (value === 'invalid')
-        throw invalid(`Parameter '${key}' expects a non-negative number below 2^64\n${sizeHint}`);
+        throw invalidArgument(`Parameter '${key}' expects a non-negative number below 2^64\n${sizeHint}`);
       return Number(value);
     }
   }
@@ -125,11 +124,7 @@ const sizeHint =
 function parseBool(key: string, text: string): boolean {
   if (text === 'on' || text === 'yes' || text === 'true' || text === 'y') return true;
   if (text === 'off' || text === 'no' || text === 'false' || text === 'n') return false;
-  throw invalid(`Parameter '${key}' expects 'on' or 'off'`);
-}
-
-function invalid(message: string): BlockError {
-  return new BlockError(Errno.EINVAL, message);
+  throw invalidArgument(`Parameter '${key}' expects 'on' or 'off'`);
 }
 
 /** Removes the options that begin with `prefix` and returns them without it. */

@@ -1,7 +1,7 @@
 /** Truncate: a node made longer or shorter. */
 import { Errno } from '../../util/errno.ts';
 import type { Preallocation } from '../driver.ts';
-import { BlockError, errorWithErrno } from '../error.ts';
+import { BlockError, invalidArgument, withContext } from '../error.ts';
 import { Req, SECTOR_BYTES } from '../flags.ts';
 import type { ChildLink } from '../graph/node.ts';
 import { finishWrite, prepareWrite } from './write.ts';
@@ -20,9 +20,9 @@ export async function truncate(
 ): Promise<void> {
   const { node } = child;
   if (node.closed) throw new BlockError(Errno.ENOMEDIUM, 'No medium inserted');
-  if (bytes < 0) throw new BlockError(Errno.EINVAL, 'Image size cannot be negative');
+  if (bytes < 0) throw invalidArgument('Image size cannot be negative');
   // No upper bound here: who cannot make a node that long says so in its own words (the host: "File too large").
-  const oldBytes = orExplain('Failed to get old image size', () => node.getLength());
+  const oldBytes = withContext('Failed to get old image size', () => node.getLength());
   if (node.isReadOnly) throw new BlockError(Errno.EACCES, 'Image is read-only');
 
   const resize = (): Promise<void> => trackedTruncate(child, oldBytes, bytes, exact, preallocation, flags);
@@ -43,7 +43,7 @@ async function trackedTruncate(
   try {
     // Nobody may write to the new area while it is made: preallocation would overwrite it.
     if (newBytes > 0) await node.requests.makeSerialising(request, 1);
-    await orExplainAsync('Failed to prepare request for truncation', async () => prepareWrite(node, request, 0));
+    await withContext('Failed to prepare request for truncation', async () => prepareWrite(node, request, 0));
     await truncateDriver(child, oldBytes, newBytes, bytes, exact, preallocation, flags);
     const finalBytes = refreshedLength(child, bytes);
     finishWrite(node, request.kind, finalBytes - newBytes, newBytes, true);
@@ -64,7 +64,7 @@ async function truncateDriver(
   let driverFlags = flags;
   const backing = node.cowChild;
   if (newBytes > 0 && backing !== null) {
-    const backingBytes = orExplain('Could not get backing file size', () => backing.node.getLength());
+    const backingBytes = withContext('Could not get backing file size', () => backing.node.getLength());
     // Left unallocated, the new area would show what the backing file has there.
     if (backingBytes > oldBytes) driverFlags |= Req.ZERO_WRITE;
   }
@@ -82,24 +82,6 @@ async function truncateDriver(
 }
 
 function refreshedLength({ node }: ChildLink, bytes: number): number {
-  orExplain('Could not refresh total sector count', () => node.refreshTotalSectors(Math.floor(bytes / SECTOR_BYTES)));
+  withContext('Could not refresh total sector count', () => node.refreshTotalSectors(Math.floor(bytes / SECTOR_BYTES)));
   return node.totalSectors * SECTOR_BYTES;
-}
-
-function orExplain<T>(message: string, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    if (error instanceof BlockError) throw errorWithErrno(error.errno, message);
-    throw error;
-  }
-}
-
-async function orExplainAsync(message: string, body: () => Promise<void>): Promise<void> {
-  try {
-    await body();
-  } catch (error) {
-    if (error instanceof BlockError) throw errorWithErrno(error.errno, message);
-    throw error;
-  }
 }

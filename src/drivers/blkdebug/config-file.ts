@@ -11,7 +11,7 @@
  * - a line that begins with `[]` is a setting like any other, but also the group's name if no header follows it.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { BlockError, errorWithErrno, withContext } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 
 /** A section: `[inject-error]` with the lines behind it. */
@@ -31,12 +31,12 @@ export function* readConfigFile(path: string): Generator<ConfigSection> {
 }
 
 function readWhole(path: string): Buffer {
-  const file = hostCall('Could not read blkdebug config file', () => openSync(path, 'r'));
+  const file = withContext('Could not read blkdebug config file', () => openSync(path, 'r'));
   try {
     const chunks: Buffer[] = [];
     for (let total = 0; total <= FILE_BYTES_MAX; ) {
       const chunk = Buffer.allocUnsafe(64 * 1024);
-      const bytes = hostCall('Cannot read config file', () => readSync(file, chunk));
+      const bytes = withContext('Cannot read config file', () => readSync(file, chunk));
       if (bytes === 0) return Buffer.concat(chunks);
       chunks.push(chunk.subarray(0, bytes));
       total += bytes;
@@ -44,16 +44,6 @@ function readWhole(path: string): Buffer {
     throw errorWithErrno(Errno.EFBIG, 'Cannot read config file');
   } finally {
     closeSync(file);
-  }
-}
-
-function hostCall<T>(message: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    const errno = (error as NodeJS.ErrnoException).errno;
-    if (errno === undefined) throw error;
-    throw errorWithErrno(-errno, message);
   }
 }
 

@@ -1,8 +1,7 @@
 /** The options of a blkdebug node: settings, sections of rules (also from the config file), lists of permissions. */
-import { BlockError } from '../../block/error.ts';
+import { invalidArgument } from '../../block/error.ts';
 import { isIdentifier } from '../../block/options/option-string.ts';
 import { Options, takeSub } from '../../block/options/options.ts';
-import { Errno } from '../../util/errno.ts';
 import { type Attributes, takeAttributes } from './attributes.ts';
 import { type ConfigSection, readConfigFile } from './config-file.ts';
 import { limitTypes } from './limits.ts';
@@ -46,7 +45,7 @@ class Sections {
   readonly #ids: Record<RuleGroup, Set<string>> = { 'inject-error': new Set(), 'set-state': new Set() };
 
   addFromFile({ group, values }: ConfigSection): void {
-    if (!isGroup(group)) throw invalid(`There is no option group '${group}'`);
+    if (!isGroup(group)) throw invalidArgument(`There is no option group '${group}'`);
     const options = new Options(values);
     const id = options.getString('id');
     if (id !== undefined) this.#claimId(group, id);
@@ -63,15 +62,16 @@ class Sections {
       this.#makers[group].push(single);
       return;
     }
-    if (options.size < size) throw invalid(`Unknown option '${firstKey(options)}' for [${group}]`);
+    if (options.size < size) throw invalidArgument(`Unknown option '${firstKey(options)}' for [${group}]`);
 
     const sections = splitNumbered(options);
-    if (options.size > 0) throw invalid(`Unused option '${firstKey(options)}' for [${group}]`);
+    if (options.size > 0) throw invalidArgument(`Unused option '${firstKey(options)}' for [${group}]`);
     for (const [index, section] of sections.entries()) {
-      if (section === null) throw invalid(`[${group}] section (index ${index}) does not consist of keys`);
+      if (section === null) throw invalidArgument(`[${group}] section (index ${index}) does not consist of keys`);
       this.#claimId(group, `${group}.${index}`);
       this.#makers[group].push(readSection(group, section, false));
-      if (section.size > 0) throw invalid(`[${group}] section doesn't support the option '${firstKey(section)}'`);
+      if (section.size > 0)
+        throw invalidArgument(`[${group}] section doesn't support the option '${firstKey(section)}'`);
     }
   }
 
@@ -82,9 +82,9 @@ class Sections {
   #claimId(group: RuleGroup, id: string): void {
     if (!isIdentifier(id)) {
       const hint = "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.";
-      throw invalid(`Parameter 'id' expects an identifier\n${hint}`);
+      throw invalidArgument(`Parameter 'id' expects an identifier\n${hint}`);
     }
-    if (this.#ids[group].has(id)) throw invalid(`Duplicate ID '${id}' for ${group}`);
+    if (this.#ids[group].has(id)) throw invalidArgument(`Duplicate ID '${id}' for ${group}`);
     this.#ids[group].add(id);
   }
 }
@@ -125,8 +125,4 @@ function splitNumbered(options: Options): (Options | null)[] {
 
 function firstKey(options: Options): string {
   return options.orderedKeys()[0] ?? '';
-}
-
-function invalid(message: string): BlockError {
-  return new BlockError(Errno.EINVAL, message);
 }

@@ -1,8 +1,7 @@
 /** Permissions that the node takes on its child, or does not share, beyond what its own users need. */
-import { BlockError } from '../../block/error.ts';
+import { invalidArgument } from '../../block/error.ts';
 import { Perm } from '../../block/flags.ts';
 import type { OptionValue } from '../../block/options/options.ts';
-import { Errno } from '../../util/errno.ts';
 
 /** Bits of `Perm`. */
 export interface PermissionOverrides {
@@ -24,12 +23,12 @@ const permissionsByName: ReadonlyMap<string, number> = new Map([
 export function parsePermissions(options: ReadonlyMap<string, OptionValue>): number {
   if (options.size === 0) return 0;
   const list = nest(options);
-  if (!Array.isArray(list)) throw invalid("Invalid parameter type for '<anonymous>', expected: array");
+  if (!Array.isArray(list)) throw invalidArgument("Invalid parameter type for '<anonymous>', expected: array");
   let bits = 0;
   for (const [index, name] of list.entries()) {
-    if (typeof name !== 'string') throw invalid(`Invalid parameter type for '[${index}]', expected: string`);
+    if (typeof name !== 'string') throw invalidArgument(`Invalid parameter type for '[${index}]', expected: string`);
     const bit = permissionsByName.get(name);
-    if (bit === undefined) throw invalid(`Parameter 'null' does not accept value '${name}'`);
+    if (bit === undefined) throw invalidArgument(`Parameter 'null' does not accept value '${name}'`);
     bits |= bit;
   }
   return bits;
@@ -45,7 +44,7 @@ function nest(flat: ReadonlyMap<string, OptionValue>): readonly Nested[] | Reado
     const { head, rest } = splitKey(key);
     const group = groups.get(head);
     if (scalars.has(head) || (group !== undefined && rest === null)) {
-      throw invalid('Cannot mix scalar and non-scalar keys');
+      throw invalidArgument('Cannot mix scalar and non-scalar keys');
     }
     if (rest === null) scalars.set(head, value);
     else if (group === undefined) groups.set(head, new Map([[rest, value]]));
@@ -65,11 +64,11 @@ function splitKey(key: string): { head: string; rest: string | null } {
 function isList(members: ReadonlyMap<string, Nested>): boolean {
   const indices = [...members.keys()].filter(isIndex).map(Number);
   if (indices.length === 0) return false;
-  if (indices.length < members.size) throw invalid('Cannot mix list and non-list keys');
+  if (indices.length < members.size) throw invalidArgument('Cannot mix list and non-list keys');
   const largest = Math.max(-1, ...indices);
   if (indices.length !== largest + 1) {
     const seen = `saw ${indices.length} elements but ${largest} largest index`;
-    throw invalid(`List indices are not contiguous, ${seen}`);
+    throw invalidArgument(`List indices are not contiguous, ${seen}`);
   }
   return true;
 }
@@ -81,11 +80,7 @@ function isIndex(key: string): boolean {
 function inOrder(members: ReadonlyMap<string, Nested>): readonly Nested[] {
   return Array.from(members, (_, index) => {
     const member = members.get(String(index));
-    if (member === undefined) throw invalid(`Missing list index ${index}`);
+    if (member === undefined) throw invalidArgument(`Missing list index ${index}`);
     return member;
   });
-}
-
-function invalid(message: string): BlockError {
-  return new BlockError(Errno.EINVAL, message);
 }

@@ -1,6 +1,6 @@
 /** copy-on-read: a filter that writes to its image what reads find in the backing files. */
 import type { Driver } from '../../block/driver.ts';
-import { BlockError } from '../../block/error.ts';
+import { invalidArgument } from '../../block/error.ts';
 import { Perm, Req } from '../../block/flags.ts';
 import { findNode } from '../../block/graph/graph.ts';
 import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
@@ -10,7 +10,6 @@ import { preadv } from '../../block/request/read.ts';
 import { blockStatusAbove, isAllocated } from '../../block/request/status.ts';
 import { pwritev } from '../../block/request/write.ts';
 import { Status } from '../../block/flags.ts';
-import { Errno } from '../../util/errno.ts';
 
 interface CopyOnReadState {
   /** The deepest node whose data is copied; null: the whole chain. */
@@ -29,8 +28,8 @@ function fileOf(node: CopyOnReadNode): ChildLink {
 function findBottom(node: CopyOnReadNode, name: string | undefined): BlockNode | null {
   if (name === undefined) return null;
   const bottom = findNode(node.context, name);
-  if (bottom === null) throw new BlockError(Errno.EINVAL, `Bottom node '${name}' not found`);
-  if (bottom.driver.isFilter === true) throw new BlockError(Errno.EINVAL, `Bottom node '${name}' is a filter`);
+  if (bottom === null) throw invalidArgument(`Bottom node '${name}' not found`);
+  if (bottom.driver.isFilter === true) throw invalidArgument(`Bottom node '${name}' is a filter`);
   return bottom;
 }
 

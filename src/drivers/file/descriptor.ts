@@ -1,10 +1,9 @@
 /** Opening the descriptor of a host file: access mode, O_DIRECT, and the messages of what can go wrong. */
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
-import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { BlockError, errorWithErrno, invalidArgument } from '../../block/error.ts';
 import { Open, Perm } from '../../block/flags.ts';
 import { isReadOnlyDevice } from '../../sys/block-device.ts';
-import { hostErrno } from '../../sys/host-error.ts';
-import { strerror, Errno } from '../../util/errno.ts';
+import { Errno, hostErrno, strerror } from '../../util/errno.ts';
 
 const WRITERS = Perm.WRITE | Perm.WRITE_UNCHANGED | Perm.RESIZE;
 
@@ -55,7 +54,7 @@ const INT_MAX = 0x7fffffff;
 function noSuchFdSet(path: string, hostFlags: number): BlockError {
   const number = /^\s*\+?(\d+)$/.exec(path.slice(FD_SET_PREFIX.length))?.[1];
   if (number === undefined || Number(number) > INT_MAX) {
-    return new BlockError(Errno.EINVAL, `Could not parse fdset ${path}`);
+    return invalidArgument(`Could not parse fdset ${path}`);
   }
   return errorWithErrno(Errno.ENOSYS, `Could not dup FD for ${path} flags ${hostFlags.toString(16)}`);
 }

@@ -1,10 +1,9 @@
 /** O_DIRECT: what alignment a file asks of requests and of buffers, found by trying. */
 import { constants, readSync, statfsSync } from 'node:fs';
-import { BlockError } from '../../block/error.ts';
+import { invalidArgument } from '../../block/error.ts';
 import { alignedBuffer } from '../../sys/aligned-memory.ts';
 import { directIoAlignment } from '../../sys/block-device.ts';
-import { hostErrno } from '../../sys/host-error.ts';
-import { Errno } from '../../util/errno.ts';
+import { Errno, hostErrno } from '../../util/errno.ts';
 
 /** Alignments in bytes. */
 interface DirectIoNeeds {
@@ -28,7 +27,7 @@ export function directIoNeeds(fd: number, hostFlags: number): DirectIoNeeds {
     request,
   );
   if (request === 0 || memory === 0) {
-    throw new BlockError(Errno.EINVAL, 'Could not find working O_DIRECT alignment\nTry cache.direct=off');
+    throw invalidArgument('Could not find working O_DIRECT alignment\nTry cache.direct=off');
   }
   return { request, memory };
 }

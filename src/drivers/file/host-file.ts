@@ -2,11 +2,10 @@
 import { closeSync, fstatSync } from 'node:fs';
 import type { Driver } from '../../block/driver.ts';
 import type { Pending } from '../../util/steps.ts';
-import { BlockError } from '../../block/error.ts';
+import { asBlockError, BlockError } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { setAllocator } from '../../block/memory.ts';
 import { alignedBuffer, isBufferAligned } from '../../sys/aligned-memory.ts';
-import { hostErrno } from '../../sys/host-error.ts';
 import { readRange, writeRange } from '../../sys/positional-io.ts';
 import { lengthOf } from '../../sys/seek.ts';
 import { syncData } from '../../sys/sync.ts';
@@ -14,7 +13,6 @@ import { hostFlagsFor, openDescriptor } from './descriptor.ts';
 import { directIoNeeds } from './direct-io.ts';
 import { takeReopenOptions } from './open.ts';
 import {
-  asBlockError,
   endHostCall,
   hostCall,
   hostResult,
@@ -25,6 +23,7 @@ import {
 } from './state.ts';
 import { truncateHostFile } from './truncate.ts';
 import { discardHostRange, zeroHostRange } from './zero.ts';
+import { hostErrno } from '../../util/errno.ts';
 
 const PAGE_BYTES = 4096;
 

@@ -1,6 +1,6 @@
 /** Opening a host file or device: the options, the descriptor, and what is known of it from then on. */
 import { closeSync, fstatSync } from 'node:fs';
-import { BlockError } from '../../block/error.ts';
+import { BlockError, invalidArgument } from '../../block/error.ts';
 import { Open, Req } from '../../block/flags.ts';
 import { absorbOptions, type Options } from '../../block/options/options.ts';
 import { libc } from '../../sys/libc.ts';
@@ -37,14 +37,14 @@ export function openHostFile(node: FileNode, options: Options, flags: number, ki
   const aio = oneOf(parsed.aio, AIO_MODES, defaultAio(flags));
   const locking = oneOf(parsed.locking, LOCKING_MODES, 'auto');
   if (parsed['pr-manager'] !== undefined) {
-    throw new BlockError(Errno.EINVAL, `No persistent reservation manager with id '${parsed['pr-manager']}'`);
+    throw invalidArgument(`No persistent reservation manager with id '${parsed['pr-manager']}'`);
   }
   const hostFlags = hostFlagsFor(flags, 0) | kind.fixedHostFlags;
   const fd = openDescriptor(parsed.filename ?? '', hostFlags);
   try {
     if (aio === 'native' && !isDirect({ hostFlags })) {
       const message = 'aio=native was specified, but it requires cache.direct=on, which was not specified.';
-      throw new BlockError(Errno.EINVAL, message);
+      throw invalidArgument(message);
     }
     adoptDescriptor(node, fd, hostFlags, locking, kind);
   } catch (error) {
@@ -89,7 +89,7 @@ export function takeReopenOptions(options: Options): void {
 
 function oneOf(value: string | undefined, values: readonly string[], fallback: string): string {
   if (value === undefined) return fallback;
-  if (!values.includes(value)) throw new BlockError(Errno.EINVAL, `invalid parameter value: ${value}`);
+  if (!values.includes(value)) throw invalidArgument(`invalid parameter value: ${value}`);
   return value;
 }
 
@@ -101,7 +101,7 @@ function defaultAio(flags: number): string {
 function checkKind(node: FileNode, isDevice: boolean, isRight: boolean): void {
   if (isRight) return;
   const wanted = isDevice ? 'either a character or block device' : 'a regular file';
-  throw new BlockError(Errno.EINVAL, `'${node.driver.formatName}' driver requires '${node.filename}' to be ${wanted}`);
+  throw invalidArgument(`'${node.driver.formatName}' driver requires '${node.filename}' to be ${wanted}`);
 }
 
 function openLocks(fd: number, locking: string): FileLocks | null {

@@ -1,9 +1,8 @@
 /** What a node over a host file or device keeps, and how a host call becomes a step of a request. */
 import { constants } from 'node:fs';
 import type { Pending } from '../../util/steps.ts';
-import { BlockError } from '../../block/error.ts';
+import { asBlockError, BlockError } from '../../block/error.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
-import { hostErrno } from '../../sys/host-error.ts';
 import type { FileLocks } from './locks.ts';
 
 /** The state of a node: its descriptor and how it was opened. */
@@ -76,9 +75,4 @@ export function hostResult(node: FileNode, call: () => number): Pending {
     const errno = call();
     if (errno !== 0) throw new BlockError(errno);
   });
-}
-
-/** What a host call threw, as an error of the block layer. */
-export function asBlockError(caught: unknown): BlockError {
-  return caught instanceof BlockError ? caught : new BlockError(hostErrno(caught));
 }

@@ -1,13 +1,12 @@
 /** Making host files longer or shorter, with and without preallocation. */
 import { fstatSync, fsyncSync, ftruncateSync } from 'node:fs';
 import type { Preallocation } from '../../block/driver.ts';
-import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { BlockError, errorWithErrno, invalidArgument, withContext } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { alignedBuffer, unalignedBuffer } from '../../sys/aligned-memory.ts';
 import { Fallocate, fallocate } from '../../sys/fallocate.ts';
-import { hostErrno } from '../../sys/host-error.ts';
 import { writeRange } from '../../sys/positional-io.ts';
-import { strerror, Errno } from '../../util/errno.ts';
+import { Errno, hostErrno, strerror } from '../../util/errno.ts';
 import type { FileNode } from './state.ts';
 
 /** Sets a file's length. Devices keep theirs: a shorter one is accepted unless `exact` is asked for. */
@@ -23,7 +22,7 @@ export function truncateHostFile(node: FileNode, bytes: number, exact: boolean, 
   }
   const length = node.driver.getLength?.(node) ?? 0;
   if (bytes !== length && exact) throw new BlockError(Errno.ENOTSUP, 'Cannot resize device files');
-  if (bytes > length) throw new BlockError(Errno.EINVAL, 'Cannot grow device files');
+  if (bytes > length) throw invalidArgument('Cannot grow device files');
 }
 
 function resizeFile(node: FileNode, bytes: number, preallocation: Preallocation): void {
@@ -39,7 +38,7 @@ function resizeFile(node: FileNode, bytes: number, preallocation: Preallocation)
   }
   switch (preallocation) {
     case 'off':
-      explained('Could not resize file', () => ftruncateSync(fd, bytes));
+      withContext('Could not resize file', () => ftruncateSync(fd, bytes));
       if (oldBytes === 0 && bytes > 0) writeFirstBlock(fd, bytes);
       return;
     case 'falloc':
@@ -59,7 +58,7 @@ function resizeFile(node: FileNode, bytes: number, preallocation: Preallocation)
 function reserve(fd: number, oldBytes: number, bytes: number): void {
   const errno = fallocate(fd, Fallocate.RESERVE, oldBytes, bytes - oldBytes);
   if (errno === Errno.ENOTSUP) {
-    explained('Could not preallocate new data', () => touchBlocks(fd, oldBytes, bytes));
+    withContext('Could not preallocate new data', () => touchBlocks(fd, oldBytes, bytes));
   } else if (errno !== 0) {
     throw errorWithErrno(errno, 'Could not preallocate new data');
   }
@@ -72,15 +71,15 @@ function touchBlocks(fd: number, oldBytes: number, bytes: number): void {
 }
 
 function writeZeroes(fd: number, oldBytes: number, bytes: number): void {
-  explained('Could not resize file', () => ftruncateSync(fd, bytes));
+  withContext('Could not resize file', () => ftruncateSync(fd, bytes));
   // As qemu-io's: a host that asks for alignment refuses it with O_DIRECT (observed with qemu-io 7.2.22).
   const zeroes = unalignedBuffer(65536);
-  explained('Could not write zeros for preallocation', () => {
+  withContext('Could not write zeros for preallocation', () => {
     for (let offset = oldBytes; offset < bytes; offset += zeroes.length) {
       writeRange(fd, zeroes.subarray(0, Math.min(zeroes.length, bytes - offset)), offset);
     }
   });
-  explained('Could not flush file to disk', () => fsyncSync(fd));
+  withContext('Could not flush file to disk', () => fsyncSync(fd));
 }
 
 /**
@@ -105,13 +104,5 @@ function restoringLength(node: FileNode, oldBytes: number, body: () => void): vo
       node.context.warn(`qemu-io: Failed to restore old file length: ${strerror(hostErrno(second))}`);
     }
     throw error;
-  }
-}
-
-function explained(message: string, body: () => void): void {
-  try {
-    body();
-  } catch (error) {
-    throw error instanceof BlockError ? error : errorWithErrno(hostErrno(error), message);
   }
 }

@@ -1,7 +1,7 @@
 /** null-co and null-aio: images of nothing. Writes are lost, reads leave the buffer alone or give zeroes. */
 import type { Driver } from '../../block/driver.ts';
 import type { Pending } from '../../util/steps.ts';
-import { BlockError } from '../../block/error.ts';
+import { BlockError, invalidArgument } from '../../block/error.ts';
 import { MAX_LENGTH, Req, Status } from '../../block/flags.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
 import { absorbOptions } from '../../block/options/options.ts';
@@ -32,7 +32,7 @@ function nullDriver(name: string, finish: (node: NullNode) => Pending): Driver<N
 
     parseFilename(filename) {
       if (filename !== `${name}://`) {
-        throw new BlockError(Errno.EINVAL, `The only allowed filename for this driver is '${name}://'`);
+        throw invalidArgument(`The only allowed filename for this driver is '${name}://'`);
       }
     },
 
@@ -41,7 +41,7 @@ function nullDriver(name: string, finish: (node: NullNode) => Pending): Driver<N
       const lengthBytes = parsed.size ?? DEFAULT_LENGTH_BYTES;
       const latencyNs = parsed['latency-ns'] ?? 0;
       // A negative number wraps around to the upper half of the unsigned ones.
-      if (latencyNs >= INT64_END) throw new BlockError(Errno.EINVAL, 'latency-ns is invalid');
+      if (latencyNs >= INT64_END) throw invalidArgument('latency-ns is invalid');
       if (lengthBytes > MAX_LENGTH) {
         throw new BlockError(
           Errno.EFBIG,

@@ -1,5 +1,5 @@
 /** Run-time options: sizes of the caches, lazy refcounts, overlap checks, which discards are passed down. */
-import { BlockError } from '../../block/error.ts';
+import { BlockError, invalidArgument } from '../../block/error.ts';
 import { Open } from '../../block/flags.ts';
 import { absorbOptions, type Options, takeSub } from '../../block/options/options.ts';
 import { isPowerOf2 } from '../../util/align.ts';
@@ -57,19 +57,15 @@ export interface PreparedOptions {
   readonly discardPassthrough: readonly boolean[];
 }
 
-function refused(message: string): BlockError {
-  return new BlockError(Errno.EINVAL, message);
-}
-
 /** Takes the run-time options out of `options`, and checks them. Caches that exist are flushed. */
 export async function prepareOptions(image: Qcow2Image, options: Options, flags: number): Promise<PreparedOptions> {
   const encryption = takeSub(options, 'encrypt.');
   const given = absorbOptions(options, spec);
   const sizes = cacheSizes(image, given);
   const l2Slots = Math.max(MIN_L2_SLOTS, Math.floor(sizes.l2Bytes / sizes.entryBytes));
-  if (l2Slots > INT_MAX) throw refused('L2 cache size too big');
+  if (l2Slots > INT_MAX) throw invalidArgument('L2 cache size too big');
   const refcountSlots = Math.max(MIN_REFCOUNT_SLOTS, Math.floor(sizes.refcountBytes / image.clusterBytes));
-  if (refcountSlots > INT_MAX) throw refused('Refcount cache size too big');
+  if (refcountSlots > INT_MAX) throw invalidArgument('Refcount cache size too big');
 
   if (image.l2Cache !== undefined) {
     await explained(() => image.l2Cache.flush(), 'Failed to flush the L2 table cache');
@@ -78,11 +74,11 @@ export async function prepareOptions(image: Qcow2Image, options: Options, flags:
   const { l2Cache, refcountCache } = makeCaches(image, l2Slots, sizes.entryBytes, refcountSlots);
 
   // That is all it does: QEMU cleans the caches by the guest's clock, which stands still here (observed with qemu-io 7.2.22).
-  if ((given['cache-clean-interval'] ?? 0) > UINT_MAX) throw refused('Cache clean interval too big');
+  if ((given['cache-clean-interval'] ?? 0) > UINT_MAX) throw invalidArgument('Cache clean interval too big');
 
   const useLazyRefcounts = given['lazy-refcounts'] ?? (image.compatible & Compatible.LAZY_REFCOUNTS) !== 0n;
   if (useLazyRefcounts && image.version < 3) {
-    throw refused('Lazy refcounts require a qcow2 image with at least qemu 1.1 compatibility level');
+    throw invalidArgument('Lazy refcounts require a qcow2 image with at least qemu 1.1 compatibility level');
   }
   if (image.useLazyRefcounts && !useLazyRefcounts) {
     await explained(markClean(image), 'Failed to disable lazy refcounts');
@@ -137,10 +133,10 @@ function cacheSizes(image: Qcow2Image, given: Given): { l2Bytes: number; entryBy
 
   if (combined !== undefined) {
     if (l2Wanted !== undefined && refcountWanted !== undefined) {
-      throw refused('cache-size, l2-cache-size and refcount-cache-size may not be set at the same time');
+      throw invalidArgument('cache-size, l2-cache-size and refcount-cache-size may not be set at the same time');
     }
-    if (l2Wanted !== undefined && l2Wanted > combined) throw refused('l2-cache-size may not exceed cache-size');
-    if (refcountBytes > combined) throw refused('refcount-cache-size may not exceed cache-size');
+    if (l2Wanted !== undefined && l2Wanted > combined) throw invalidArgument('l2-cache-size may not exceed cache-size');
+    if (refcountBytes > combined) throw invalidArgument('refcount-cache-size may not exceed cache-size');
 
     const refcountMin = MIN_REFCOUNT_SLOTS * clusterBytes;
     if (l2Wanted !== undefined) {
@@ -161,7 +157,7 @@ function cacheSizes(image: Qcow2Image, given: Given): { l2Bytes: number; entryBy
   const entryBytes = given['l2-cache-entry-size'] ?? entryDefault;
   const entryMin = 1 << MIN_CLUSTER_BITS;
   if (entryBytes < entryMin || entryBytes > clusterBytes || !isPowerOf2(entryBytes)) {
-    throw refused(
+    throw invalidArgument(
       `L2 cache entry size must be a power of two between ${entryMin} and the cluster size (${clusterBytes})`,
     );
   }
@@ -185,14 +181,14 @@ function overlapBits(given: Given): number {
   const short = given['overlap-check'];
   const long = given['overlap-check.template'];
   if (short !== undefined && long !== undefined && short !== long) {
-    throw refused(
+    throw invalidArgument(
       `Conflicting values for qcow2 options 'overlap-check' ('${short}') and 'overlap-check.template' ('${long}')`,
     );
   }
   const name = short ?? long ?? 'cached';
   const template = overlapTemplates.get(name);
   if (template === undefined) {
-    throw refused(
+    throw invalidArgument(
       `Unsupported value '${name}' for qcow2 option 'overlap-check'. Allowed are any of the following: ` +
         'none, constant, cached, all',
     );
@@ -209,20 +205,20 @@ function checkEncryption(image: Qcow2Image, format: string | undefined): void {
   switch (image.cryptMethod) {
     case 0:
       if (format !== undefined) {
-        throw refused(`No encryption in image header, but options specified format '${format}'`);
+        throw invalidArgument(`No encryption in image header, but options specified format '${format}'`);
       }
       return;
     case CRYPT_AES:
     case CRYPT_LUKS: {
       const own = image.cryptMethod === CRYPT_AES ? 'aes' : 'luks';
       if (format !== undefined && format !== own) {
-        throw refused(`Header reported '${own}' encryption format but options specify '${format}'`);
+        throw invalidArgument(`Header reported '${own}' encryption format but options specify '${format}'`);
       }
       throw new BlockError(Errno.ENOTSUP, `Encrypted images (encrypt.format=${own}) are not supported`);
     }
     default:
       // As a signed number, as QEMU prints it.
-      throw refused(`Unsupported encryption method ${image.cryptMethod | 0}`);
+      throw invalidArgument(`Unsupported encryption method ${image.cryptMethod | 0}`);
   }
 }
 

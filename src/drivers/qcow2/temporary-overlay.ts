@@ -3,10 +3,9 @@ import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import type { TemporaryOverlay } from '../../block/open/overlay.ts';
-import { hostErrno } from '../../sys/host-error.ts';
 import { loadNow } from '../../util/load-now.ts';
 import { divRoundUp } from '../../util/align.ts';
-import { Errno } from '../../util/errno.ts';
+import { Errno, hostErrno } from '../../util/errno.ts';
 
 const CLUSTER_BITS = 16;
 const CLUSTER_BYTES = 1 << CLUSTER_BITS;

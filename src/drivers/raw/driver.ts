@@ -1,6 +1,6 @@
 /** raw: the bytes of the file as they are, or a window of them. */
 import type { Driver } from '../../block/driver.ts';
-import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { BlockError, invalidArgument, withContext } from '../../block/error.ts';
 import { type BlockNode, type ChildLink } from '../../block/graph/node.ts';
 import { Event } from '../../block/events/events.ts';
 import { MAX_LENGTH, Perm, Req, Role, SECTOR_BYTES, Status } from '../../block/flags.ts';
@@ -62,12 +62,11 @@ function applyWindow(node: RawNode, { offset, size }: RawWindow): RawState {
   const fileBytes = fileLength(node);
   if (offset > fileBytes) {
     const message = `Offset (${offset}) cannot be greater than size of the containing file (${fileBytes})`;
-    throw new BlockError(Errno.EINVAL, message);
+    throw invalidArgument(message);
   }
   const offsetBytes = Number(offset);
   if (size !== null && fileBytes - offsetBytes < size) {
-    throw new BlockError(
-      Errno.EINVAL,
+    throw invalidArgument(
       `The sum of offset (${offset}) and size (${size}) has to be smaller or equal to ` +
         `the  actual size of the containing file (${fileBytes})`,
     );
@@ -75,18 +74,13 @@ function applyWindow(node: RawNode, { offset, size }: RawWindow): RawState {
   const sizeBytes = size === null ? null : Number(size);
   // Lengths are rounded up to sectors; a window that is none would leak what lies behind it.
   if (sizeBytes !== null && !isAligned(sizeBytes, SECTOR_BYTES)) {
-    throw new BlockError(Errno.EINVAL, `Specified size is not multiple of ${SECTOR_BYTES}`);
+    throw invalidArgument(`Specified size is not multiple of ${SECTOR_BYTES}`);
   }
   return { offsetBytes, sizeBytes, lengthBytes: sizeBytes ?? fileBytes - offsetBytes };
 }
 
 function fileLength(node: RawNode): number {
-  try {
-    return fileOf(node).node.getLength();
-  } catch (error) {
-    if (error instanceof BlockError) throw errorWithErrno(error.errno, 'Could not get image size');
-    throw error;
-  }
+  return withContext('Could not get image size', () => fileOf(node).node.getLength());
 }
 
 /** Where a range of the image is in the file. ENOSPC for a write behind the window, EINVAL for a read. */
@@ -212,7 +206,7 @@ export const raw: Driver<RawState> = {
     const { state } = node;
     if (state.sizeBytes !== null) throw new BlockError(Errno.ENOTSUP, 'Cannot resize fixed-size raw disks');
     if (2 ** 63 - bytes < state.offsetBytes) {
-      throw new BlockError(Errno.EINVAL, 'Disk size too large for the chosen offset');
+      throw invalidArgument('Disk size too large for the chosen offset');
     }
     state.lengthBytes = bytes;
     await truncate(fileOf(node), bytes + state.offsetBytes, exact, preallocation, flags);

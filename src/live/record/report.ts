@@ -1,11 +1,10 @@
 /** Makes a page, or a trace for Perfetto, of a run that was kept as NDJSON. */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
-import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { BlockError, withContext } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 import { openRunSink } from './open-sink.ts';
 import { isRecord, parseLine, type RunLine, SCHEMA_VERSION, SchemaError } from './schema.ts';
-import { hostErrno } from './run-file.ts';
 
 /** What the reader of a report is told of the run beside it. */
 export interface Report {
@@ -98,13 +97,13 @@ function checkHeader(input: string, line: RunLine | null): void {
 
 /** Lines without their newline; the last one is torn if it has none. */
 function* textLines(input: string): Generator<{ text: string; isTorn: boolean }> {
-  const fd = hostCall(input, () => openSync(input, 'r'));
+  const fd = withContext(`Could not read '${input}'`, () => openSync(input, 'r'));
   try {
     const decoder = new StringDecoder('utf8');
     const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     let rest = '';
     for (;;) {
-      const bytes = hostCall(input, () => readSync(fd, chunk));
+      const bytes = withContext(`Could not read '${input}'`, () => readSync(fd, chunk));
       const text = rest + (bytes === 0 ? decoder.end() : decoder.write(chunk.subarray(0, bytes)));
       const lines = text.split('\n');
       rest = lines.pop() ?? '';
@@ -117,13 +116,5 @@ function* textLines(input: string): Generator<{ text: string; isTorn: boolean }>
     if (rest !== '') yield { text: rest, isTorn: true };
   } finally {
     closeSync(fd);
-  }
-}
-
-function hostCall<T>(input: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw errorWithErrno(hostErrno(error), `Could not read '${input}'`);
   }
 }

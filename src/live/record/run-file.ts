@@ -1,15 +1,11 @@
 /** The file of a kept run, written in pieces; what is on the disk is whole at any moment. */
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { BlockError, errorWithErrno } from '../../block/error.ts';
-import { Errno } from '../../util/errno.ts';
+import { BlockError, withContext } from '../../block/error.ts';
+import { Errno, hostErrno } from '../../util/errno.ts';
 
 /** Makes or empties a file. Fails with the host's errno and "Could not open 'NAME': …". */
 function openRunFile(path: string): number {
-  try {
-    return openSync(path, 'w');
-  } catch (error) {
-    throw errorWithErrno(hostErrno(error), `Could not open '${path}'`);
-  }
+  return withContext(`Could not open '${path}'`, () => openSync(path, 'w'));
 }
 
 /** Lines that follow each other; may be a pipe. */
@@ -75,11 +71,4 @@ function writeAll(fd: number, bytes: Buffer, position: number | null): void {
       throw new BlockError(errno);
     }
   }
-}
-
-/** The positive errno of what Node's file functions throw. */
-export function hostErrno(error: unknown): number {
-  const errno = (error as NodeJS.ErrnoException).errno;
-  if (errno === undefined) throw error;
-  return Math.abs(errno);
 }

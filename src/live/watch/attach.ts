@@ -2,12 +2,11 @@
 import { connect, type Socket } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
-import { Errno } from '../../util/errno.ts';
+import { Errno, hostErrno } from '../../util/errno.ts';
 import type { Paint } from '../../util/style.ts';
 import { LiveModel } from '../panel/model.ts';
 import { renderPanel } from '../panel/panel.ts';
 import { parseLine, type RunLine, SCHEMA_VERSION, SchemaError, WANT_LATEST } from '../record/schema.ts';
-import { hostErrno } from '../record/run-file.ts';
 import type { Size } from '../panel/screen.ts';
 import { renderParts, part } from '../panel/styled-line.ts';
 

@@ -4,13 +4,12 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import type { TraceBus } from '../../block/events/trace.ts';
-import { Errno } from '../../util/errno.ts';
+import { Errno, hostErrno } from '../../util/errno.ts';
 import { Audience } from './audience.ts';
 import { encodeLine } from '../record/encoder.ts';
 import { latestEvents } from '../panel/model.ts';
 import type { Picture } from '../snapshot.ts';
 import { type RunLine, SCHEMA_VERSION, WANT_LATEST } from '../record/schema.ts';
-import { hostErrno } from '../record/run-file.ts';
 
 /** What watchers are told of. */
 export interface MonitorOptions {

@@ -1,6 +1,6 @@
 /** `rule`: adds, changes, switches off, loads and saves rules while requests are in flight. Not in qemu-io. */
 import { writeFileSync } from 'node:fs';
-import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { BlockError, withContext } from '../../block/error.ts';
 import type { RuleBook, RuleKind } from '../../block/debug/rule-book.ts';
 import { Errno } from '../../util/errno.ts';
 import { CommandOptions, usage } from '../words/arguments.ts';
@@ -83,13 +83,7 @@ function loadRules(session: Session, book: RuleBook, file: string): void {
 
 function saveRules(session: Session, book: RuleBook, file: string): void {
   const { text, warnings } = book.save();
-  try {
-    writeFileSync(file, text);
-  } catch (error) {
-    const { errno } = error as NodeJS.ErrnoException;
-    if (errno === undefined) throw error;
-    throw errorWithErrno(-errno, `Could not write '${file}'`);
-  }
+  withContext(`Could not write '${file}'`, () => writeFileSync(file, text));
   for (const warning of warnings) session.warn(warning);
 }
 

@@ -1,8 +1,7 @@
 /** `source`: runs the commands of a file. Not in qemu-io. */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { Errno, strerror } from '../../util/errno.ts';
+import { Errno, hostErrno, HostError, strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';
-import { hostErrno } from '../data/pattern-file.ts';
 import { Progress } from '../output/progress.ts';
 import { runLines } from '../script.ts';
 import type { Session } from '../session.ts';
@@ -55,7 +54,6 @@ function readLines(session: Session, path: string): string[] {
     return (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
   } catch (error) {
     const errno = hostErrno(error);
-    if (errno === undefined) throw error;
     session.error(`source: ${path}: ${strerror(errno)}`);
     throw new CommandFailure(errno);
   }
@@ -65,7 +63,7 @@ function readLines(session: Session, path: string): string[] {
 function readBounded(path: string): string {
   const fd = openSync(path, 'r');
   try {
-    if (fstatSync(fd).size > MAX_FILE_BYTES) throw Object.assign(new Error('too large'), { code: 'EFBIG' });
+    if (fstatSync(fd).size > MAX_FILE_BYTES) throw new HostError(Errno.EFBIG);
     return readFileSync(fd, 'utf8');
   } finally {
     closeSync(fd);

@@ -1,6 +1,6 @@
 /** The data of `write -s`: a file's content, repeated until the buffer is full. */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { Errno, errnoByName, strerror } from '../../util/errno.ts';
+import { Errno, hostErrno, strerror } from '../../util/errno.ts';
 import type { Lease } from './buffer-pool.ts';
 import { CommandFailure } from '../command.ts';
 import type { Session } from '../session.ts';
@@ -18,9 +18,8 @@ export function leaseFromFile(session: Session, path: string, bytes: number): Le
     return lease;
   } catch (error) {
     lease.release();
-    const errno = hostErrno(error);
-    if (errno === undefined) throw error;
-    session.output.stderr(`${path}: ${strerror(errno)}\n`);
+    if (error instanceof CommandFailure) throw error;
+    session.output.stderr(`${path}: ${strerror(hostErrno(error))}\n`);
     throw new CommandFailure(Errno.EINVAL);
   }
 }
@@ -46,10 +45,4 @@ function repeat(data: Buffer, length: number): void {
   for (let filled = length; filled < data.length; filled += Math.min(filled, data.length - filled)) {
     data.copy(data, filled, 0, Math.min(filled, data.length - filled));
   }
-}
-
-/** The errno of an error of Node's file calls. */
-export function hostErrno(error: unknown): number | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? errnoByName(code) : undefined;
 }

@@ -1,9 +1,9 @@
 /** The variants of rules, and the factories that make one: of a section of a file or of options, or of a command. */
-import { BlockError } from '../../../block/error.ts';
+import { invalidArgument } from '../../../block/error.ts';
 import { eventByName, eventNames } from '../../../block/events/events.ts';
 import { Options } from '../../../block/options/options.ts';
 import type { RuleKind, RuleSettings } from '../../../block/debug/rule-book.ts';
-import { Errno, errnoByName } from '../../../util/errno.ts';
+import { errnoByName } from '../../../util/errno.ts';
 import { takeAttributes } from '../attributes.ts';
 import type { BlkdebugNode } from '../state.ts';
 import { ioTypeNames } from './condition.ts';
@@ -85,21 +85,17 @@ function checkNames(kind: RuleKind, given: RuleSettings): void {
   const what = kind === 'suspend' ? 'a breakpoint' : kind;
   for (const name of given.keys()) {
     const isKnown = Object.hasOwn(typesOf[kind], name) || liveNames.some((live) => live === name);
-    if (!isKnown) throw invalid(`${what} has no '${name}'`);
+    if (!isKnown) throw invalidArgument(`${what} has no '${name}'`);
   }
-  for (const name of needed[kind]) if (!given.has(name)) throw invalid(`${what} needs '${name}'`);
+  for (const name of needed[kind]) if (!given.has(name)) throw invalidArgument(`${what} needs '${name}'`);
   const event = given.get('event') ?? '';
-  if (eventByName(event) === undefined) throw invalid(`there is no event '${event}'`);
+  if (eventByName(event) === undefined) throw invalidArgument(`there is no event '${event}'`);
 }
 
 /** "ENOSPC" as "28"; whatever does not look like a name is left to the parser of numbers. */
 function errnoNumber(text: string): string {
   if (!/^[A-Za-z]/.test(text)) return text;
   const errno = errnoByName(text.toUpperCase());
-  if (errno === undefined) throw invalid(`there is no errno '${text}'`);
+  if (errno === undefined) throw invalidArgument(`there is no errno '${text}'`);
   return String(errno);
-}
-
-function invalid(message: string): BlockError {
-  return new BlockError(Errno.EINVAL, message);
 }

@@ -1,5 +1,5 @@
 /** The directory of persistent bitmaps: parsed, checked, encoded. */
-import { BlockError } from '../../../block/error.ts';
+import { BlockError, invalidArgument } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { explained, readFile } from '../tables/io.ts';
@@ -29,27 +29,24 @@ export interface DirectoryEntry {
   readonly name: Buffer;
 }
 
-function refused(message: string): BlockError {
-  return new BlockError(Errno.EINVAL, message);
-}
-
 /** Reads the directory that the header names. EINVAL for anything wrong with it. */
 export async function readDirectory(image: Qcow2Image): Promise<DirectoryEntry[]> {
   const bytes = image.bitmapDirectoryBytes;
-  if (bytes === 0) throw refused('Requested bitmap directory size is zero');
+  if (bytes === 0) throw invalidArgument('Requested bitmap directory size is zero');
   // At most 64 MiB, by the check of the extension.
   const data = Buffer.alloc(bytes);
   await explained(readFile(image, image.bitmapDirectoryOffset, data), 'Failed to read bitmap directory');
   const entries: DirectoryEntry[] = [];
   let at = 0;
   while (at < bytes) {
-    if (at + ENTRY_BYTES > bytes) throw refused('Broken bitmap directory');
-    if (entries.length === image.bitmapCount) throw refused('More bitmaps found than specified in header extension');
+    if (at + ENTRY_BYTES > bytes) throw invalidArgument('Broken bitmap directory');
+    if (entries.length === image.bitmapCount)
+      throw invalidArgument('More bitmaps found than specified in header extension');
     const nameBytes = data.readUInt16BE(at + 18);
     const extraBytes = data.readUInt32BE(at + 20);
     const end = at + Math.ceil((ENTRY_BYTES + nameBytes + extraBytes) / 8) * 8;
-    if (end > bytes) throw refused('Broken bitmap directory');
-    if (extraBytes !== 0) throw refused('Bitmap extra data is not supported');
+    if (end > bytes) throw invalidArgument('Broken bitmap directory');
+    if (extraBytes !== 0) throw invalidArgument('Bitmap extra data is not supported');
     const entry: DirectoryEntry = {
       tableOffset: readUint64(data, at),
       tableEntries: data.readUInt32BE(at + 8),
@@ -58,12 +55,13 @@ export async function readDirectory(image: Qcow2Image): Promise<DirectoryEntry[]
       name: Buffer.from(untilNul(data.subarray(at + ENTRY_BYTES, at + ENTRY_BYTES + nameBytes))),
     };
     if (data[at + 16] !== DIRTY_TRACKING || !isAcceptable(image, entry, nameBytes)) {
-      throw refused(`Bitmap '${entry.name.toString('latin1')}' doesn't satisfy the constraints`);
+      throw invalidArgument(`Bitmap '${entry.name.toString('latin1')}' doesn't satisfy the constraints`);
     }
     entries.push(entry);
     at = end;
   }
-  if (entries.length !== image.bitmapCount) throw refused('Less bitmaps found than specified in header extension');
+  if (entries.length !== image.bitmapCount)
+    throw invalidArgument('Less bitmaps found than specified in header extension');
   return entries;
 }
 

@@ -1,6 +1,5 @@
 /** Header extensions: read when an image is opened. Those that are not known are kept. */
-import { BlockError } from '../../../block/error.ts';
-import { Errno } from '../../../util/errno.ts';
+import { invalidArgument } from '../../../block/error.ts';
 import { Autoclear, type Qcow2Image } from './image.ts';
 import { explained, readFile } from './io.ts';
 import { readUint64 } from '../format/offsets.ts';
@@ -48,7 +47,7 @@ export async function readExtensions(
     const magic = head.readUInt32BE(0);
     const bytes = head.readUInt32BE(4);
     offset += head.length;
-    if (offset > end || bytes > end - offset) throw refused('Header extension too large');
+    if (offset > end || bytes > end - offset) throw invalidArgument('Header extension too large');
     if (magic === Extension.END) break;
 
     // Bounded by the first cluster, which is 2 MiB at most.
@@ -60,7 +59,7 @@ export async function readExtensions(
     switch (magic) {
       case Extension.BACKING_FORMAT:
         if (bytes >= MAX_FORMAT_BYTES) {
-          throw refused(`ERROR: ext_backing_format: len=${bytes} too large (>=${MAX_FORMAT_BYTES})`);
+          throw invalidArgument(`ERROR: ext_backing_format: len=${bytes} too large (>=${MAX_FORMAT_BYTES})`);
         }
         image.backingFormat = untilNul(await read('ERROR: ext_backing_format: Could not read format name'));
         break;
@@ -69,11 +68,11 @@ export async function readExtensions(
         break;
       case Extension.CRYPTO_HEADER:
         if (image.cryptMethod !== CRYPT_LUKS) {
-          throw refused('CRYPTO header extension only expected with LUKS encryption method');
+          throw invalidArgument('CRYPTO header extension only expected with LUKS encryption method');
         }
         break;
       case Extension.BITMAPS:
-        if (bytes !== BITMAPS_BYTES) throw refused('bitmaps_ext: Invalid extension length');
+        if (bytes !== BITMAPS_BYTES) throw invalidArgument('bitmaps_ext: Invalid extension length');
         if ((image.autoclear & Autoclear.BITMAPS) === 0n) {
           warnOfStaleBitmaps(image);
           needsUpdate = true;
@@ -93,10 +92,6 @@ export async function readExtensions(
     offset += bytes + ((8 - (bytes % 8)) % 8);
   }
   return { featureTable, needsUpdate };
-}
-
-function refused(message: string): BlockError {
-  return new BlockError(Errno.EINVAL, message);
 }
 
 function readOr(image: Qcow2Image, offset: number, data: Buffer, message: string): Promise<void> {
@@ -119,14 +114,16 @@ function takeBitmaps(image: Qcow2Image, data: Buffer): void {
   const count = data.readUInt32BE(0);
   const directoryBytes = readUint64(data, 8);
   const directoryOffset = readUint64(data, 16);
-  if (data.readUInt32BE(4) !== 0) throw refused('bitmaps_ext: Reserved field is not zero');
+  if (data.readUInt32BE(4) !== 0) throw invalidArgument('bitmaps_ext: Reserved field is not zero');
   if (count > MAX_BITMAPS) {
-    throw refused(`bitmaps_ext: Image has ${count} bitmaps, exceeding the QEMU supported maximum of ${MAX_BITMAPS}`);
+    throw invalidArgument(
+      `bitmaps_ext: Image has ${count} bitmaps, exceeding the QEMU supported maximum of ${MAX_BITMAPS}`,
+    );
   }
-  if (count === 0) throw refused('found bitmaps extension with zero bitmaps');
-  if (directoryOffset % image.clusterBytes !== 0) throw refused('bitmaps_ext: invalid bitmap directory offset');
+  if (count === 0) throw invalidArgument('found bitmaps extension with zero bitmaps');
+  if (directoryOffset % image.clusterBytes !== 0) throw invalidArgument('bitmaps_ext: invalid bitmap directory offset');
   if (directoryBytes > MAX_BITMAP_DIRECTORY_BYTES) {
-    throw refused(
+    throw invalidArgument(
       `bitmaps_ext: bitmap directory size (${data.readBigUInt64BE(8)}) exceeds the maximum supported size ` +
         `(${MAX_BITMAP_DIRECTORY_BYTES})`,
     );
