@@ -5,11 +5,14 @@
  * lie in memory (`/dev/shm`) where there is room for them, since a disk that has to flush each write measures itself;
  * `TMPDIR` chooses another folder.
  * Exits with 1 if a target is missed. `ROUNDS=3` measures fewer times, `ONLY=qcow2` one part (raw, qcow2, live).
+ * `--against DIR` compares with another built tree in place of qemu-io (`against.js`).
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { compareTrees } from './against.js';
 import { blkscope, blkscopeBare, blkscopeReporting, inTurn, node, qemuIo, run, runAttended, watch } from './measure.js';
 import { idleRules, largeRequests, MiB, smallRequests, suspendedRequests } from './workloads.js';
 
@@ -202,9 +205,14 @@ async function live() {
 }
 
 const parts = { raw, qcow2, live };
+const { values: args } = parseArgs({ options: { against: { type: 'string' } } });
 
 async function main() {
   console.log(`Node ${process.versions.node}, images in ${path.dirname(folder)}, ${rounds} rounds\n`);
+  if (args.against !== undefined) {
+    process.exitCode = compareTrees(folder, path.resolve(args.against), fresh, rounds) ? 0 : 1;
+    return;
+  }
   for (const [name, part] of Object.entries(parts))
     if (process.env.ONLY === undefined || process.env.ONLY === name) await part();
   console.log('| work | qemu-io, or the other | blkscope | ratio | target |\n| --- | --- | --- | --- | --- |');

@@ -16,6 +16,18 @@ export function smallRequests(folder, commands) {
   return file;
 }
 
+/** Writes of 4 KiB that each need a new cluster of 16 KiB, spread over a GiB. @param {string} folder @param {number} commands */
+export function allocatingWrites(folder, commands) {
+  const file = path.join(folder, `allocating-${commands}.txt`);
+  const clusters = 2 ** 16;
+  const lines = Array.from(
+    { length: commands },
+    (_, index) => `write -P ${index % 256} ${((index * 7919) % clusters) * 16384 + 4096} 4k`,
+  );
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return file;
+}
+
 /** Writes a GiB in pieces of 16 MiB and verifies it. @param {string} folder */
 export function largeRequests(folder) {
   const file = path.join(folder, 'large.txt');
