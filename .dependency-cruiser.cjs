@@ -9,8 +9,8 @@ const folders = {
 };
 
 /**
- * Circles of imports of values that are accepted, types apart: two files of a set may import each other, directly or not.
- * An entry that no circle needs any more is a violation too. `npm run check:deps` looks for them.
+ * Circles of imports of values that are accepted, types apart: two files of a set may import each other, directly or
+ * not. An entry that no circle needs any more is a violation too. `npm run check:deps` looks for them.
  */
 const valueCircles = [
   // A new refcount block is counted by itself: a true recursion.

@@ -1,7 +1,7 @@
 /**
- * Completes package-lock.json after `npm install`: a registry that has only the packages of some platforms leaves the others
- * out, and then `npm ci` refuses the lock file everywhere. Adds an entry for each optional package that is missing, for the
- * platform that its name says.
+ * Completes package-lock.json after `npm install`: a registry that has only the packages of some platforms leaves the
+ * others out, and then `npm ci` refuses the lock file everywhere. Adds an entry for each optional package that is
+ * missing, for the platform that its name says.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,7 +11,7 @@ const file = path.join(path.dirname(path.dirname(fileURLToPath(import.meta.url))
 const systems = ['aix', 'android', 'darwin', 'freebsd', 'linux', 'netbsd', 'openbsd', 'openharmony', 'sunos', 'win32'];
 const processors = ['arm64', 'arm', 'ia32', 'loong64', 'mips64el', 'ppc64', 'riscv64', 's390x', 'x64', 'wasm32'];
 
-/** What the name of a package says of its platform. @param {string} name */
+/** The platform that the name of a package tells. @param {string} name */
 function platformOf(name) {
   const words = name.split(/[-/]/);
   const os = systems.filter((system) => words.includes(system));

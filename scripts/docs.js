@@ -13,7 +13,8 @@ const ENTRY = 'docs-entry';
 
 /**
  * The command table and the usage, from the sources.
- * @returns {Promise<{ commandTable: import('../src/shell/command.ts').CommandTable, usageText: (isTerminal: boolean) => string }>}
+ * @returns {Promise<{ commandTable: import('../src/shell/command.ts').CommandTable,
+ *   usageText: (isTerminal: boolean) => string }>}
  */
 async function loadSources() {
   const build = await rolldown({

@@ -1,6 +1,6 @@
 /**
- * Makes a clone ready to run: installs the dependencies and builds the program, each only if it is missing or out of date.
- * Runs before `npm start` and `npm test`; needs nothing but Node and npm.
+ * Makes a clone ready to run: installs the dependencies and builds the program, each only if it is missing or out of
+ * date. Runs before `npm start` and `npm test`; needs nothing but Node and npm.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
@@ -42,7 +42,8 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
   console.error(`blkscope needs Node.js 20 or newer; this is ${process.version}`);
   process.exit(1);
 }
-// npm writes this file last, so an install that was cut short does not count. No package of ours needs its install script.
+// npm writes this file last, so an install that was cut short does not count. No package of ours needs its install
+// script.
 if (changedAt('node_modules/.package-lock.json') < changedAt('package-lock.json')) {
   step('installing dependencies (once)', [npmCli(), 'ci', '--ignore-scripts']);
 }

@@ -1,6 +1,6 @@
 /**
- * What `npm start` runs: the program on the arguments given, or on the demo image if there are none. It runs in this very
- * process, so that the terminal and its signals are the program's own.
+ * Behind `npm start`: the program on the arguments given, or on the demo image if there are none. It runs in this
+ * very process, so that the terminal and its signals are the program's own.
  */
 import { createRequire } from 'node:module';
 import path from 'node:path';

@@ -1,3 +1,4 @@
+/** Runs every test that needs no QEMU: `npm test`. */
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 

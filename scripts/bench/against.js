@@ -1,8 +1,8 @@
 /**
  * `npm run bench -- --against DIR`: processor time of this tree beside that of another built tree, over four workloads.
  *
- * Measured is user and system time of the whole process, the minimum over rounds in which the two take turns: it says how
- * much a change costs on a machine that does other work too. Exits with 1 if all four together take more than
+ * Measured is user and system time of the whole process, the minimum over rounds in which the two take turns: it says
+ * how much a change costs on a machine that does other work too. Exits with 1 if all four together take more than
  * `LIMIT` (1.10) times as long as in the other tree.
  */
 import { execFileSync, spawnSync } from 'node:child_process';

@@ -1,11 +1,11 @@
 /**
  * `npm run bench`: blkscope and the real qemu-io in turn, medians and ratios, as the table of the README.
  *
- * Needs qemu-io and qemu-img, and a quiet machine: what else runs changes the two programs' times by different factors. Images
- * lie in memory (`/dev/shm`) where there is room for them, since a disk that has to flush each write measures itself;
- * `TMPDIR` chooses another folder.
- * Exits with 1 if a target is missed. `ROUNDS=3` measures fewer times, `ONLY=qcow2` one part (raw, qcow2, live).
- * `--against DIR` compares with another built tree in place of qemu-io (`against.js`).
+ * Needs qemu-io and qemu-img, and a quiet machine: what else runs changes the two programs' times by different factors.
+ * Images lie in memory (`/dev/shm`) where there is room for them, since a disk that has to flush each write measures
+ * itself; `TMPDIR` chooses another folder. Exits with 1 if a target is missed. `ROUNDS=3` measures fewer times,
+ * `ONLY=qcow2` one part (raw, qcow2, live). `--against DIR` compares with another built tree in place of qemu-io
+ * (`against.js`).
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ import { idleRules, largeRequests, MiB, smallRequests, suspendedRequests } from 
 
 /** @typedef {{ work: string, theirs: string, ours: string, ratio: string, target: string, met: boolean }} Row */
 
-/** What the largest images need, with room to spare. */
+/** Room for the largest images, and some to spare. */
 const NEEDED_BYTES = 2 ** 31;
 const folder = mkdtempSync(path.join(placeForImages(), 'blkscope-bench-'));
 const rounds = Number(process.env.ROUNDS ?? 7);
@@ -40,7 +40,12 @@ const time = (seconds) =>
 /** @param {number} bytes */
 const mib = (bytes) => `${(bytes / MiB).toFixed(0)} MiB`;
 
-/** A row that says how many times as fast blkscope is. @param {string} work @param {{ ours: number, theirs: number }} measured @param {number} [target] without one, the row only informs */
+/**
+ * A row that says how many times as fast blkscope is.
+ * @param {string} work
+ * @param {{ ours: number, theirs: number }} measured
+ * @param {number} [target] without one, the row only informs
+ */
 function faster(work, { ours, theirs }, target) {
   const ratio = theirs / ours;
   const met = target === undefined || ratio >= target;
@@ -54,7 +59,12 @@ function faster(work, { ours, theirs }, target) {
   });
 }
 
-/** A row that says how many times as long the second takes. @param {string} work @param {{ ours: number, theirs: number }} measured @param {number} target */
+/**
+ * A row that says how many times as long the second takes.
+ * @param {string} work
+ * @param {{ ours: number, theirs: number }} measured
+ * @param {number} target
+ */
 function costs(work, { ours, theirs }, target) {
   const ratio = ours / theirs;
   const met = ratio <= target;
@@ -68,12 +78,22 @@ function costs(work, { ours, theirs }, target) {
   });
 }
 
-/** @param {string} work @param {number | null} theirs @param {number} ours @param {string} target @param {boolean} met */
+/**
+ * @param {string} work
+ * @param {number | null} theirs
+ * @param {number} ours
+ * @param {string} target
+ * @param {boolean} met
+ */
 function peak(work, theirs, ours, target, met) {
   rows.push({ work, theirs: theirs === null ? '' : mib(theirs), ours: mib(ours), ratio: '', target, met });
 }
 
-/** A fresh image of 64 MiB or more, anew for each run, so that all of them have the same to do. @param {'raw' | 'qcow2'} format @param {number} [bytes] */
+/**
+ * A fresh image of 64 MiB or more, anew for each run, so that all of them have the same to do.
+ * @param {'raw' | 'qcow2'} format
+ * @param {number} [bytes]
+ */
 function fresh(format, bytes = 64 * MiB) {
   const file = path.join(folder, `disk.${format}`);
   if (format === 'raw') {
@@ -85,11 +105,21 @@ function fresh(format, bytes = 64 * MiB) {
   return file;
 }
 
-/** As scripts are piped, and as the targets were set: each write is followed by a flush of the image. @type {string[]} */
+/**
+ * As scripts are piped, and as the targets were set: each write is followed by a flush of the image.
+ * @type {string[]}
+ */
 const AS_TYPED = [];
 const WRITE_BACK = ['-t', 'writeback'];
 
-/** Both programs over one kind of image. @param {'raw' | 'qcow2'} format @param {string} script @param {string[]} options @param {number} [bytes] @param {(file: string) => string} [name] */
+/**
+ * Both programs over one kind of image.
+ * @param {'raw' | 'qcow2'} format
+ * @param {string} script
+ * @param {string[]} options
+ * @param {number} [bytes]
+ * @param {(file: string) => string} [name]
+ */
 function both(format, script, options, bytes, name = (file) => file) {
   /** @param {import('./measure.js').Program} program */
   const measure = (program) => run(program, [...options, '-f', format, name(fresh(format, bytes))], { stdin: script });

@@ -18,7 +18,7 @@ const reporter = fileURLToPath(new URL('report-usage.cjs', import.meta.url));
 export const node = { command: process.execPath, args: [] };
 /** As its users start it: what its first line says of Node counts. @type {Program} */
 export const blkscope = { command: program, args: [] };
-/** The same without what the kernel and env(1) do first, to be compared with bare Node. @type {Program} */
+/** Without the work of the kernel and env(1) before it, to be compared with bare Node. @type {Program} */
 export const blkscopeBare = { command: process.execPath, args: [program] };
 /** blkscope with its own account of its memory, on file descriptor 3. @type {Program} */
 export const blkscopeReporting = { command: process.execPath, args: ['--require', reporter, program] };
@@ -26,8 +26,8 @@ export const blkscopeReporting = { command: process.execPath, args: ['--require'
 export const qemuIo = { command: process.env.QEMU_IO ?? 'qemu-io', args: [] };
 
 /**
- * What makes every start of Node slower is left out: certificates to be read (50 ms on one machine) and modules to be
- * loaded first say nothing of either program.
+ * Certificates to be read and modules to be loaded first make every start of Node slower and say nothing of either
+ * program: they are left out.
  */
 const { NODE_EXTRA_CA_CERTS: _certificates, NODE_OPTIONS: _options, ...env } = process.env;
 
@@ -42,8 +42,8 @@ function peakOf(pid) {
 }
 
 /**
- * Runs to the end with a file (or nothing) as standard input. Output goes to /dev/null. Without `memory` nothing is looked at
- * while it runs.
+ * Runs to the end with a file (or nothing) as standard input. Output goes to /dev/null. Without `memory` nothing is
+ * looked at while it runs.
  * @param {Program} program @param {string[]} args @param {{ stdin?: string, memory?: boolean }} [options]
  * @returns {Promise<Measured>}
  */
@@ -69,8 +69,8 @@ export async function run({ command, args: first }, args, { stdin = '/dev/null',
 }
 
 /**
- * Runs blkscope and, once it asks for its first command and `attend` has settled, gives it the lines of a file. The seconds
- * are those from then on to its end.
+ * Runs blkscope and, once it asks for its first command and `attend` has settled, gives it the lines of a file. The
+ * seconds are those from then on to its end.
  * @param {string[]} args @param {string} stdin @param {() => Promise<void>} [attend]
  * @returns {Promise<Measured>}
  */

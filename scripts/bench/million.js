@@ -1,10 +1,10 @@
 /**
- * `node scripts/bench/million.js`: a million random 4 KiB writes over a qcow2 image of 64 GiB. Prints time and memory for
- * each 100,000 of them, then what `qemu-img check` says. Exits with 1 if the time of a write grows, memory is not bounded,
- * or the image is not clean.
+ * `node scripts/bench/million.js`: a million random 4 KiB writes over a qcow2 image of 64 GiB. Prints time and memory
+ * for each 100,000 of them, then what `qemu-img check` says. Exits with 1 if the time of a write grows, memory is not
+ * bounded, or the image is not clean.
  *
- * Needs qemu-img, and 6 GiB in the folder for temporary files (`TMPDIR`): clusters are of 4 KiB, so that each write takes
- * one. `WRITES=200000` writes fewer, `CLUSTER=65536` takes other clusters, with writes to the first 4 GiB only.
+ * Needs qemu-img, and 6 GiB in the folder for temporary files (`TMPDIR`): clusters are of 4 KiB, so that each write
+ * takes one. `WRITES=200000` writes fewer, `CLUSTER=65536` takes other clusters, with writes to the first 4 GiB only.
  * `PROGRAM=qemu-io` measures the real one, for its curve.
  */
 import { execFileSync, spawn } from 'node:child_process';
@@ -36,7 +36,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'blkscope-million-'));
 const image = path.join(folder, 'disk.qcow2');
 const script = path.join(folder, 'script.txt');
 
-/** The same numbers in each run: xorshift. */
+/** Numbers that are equal in each run: xorshift. */
 let random = 0x9e37_79b9;
 function nextRandom() {
   random ^= random << 13;
@@ -51,7 +51,10 @@ function memoryOf(pid, field) {
   return Number(match?.[1] ?? 0) * KiB;
 }
 
-/** Seconds of the processor that a process has had: other work on the machine does not count. @param {number | undefined} pid */
+/**
+ * Seconds of the processor that a process has had: other work on the machine does not count.
+ * @param {number | undefined} pid
+ */
 function processorSeconds(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

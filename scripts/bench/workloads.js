@@ -4,7 +4,11 @@ import path from 'node:path';
 
 const MiB = 2 ** 20;
 
-/** Every second command writes 4 KiB, the next reads and verifies it: spread over 64 MiB. @param {string} folder @param {number} commands */
+/**
+ * Every second command writes 4 KiB, the next reads and verifies it: spread over 64 MiB.
+ * @param {string} folder
+ * @param {number} commands
+ */
 export function smallRequests(folder, commands) {
   const file = path.join(folder, `small-${commands}.txt`);
   const lines = [];
@@ -16,7 +20,11 @@ export function smallRequests(folder, commands) {
   return file;
 }
 
-/** Writes of 4 KiB that each need a new cluster of 16 KiB, spread over a GiB. @param {string} folder @param {number} commands */
+/**
+ * Writes of 4 KiB that each need a new cluster of 16 KiB, spread over a GiB.
+ * @param {string} folder
+ * @param {number} commands
+ */
 export function allocatingWrites(folder, commands) {
   const file = path.join(folder, `allocating-${commands}.txt`);
   const clusters = 2 ** 16;
@@ -40,7 +48,11 @@ export function largeRequests(folder) {
   return file;
 }
 
-/** Requests that are all suspended at once, and resumed by their tags, the last one first. @param {string} folder @param {number} count */
+/**
+ * Requests that are all suspended at once, and resumed by their tags, the last one first.
+ * @param {string} folder
+ * @param {number} count
+ */
 export function suspendedRequests(folder, count) {
   const file = path.join(folder, `suspended-${count}.txt`);
   const lines = [];
@@ -50,7 +62,12 @@ export function suspendedRequests(folder, count) {
   return file;
 }
 
-/** A blkdebug config with `count` rules of one event, none of which ever matches. @param {string} folder @param {string} event @param {number} count */
+/**
+ * A blkdebug config with `count` rules of one event, none of which ever matches.
+ * @param {string} folder
+ * @param {string} event
+ * @param {number} count
+ */
 export function idleRules(folder, event, count) {
   const file = path.join(folder, `${event}-${count}.conf`);
   const rule = `[inject-error]\nevent = "${event}"\nerrno = "5"\nstate = "7"\n\n`;

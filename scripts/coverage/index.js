@@ -1,7 +1,7 @@
 /**
- * `npm run coverage`: how much of `src/` the tests of `npm test` reach, in their own process and in the runs of the program
- * that they start. Exits with 1 below the targets. What was not reached is in `coverage.json`, in Istanbul's form, if
- * `KEEP=FILE` names that file.
+ * `npm run coverage`: how much of `src/` the tests of `npm test` reach, in their own process and in the runs of the
+ * program that they start. Exits with 1 below the targets. What was not reached is in `coverage.json`, in Istanbul's
+ * form, if `KEEP=FILE` names that file.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -66,7 +66,11 @@ function placeOf({ start }) {
   return `${start.line}:${start.column}`;
 }
 
-/** The same place can be the first arm of one branch and the second of another. @param {number} index @param {Range} range */
+/**
+ * A place can be the first arm of one branch and the second of another.
+ * @param {number} index
+ * @param {Range} range
+ */
 function armOf(index, range) {
   return `${index} ${placeOf(range)}`;
 }

@@ -1,4 +1,4 @@
-/** What the runs of the built program reached, in terms of `src/`. */
+/** The parts of `src/` that the runs of the built program reached. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import Module from 'node:module';
 import path from 'node:path';

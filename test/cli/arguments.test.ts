@@ -1,3 +1,4 @@
+/** The command line: qemu-io's options with getopt's messages, and our own. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';

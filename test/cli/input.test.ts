@@ -1,3 +1,4 @@
+/** Standard input as lines: files, pipes, devices, and input that stops. */
 import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';

@@ -1,3 +1,4 @@
+/** The panel of the program on a pseudo-terminal: contents, sizes, typing, leaving. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -98,7 +99,7 @@ describe('the panel of a session', () => {
 
   it('is there again after Ctrl-Z', async () => {
     const shell = await start();
-    // Nobody is there who could continue it, so that it is not stopped at all; it must not be left without its terminal.
+    // Without job control no shell could continue it, so it is not stopped at all; it must keep its terminal.
     const before = shell.terminal.written.length;
     shell.type('\x1a');
     const wasAway = (): boolean => shell.terminal.written.includes('\x1b[r', before);
@@ -136,7 +137,7 @@ describe('long work', () => {
   });
 });
 
-/** What the shell around sees of the terminal when blkscope has ended. */
+/** The state of the terminal that the shell around it finds when blkscope has ended. */
 const afterwards = 'stty -a | grep -o " -*echo \\| -*icanon " | tr -d "\\n"; echo; printf "\\033[6n"; seq -s " " 5';
 
 describe('leaving the panel', () => {

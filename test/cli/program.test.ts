@@ -1,3 +1,4 @@
+/** The program as a process: input, output, signals, exit status. */
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

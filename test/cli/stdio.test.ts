@@ -1,3 +1,4 @@
+/** The order and the pieces in which output reaches the kernel: as C's stdio does it. */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';

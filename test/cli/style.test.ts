@@ -13,7 +13,7 @@ async function coloured(env: NodeJS.ProcessEnv): Promise<Record<string, boolean>
   const settings = { env: { NO_COLOR: undefined, ...env } };
   const program = new ScreenProgram(['--monitor', 'socket', '-f', 'raw', 'blkdebug::image'], settings, 1 << 20);
   await program.prompt();
-  /** What one line makes the program write. */
+  /** The output of the program for one line. */
   const written = async (line: string, wanted: string): Promise<string> => {
     const start = program.terminal.written.length;
     program.type(`${line}\r`);

@@ -1,4 +1,4 @@
-/** The program where something is missing: no libc, no home, no input, nobody who reads. And qcow2 when it is told to end. */
+/** The program without libc, home, input or reader of its output; and qcow2 under signals. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -69,7 +69,7 @@ describe('without koffi', () => {
 
 describe('without a home', () => {
   it('a session on a terminal keeps no history, and does not mind', async () => {
-    // Below a file nobody can make a folder, not even root.
+    // Below a file no folder can be made, not even by root.
     const env = { HOME: path.join(image, 'home'), XDG_STATE_HOME: '' };
     const program = new ScreenProgram(['-f', 'qcow2', image], { env });
     await program.prompt();

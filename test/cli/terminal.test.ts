@@ -1,3 +1,4 @@
+/** The prompt on a pseudo-terminal: history, completion, Ctrl-C, Ctrl-D. */
 import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** What cannot be done, and what is opened read-only, leaves the file as it was: its bytes and its time of change. */
+/** A refused command and a read-only image leave the file as it was: its bytes and its time of change. */
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,3 +1,4 @@
+/** Recordings from the command line: `--record`, `report`, `attach`. */
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';

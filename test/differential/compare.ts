@@ -12,8 +12,8 @@ import type { ImageContent, ImageKind } from './image-kind.ts';
 const run = promisify(execFile);
 
 /**
- * The oracle with fresh memory that is zero. Where the read of a read-modify-write fails, it goes on and writes whatever the
- * buffer had (observed with qemu-io 7.2.22); ours has zeroes.
+ * The oracle with fresh memory that is zero. Where the read of a read-modify-write fails, it goes on and writes
+ * whatever the buffer had (observed with qemu-io 7.2.22); ours has zeroes.
  */
 const oracle: Program = { ...qemuIo, env: { MALLOC_PERTURB_: '255' } };
 
@@ -23,7 +23,7 @@ const watched = process.env.WATCHED === '1';
 /** Long enough to see that the real program hangs where ours says that it is stuck. */
 const HANG_MS = 1500;
 
-/** What a program said and left behind. */
+/** The output of a program and the files it left. */
 interface Answer {
   /** Exit status and output. */
   readonly said: string;
@@ -36,7 +36,7 @@ interface Answer {
   readonly sandbox: Sandbox;
 }
 
-/** What ours says where the real program would wait for ever. */
+/** Our messages where the real program would wait for ever. */
 const stuck =
   /^qemu-io: (?:cancelled: |aio_flush: |reopen: |wait_break: no request in flight|\d+ requests never ended)/m;
 
@@ -73,7 +73,9 @@ async function answer<Content extends ImageContent>(
   };
 }
 
-/** A file system in memory counts pages. On a disk the same file may take more or less space from one time to the next. */
+/**
+ * A file system in memory counts pages. On a disk the same file may take more or less space from one time to the next.
+ */
 async function holesOf(driver: string, one: RandomCase<ImageContent>, sandbox: Sandbox): Promise<string> {
   if (parentFolder(one) === undefined) return mapOf(driver, sandbox);
   const names = readdirSync(sandbox.folder).sort();
@@ -84,7 +86,7 @@ function mapOf(driver: string, sandbox: Sandbox): Promise<string> {
   return qemuImg(sandbox, 'map', '--output=json', '-U', '-f', driver, 'disk.img');
 }
 
-/** What `qemu-img` says, also when it does so by its exit status. */
+/** The output of `qemu-img`, also when its exit status is not 0. */
 async function qemuImg(sandbox: Sandbox, ...args: string[]): Promise<string> {
   const { stdout, stderr, exit } = await runProgram({ command: 'qemu-img', args: [] }, args, { cwd: sandbox.folder });
   return comparable(stdout + stderr + (exit === '0' ? '' : `exit ${exit}\n`), sandbox);
@@ -110,12 +112,16 @@ export type Verdict =
   | { readonly outcome: 'same' | 'unanswerable' | 'unsteady' }
   | { readonly outcome: 'different'; readonly expected: string; readonly actual: string };
 
-/** How often a program that answered otherwise is asked again: the rarer of two answers of the real one has been every fourth. */
+/**
+ * How often a program that answered otherwise is asked again: the rarer of two answers of the real one has been every
+ * fourth.
+ */
 const MAX_REPEATS = 40;
 
 /**
- * `unanswerable`: the real program hangs or crashes, or its answer depends on memory that it never set. `unsteady`: it answers differently from one run to the next, and one of
- * its answers is ours, or differs from ours only in where in the file things are.
+ * `unanswerable`: the real program hangs or crashes, or its answer depends on memory that it never set. `unsteady`: it
+ * answers differently from one run to the next, and one of its answers is ours, or differs from ours only in where in
+ * the file things are.
  */
 export async function compare<Content extends ImageContent>(
   kind: ImageKind<Content>,
@@ -160,7 +166,10 @@ async function dependsOnStrayMemory(ask: (program: Program) => Promise<Answer>):
   return textOf(first) !== textOf(second);
 }
 
-/** Whether two answers say the same, and leave images with the same content, the same errors and the same map but for offsets. */
+/**
+ * Whether two answers say the same, and leave images with the same content, the same errors and the same map but for
+ * offsets.
+ */
 async function isEquivalent(driver: string, a: Answer, b: Answer): Promise<boolean> {
   if (a.said !== b.said || withoutOffsets(await contentsOf(driver, a)) !== withoutOffsets(await contentsOf(driver, b)))
     return false;

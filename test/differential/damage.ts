@@ -8,14 +8,14 @@ export interface Damage {
   readonly region: (typeof regions)[number];
   /** Which word of the region. */
   readonly index: number;
-  /** What is done to it: bits turned over, or another value. */
+  /** The damage: bits turned over, or another value. */
   readonly flip?: bigint;
   readonly set?: 'zero' | 'header' | 'L1' | 'refcount table' | 'refcount block' | 'end' | 'beyond';
 }
 
 /**
- * Bits that mean something in one table or another, and any others; but none that makes offsets longer than any file can
- * be: there file systems differ.
+ * Bits that mean something in one table or another, and any others; but none that makes offsets longer than any file
+ * can be: there file systems differ.
  */
 const flip = fc.oneof(
   {

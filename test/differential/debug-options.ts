@@ -1,4 +1,6 @@
-/** Random options of blkdebug: limits and rules with all of their attributes, as options, as a config file or as JSON. */
+/**
+ * Random options of blkdebug: limits and rules with all of their attributes, as options, as a config file or as JSON.
+ */
 import fc from 'fast-check';
 import { inPercent, present } from './image-kind.ts';
 

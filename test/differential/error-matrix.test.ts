@@ -1,6 +1,6 @@
 /**
- * An error at every event that a workload reaches: qemu-io and blkscope say the same, end with the same status and leave
- * the same image, byte for byte, and with it what `qemu-img check` counts.
+ * An error at every event that a workload reaches: qemu-io and blkscope say the same, end with the same status and
+ * leave the same image, byte for byte, and with it what `qemu-img check` counts.
  *
  * Each event × errno 5 and 28 × `once` on and off × workload. Not random: every run tries the same cases.
  */
@@ -48,7 +48,7 @@ class Bench {
     for (const words of workload.afterwards ?? []) run('qemu-img', words);
   }
 
-  /** What one program says and leaves, as text. */
+  /** The output of one program and the files it left, as text. */
   async run(program: Program, { event, errno, once }: MatrixCase): Promise<string> {
     const sandbox = new Sandbox(parent);
     try {
@@ -125,7 +125,7 @@ describe.each(workloads.map((workload) => [workload.name, workload] as const))('
     await Promise.all(Array.from({ length: LANES }, (_, index) => lane(index)));
     expect(differences.join('\n\n')).toBe('');
     console.log(`${cases.length} cases, ${failures} of them with something to say`);
-    // Errors that nobody notices prove little.
+    // Errors that no command reports prove little.
     expect(failures).toBeGreaterThan(cases.length / 4);
   });
 });

@@ -1,4 +1,4 @@
-/** What random scripts have found to differ from the real program, and must not differ again. */
+/** Differences from the real program that random scripts have found, and that must not come back. */
 import { writeFileSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { blkscope, type Outcome, type Program, qemuIo, runProgram } from '../helpers/run-program.ts';

@@ -93,8 +93,8 @@ describe.each(geometries)('%s %j', (format, options) => {
 });
 
 /**
- * The file as a disk that fails what `faults` says (parameters of nbdkit's filter "error"), through FUSE, while `use` runs.
- * False if this host cannot do that.
+ * The file as a disk that fails what `faults` says (parameters of nbdkit's filter "error"), through FUSE, while `use`
+ * runs. False if this host cannot do that.
  */
 async function withFailingDisk(file: string, faults: readonly string[], use: (disk: string) => void): Promise<boolean> {
   const place = path.join(folder, 'failing');
@@ -160,7 +160,7 @@ describe.each(['raw', 'qcow2'] as const)('%s', (format) => {
   });
 
   it('without permission is refused', ({ skip }) => {
-    // Root may open everything, and becomes nobody.
+    // Root may open everything, so the user changes.
     const uid = isRoot ? NOBODY : process.getuid?.();
     const probe = spawnSync(blkscope.command, [...blkscope.args, '-V'], { uid });
     if (probe.status !== 0) skip('nobody cannot reach the program');

@@ -1,9 +1,12 @@
-/** What random scripts need to know of a kind of image: how one is made, what its format node may be told, what is tried. */
+/**
+ * A kind of image, as random scripts see it: how one is made, what its format node may be told, what is
+ * tried.
+ */
 import fc from 'fast-check';
 import type { Sandbox } from '../helpers/sandbox.ts';
 import type { Unit } from './unit.ts';
 
-/** What every image has. */
+/** The properties that every image has. */
 export interface ImageContent {
   readonly lengthBytes: number;
 }

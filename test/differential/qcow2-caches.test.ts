@@ -1,4 +1,4 @@
-/** What the caches of qcow2 keep while time goes by: `l2_load` fires for a table that is not there any more. */
+/** The caches of qcow2 drop tables as time goes by: `l2_load` fires for a table that is not there any more. */
 import { execFileSync } from 'node:child_process';
 import { expect, it } from 'vitest';
 import { normalise } from '../helpers/normalise.ts';

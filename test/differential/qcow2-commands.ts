@@ -1,9 +1,9 @@
 /**
  * Random commands for qcow2 images: places and lengths in clusters, subclusters, sectors and bytes.
  *
- * A request that is held at a breakpoint may hold the image's lock or the space that another one needs. Where it does not
- * reach its breakpoint, or another request waits for it for ever, the real program hangs and the case proves nothing; so
- * requests are prepared for the event that they are to be held at.
+ * A request that is held at a breakpoint may hold the image's lock or the space that another one needs. Where it does
+ * not reach its breakpoint, or another request waits for it for ever, the real program hangs and the case proves
+ * nothing; so requests are prepared for the event that they are to be held at.
  */
 import fc from 'fast-check';
 import { type Context, line, type Unit, unit } from './unit.ts';
@@ -102,8 +102,8 @@ const writeZeroes = fc
   })
   .map(({ flag, where }) => unit((c) => [`write ${flag} ${text(c, where)}`]));
 /**
- * Mostly one cluster. The real program compresses several at the same time and puts them where they happen to end, so that
- * with rules the outcome would be open.
+ * Mostly one cluster. The real program compresses several at the same time and puts them where they happen to end, so
+ * that with rules the outcome would be open.
  */
 const compressedRange: fc.Arbitrary<(context: Context) => Range> = fc
   .oneof({ weight: 3, arbitrary: clusters }, { weight: 1, arbitrary: range })
@@ -397,7 +397,7 @@ export const script: fc.Arbitrary<readonly Unit[]> = fc.array(
   { minLength: 1, maxLength: 20, size: 'max' },
 );
 
-/** Whether compressed clusters are written side by side, so that nobody knows which comes first in the file. */
+/** Whether compressed clusters are written side by side, so that their order in the file is not determined. */
 export function hasOpenOrder(lines: readonly string[], clusterBytes: number): boolean {
   return lines.some((text) => {
     const bytes = /^write -c .* (\d+)$/.exec(text)?.[1];

@@ -12,10 +12,10 @@ interface Backing {
 
 export interface Qcow2Content extends ImageContent {
   readonly clusterBytes: number;
-  /** What `qemu-img create -o` is given. */
+  /** The options given to `qemu-img create -o`. */
   readonly create: Readonly<Record<string, string>>;
   readonly backing: Backing | null;
-  /** What was done to the image before, each a command line of `qemu-io` or `qemu-img` on `disk.img`. */
+  /** Changes made to the image beforehand, each a command line of `qemu-io` or `qemu-img` on `disk.img`. */
   readonly history: readonly (readonly string[])[];
   readonly damage: readonly Damage[];
 }

@@ -1,8 +1,8 @@
 /**
  * Random scripts, rules and limits give the same in qemu-io and in blkscope: output, exit status, image and its map.
  *
- * `CASES=5000 npm run test:differential` runs more of them of each kind of image, `SEED=…` the same ones again, `KIND=qcow2`
- * only this kind. A failure shows the smallest script that still fails.
+ * `CASES=5000 npm run test:differential` runs more of them of each kind of image, `SEED=…` the same ones again,
+ * `KIND=qcow2` only this kind. A failure shows the smallest script that still fails.
  */
 import fc from 'fast-check';
 import { textDiff } from './text-diff.ts';

@@ -1,6 +1,6 @@
 /**
- * Rules that were added while the image was open act as the same rules do in the real program, once `rule save` has written
- * them to a file; and what is loaded from a file acts as if the image were opened with it.
+ * Rules that were added while the image was open act as the same rules do in the real program, once `rule save` has
+ * written them to a file; and what is loaded from a file acts as if the image were opened with it.
  *
  * `CASES=2000 SEED=1 npm run test:differential -- saved-rules` runs more of them, or the same ones again.
  */
@@ -39,7 +39,7 @@ function isTaken({ iotype, errno }: Rule['attributes']): boolean {
   return !(iotype === 'block-status' && errno === '0');
 }
 
-/** What a script answers, without the lines that only blkscope prints. */
+/** The answers to a script, without the lines that only blkscope prints. */
 async function answer(program: Program, sandbox: Sandbox, image: string, lines: readonly string[]): Promise<string> {
   const stdin = lines.map((line) => `${line}\n`).join('');
   const { stdout, stderr, exit } = await runProgram(program, ['-f', 'raw', image], { cwd: sandbox.folder, stdin });
@@ -65,7 +65,7 @@ async function inSandbox<T>(body: (sandbox: Sandbox) => Promise<T>): Promise<T> 
   }
 }
 
-/** What blkscope answers after `first`, and the rules that it saved before and after the script. */
+/** The answers of blkscope after `first`, and the rules that it saved before and after the script. */
 async function live(given: readonly Rule[], first: readonly string[], lines: readonly string[]) {
   return inSandbox(async (sandbox) => {
     writeFileSync(sandbox.path('given.conf'), configFile(given));

@@ -6,7 +6,7 @@
  * requests overlap, breakpoints force their order.
  */
 
-/** What a unit has to know of the case. */
+/** The parts of the case that a unit depends on. */
 export interface Context {
   /** Requests whose order is forced are multiples of this, so that they reach `pwritev` without reading first. */
   readonly alignBytes: number;
@@ -21,7 +21,7 @@ export interface Context {
   readonly hasRules: boolean;
   /** The file of the image can be opened again: it is no temporary overlay. */
   readonly canReopen: boolean;
-  /** What `open` after `close` is given: options of its own and the option string. */
+  /** The arguments of `open` after `close`: options of its own and the option string. */
   readonly openArguments: string;
 }
 

@@ -1,3 +1,4 @@
+/** Runs the tests beside the real qemu-io: `npm run test:differential`. */
 import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 

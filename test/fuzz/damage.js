@@ -1,10 +1,15 @@
-/** Damage to a qcow2 image: wrong fields, offsets that point at other tables, turned bits, lost and misplaced clusters. */
+/**
+ * Damage to a qcow2 image: wrong fields, offsets that point at other tables, turned bits, lost and misplaced clusters.
+ */
 import { headerFields, regionsOf } from './qcow2-regions.js';
 
 /** @typedef {import('./random.js').Random} Random */
 /** @typedef {import('./qcow2-regions.js').Region} Region */
 
-/** What one damage works on. @typedef {{ image: Buffer, regions: Region[], clusterBytes: number, random: Random }} Patient */
+/**
+ * The image that one damage works on.
+ * @typedef {{ image: Buffer, regions: Region[], clusterBytes: number, random: Random }} Patient
+ */
 
 /** @type {readonly (readonly [weight: number, (patient: Patient) => Buffer | void])[]} */
 const kinds = [
@@ -48,7 +53,7 @@ function pickRegion({ regions, random }) {
   return random.pick(regions.filter((region) => region.name === name));
 }
 
-/** A number that is a trap for somebody. @param {Patient} patient @param {bigint} old @returns {bigint} */
+/** A number at an edge of some check. @param {Patient} patient @param {bigint} old @returns {bigint} */
 function badValue({ image, regions, clusterBytes, random }, old) {
   const cluster = BigInt(clusterBytes);
   const flags = random.chance(60) ? old & (3n << 62n) : 0n;

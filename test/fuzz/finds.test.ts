@@ -1,4 +1,4 @@
-/** What the fuzzer found, each as small as it could be made. */
+/** Finds of the fuzzer, each as small as it could be made. */
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { makeQcow2 } from './qcow2-writer.js';

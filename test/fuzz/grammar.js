@@ -1,4 +1,6 @@
-/** Valid texts of every kind that the program reads: config files of blkdebug, options, names of images, command lines. */
+/**
+ * Valid texts of every kind that the program reads: config files of blkdebug, options, names of images, command lines.
+ */
 
 /** @typedef {import('./random.js').Random} Random */
 
@@ -176,7 +178,7 @@ export function jsonName(random) {
   return `json:${JSON.stringify(tree)}`;
 }
 
-/** Deeper than anybody would write it. @param {Random} random */
+/** Nesting deeper than any real option. @param {Random} random */
 export function deepName(random) {
   const depth = random.pick([10, 100, 600, 1000, 1100, 3000, 20_000]);
   return random.pick([

@@ -21,7 +21,8 @@ const marks = [
 ];
 
 /**
- * The case of an index. `pool` are images that qemu-img made, where there is one: they take the place of every third image.
+ * The case of an index. `pool` are images that qemu-img made, where there is one: they take the place of every third
+ * image.
  * @param {string} seed @param {number} index @param {readonly ImageFile[][]} pool @returns {Case}
  */
 export function imageCase(seed, index, pool) {

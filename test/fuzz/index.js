@@ -3,9 +3,9 @@
  *
  *     node test/fuzz/index.js [images|texts] [--seed N] [--from K] [--count N] [--minutes M] [--jobs N] [--keep FOLDER]
  *
- * Case K of a seed is always the same, so that a run goes on where another one ended, and `--from K --count 1` shows a find
- * again. With qemu-img on the machine a third of the images is made by it; `--no-qemu` leaves these out. Exits with 1 if
- * anything was found. Needs a build.
+ * Case K of a seed is always the same, so that a run goes on where another one ended, and `--from K --count 1` shows a
+ * find again. With qemu-img on the machine a third of the images is made by it; `--no-qemu` leaves these out. Exits
+ * with 1 if anything was found. Needs a build.
  */
 import { parseArgs } from 'node:util';
 import { fuzz } from './fuzz.js';

@@ -78,7 +78,7 @@ export class Lane {
     return null;
   }
 
-  /** What is wrong; null if nothing is. @param {Worker} worker @param {Case} one */
+  /** The complaint about a case, or null. @param {Worker} worker @param {Case} one */
   async #runIn(worker, one) {
     const times = this.#prepare(one);
     worker.casesRun += 1;
@@ -126,7 +126,10 @@ export class Lane {
   }
 }
 
-/** Whether its header asks who opens it for writing for a change: dirty, or bits that he clears. @param {{ data: Buffer }} file */
+/**
+ * Whether its header asks who opens it for writing for a change: dirty, or bits that he clears.
+ * @param {{ data: Buffer }} file
+ */
 function changesWhenOpened({ data }) {
   return data.length >= 96 && ((data[79] ?? 0) % 2 === 1 || data.readBigUInt64BE(88) !== 0n);
 }

@@ -133,7 +133,7 @@ function swapWords(text, random) {
   return words.join('');
 }
 
-/** What a user may not do by chance: reach other folders, ask for gigabytes, wait, kill. @param {string} text */
+/** Whether a text could do harm by chance: reach other folders, ask for gigabytes, wait, kill. @param {string} text */
 export function harmless(text) {
   return text
     .replaceAll(/(?<!:\/?)\//g, '_')

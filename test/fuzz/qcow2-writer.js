@@ -1,6 +1,6 @@
 /**
- * Writes small valid qcow2 images of every geometry, with whatever an image can have: snapshots, bitmaps, compressed clusters,
- * subclusters, a data file, a backing file. After QEMU's docs/interop/qcow2.txt; sound by `qemu-img check`.
+ * Writes small valid qcow2 images of every geometry, with whatever an image can have: snapshots, bitmaps, compressed
+ * clusters, subclusters, a data file, a backing file. After QEMU's docs/interop/qcow2.txt; sound by `qemu-img check`.
  */
 import { deflateRawSync } from 'node:zlib';
 
@@ -69,7 +69,7 @@ export function makeQcow2(random) {
 }
 
 class Writer {
-  /** What lies where. @type {[offset: number, data: Buffer][]} */
+  /** The contents of the file, by offset. @type {[offset: number, data: Buffer][]} */
   #parts = [];
   /** Of each host cluster. @type {number[]} */
   #refcounts = [1];
@@ -166,7 +166,11 @@ class Writer {
     this.#map(guest, BigInt(offset) | COPIED | (isReadAsZero ? 1n : 0n), (zero << 32n) | allocated);
   }
 
-  /** Compresses a cluster, behind the last one if there is room: where it ends. @param {number} guest @param {number} end */
+  /**
+   * Compresses a cluster, behind the last one if there is room: where it ends.
+   * @param {number} guest
+   * @param {number} end
+   */
   #mapPacked(guest, end) {
     if (this.#isMapped(guest)) return end;
     const { clusterBits, clusterBytes, refcountOrder } = this.#geometry;
@@ -182,7 +186,11 @@ class Writer {
     return offset + packed.length;
   }
 
-  /** More references to a cluster; to none if there is none at the offset. @param {number} offset @param {number} count */
+  /**
+   * More references to a cluster; to none if there is none at the offset.
+   * @param {number} offset
+   * @param {number} count
+   */
   #refer(offset, count) {
     const cluster = Math.floor(offset / this.#geometry.clusterBytes);
     if (cluster > 0) this.#refcounts[cluster] = (this.#refcounts[cluster] ?? 0) + count;
@@ -288,8 +296,8 @@ class Writer {
   }
 
   /**
-   * @param {{ l1Offset: number, l1Count: number, snapshotCount: number, snapshotsOffset: number, bitmaps: Buffer | null,
-   *   refcountTableOffset: number, refcountTableClusters: number }} tables
+   * @param {{ l1Offset: number, l1Count: number, snapshotCount: number, snapshotsOffset: number,
+   *   bitmaps: Buffer | null, refcountTableOffset: number, refcountTableClusters: number }} tables
    */
   #header({ l1Offset, l1Count, snapshotCount, snapshotsOffset, bitmaps, refcountTableOffset, refcountTableClusters }) {
     const { clusterBits, lengthBytes, isV3, refcountOrder, extendedL2, hasDataFile, isDirty, isLazy, backing } =

@@ -1,4 +1,4 @@
-/** What is refused changes nothing. */
+/** A refused option, name or image changes nothing. */
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeQcow2 } from './qcow2-writer.js';

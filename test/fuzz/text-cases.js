@@ -58,7 +58,12 @@ function spaceless(text) {
   return text.replaceAll(/[ \n]/g, '\t');
 }
 
-/** @param {number} index @param {Random} random @param {{ conf?: string, open?: string | null, args?: string[] }} what @returns {Case} */
+/**
+ * @param {number} index
+ * @param {Random} random
+ * @param {{ conf?: string, open?: string | null, args?: string[] }} what
+ * @returns {Case}
+ */
 function caseOf(index, random, { conf = '', open = null, args = [] }) {
   return {
     name: `texts ${index}`,

@@ -1,4 +1,4 @@
-/** What is wrong with how the program took a case. */
+/** The verdict on a case: crashes, hangs, memory, stack traces. */
 
 /**
  * @typedef {object} Case
@@ -12,7 +12,7 @@
  */
 
 /**
- * What came of some commands: until the program took the next one, or it ended, or the time was up.
+ * The outcome of some commands: until the program took the next one, or it ended, or the time was up.
  * @typedef {object} Reply
  * @property {string} stdout
  * @property {string} stderr
@@ -38,7 +38,11 @@ const signsOfBugs = [
   /^fuzz: allocation of \d+ bytes/m,
 ];
 
-/** What is wrong, in a line; null if nothing is. @param {Reply} reply @param {number} idleBytes The memory of the program at its start. */
+/**
+ * The complaint, in a line, or null.
+ * @param {Reply} reply
+ * @param {number} idleBytes The memory of the program at its start.
+ */
 export function verdict({ stdout, stderr, state, exit, peakBytes }, idleBytes) {
   for (const text of [stderr, stdout]) {
     for (const sign of signsOfBugs) {

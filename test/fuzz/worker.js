@@ -24,7 +24,10 @@ function peakOf(pid) {
   }
 }
 
-/** The seconds of processor time that a process has had; 0 where the host does not tell. @param {number | undefined} pid */
+/**
+ * The seconds of processor time that a process has had; 0 where the host does not tell.
+ * @param {number | undefined} pid
+ */
 function cpuSeconds(pid) {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')

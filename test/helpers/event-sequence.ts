@@ -1,8 +1,8 @@
 /**
  * The exact sequence of blkdebug events of asynchronous requests, as a program fires them.
  *
- * A breakpoint is set on every event. Each time the request suspends, the event is noted, the breakpoint is set anew under
- * a fresh tag and the request is resumed, until it says how it ended.
+ * A breakpoint is set on every event. Each time the request suspends, the event is noted, the breakpoint is set anew
+ * under a fresh tag and the request is resumed, until it says how it ended.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { plainEnvironment, type Program } from './run-program.ts';

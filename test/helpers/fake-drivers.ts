@@ -1,6 +1,6 @@
 /**
- * Drivers over images in memory, for tests of the graph: "file" (a protocol), "raw" and "fmt" (formats), "pass" (a filter
- * that is a protocol). They note what is done to them.
+ * Drivers over images in memory, for tests of the graph: "file" (a protocol), "raw" and "fmt" (formats), "pass" (a
+ * filter that is a protocol). They note what is done to them.
  */
 import type { Driver, ReopenState } from '../../src/block/driver.ts';
 import { BlockError, errorWithErrno } from '../../src/block/error.ts';
@@ -21,7 +21,7 @@ export interface FakeHost {
   /** "open x", "flush x", "close x", "perm x 3/15", … in order. */
   readonly log: string[];
   readonly warnings: string[];
-  /** What is open now. */
+  /** The images that are open now. */
   readonly openFiles: Set<string>;
   /** File names whose next flush fails. */
   readonly badFlush: Set<string>;

@@ -20,7 +20,7 @@ import { makeFolder } from './sandbox.ts';
 export class HostImages {
   readonly folder = makeFolder();
   readonly loop: EventLoop;
-  /** What drivers warned of, a line each. */
+  /** Warnings of drivers, a line each. */
   readonly warnings: string[] = [];
   readonly context: GraphContext;
   readonly #images: BlockBackend[] = [];

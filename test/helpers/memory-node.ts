@@ -1,4 +1,6 @@
-/** A block node over a buffer in memory, for tests: it notes every call of the driver and can be made to wait or fail. */
+/**
+ * A block node over a buffer in memory, for tests: it notes every call of the driver and can be made to wait or fail.
+ */
 import { BlockNode, type ChildLink, type GraphContext, noLimits, type Limits } from '../../src/block/graph/node.ts';
 import type { Driver } from '../../src/block/driver.ts';
 import type { Pending } from '../../src/util/steps.ts';

@@ -58,7 +58,9 @@ export function runProgram(
   });
 }
 
-/** Messages in English, no colours, nothing of the test runner; `npm run coverage` has what the program reaches counted. */
+/**
+ * Messages in English, no colours, nothing of the test runner; `npm run coverage` has what the program reaches counted.
+ */
 export function plainEnvironment(): NodeJS.ProcessEnv {
   const { PATH, HOME, TMPDIR, PROGRAM_COVERAGE } = process.env;
   const counting = PROGRAM_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE: PROGRAM_COVERAGE };

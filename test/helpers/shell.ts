@@ -21,7 +21,7 @@ function hostIo(node: BlockNode<{ name: string }>): Promise<void> | undefined {
   return node.state.name === 'bh' ? node.loop.bottomHalf() : node.loop.hostIo();
 }
 
-/** What a file driver does, over memory: host I/O, and nothing that a test cannot see. */
+/** A file driver over memory: host I/O, and nothing that a test cannot see. */
 const memoryFile: Driver<{ name: string }> = {
   formatName: 'file',
   protocolName: 'file',
@@ -71,7 +71,7 @@ const memoryFile: Driver<{ name: string }> = {
   },
 };
 
-/** Time that passes only when somebody waits for it. */
+/** A clock whose time passes only while a coroutine waits for it. */
 export class FakeClock implements Clock {
   now = 0;
   nowNs(): number {
@@ -93,9 +93,9 @@ export interface TestShell {
   readonly session: Session;
   /** Runs a line; its status. */
   readonly run: (line: string) => number | Promise<number>;
-  /** What went to standard output since the last call, with times and rates taken out. */
+  /** Standard output since the last call, with times and rates taken out. */
   readonly out: () => string;
-  /** The same for standard error. */
+  /** Standard error since the last call, with times and rates taken out. */
   readonly err: () => string;
   readonly image: () => Buffer;
 }

@@ -8,14 +8,14 @@ import { makeRandom } from './random.js';
 import { anyScript } from './script.js';
 import { findDamage } from './verify.js';
 
-/** What a command is answered with, more or less. */
+/** The answer to a command, more or less. */
 const REPLY_BYTES = 90;
 
 /** @typedef {import('./death.js').Death} Death */
 
 /**
- * `wasKilled`: it did not come to its own end first. `damage`: what was found, null if all is well; then `folder` is kept,
- * with the disk as it was at the death in `dead` and before it in `fresh`.
+ * `wasKilled`: it did not come to its own end first. `damage`: what was found, null if all is well; then `folder` is
+ * kept, with the disk as it was at the death in `dead` and before it in `fresh`.
  * @typedef {{
  *   disk: import('./images.js').Disk, death: Death, feed: import('./death.js').Feed, wasKilled: boolean,
  *   answered: number, commands: number, damage: string | null, folder: string,

@@ -10,8 +10,8 @@ const PROMPT = 'qemu-io> ';
 const MOST_MS = 60_000;
 
 /**
- * When it dies. `calls`: before the host call with this number, which `tears` lets begin. `output`: so many bytes were seen.
- * `time`: so many milliseconds after its first prompt.
+ * When it dies. `calls`: before the host call with this number, which `tears` lets begin. `output`: so many bytes were
+ * seen. `time`: so many milliseconds after its first prompt.
  * @typedef {{ by: 'calls', at: number, tears: boolean } | { by: 'output' | 'time', at: number }} Death
  */
 

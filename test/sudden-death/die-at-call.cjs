@@ -1,7 +1,8 @@
 /**
- * Preloaded into blkscope: kills it by SIGKILL right before the host call number `DIE_AT` that changes a file or asks for
- * its data to be on the disk. With `DIE_TORN`, if that call is a write, its first pages are written: the kernel, too, gives
- * up a write that was begun between two pages. Without `DIE_AT` the number of such calls goes into the file `DIE_COUNT`.
+ * Preloaded into blkscope: kills it by SIGKILL right before the host call number `DIE_AT` that changes a file or asks
+ * for its data to be on the disk. With `DIE_TORN`, if that call is a write, its first pages are written: the kernel,
+ * too, gives up a write that was begun between two pages. Without `DIE_AT` the number of such calls goes into the file
+ * `DIE_COUNT`.
  */
 'use strict';
 const fs = require('node:fs');

@@ -7,8 +7,8 @@ import { SECTOR_BYTES } from '../model/disk-model.js';
 /** @typedef {import('./random.js').Random} Random */
 
 /**
- * `create`: what `qemu-img create -o` is given. `options`: of the opened node. `before` is the value that all of the image
- * holds, `base` the one of its backing file; null if there is none.
+ * `create`: what `qemu-img create -o` is given. `options`: of the opened node. `before` is the value that all of the
+ * image holds, `base` the one of its backing file; null if there is none.
  * @typedef {{
  *   format: 'raw' | 'qcow2', lengthBytes: number, maxBytes: number, clusterBytes: number,
  *   create: Record<string, string>, options: Record<string, string>, cacheMode: 'writeback' | 'writethrough',
@@ -87,7 +87,11 @@ function anyQcow2Disk(random) {
   };
 }
 
-/** Small caches most of all: they write tables out while requests run. @param {Random} random @param {number} clusterBytes */
+/**
+ * Small caches most of all: they write tables out while requests run.
+ * @param {Random} random
+ * @param {number} clusterBytes
+ */
 function anyOptions(random, clusterBytes) {
   /** @type {Record<string, string>} */
   const options = {};

@@ -1,18 +1,19 @@
 /**
- * `npm run sudden-death`: random scripts over raw and qcow2 disks of many geometries, whose blkscope is killed by SIGKILL at a
- * random moment. Afterwards `qemu-img check` may find leaked clusters and nothing worse (an image that says that it is dirty is
- * opened first, which repairs it), and every write that was acknowledged before an acknowledged flush must read back. Writes
- * behind that may be there or not; no sector may hold anything else, and snapshots must be as they were.
+ * `npm run sudden-death`: random scripts over raw and qcow2 disks of many geometries, whose blkscope is killed by
+ * SIGKILL at a random moment. Afterwards `qemu-img check` may find leaked clusters and nothing worse (an image that
+ * says that it is dirty is opened first, which repairs it), and every write that was acknowledged before an
+ * acknowledged flush must read back. Writes behind that may be there or not; no sector may hold anything else, and
+ * snapshots must be as they were.
  *
- * The host lives on: what a killed process has written is in the page cache and stays. So this shows in which order blkscope
- * writes, and that it holds back nothing at a flush. It does not show that data reached the disk in that order, as a loss of
- * power would.
+ * The host lives on: what a killed process has written is in the page cache and stays. So this shows in which order
+ * blkscope writes, and that it holds back nothing at a flush. It does not show that data reached the disk in that
+ * order, as a loss of power would.
  *
  *     node test/sudden-death/index.js --count 500 --seed 1 [--first INDEX]
  *
- * Needs a built blkscope, qemu-img and qemu-io. Counts deaths, not cases: a program that was faster is tried over. Exits with 1 if
- * something was found, and keeps the files. About half of the moments are chosen by the number of host calls, which a seed
- * repeats exactly; the others, by output and time, are different each time.
+ * Needs a built blkscope, qemu-img and qemu-io. Counts deaths, not cases: a program that was faster is tried over.
+ * Exits with 1 if something was found, and keeps the files. About half of the moments are chosen by the number of host
+ * calls, which a seed repeats exactly; the others, by output and time, are different each time.
  */
 import { parseArgs } from 'node:util';
 import { caseSeed, runCase } from './cases.js';

@@ -1,7 +1,9 @@
 /**
- * Random scripts of qemu-io commands, with what each does to the disk, and what the disk may hold once some were acknowledged.
+ * Random scripts of qemu-io commands, with what each does to the disk, and what the disk may hold once some were
+ * acknowledged.
  *
- * Without compressed writes: QEMU 7.2, and blkscope after it, puts them into clusters that were given back and taken by others.
+ * Without compressed writes: QEMU 7.2, and blkscope after it, puts them into clusters that were given back and taken by
+ * others.
  */
 import { DiskModel, SECTOR_BYTES } from '../model/disk-model.js';
 
@@ -11,13 +13,11 @@ import { DiskModel, SECTOR_BYTES } from '../model/disk-model.js';
  */
 
 /**
- * A command. `values` are those that its sectors may hold afterwards, beside the old one if it is not certain. `unmaps`: it gives
- * clusters back, whose sectors may hold anything as long as that is not flushed: other data may already be in those clusters
- * while the L2 table on disk still points to them (so in QEMU, too).
- * @typedef {{
- *   line: string, kind: 'write' | 'aio' | 'truncate' | 'flush' | 'wait' | 'read', firstSector: number, sectorCount: number,
- *   values: number[], isCertain: boolean, unmaps: boolean,
- * }} Step
+ * A command. `values` are those that its sectors may hold afterwards, beside the old one if it is not certain.
+ * `unmaps`: it gives clusters back, whose sectors may hold anything as long as that is not flushed: other data may
+ * already be in those clusters while the L2 table on disk still points to them (so in QEMU, too).
+ * @typedef {{ line: string, kind: 'write' | 'aio' | 'truncate' | 'flush' | 'wait' | 'read', firstSector: number,
+ *   sectorCount: number, values: number[], isCertain: boolean, unmaps: boolean }} Step
  */
 
 /** Stands for any value at all. */
@@ -94,7 +94,12 @@ function truncation(random, disk, state) {
   };
 }
 
-/** Some sectors, whole clusters, or several of them; half of all in a small part of the disk. @param {Random} random @param {Disk} disk @param {number} sectors */
+/**
+ * Some sectors, whole clusters, or several of them; half of all in a small part of the disk.
+ * @param {Random} random
+ * @param {Disk} disk
+ * @param {number} sectors
+ */
 function anyRange(random, disk, sectors) {
   const cluster = disk.clusterBytes / SECTOR_BYTES;
   const part = random.chance(0.5) ? Math.min(sectors, Math.max(64, 4 * cluster)) : sectors;
@@ -108,8 +113,8 @@ function anyRange(random, disk, sectors) {
 }
 
 /**
- * What the disk may hold when the program died, having answered the first `replies.length` steps. What was acknowledged
- * before an acknowledged flush is certain, everything behind it may be there or not.
+ * The contents that the disk may have when the program died, having answered the first `replies.length` steps. What was
+ * acknowledged before an acknowledged flush is certain, everything behind it may be there or not.
  * @param {Disk} disk @param {readonly Step[]} steps @param {readonly string[]} replies
  */
 export function modelAfter(disk, steps, replies) {

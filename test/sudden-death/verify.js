@@ -1,4 +1,4 @@
-/** What must be true of a disk whose program was killed. */
+/** Checks that hold for a disk whose program was killed. */
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import path from 'node:path';
@@ -15,8 +15,8 @@ import { ANYTHING, modelAfter } from './script.js';
 const program = fileURLToPath(new URL('../../bin/blkscope.js', import.meta.url));
 
 /**
- * What is wrong with the disk, a sentence; null if nothing is. Repairs it where its next user would. `repairsBy` says whose
- * opening repairs a dirty image.
+ * The fault of the disk in a sentence, or null. Repairs it where its next user would. `repairsBy` says
+ * whose opening repairs a dirty image.
  * @param {Disk} disk @param {string} folder @param {readonly Step[]} steps @param {readonly string[]} replies
  * @param {'blkscope' | 'qemu-io'} repairsBy
  */
@@ -68,7 +68,11 @@ function findWrongData(disk, folder, steps, replies) {
   return violationIn(whole, model) ?? findOtherReading(disk, folder, contents, model);
 }
 
-/** A sentence about the first sector that holds what it must not. @param {Buffer} contents @param {import('../model/disk-model.js').DiskModel} model */
+/**
+ * A sentence about the first sector that holds what it must not.
+ * @param {Buffer} contents
+ * @param {import('../model/disk-model.js').DiskModel} model
+ */
 function violationIn(contents, model) {
   const sectors = contents.length / SECTOR_BYTES;
   for (let start = 0, end = 0; start < sectors; start = end + 1) {
@@ -81,7 +85,8 @@ function violationIn(contents, model) {
 
 /**
  * Whether blkscope itself reads what qemu-img has read, where that is certain and so readable.
- * @param {Disk} disk @param {string} folder @param {Buffer} contents @param {import('../model/disk-model.js').DiskModel} model
+ * @param {Disk} disk @param {string} folder @param {Buffer} contents @param
+ *   {import('../model/disk-model.js').DiskModel} model
  */
 function findOtherReading(disk, folder, contents, model) {
   /** @param {number} offset */

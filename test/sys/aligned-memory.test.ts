@@ -1,3 +1,4 @@
+/** Buffers at page boundaries, for O_DIRECT. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { alignedBuffer, isBufferAligned, unalignedBuffer } from '../../src/sys/aligned-memory.ts';
 import { setLibcAvailable } from '../../src/sys/libc.ts';

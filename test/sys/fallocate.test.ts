@@ -1,3 +1,4 @@
+/** Space taken, given back and zeroed through the C library. */
 import { fstatSync, readSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { asNotSupported, Fallocate, fallocate } from '../../src/sys/fallocate.ts';

@@ -1,3 +1,4 @@
+/** Locks on byte ranges of open file descriptions. */
 import { closeSync, openSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { setLibcAvailable } from '../../src/sys/libc.ts';

@@ -1,3 +1,4 @@
+/** Reads and writes at offsets: short ones, aligned ones, errors. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { readRange, writeRange } from '../../src/sys/positional-io.ts';

@@ -1,3 +1,4 @@
+/** Data and holes of files. */
 import { openSync, closeSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { setLibcAvailable } from '../../src/sys/libc.ts';

@@ -1,4 +1,4 @@
-/** The linter knows types: promises that nobody waits for and forgotten cases of a switch are found. */
+/** The linter knows types: promises that are not waited for and forgotten cases of a switch are found. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -16,7 +16,7 @@ beforeAll(() => {
 
 it.each([
   [
-    'a promise that nobody waits for',
+    'a promise that is not waited for',
     'no-floating-promises',
     `async function f(): Promise<void> {}\nf();\nexport {};\n`,
   ],

@@ -1,3 +1,4 @@
+/** The build turns private members into ordinary ones, and only those. */
 import { describe, expect, it } from 'vitest';
 import { refuseClashes, withPlainMembers } from '../../scripts/plain-members.js';
 

@@ -1,4 +1,4 @@
-/** What runs before `npm start` and `npm test` installs and builds only what is missing or out of date. */
+/** The set-up before `npm start` and `npm test` installs and builds only what is missing or out of date. */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

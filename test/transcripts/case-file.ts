@@ -2,11 +2,11 @@
  * The format of the golden transcripts, `*.case`: what a program is given, and what it said.
  *
  *     # a comment, anywhere among the inputs; lines before the first case are the defaults of all cases
- *     image disk.raw 1M                 a sparse file (also: fill NAME OFFSET LENGTH BYTE, dir NAME, link NAME TARGET)
+ *     image disk.raw 1M                 a sparse file (also: fill NAME OFFSET LENGTH BYTE, dir NAME, link …)
  *     file rules.conf                   a file of the lines that follow
  *     | [inject-error]                  (`\xHH` is a byte)
- *     args -f raw disk.raw              the command line; single and double quotes as in a shell; `args` again adds to it
- *     keep 1                            compare only the first line of stdout (the rest is help, in each program's words)
+ *     args -f raw disk.raw              the command line, quoted as in a shell; again: adds to it
+ *     keep 1                            compare only the first line of stdout (the rest is help, in own words)
  *     requires o_direct                 skip where the file system lacks it
  *
  *     ## write refuses a negative offset
@@ -43,7 +43,7 @@ export interface CaseFile {
   readonly cases: readonly Case[];
 }
 
-/** What a case produced, before it is made into lines. */
+/** The outcome of a case, before it is made into lines. */
 export interface Recorded {
   readonly stdout: string;
   readonly stderr: string;

@@ -1,8 +1,9 @@
 /**
  * Golden transcripts: what qemu-io said to the cases of `*.case` is what blkscope says.
  *
- * With `RECORD=1` (`npm run record-transcripts`) the real qemu-io runs instead and its answers are written into the files;
- * a case that answers differently twice is refused. With `WATCHED=1` blkscope is recorded and listens for watchers.
+ * With `RECORD=1` (`npm run record-transcripts`) the real qemu-io runs instead and its answers are written into the
+ * files; a case that answers differently twice is refused. With `WATCHED=1` blkscope is recorded and listens for
+ * watchers.
  */
 import { constants, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';

@@ -1,6 +1,6 @@
 /**
- * A run that is recorded and may be watched says what it says without: the golden transcripts once more, a part of them.
- * `WATCHED=1 npm test -- test/transcripts` tries all.
+ * A run that is recorded and may be watched says what it says without: the golden transcripts once more, a part of
+ * them. `WATCHED=1 npm test -- test/transcripts` tries all.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,3 +1,4 @@
+/** Answers: a value, or a promise of it. */
 import { describe, expect, it, vi } from 'vitest';
 import { andThen, type Answer, caught, lastly } from '../../src/util/answer.ts';
 

@@ -1,3 +1,4 @@
+/** Numbers and sizes as C prints them. */
 import { describe, expect, it } from 'vitest';
 import { formatDuration, formatFixed, formatSize } from '../../src/util/format.ts';
 import { hexDump } from '../../src/util/hex-dump.ts';

@@ -1,3 +1,4 @@
+/** Sizes and numbers as QEMU reads them. */
 import { describe, expect, it } from 'vitest';
 import { isScaledHex, parseLong, parseSize } from '../../src/util/size.ts';
 

@@ -1,3 +1,4 @@
+/** The table of events. */
 import { expect, it } from 'vitest';
 import { Event, eventByName, eventName, eventNames } from '../../../src/block/events/events.ts';
 

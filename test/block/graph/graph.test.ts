@@ -1,3 +1,4 @@
+/** The graph of nodes: permissions, children, file names, reopening. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
 import { Open, Perm, Role } from '../../../src/block/flags.ts';

@@ -1,3 +1,4 @@
+/** The event loop: coroutines, queues, timers, their order. */
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../../src/block/loop/clock.ts';
 import { CoroutineMutex, CoroutineQueue } from '../../../src/block/loop/coroutine-queue.ts';

@@ -1,3 +1,4 @@
+/** Opening images: drivers, probing, children, backing files, messages. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
 import { Open, Perm } from '../../../src/block/flags.ts';

@@ -1,3 +1,4 @@
+/** JSON options: QEMU's dialect and its messages. */
 import { describe, expect, it } from 'vitest';
 import { flattenJson, formatJson, type JsonValue, parseJson } from '../../../src/block/options/json.ts';
 

@@ -1,3 +1,4 @@
+/** Option strings, key=value,…: keys, escapes, messages. */
 import { describe, expect, it } from 'vitest';
 import { parseOptionString } from '../../../src/block/options/option-string.ts';
 

@@ -1,3 +1,4 @@
+/** Options as a tree: sub-options, types, what is left over. */
 import { describe, expect, it } from 'vitest';
 import { BlockError } from '../../../src/block/error.ts';
 import { absorbOptions, Options, subOptions, takeSub } from '../../../src/block/options/options.ts';

@@ -1,3 +1,4 @@
+/** The life of a request: checks, padding, splitting, fallbacks, serialising. */
 import { describe, expect, it } from 'vitest';
 import { Errno } from '../../../src/util/errno.ts';
 import { BlockError } from '../../../src/block/error.ts';

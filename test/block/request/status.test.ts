@@ -1,3 +1,4 @@
+/** Block status through a chain of nodes. */
 import { describe, expect, it } from 'vitest';
 import type { ChildLink } from '../../../src/block/graph/node.ts';
 import { Perm, Role, Status } from '../../../src/block/flags.ts';

@@ -1,3 +1,4 @@
+/** blkdebug's config files: QEMU's grammar and its messages. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';

@@ -21,11 +21,11 @@ export interface DebugNode {
   readonly node: BlkdebugNode;
   readonly child: ChildLink;
   readonly loop: EventLoop;
-  /** What the driver printed. */
+  /** The lines that the driver printed. */
   readonly said: string[];
   /** Calls that came through to the image. */
   readonly calls: string[];
-  /** What ended in the background: "write: ok", "write: 5". */
+  /** Requests that ended in the background: "write: ok", "write: 5". */
   readonly ended: string[];
   /** Runs a request and returns its errno, 0 for success. */
   readonly errnoOf: (body: () => Pending) => Promise<number>;

@@ -1,3 +1,4 @@
+/** Rules meet events: states, conditions, order, and the requests that fail. */
 import type { Pending } from '../../../src/util/steps.ts';
 import { describe, expect, it } from 'vitest';
 import { Event, type EventName, eventNames } from '../../../src/block/events/events.ts';

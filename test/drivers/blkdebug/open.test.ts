@@ -1,3 +1,4 @@
+/** Opening blkdebug: names, config files, limits and permissions. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -1,3 +1,4 @@
+/** blkdebug's options in all spellings, with QEMU's messages. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';

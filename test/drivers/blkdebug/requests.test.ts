@@ -1,3 +1,4 @@
+/** Requests through blkdebug: limits, errors and events in their order. */
 import { describe, expect, it } from 'vitest';
 import { Event } from '../../../src/block/events/events.ts';
 import { pdiscard } from '../../../src/block/request/discard.ts';
@@ -5,7 +6,7 @@ import { pwriteZeroes } from '../../../src/block/request/write.ts';
 import { blkdebug } from '../../../src/drivers/blkdebug/driver.ts';
 import { debugNode } from './debug-node.ts';
 
-/** What came through to the image, without the events. */
+/** The requests that reached the image, without the events. */
 function requests(debug: ReturnType<typeof debugNode>): string[] {
   return debug.calls.filter((call) => !call.startsWith('event'));
 }

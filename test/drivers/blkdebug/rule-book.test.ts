@@ -1,3 +1,4 @@
+/** Rules listed, added, changed, switched off, loaded and saved while the image is open. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';

@@ -1,3 +1,4 @@
+/** Breakpoints: requests suspended, resumed, cancelled, waited for. */
 import { describe, expect, it } from 'vitest';
 import {
   cancelSuspended,

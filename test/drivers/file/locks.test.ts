@@ -1,3 +1,4 @@
+/** The locks on image files, in QEMU's layout of bytes. */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Open, Perm } from '../../../src/block/flags.ts';
@@ -11,7 +12,7 @@ import { HostImages } from '../../helpers/host-images.ts';
 
 let host: HostImages;
 let filename: string;
-/** A descriptor of somebody else, who locks bytes by hand. */
+/** A descriptor of another process, which locks bytes by hand. */
 let stranger: number;
 
 beforeEach(() => {
@@ -25,7 +26,7 @@ afterEach(async () => {
   await host.remove();
 });
 
-/** The bytes that somebody has locked, in QEMU's layout: 100 to 103 in use, 200 to 203 not shared. */
+/** The bytes that are locked, in QEMU's layout: 100 to 103 in use, 200 to 203 not shared. */
 function lockedBytes(): number[] {
   return [100, 101, 102, 103, 104, 200, 201, 202, 203, 204].filter((byte) => lockConflict(stranger, byte) !== 0);
 }

@@ -1,3 +1,4 @@
+/** Opening files of the host: kinds, permissions, cache modes, messages. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';

@@ -1,3 +1,4 @@
+/** Requests to files of the host: reads, writes, zeroes, discards, status. */
 import { appendFileSync, openSync, truncateSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
@@ -97,7 +98,7 @@ describe.skipIf(libc() === null)('zero writes and discards', () => {
     const ended: string[] = [];
     const start = (name: string, body: () => ReturnType<typeof pwritev>): Promise<unknown> =>
       host.loop.spawn({ operation: name }, body, (error) => ended.push(error === undefined ? name : `${name} failed`));
-    // Host calls take time only while somebody else is there to see it.
+    // Host calls take time only while another coroutine can see it.
     const bystander = await host.loop.spawn(
       { operation: 'bystander' },
       () => host.loop.bottomHalf(),

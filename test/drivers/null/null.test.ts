@@ -1,3 +1,4 @@
+/** The null drivers: sizes, latencies, zeroes. */
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
 import { Open, Req, Status } from '../../../src/block/flags.ts';

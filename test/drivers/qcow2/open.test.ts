@@ -1,3 +1,4 @@
+/** Opening qcow2: headers, features, extensions, backing files, messages. */
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/block/loop/clock.ts';

@@ -1,3 +1,4 @@
+/** The temporary overlay of `-s`: written to in place of the image, and gone afterwards. */
 import { existsSync, statSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { emptyImage, makeTemporaryOverlay } from '../../../src/drivers/qcow2/temporary-overlay.ts';

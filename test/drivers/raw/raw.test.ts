@@ -1,3 +1,4 @@
+/** The raw driver: a window of a file, guessed images, permissions, events. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { truncateSync } from 'node:fs';
 import type { BlockBackend } from '../../../src/block/backend.ts';

@@ -1,3 +1,4 @@
+/** Formats that are recognised and refused by name. */
 import { describe, expect, it } from 'vitest';
 import { recognisedFormats } from '../../../src/drivers/recognised/driver.ts';
 

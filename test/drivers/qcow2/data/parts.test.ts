@@ -1,3 +1,4 @@
+/** The small parts that qcow2 is made of: fields, refcount widths, sets of clusters, bitmap bits, compression, caches. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BitmapBits } from '../../../../src/drivers/qcow2/bitmaps/bits.ts';
 import { ClusterSet } from '../../../../src/drivers/qcow2/tables/cluster-set.ts';

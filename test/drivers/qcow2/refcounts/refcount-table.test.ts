@@ -1,3 +1,4 @@
+/** The offsets in a refcount table, checked beyond the numbers that doubles hold exactly. */
 import { expect, it } from 'vitest';
 import { RefcountTable } from '../../../../src/drivers/qcow2/tables/refcount-table.ts';
 
