@@ -1,8 +1,6 @@
 /** Puts the parts together: drivers, session, the image that the arguments name. */
 import { Options } from '../block/options/options.ts';
 import { parseOptionString } from '../block/options/option-string.ts';
-import { registerDrivers } from '../block/open/registry.ts';
-import { setOverlayMaker } from '../block/open/overlay.ts';
 import { drivers } from '../drivers/index.ts';
 import { makeTemporaryOverlay } from '../drivers/qcow2/temporary-overlay.ts';
 import type { Output } from '../shell/output/output.ts';
@@ -11,10 +9,15 @@ import type { Invocation } from './arguments.ts';
 
 /** A session with every driver, and with no image yet. */
 export function makeSession(invocation: Invocation, output: Output, programName: string): Session {
-  registerDrivers(drivers);
-  setOverlayMaker(makeTemporaryOverlay);
   const { misalign, imageOptions, bail } = invocation;
-  const session = new Session({ output, programName, misalign, imageOptions });
+  const session = new Session({
+    output,
+    drivers,
+    makeOverlay: makeTemporaryOverlay,
+    programName,
+    misalign,
+    imageOptions,
+  });
   session.bail = bail;
   return session;
 }

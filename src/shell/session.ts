@@ -1,4 +1,6 @@
 /** A session: an open image, the commands that work on it, and the requests that they started. */
+import type { KnownDriver } from '../block/driver.ts';
+import type { OverlayMaker } from '../block/open/overlay.ts';
 import type { BlockBackend } from '../block/backend.ts';
 import { type Clock, systemClock } from '../block/loop/clock.ts';
 import { cancelSuspended, nodesWithRules, suspendedRequests } from '../block/debug/debug.ts';
@@ -6,11 +8,11 @@ import type { Pending } from '../util/steps.ts';
 import { BlockError } from '../block/error.ts';
 import { closeBackend } from '../block/graph/graph.ts';
 import { type Coroutine, EventLoop, type RequestLabel } from '../block/loop/loop.ts';
-import type { BlockNode, GraphContext } from '../block/graph/node.ts';
+import type { BlockNode } from '../block/graph/node.ts';
+import { GraphContext } from '../block/graph/context.ts';
 import { openBackend } from '../block/open/open.ts';
 import { Options } from '../block/options/options.ts';
 import { setBackendPermissions } from '../block/graph/permissions.ts';
-import { TraceBus } from '../block/events/trace.ts';
 import { Errno } from '../util/errno.ts';
 import { formatSize } from '../util/format.ts';
 import { BufferPool } from './data/buffer-pool.ts';
@@ -21,6 +23,7 @@ import { Progress } from './output/progress.ts';
 import { stuckHint, stuckLines } from './output/stuck.ts';
 import { tokenize } from './words/tokenizer.ts';
 import type { SessionViews } from './views.ts';
+import { DriverTable } from '../block/open/driver-table.ts';
 
 /** How far `-m` puts data behind an aligned address. */
 const MISALIGN_BYTES = 16;
@@ -30,6 +33,9 @@ const MAX_CANCELS = 100_000;
 /** What the program around a session provides and chooses. */
 export interface SessionOptions {
   readonly output: Output;
+  readonly drivers: readonly KnownDriver[];
+  /** Makes the overlay of snapshot mode; without it there is none. */
+  readonly makeOverlay?: OverlayMaker;
   readonly clock?: Clock;
   /** The prefix of messages. */
   readonly programName?: string;
@@ -97,18 +103,20 @@ export class Session {
     const { output } = options;
     this.output = output;
     this.loop = new EventLoop(options.clock ?? systemClock);
-    this.context = {
+    this.#programName = options.programName ?? 'qemu-io';
+    this.context = new GraphContext({
       loop: this.loop,
-      trace: new TraceBus(this.loop.clock),
-      warn: (line) => output.stderr(`${line}\n`),
-      say: (line) => output.stdout(`${line}\n`),
-    };
+      drivers: new DriverTable(options.drivers),
+      makeOverlay: options.makeOverlay ?? null,
+      programName: this.#programName,
+      stdout: (line) => output.stdout(`${line}\n`),
+      stderr: (line) => output.stderr(`${line}\n`),
+    });
     this.imageOptions = options.imageOptions ?? false;
     const misalignBytes = options.misalign === true ? MISALIGN_BYTES : 0;
-    this.readBuffers = new BufferPool(misalignBytes, false);
-    this.writeBuffers = new BufferPool(misalignBytes, true);
+    this.readBuffers = new BufferPool(this.context, misalignBytes, false);
+    this.writeBuffers = new BufferPool(this.context, misalignBytes, true);
     this.complain = (text) => output.stderr(text);
-    this.#programName = options.programName ?? 'qemu-io';
   }
 
   /** What the program exits with. */

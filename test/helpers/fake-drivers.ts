@@ -7,13 +7,14 @@ import { BlockError, errorWithErrno } from '../../src/block/error.ts';
 import { stripProtocol } from '../../src/block/open/filename.ts';
 import { Role } from '../../src/block/flags.ts';
 import { EventLoop } from '../../src/block/loop/loop.ts';
-import type { BlockNode, GraphContext } from '../../src/block/graph/node.ts';
+import type { BlockNode } from '../../src/block/graph/node.ts';
+import { GraphContext } from '../../src/block/graph/context.ts';
 import { openChild, openFileChild } from '../../src/block/open/open.ts';
 import { absorbOptions } from '../../src/block/options/options.ts';
 import { refreshFilename } from '../../src/block/graph/refresh-filename.ts';
 import { preadv } from '../../src/block/request/read.ts';
-import { TraceBus } from '../../src/block/events/trace.ts';
 import { Errno } from '../../src/util/errno.ts';
+import { DriverTable } from '../../src/block/open/driver-table.ts';
 
 export interface FakeHost {
   /** Contents by file name. */
@@ -39,12 +40,15 @@ interface FileState {
 export function fakeHost(): FakeHost {
   const loop = new EventLoop();
   const warnings: string[] = [];
-  const context: GraphContext = {
+  const context = new GraphContext({
     loop,
-    trace: new TraceBus(loop.clock),
-    warn: (line) => warnings.push(line),
-    say: () => {},
-  };
+    drivers: new DriverTable([]),
+    makeOverlay: async (bytes) => {
+      state.images.set('tmp', formatImage());
+      return { filename: 'tmp', remove: () => void state.log.push(`remove tmp ${bytes}`) };
+    },
+    stderr: (line) => warnings.push(line),
+  });
   const state = {
     images: new Map<string, Buffer>(),
     log: [] as string[],
@@ -54,7 +58,9 @@ export function fakeHost(): FakeHost {
     locked: new Set<string>(),
     context,
   };
-  return { ...state, drivers: [fileDriver(state), rawDriver(), formatDriver(state), passDriver(state)] };
+  const drivers = [fileDriver(state), rawDriver(), formatDriver(state), passDriver(state)];
+  context.drivers.add(drivers);
+  return { ...state, drivers };
 }
 
 type HostState = Omit<FakeHost, 'drivers'>;

@@ -8,14 +8,13 @@ import { BlockError } from '../../src/block/error.ts';
 import { Open } from '../../src/block/flags.ts';
 import { closeBackend } from '../../src/block/graph/graph.ts';
 import { EventLoop } from '../../src/block/loop/loop.ts';
-import type { GraphContext } from '../../src/block/graph/node.ts';
+import { GraphContext } from '../../src/block/graph/context.ts';
 import { openBackend } from '../../src/block/open/open.ts';
 import { Options, type OptionValue } from '../../src/block/options/options.ts';
-import { registerDrivers } from '../../src/block/open/registry.ts';
-import { TraceBus } from '../../src/block/events/trace.ts';
 import { drivers } from '../../src/drivers/index.ts';
 import { outcome } from './memory-node.ts';
 import { makeFolder } from './sandbox.ts';
+import { DriverTable } from '../../src/block/open/driver-table.ts';
 
 export class HostImages {
   readonly folder = makeFolder();
@@ -26,14 +25,12 @@ export class HostImages {
   readonly #images: BlockBackend[] = [];
 
   constructor(clock: Clock = systemClock) {
-    registerDrivers(drivers);
     this.loop = new EventLoop(clock);
-    this.context = {
+    this.context = new GraphContext({
       loop: this.loop,
-      trace: new TraceBus(clock),
-      warn: (line) => this.warnings.push(line),
-      say: () => {},
-    };
+      drivers: new DriverTable(drivers),
+      stderr: (line) => this.warnings.push(line),
+    });
   }
 
   path(name: string): string {

@@ -1,7 +1,8 @@
 /**
  * A block node over a buffer in memory, for tests: it notes every call of the driver and can be made to wait or fail.
  */
-import { BlockNode, type ChildLink, type GraphContext, noLimits, type Limits } from '../../src/block/graph/node.ts';
+import { GraphContext } from '../../src/block/graph/context.ts';
+import { BlockNode, type ChildLink, noLimits, type Limits } from '../../src/block/graph/node.ts';
 import type { Driver } from '../../src/block/driver.ts';
 import type { Pending } from '../../src/util/steps.ts';
 import { BlockError } from '../../src/block/error.ts';
@@ -10,7 +11,7 @@ import { Open, Perm, Role } from '../../src/block/flags.ts';
 import { EventLoop } from '../../src/block/loop/loop.ts';
 import { Options } from '../../src/block/options/options.ts';
 import { RequestTracker } from '../../src/block/request/serialise.ts';
-import { TraceBus } from '../../src/block/events/trace.ts';
+import { DriverTable } from '../../src/block/open/driver-table.ts';
 
 export interface MemoryState {
   readonly bytes: Buffer;
@@ -72,6 +73,8 @@ export interface MemoryNode {
   readonly node: BlockNode<MemoryState>;
   readonly child: ChildLink;
   readonly state: MemoryState;
+  /** What drivers said on standard output. */
+  readonly said: string[];
 }
 
 /** A read-write node of `bytes` bytes, with these limits, methods taken away or replaced by `overrides`. */
@@ -81,7 +84,8 @@ export function memoryNode(
   overrides: Partial<Driver<MemoryState>> = {},
 ): MemoryNode {
   const loop = new EventLoop();
-  const context: GraphContext = { loop, trace: new TraceBus(loop.clock), warn: () => {}, say: () => {} };
+  const said: string[] = [];
+  const context = new GraphContext({ loop, drivers: new DriverTable([]), stdout: (line) => said.push(line) });
   const driver = { ...memoryDriver, ...overrides };
   const node = new BlockNode<MemoryState>(driver, context, 'memory0', Open.READ_WRITE | Open.UNMAP, new Options());
   const state: MemoryState = { bytes: Buffer.alloc(bytes), calls: [], failures: new Map(), gates: new Set() };
@@ -97,7 +101,7 @@ export function memoryNode(
     perm: Perm.ALL,
     shared: Perm.ALL,
   };
-  return { loop, node, child, state };
+  return { loop, node, child, state, said };
 }
 
 /** Runs a request to its end and returns its error, or undefined. */

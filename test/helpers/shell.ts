@@ -5,7 +5,6 @@ import { BlockError } from '../../src/block/error.ts';
 import { Open, Perm, Status } from '../../src/block/flags.ts';
 import type { BlockNode } from '../../src/block/graph/node.ts';
 import { absorbOptions, Options, type OptionValue } from '../../src/block/options/options.ts';
-import { registerDrivers } from '../../src/block/open/registry.ts';
 import { blkdebug } from '../../src/drivers/blkdebug/name.ts';
 import { raw } from '../../src/drivers/raw/driver.ts';
 import type { Output } from '../../src/shell/output/output.ts';
@@ -105,7 +104,6 @@ export async function testShell(
   options: Record<string, OptionValue> | null = {},
   settings: { isTerminal?: boolean; paint?: Paint; flags?: number; name?: string; writethrough?: boolean } = {},
 ): Promise<TestShell> {
-  registerDrivers([memoryFile, raw, blkdebug]);
   const name = settings.name ?? 'disk';
   images.set(name, Buffer.alloc(1 << 20));
   let stdout = '';
@@ -124,7 +122,7 @@ export async function testShell(
     isTerminal: settings.isTerminal ?? false,
     paint: settings.paint,
   };
-  const session = new Session({ output, clock: new FakeClock() });
+  const session = new Session({ output, drivers: [memoryFile, raw, blkdebug], clock: new FakeClock() });
   if (options !== null) {
     const isOpen = await session.open({
       filename: null,

@@ -6,7 +6,6 @@ import { BlockError } from '../../src/block/error.ts';
 import { Open, Perm, Req } from '../../src/block/flags.ts';
 import { parseOptionString } from '../../src/block/options/option-string.ts';
 import { setBackendPermissions } from '../../src/block/graph/permissions.ts';
-import { registerDrivers } from '../../src/block/open/registry.ts';
 import { drivers } from '../../src/drivers/index.ts';
 import { Session } from '../../src/shell/session.ts';
 import { type Disk, DISK_BYTES, DISK_SECTORS, imageOptions, initialValue, makeFiles, setUpLines } from './disk.ts';
@@ -61,13 +60,12 @@ class ScriptRun {
   }
 
   static async open(disk: Disk, folder: string): Promise<ScriptRun> {
-    registerDrivers(drivers);
     let said = '';
     const say = (text: string): void => {
       said += text;
     };
     const output = { stdout: () => {}, stderr: say, flush: () => {}, drop: () => {}, isTerminal: false };
-    const session = new Session({ output });
+    const session = new Session({ output, drivers });
     const options = parseOptionString(imageOptions(disk, folder), undefined, { warn: say, acceptsId: true });
     const flags = Open.READ_WRITE | Open.UNMAP;
     if (!(await session.open({ filename: null, options, flags, writethrough: false, forceShare: false }))) {

@@ -4,7 +4,8 @@ import { BlockBackend } from '../backend.ts';
 import { BlockError, invalidArgument } from '../error.ts';
 import { Open, Role } from '../flags.ts';
 import { refreshLimitsIfPossible } from './limits.ts';
-import type { BlockNode, ChildLink, GraphContext, Parent } from './node.ts';
+import type { BlockNode, ChildLink, Parent } from './node.ts';
+import type { GraphContext } from './context.ts';
 import { isIdentifier } from '../options/option-string.ts';
 import { childPermissions, cumulativePermissions, refreshPermissions, relaxSubtree, subtree } from './permissions.ts';
 import { refreshFilename } from './refresh-filename.ts';
@@ -16,47 +17,31 @@ interface Link extends ChildLink {
   readonly name: string;
 }
 
-interface Graph {
-  readonly nodes: Map<string, BlockNode>;
-  nextNumber: number;
-}
-
-const graphs = new WeakMap<GraphContext, Graph>();
 const MAX_NODE_NAME_BYTES = 31;
-
-function graphOf(context: GraphContext): Graph {
-  let graph = graphs.get(context);
-  if (graph === undefined) {
-    graph = { nodes: new Map(), nextNumber: 0 };
-    graphs.set(context, graph);
-  }
-  return graph;
-}
 
 /**
  * A name for a new node: the one that the user chose, checked, or a generated one. QEMU ends those with two random
  * digits, so that nobody counts on them; here the digits follow from the number, so that a run can be repeated.
  */
 export function chooseNodeName(context: GraphContext, wanted: string | undefined): string {
-  const graph = graphOf(context);
   if (wanted === undefined) {
-    const number = graph.nextNumber++;
+    const number = context.nextNodeNumber++;
     return `#block${number}${String((number * 37 + 22) % 100).padStart(2, '0')}`;
   }
   if (!isIdentifier(wanted)) throw invalidArgument(`Invalid node-name: '${wanted}'`);
-  if (graph.nodes.has(wanted)) throw invalidArgument(`Duplicate nodes with node-name='${wanted}'`);
+  if (context.nodes.has(wanted)) throw invalidArgument(`Duplicate nodes with node-name='${wanted}'`);
   if (Buffer.byteLength(wanted) > MAX_NODE_NAME_BYTES) throw invalidArgument('Node name too long');
   return wanted;
 }
 
 /** Makes a node known by its name, until it is closed. */
 export function registerNode(node: BlockNode): void {
-  graphOf(node.context).nodes.set(node.nodeName, node);
+  node.context.nodes.set(node.nodeName, node);
 }
 
 /** The node of this name, or null. */
 export function findNode(context: GraphContext, name: string): BlockNode | null {
-  return graphOf(context).nodes.get(name) ?? null;
+  return context.nodes.get(name) ?? null;
 }
 
 /** The same, but ENODEV if there is none; `device` is what the message says of a device of that name. */
@@ -272,7 +257,7 @@ export async function releaseNode(node: BlockNode): Promise<void> {
 
 /** Flushes and closes a node, then releases its children, newest first. Errors of the flush are lost, as in QEMU. */
 async function closeNode(node: BlockNode): Promise<void> {
-  const { nodes } = graphOf(node.context);
+  const { nodes } = node.context;
   if (nodes.get(node.nodeName) === node) nodes.delete(node.nodeName);
   try {
     if (!node.closed) {

@@ -8,6 +8,7 @@ import type { EventLoop } from '../loop/loop.ts';
 import type { JsonObject } from '../options/json.ts';
 import type { Options } from '../options/options.ts';
 import type { RequestTracker } from '../request/serialise.ts';
+import type { GraphContext } from './context.ts';
 import type { TraceBus } from '../events/trace.ts';
 import { Errno } from '../../util/errno.ts';
 import { divRoundUp } from '../../util/align.ts';
@@ -62,18 +63,6 @@ export interface ChildLink {
 /** What becomes of a write of zeroes: data, a zero write, or one that may also unmap. */
 export type DetectZeroes = 'off' | 'on' | 'unmap';
 
-/** What the whole graph of one image shares. */
-export interface GraphContext {
-  readonly loop: EventLoop;
-  readonly trace: TraceBus;
-  /** A line for standard error, without the newline: warnings of drivers. */
-  readonly warn: (line: string) => void;
-  /** A line for standard output, without the newline: what blkdebug says of suspended requests. */
-  readonly say: (line: string) => void;
-  /** Told of bytes that a protocol driver has read or written, while somebody wants to know how far a request has come. */
-  onTransfer?: ((bytes: number) => void) | undefined;
-}
-
 /** A node: `S` is the state of its driver. Lengths in bytes, `totalSectors` in units of 512. */
 export class BlockNode<S = unknown> {
   readonly driver: Driver<S>;
@@ -97,6 +86,8 @@ export class BlockNode<S = unknown> {
   limits: Limits = noLimits();
   /** Bits of `Open`. */
   openFlags: number;
+  /** `openFlags` as the reopen that is being prepared will make them; null if there is none. */
+  reopenFlags: number | null = null;
   /** The file name as given, or as the driver refreshed it. */
   filename = '';
   /** A file name that alone opens the same node; empty if there is none. */

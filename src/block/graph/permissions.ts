@@ -214,19 +214,17 @@ export function permissionNames(perm: number): string {
     .join(', ');
 }
 
-/** The flags that nodes will have after the reopen that is being prepared. */
-const reopenFlags = new Map<BlockNode, number>();
-
-/** Announces the flags that a node has after the reopen under way; undefined takes that back. */
-export function announceReopen(node: BlockNode, flags: number | undefined): void {
-  if (flags === undefined) reopenFlags.delete(node);
-  else reopenFlags.set(node, flags);
-}
-
 function flagsAfterReopen(node: BlockNode): number {
-  return reopenFlags.get(node) ?? node.openFlags;
+  return node.reopenFlags ?? node.openFlags;
 }
 
 function isWritable(flags: number): boolean {
   return (flags & Open.READ_WRITE) !== 0;
+}
+
+/** Throws EINVAL if a node must not become read-only. */
+export function checkReadOnlyChange(node: BlockNode, readOnly: boolean): void {
+  if (readOnly && node.copyOnRead > 0) {
+    throw invalidArgument(`Can't set node '${node.nodeName}' to r/o with copy-on-read enabled`);
+  }
 }

@@ -6,7 +6,7 @@ import { Open } from '../flags.ts';
 import { flattenJson, type JsonValue, parseJson } from '../options/json.ts';
 import { addFlagsToOptions } from '../options/node-options.ts';
 import type { Options } from '../options/options.ts';
-import { findFormat, findProtocol, isProtocol } from './registry.ts';
+import { type DriverTable, isProtocol } from './driver-table.ts';
 
 const JSON_PREFIX = 'json:';
 
@@ -43,8 +43,8 @@ interface Filled {
  * Completes options in place: the flags as options, the driver of a protocol, the file name split up by that driver.
  * The flag PROTOCOL is set as the driver demands. Throws ENOENT for an unknown driver, EINVAL for options at odds.
  */
-export function fillOptions(options: Options, filename: string | null, flags: number): Filled {
-  const named = namedDriver(options);
+export function fillOptions(drivers: DriverTable, options: Options, filename: string | null, flags: number): Filled {
+  const named = namedDriver(drivers, options);
   const protocol = named === null ? (flags & Open.PROTOCOL) !== 0 : isProtocol(named);
   const filledFlags = protocol ? flags | Open.PROTOCOL : flags & ~Open.PROTOCOL;
   addFlagsToOptions(options, filledFlags);
@@ -56,7 +56,7 @@ export function fillOptions(options: Options, filename: string | null, flags: nu
     }
     options.set('filename', filename);
   }
-  const driver = named ?? protocolDriver(options, filename !== null);
+  const driver = named ?? protocolDriver(drivers, options, filename !== null);
   if (filename !== null && driver.parseFilename !== undefined) {
     driver.parseFilename(filename, options);
     if (driver.needsFilename !== true) options.delete('filename');
@@ -64,19 +64,19 @@ export function fillOptions(options: Options, filename: string | null, flags: nu
   return { flags: filledFlags, filename, driver };
 }
 
-function namedDriver(options: Options): KnownDriver | null {
+function namedDriver(drivers: DriverTable, options: Options): KnownDriver | null {
   const name = options.getString('driver');
   if (name === undefined) return null;
-  const driver = findFormat(name);
+  const driver = drivers.find(name);
   if (driver === null) throw new BlockError(Errno.ENOENT, `Unknown driver '${name}'`);
   return driver;
 }
 
 /** The driver that the file name asks for; only a name given as such may have a prefix. */
-function protocolDriver(options: Options, allowPrefix: boolean): KnownDriver {
+function protocolDriver(drivers: DriverTable, options: Options, allowPrefix: boolean): KnownDriver {
   const filename = options.getString('filename');
   if (filename === undefined) throw invalidArgument('Must specify either driver or file');
-  const driver = findProtocol(filename, allowPrefix);
+  const driver = drivers.findProtocol(filename, allowPrefix);
   options.set('driver', driver.formatName);
   return driver;
 }

@@ -5,7 +5,8 @@ import { BlockError, errorWithErrno, invalidArgument, withContext } from '../err
 import { Open } from '../flags.ts';
 import { chooseNodeName, detachChild, registerNode, releaseNode } from '../graph/graph.ts';
 import { refreshLimits } from '../graph/limits.ts';
-import { BlockNode, type GraphContext } from '../graph/node.ts';
+import { BlockNode } from '../graph/node.ts';
+import type { GraphContext } from '../graph/context.ts';
 import { applyDiscard, applyToFlags, detectZeroesMode, takeGenericOptions } from '../options/node-options.ts';
 import type { Options } from '../options/options.ts';
 import { refreshFilename } from '../graph/refresh-filename.ts';

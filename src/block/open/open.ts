@@ -4,7 +4,8 @@ import type { BlockBackend } from '../backend.ts';
 import { BlockError, invalidArgument } from '../error.ts';
 import { Open, Perm, Role } from '../flags.ts';
 import { attachBackend, attachChild, attachRoot, detachChild, requireNode, releaseNode } from '../graph/graph.ts';
-import type { BlockNode, ChildLink, GraphContext } from '../graph/node.ts';
+import type { BlockNode, ChildLink } from '../graph/node.ts';
+import type { GraphContext } from '../graph/context.ts';
 import { inheritFrom, type Inheritance, inheritOptions } from '../options/node-options.ts';
 import { openBacking } from './backing.ts';
 import { openDriver } from './node-driver.ts';
@@ -12,7 +13,7 @@ import { fillOptions, takeJsonName } from './inherit.ts';
 import { Options, takeSub } from '../options/options.ts';
 import type { Driver, KnownDriver } from '../driver.ts';
 import { findImageFormat } from './probe.ts';
-import { isProtocol } from './registry.ts';
+import { isProtocol } from './driver-table.ts';
 import { makeOverlay, overlaySettings } from './overlay.ts';
 
 /** An image to open: by name, by options, or by both. */
@@ -106,7 +107,7 @@ export async function openNode(context: GraphContext, request: NodeRequest): Pro
   checkDepth(from?.parent ?? null, options);
   const explicitOptions = options.clone();
   let flags = from === null ? request.flags : inheritOptions(options, from);
-  const filled = fillOptions(options, filename, flags);
+  const filled = fillOptions(context.drivers, options, filename, flags);
   ({ flags } = filled);
   filename = filled.filename;
   flags = isOn(options, 'read-only') ? flags & ~Open.READ_WRITE : flags | Open.READ_WRITE | Open.ALLOW_READ_WRITE;
@@ -202,7 +203,7 @@ function suppressBacking(context: GraphContext, options: Options, explicitOption
   const backing = options.get('backing');
   if (backing !== null && backing !== '') return 0;
   if (backing === '') {
-    context.warn('qemu-io: warning: Use of "backing": "" is deprecated; use "backing": null instead');
+    context.report('warning: Use of "backing": "" is deprecated; use "backing": null instead');
   }
   options.delete('backing');
   explicitOptions.delete('backing');
@@ -258,7 +259,7 @@ async function putOverlayOn(image: BlockNode, settings: { flags: number; options
   const { flags, options } = settings;
   let top: BlockNode;
   try {
-    const overlay = await makeOverlay(image.getLength());
+    const overlay = await makeOverlay(image.context, image.getLength());
     try {
       options.set('file.driver', 'file');
       options.set('file.filename', overlay.filename);

@@ -2,6 +2,7 @@
 import { Errno } from '../../util/errno.ts';
 import { BlockError } from '../error.ts';
 import { Open } from '../flags.ts';
+import type { GraphContext } from '../graph/context.ts';
 import { Options } from '../options/options.ts';
 
 /** An overlay on the host, empty and of the length asked for. */
@@ -14,18 +15,12 @@ export interface TemporaryOverlay {
 /** Makes an empty overlay for an image of this length in bytes. Throws what making a temporary file throws. */
 export type OverlayMaker = (lengthBytes: number) => Promise<TemporaryOverlay>;
 
-let maker: OverlayMaker | null = null;
-
-/** Sets how overlays are made: by the qcow2 driver, if there is one. */
-export function setOverlayMaker(makeOverlay: OverlayMaker | null): void {
-  maker = makeOverlay;
-}
-
 /** Makes an overlay. ENOTSUP without a driver that can. */
-export async function makeOverlay(lengthBytes: number): Promise<TemporaryOverlay> {
-  if (maker === null)
+export async function makeOverlay(context: GraphContext, lengthBytes: number): Promise<TemporaryOverlay> {
+  if (context.makeOverlay === null) {
     throw new BlockError(Errno.ENOTSUP, 'Snapshot mode needs the qcow2 driver, which is not available');
-  return maker(lengthBytes);
+  }
+  return context.makeOverlay(lengthBytes);
 }
 
 /** Flags and options for the overlay of an image that was asked for with `flags` and `options`. */

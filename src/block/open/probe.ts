@@ -2,10 +2,10 @@
 import { Errno } from '../../util/errno.ts';
 import type { KnownDriver } from '../driver.ts';
 import { BlockError, withContext } from '../error.ts';
-import { allocateAligned } from '../memory.ts';
 import type { ChildLink } from '../graph/node.ts';
-import { findFormat, probeFormat } from './registry.ts';
+import type { DriverTable } from './driver-table.ts';
 import { preadv } from '../request/read.ts';
+import { assert } from '../../util/assert.ts';
 
 const HEAD_BYTES = 2048;
 
@@ -14,19 +14,20 @@ const HEAD_BYTES = 2048;
  * reading it threw.
  */
 export async function findImageFormat(file: ChildLink, filename: string): Promise<KnownDriver> {
-  if (file.node.getLength() === 0) return raw();
-  const head = allocateAligned(HEAD_BYTES);
+  const { drivers } = file.node.context;
+  if (file.node.getLength() === 0) return raw(drivers);
+  const head = file.node.context.allocate(HEAD_BYTES);
   // Beyond the end of a shorter image there are zeroes.
   await withContext('Could not read image for determining its format', () => preadv(file, 0, head, 0));
-  const driver = probeFormat(head, filename);
+  const driver = drivers.probe(head, filename);
   if (driver === null) {
     throw new BlockError(Errno.ENOENT, 'Could not determine image format: No compatible driver found');
   }
   return driver;
 }
 
-function raw(): KnownDriver {
-  const driver = findFormat('raw');
-  if (driver === null) throw new Error('no driver for raw images is registered');
+function raw(drivers: DriverTable): KnownDriver {
+  const driver = drivers.find('raw');
+  assert(driver !== null, 'there is a driver for raw images');
   return driver;
 }

@@ -21,8 +21,7 @@ import {
   takeGenericOptions,
 } from '../options/node-options.ts';
 import { Options, optionText, type OptionValue, takeSub } from '../options/options.ts';
-import { announceReopen, refreshPermissions, subtree } from '../graph/permissions.ts';
-import { checkReadOnlyChange } from '../graph/read-only.ts';
+import { checkReadOnlyChange, refreshPermissions, subtree } from '../graph/permissions.ts';
 import { refreshFilename } from '../graph/refresh-filename.ts';
 import { flush } from '../request/flush.ts';
 import { Transaction } from '../graph/transaction.ts';
@@ -50,7 +49,7 @@ export async function reopenNode(node: BlockNode, options: Options, keepOldOptio
   const transaction = new Transaction();
   try {
     for (const entry of queue) await flushEntry(entry);
-    for (const entry of queue) announceReopen(entry.node, entry.flags);
+    for (const entry of queue) entry.node.reopenFlags = entry.flags;
     for (const entry of queue) await prepare(entry, transaction);
     refreshPermissions(subtree(queue.flatMap((entry) => [entry.node, ...entry.replaced])), transaction);
     // Children first: a parent may write to them in its own commit.
@@ -63,7 +62,7 @@ export async function reopenNode(node: BlockNode, options: Options, keepOldOptio
     for (const entry of queue) if (entry.state !== null) entry.node.driver.reopenAbort?.(entry.state);
     throw error;
   } finally {
-    for (const entry of queue) announceReopen(entry.node, undefined);
+    for (const entry of queue) entry.node.reopenFlags = null;
     for (const released of transaction.released) await releaseNode(released);
   }
   for (const { node } of queue) await node.driver.afterReopen?.(node);
@@ -154,7 +153,7 @@ async function prepare(entry: QueueEntry, transaction: Transaction): Promise<voi
     if (value !== undefined) rest.set(key, optionText(value));
   }
   checkReadOnlyChange(node, (entry.flags & Open.READ_WRITE) === 0);
-  announceReopen(node, entry.flags);
+  node.reopenFlags = entry.flags;
 
   if (driver.reopenPrepare === undefined) {
     throw new BlockError(

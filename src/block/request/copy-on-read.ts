@@ -6,7 +6,6 @@ import type { DriverInfo } from '../driver.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events/events.ts';
 import { MAX_ALIGNMENT, Req, REQUEST_MAX_BYTES } from '../flags.ts';
-import { allocateAligned } from '../memory.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { canZero, driverPreadv, driverPwritev } from './driver-io.ts';
 import { isAllocated } from './status.ts';
@@ -69,7 +68,7 @@ export async function copyOnRead(child: ChildLink, offset: number, data: Buffer,
     const wantedBytes = prefetch ? 0 : Math.max(0, Math.min(bytes - before, data.length - progress));
 
     if (!allocated) {
-      const bounce = allocateAligned(bytes);
+      const bounce = node.context.allocate(bytes);
       await driverPreadv(node, position, bounce, 0);
       await node.debugEvent(Event.COR_WRITE);
       await writeCopy(node, position, bounce);

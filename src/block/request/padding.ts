@@ -11,7 +11,6 @@ import type { BlockNode } from '../graph/node.ts';
 import type { ChildLink } from '../graph/node.ts';
 import { Event } from '../events/events.ts';
 import { BlockError } from '../error.ts';
-import { allocateAligned } from '../memory.ts';
 import { alignedPreadv } from './read.ts';
 import type { TrackedRequest } from './serialise.ts';
 
@@ -37,7 +36,7 @@ export function paddingFor(node: BlockNode, offset: number, bytes: number): Padd
   if (head === 0 && tail === 0) return null;
   const padded = head + bytes + tail;
   const bufferBytes = padded > align && head > 0 && tail > 0 ? 2 * align : align;
-  return { head, tail, buffer: allocateAligned(bufferBytes), merged: padded === bufferBytes };
+  return { head, tail, buffer: node.context.allocate(bufferBytes), merged: padded === bufferBytes };
 }
 
 /** The last block of the padding's buffer, where the tail is. */

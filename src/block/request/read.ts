@@ -2,7 +2,6 @@
 import { alignDown, alignUp, isAligned, minNonZero } from '../../util/align.ts';
 import type { Pending } from '../../util/steps.ts';
 import { Req } from '../flags.ts';
-import { allocateAligned } from '../memory.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { checkDataRequest } from './check.ts';
 import { blockCluster, copyOnRead, isAllocatedWhole } from './copy-on-read.ts';
@@ -38,7 +37,9 @@ function paddedPreadv(child: ChildLink, offset: number, data: Buffer, flags: num
 
 /** Reads whole blocks and cuts the range out of them. */
 function paddedRead(child: ChildLink, offset: number, data: Buffer, flags: number, padding: Padding): Pending {
-  const padded = padding.merged ? padding.buffer : allocateAligned(padding.head + data.length + padding.tail);
+  const padded = padding.merged
+    ? padding.buffer
+    : child.node.context.allocate(padding.head + data.length + padding.tail);
   const pending = trackedPreadv(child, offset - padding.head, padded, flags);
   const cutOut = (): undefined => {
     padded.copy(data, 0, padding.head, padding.head + data.length);

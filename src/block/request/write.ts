@@ -6,7 +6,6 @@ import type { Pending } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events/events.ts';
 import { Open, Req, SECTOR_BYTES } from '../flags.ts';
-import { allocateAligned } from '../memory.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { checkDataRequest, checkRange } from './check.ts';
 import { blockCluster } from './copy-on-read.ts';
@@ -120,7 +119,7 @@ async function readModifyWrite(
   try {
     await node.requests.makeSerialising(request, node.limits.requestAlignment);
     await readPadding(child, request, padding);
-    const padded = padding.merged ? padding.buffer : allocateAligned(paddedBytes);
+    const padded = padding.merged ? padding.buffer : node.context.allocate(paddedBytes);
     if (!padding.merged) {
       padding.buffer.copy(padded, 0, 0, padding.head);
       if (padding.tail > 0) {

@@ -4,7 +4,6 @@ import { Errno } from '../../util/errno.ts';
 import type { Pending } from '../../util/steps.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Req } from '../flags.ts';
-import { allocateAligned } from '../memory.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { driverPwritev } from './driver-io.ts';
 import { flush } from './flush.ts';
@@ -101,6 +100,6 @@ async function tryDriver(node: BlockNode, offset: number, bytes: number, flags: 
 async function writeZeroData(node: BlockNode, offset: number, bytes: number, flags: number): Promise<boolean> {
   const owesFlush = (flags & ~node.supportedWriteFlags & Req.FUA) !== 0;
   const writeFlags = flags & ~(Req.ZERO_WRITE | (owesFlush ? Req.FUA : 0));
-  await driverPwritev(node, offset, allocateAligned(bytes), writeFlags);
+  await driverPwritev(node, offset, node.context.allocate(bytes), writeFlags);
   return owesFlush;
 }

@@ -4,7 +4,6 @@ import type { Driver } from '../../block/driver.ts';
 import type { Pending } from '../../util/steps.ts';
 import { asBlockError, BlockError } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
-import { setAllocator } from '../../block/memory.ts';
 import { alignedBuffer, isBufferAligned } from '../../sys/aligned-memory.ts';
 import { readRange, writeRange } from '../../sys/positional-io.ts';
 import { lengthOf } from '../../sys/seek.ts';
@@ -83,7 +82,7 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
 
   refreshLimits(node) {
     const { state, limits } = node;
-    if (isDirect(state)) setAllocator(alignedBuffer);
+    if (isDirect(state)) node.context.useAllocator(alignedBuffer);
     const needs = directIoNeeds(state.fd, state.hostFlags);
     state.memoryAlignment = needs.memory;
     limits.requestAlignment = needs.request;

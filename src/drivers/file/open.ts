@@ -111,11 +111,8 @@ function openLocks(fd: number, locking: string): FileLocks | null {
   throw new BlockError(Errno.ENOTSUP, 'locking=on was specified, but this host has no locks on open file descriptions');
 }
 
-let missingLibcIsKnown = false;
-
 /** Says once what the program lacks without the C library. */
 function warnOfMissingLibc(node: FileNode): void {
-  if (missingLibcIsKnown || libc() !== null) return;
-  missingLibcIsKnown = true;
-  node.context.warn('qemu-io: warning: the C library cannot be loaded: no locks on images, no holes, no O_DIRECT');
+  if (libc() !== null) return;
+  node.context.reportOnce('warning: the C library cannot be loaded: no locks on images, no holes, no O_DIRECT');
 }

@@ -101,7 +101,7 @@ function restoringLength(node: FileNode, oldBytes: number, body: () => void): vo
     try {
       ftruncateSync(node.state.fd, oldBytes);
     } catch (second) {
-      node.context.warn(`qemu-io: Failed to restore old file length: ${strerror(hostErrno(second))}`);
+      node.context.report(`Failed to restore old file length: ${strerror(hostErrno(second))}`);
     }
     throw error;
   }

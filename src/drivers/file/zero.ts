@@ -47,14 +47,9 @@ function zeroFile(node: FileNode, offset: number, bytes: number): number {
   return Errno.ENOTSUP;
 }
 
-let misbehaviourIsKnown = false;
-
 function warnOfMisbehaviour(node: FileNode): void {
-  if (misbehaviourIsKnown) return;
-  misbehaviourIsKnown = true;
-  const { warn } = node.context;
-  warn(
-    'qemu-io: warning: Your file system is misbehaving: fallocate(FALLOC_FL_PUNCH_HOLE) returned EINVAL. ' +
+  node.context.reportOnce(
+    'warning: Your file system is misbehaving: fallocate(FALLOC_FL_PUNCH_HOLE) returned EINVAL. ' +
       'Please report this bug to your file system vendor.',
   );
 }

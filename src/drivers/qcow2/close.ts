@@ -22,7 +22,7 @@ async function flushCache(image: Qcow2Image, cache: TableCache, name: string): P
     return true;
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
-    image.node.context.warn(`qemu-io: Failed to flush the ${name} cache: ${strerror(error.errno)}`);
+    image.node.context.report(`Failed to flush the ${name} cache: ${strerror(error.errno)}`);
     return false;
   }
 }

@@ -2,7 +2,6 @@
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { Event } from '../../block/events/events.ts';
 import { Open, Req, Role } from '../../block/flags.ts';
-import { allocateAligned } from '../../block/memory.ts';
 import { openChild, openFileChild } from '../../block/open/open.ts';
 import type { Options } from '../../block/options/options.ts';
 import { relaxSubtree } from '../../block/graph/permissions.ts';
@@ -174,13 +173,13 @@ function checkTables(image: Qcow2Image, header: Header, flags: number): void {
 }
 
 async function readL1(image: Qcow2Image, header: Header): Promise<void> {
-  const bytes = allocateAligned(header.l1EntryCount * L1_ENTRY_BYTES);
+  const bytes = image.node.context.allocate(header.l1EntryCount * L1_ENTRY_BYTES);
   if (bytes.length > 0) await explained(readFile(image, header.l1Offset, bytes), 'Could not read L1 table');
   image.l1 = new L1Table(header.l1Offset, bytes, image.clusterBytes);
 }
 
 async function readRefcountTable(image: Qcow2Image, header: Header): Promise<void> {
-  const bytes = allocateAligned(header.refcountTableClusters * image.clusterBytes);
+  const bytes = image.node.context.allocate(header.refcountTableClusters * image.clusterBytes);
   if (bytes.length > 0) {
     await image.fire(Event.REFTABLE_LOAD);
     const read = readFile(image, header.refcountTableOffset, bytes);

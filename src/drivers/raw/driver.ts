@@ -8,7 +8,6 @@ import { type Options, absorbOptions, optionText } from '../../block/options/opt
 import { openChild } from '../../block/open/open.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { refreshFilename } from '../../block/graph/refresh-filename.ts';
-import { probeFormat } from '../../block/open/registry.ts';
 import { driverInfo } from '../../block/request/copy-on-read.ts';
 import { pdiscard } from '../../block/request/discard.ts';
 import { preadv } from '../../block/request/read.ts';
@@ -99,7 +98,7 @@ function inFile(node: RawNode, offset: number, bytes: number, isWrite: boolean):
  */
 function checkHead(node: RawNode, offset: number, data: Buffer): void {
   if (offset >= PROBE_BYTES || data.length === 0) return;
-  if (probeFormat(data.subarray(0, PROBE_BYTES), '') !== node.driver) throw new BlockError(Errno.EPERM);
+  if (node.context.drivers.probe(data.subarray(0, PROBE_BYTES), '') !== node.driver) throw new BlockError(Errno.EPERM);
 }
 
 function warnOfGuess(node: RawNode): void {

@@ -1,5 +1,5 @@
 /** Buffers for the data of requests, kept between commands: a fresh one costs a page fault every 4 KiB. */
-import { allocateAligned } from '../../block/memory.ts';
+import type { GraphContext } from '../../block/graph/context.ts';
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 import { fillWith } from '../../util/pattern.ts';
@@ -31,6 +31,7 @@ export class Lease {
 
 /** Keeps one buffer for the next request; requests that overlap get their own. */
 export class BufferPool {
+  readonly #context: GraphContext;
   readonly #misalignBytes: number;
   readonly #keepsPattern: boolean;
   #kept: Lease | null = null;
@@ -39,7 +40,8 @@ export class BufferPool {
    * `misalignBytes` is how far data starts behind an aligned address. `keepsPattern`: requests leave their data as it
    * was (writes do), so that it need not be filled again.
    */
-  constructor(misalignBytes: number, keepsPattern: boolean) {
+  constructor(context: GraphContext, misalignBytes: number, keepsPattern: boolean) {
+    this.#context = context;
     this.#misalignBytes = misalignBytes;
     this.#keepsPattern = keepsPattern;
   }
@@ -66,7 +68,7 @@ export class BufferPool {
     const needed = bytes + this.#misalignBytes;
     const kept = this.#kept;
     if (kept === null || kept.buffer.length < needed) {
-      const buffer = allocate(Math.max(needed, MIN_BYTES));
+      const buffer = allocate(this.#context, Math.max(needed, MIN_BYTES));
       return new Lease(this, buffer, buffer.subarray(this.#misalignBytes, needed));
     }
     this.#kept = null;
@@ -82,9 +84,9 @@ export class BufferPool {
   }
 }
 
-function allocate(bytes: number): Buffer {
+function allocate(context: GraphContext, bytes: number): Buffer {
   try {
-    return allocateAligned(bytes);
+    return context.allocate(bytes);
   } catch (error) {
     if (error instanceof RangeError) throw new BlockError(Errno.ENOMEM);
     throw error;

@@ -7,7 +7,6 @@ import { openBackend } from '../../../src/block/open/open.ts';
 import { Options, type OptionValue } from '../../../src/block/options/options.ts';
 import { setBackendPermissions } from '../../../src/block/graph/permissions.ts';
 import { refreshFilename } from '../../../src/block/graph/refresh-filename.ts';
-import { registerDrivers } from '../../../src/block/open/registry.ts';
 import { reopenNode } from '../../../src/block/open/reopen.ts';
 import { type FakeHost, fakeHost, formatImage } from '../../helpers/fake-drivers.ts';
 
@@ -15,7 +14,6 @@ let host: FakeHost;
 
 beforeEach(() => {
   host = fakeHost();
-  registerDrivers(host.drivers);
   host.images.set('x', Buffer.alloc(4096));
   host.images.set('fmt', formatImage());
 });
@@ -272,7 +270,7 @@ describe('reopenNode', () => {
   });
 
   it('refuses drivers that cannot do it', async () => {
-    registerDrivers([{ formatName: 'stiff', protocolName: 'stiff', open: async () => {} }]);
+    host.context.drivers.add([{ formatName: 'stiff', protocolName: 'stiff', open: async () => {} }]);
     const image = await open(null, { driver: 'stiff', 'node-name': 's' });
     await expect(reopen(image, {})).rejects.toThrow(
       "Block format 'stiff' used by node 's' does not support reopening files",

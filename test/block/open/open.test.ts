@@ -5,15 +5,13 @@ import { Open, Perm } from '../../../src/block/flags.ts';
 import { closeBackend } from '../../../src/block/graph/graph.ts';
 import { openBackend } from '../../../src/block/open/open.ts';
 import { Options, type OptionValue } from '../../../src/block/options/options.ts';
-import { registerDrivers } from '../../../src/block/open/registry.ts';
-import { setOverlayMaker } from '../../../src/block/open/overlay.ts';
 import { type FakeHost, fakeHost, formatImage } from '../../helpers/fake-drivers.ts';
+import { GraphContext } from '../../../src/block/graph/context.ts';
 
 let host: FakeHost;
 
 beforeEach(() => {
   host = fakeHost();
-  registerDrivers(host.drivers);
   host.images.set('x', Buffer.alloc(4096));
   host.images.set('fmt', formatImage());
 });
@@ -296,25 +294,25 @@ it('warns of an empty string for backing', async () => {
 
 describe('snapshot mode', () => {
   it('puts an overlay on the image, which is opened read-only, and deletes the file of the overlay', async () => {
-    registerDrivers([{ ...host.drivers[2], formatName: 'qcow2' } as (typeof host.drivers)[number]]);
-    const removed: string[] = [];
-    setOverlayMaker(async (bytes) => {
-      host.images.set('tmp', formatImage());
-      return { filename: 'tmp', remove: () => removed.push(`tmp ${bytes}`) };
-    });
+    host.context.drivers.add([{ ...host.drivers[2], formatName: 'qcow2' } as (typeof host.drivers)[number]]);
     const image = await open('x', { driver: 'raw' }, Open.READ_WRITE | Open.SNAPSHOT);
     expect(image.top.driver.formatName).toBe('qcow2');
     expect(image.top.openFlags & Open.NO_FLUSH).not.toBe(0);
     expect(image.top.backing?.node.driver.formatName).toBe('raw');
     expect(image.top.backing?.node.isReadOnly).toBe(true);
-    expect(removed).toEqual(['tmp 4096']);
+    expect(host.log).toContain('remove tmp 4096');
     await closeBackend(image);
     expect(host.openFiles.size).toBe(0);
   });
 
   it('fails clearly without a driver for overlays', async () => {
-    setOverlayMaker(null);
-    await expect(open('x', { driver: 'raw' }, Open.READ_WRITE | Open.SNAPSHOT)).rejects.toThrow(
+    const { loop, drivers } = host.context;
+    const request = {
+      filename: 'x',
+      options: new Options([['driver', 'raw']]),
+      flags: Open.READ_WRITE | Open.SNAPSHOT,
+    };
+    await expect(openBackend(new GraphContext({ loop, drivers }), request)).rejects.toThrow(
       'Snapshot mode needs the qcow2 driver, which is not available',
     );
     expect(host.openFiles.size).toBe(0);

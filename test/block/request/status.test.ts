@@ -124,8 +124,9 @@ describe('block status', () => {
 
 describe('copy on read', () => {
   it('writes what it had to fetch, after the event cor_write, and nothing that is there already', async () => {
-    const { loop, node, child, state } = overlay(16 * KIB, 4 * KIB);
-    stack({ loop, node, child, state }, memoryNode(16 * KIB));
+    const top = overlay(16 * KIB, 4 * KIB);
+    const { loop, node, child, state } = top;
+    stack(top, memoryNode(16 * KIB));
     state.bytes.fill(3);
     node.copyOnRead = 1;
     const data = Buffer.alloc(8 * KIB);

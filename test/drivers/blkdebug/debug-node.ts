@@ -1,6 +1,6 @@
 /** A blkdebug node over an image in memory, put together by hand, and what a test wants to see of it. */
 import type { Pending } from '../../../src/util/steps.ts';
-import { BlockNode, type ChildLink, type GraphContext } from '../../../src/block/graph/node.ts';
+import { BlockNode, type ChildLink } from '../../../src/block/graph/node.ts';
 import { Open, Perm, Role } from '../../../src/block/flags.ts';
 import type { Coroutine, EventLoop } from '../../../src/block/loop/loop.ts';
 import { Options, type OptionValue } from '../../../src/block/options/options.ts';
@@ -38,11 +38,10 @@ export interface DebugNode {
 
 export function debugNode(given: Record<string, OptionValue> = {}, imageBytes = 1 << 20): DebugNode {
   const image = memoryNode(imageBytes);
-  const { loop } = image;
-  const said: string[] = [];
+  const { loop, said } = image;
   const ended: string[] = [];
   const traced: TraceDetail['kind'][] = [];
-  const context: GraphContext = { ...image.node.context, say: (line) => said.push(line) };
+  const { context } = image.node;
   const options = new Options(Object.entries(given));
   const node: BlkdebugNode = new BlockNode(blkdebug, context, 'debug0', Open.READ_WRITE | Open.UNMAP, options);
   const link = { role: Role.FILTERED | Role.PRIMARY, perm: Perm.ALL, shared: Perm.ALL };

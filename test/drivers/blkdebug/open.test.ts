@@ -1,23 +1,23 @@
 /** Opening blkdebug: names, config files, limits and permissions. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { BlockError } from '../../../src/block/error.ts';
 import { Open, Perm, Req } from '../../../src/block/flags.ts';
 import { closeBackend } from '../../../src/block/graph/graph.ts';
 import { EventLoop } from '../../../src/block/loop/loop.ts';
-import type { BlockNode, GraphContext } from '../../../src/block/graph/node.ts';
+import type { BlockNode } from '../../../src/block/graph/node.ts';
+import { GraphContext } from '../../../src/block/graph/context.ts';
 import { openBackend } from '../../../src/block/open/open.ts';
 import { Options, type OptionValue } from '../../../src/block/options/options.ts';
 import { refreshFilename } from '../../../src/block/graph/refresh-filename.ts';
-import { registerDrivers } from '../../../src/block/open/registry.ts';
 import { reopenNode } from '../../../src/block/open/reopen.ts';
-import { TraceBus } from '../../../src/block/events/trace.ts';
 import type { Driver } from '../../../src/block/driver.ts';
 import { blkdebug } from '../../../src/drivers/blkdebug/name.ts';
 import type { BlkdebugNode } from '../../../src/drivers/blkdebug/state.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import { useFolder } from '../../helpers/sandbox.ts';
+import { DriverTable } from '../../../src/block/open/driver-table.ts';
 
 /** A protocol driver that stands for files: names that begin with "no" do not exist. */
 const storage: Driver<null> = {
@@ -41,16 +41,13 @@ const storage: Driver<null> = {
 };
 
 const folder = useFolder();
-beforeAll(() => {
-  registerDrivers([blkdebug, storage]);
-});
 
 type Given = Record<string, OptionValue>;
 
 /** Opens blkdebug with these options, or by a name, hands its node to `look`, and closes it. */
 async function withOpen(given: Given | string, look: (node: BlkdebugNode, loop: EventLoop) => Promise<void> | void) {
   const loop = new EventLoop();
-  const context: GraphContext = { loop, trace: new TraceBus(loop.clock), warn: () => {}, say: () => {} };
+  const context = new GraphContext({ loop, drivers: new DriverTable([blkdebug, storage]) });
   const [filename, options] =
     typeof given === 'string'
       ? [given, null]

@@ -3,11 +3,10 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Open } from '../../../src/block/flags.ts';
 import { Options } from '../../../src/block/options/options.ts';
-import { registerDrivers } from '../../../src/block/open/registry.ts';
-import { drivers } from '../../../src/drivers/index.ts';
 import { type PictureSource, takePicture } from '../../../src/live/snapshot.ts';
 import type { RecorderOptions } from '../../../src/live/record/recorder.ts';
 import { Session } from '../../../src/shell/session.ts';
+import { drivers } from '../../../src/drivers/index.ts';
 
 export interface RunningSession {
   readonly session: Session;
@@ -19,13 +18,12 @@ export interface RunningSession {
 
 /** `config` is a config file of blkdebug. */
 export async function openSession(folder: string, config = ''): Promise<RunningSession> {
-  registerDrivers(drivers);
   const image = path.join(folder, 'disk.raw');
   const rules = path.join(folder, 'rules.conf');
   writeFileSync(image, Buffer.alloc(1 << 20));
   writeFileSync(rules, config);
   const text = { stdout() {}, stderr() {}, flush() {}, drop() {}, isTerminal: false };
-  const session = new Session({ output: text });
+  const session = new Session({ output: text, drivers });
   await session.open({
     filename: `blkdebug:${rules}:${image}`,
     options: new Options([['driver', 'raw']]),

@@ -125,7 +125,7 @@ export async function storeBitmaps(image: Qcow2Image): Promise<boolean> {
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     const { nodeName, context } = image.node;
-    context.warn(`qemu-io: Lost persistent bitmaps during inactivation of node '${nodeName}': ${error.message}`);
+    context.report(`Lost persistent bitmaps during inactivation of node '${nodeName}': ${error.message}`);
     return false;
   }
 }
@@ -204,7 +204,7 @@ export async function resumeBitmaps(image: Qcow2Image): Promise<void> {
     await markInUse(image);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
-    image.node.context.warn(`qemu-io: ${image.node.nodeName}: Failed to make dirty bitmaps writable: ${error.message}`);
+    image.node.context.report(`${image.node.nodeName}: Failed to make dirty bitmaps writable: ${error.message}`);
   }
 }
 

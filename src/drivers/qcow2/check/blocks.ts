@@ -68,7 +68,7 @@ async function truncateBehind(image: Qcow2Image, offset: number): Promise<void> 
     if (!Number.isSafeInteger(offset + image.clusterBytes)) throw errorWithErrno(Errno.EFBIG, 'Could not resize file');
     await truncate(image.file, offset + image.clusterBytes, false, 'off', 0);
   } catch (error) {
-    if (error instanceof BlockError) image.node.context.warn(`qemu-io: ${error.message}`);
+    if (error instanceof BlockError) image.node.context.report(error.message);
     throw error;
   }
 }

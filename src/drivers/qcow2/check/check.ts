@@ -229,7 +229,7 @@ async function rebuild(image: Qcow2Image, state: CheckState): Promise<void> {
     await rebuildRefcounts(image, map);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
-    warn(`qemu-io: ${error.message}`);
+    image.node.context.report(error.message);
     result.checkErrors += 1;
     throw error;
   }

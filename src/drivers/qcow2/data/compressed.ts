@@ -49,7 +49,7 @@ function codecOf(image: Qcow2Image): Codec {
   if (image.compressionType === Compression.ZLIB) return deflate();
   const codec = zstd();
   if (codec !== null) return codec;
-  image.node.context.warn('qemu-io: zstd needs libzstd.so.1, or Node.js 22.15 or newer');
+  image.node.context.report('zstd needs libzstd.so.1, or Node.js 22.15 or newer');
   throw new BlockError(Errno.ENOTSUP);
 }
 

@@ -2,7 +2,6 @@
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
 import { Req } from '../../../block/flags.ts';
-import { allocateAligned } from '../../../block/memory.ts';
 import { isZeroFast } from '../../../block/request/status.ts';
 import { pwriteZeroes, pwritev } from '../../../block/request/write.ts';
 import { andThen, type Answer } from '../../../util/answer.ts';
@@ -179,7 +178,7 @@ async function copyUnlocked(image: Qcow2Image, part: L2Meta): Promise<void> {
   const readsTogether = head.bytes > 0 && tail.bytes > 0 && between <= MAX_READ_BETWEEN;
   // Everything in its place, if it is read or written in one go; otherwise head and tail side by side.
   const whole = readsTogether || data !== null;
-  const buffer = allocateAligned(head.bytes + tail.bytes + (whole ? between : 0));
+  const buffer = image.node.context.allocate(head.bytes + tail.bytes + (whole ? between : 0));
   const headData = buffer.subarray(0, head.bytes);
   const tailData = buffer.subarray(buffer.length - tail.bytes);
   if (readsTogether) {

@@ -2,7 +2,6 @@
 import type { Preallocation } from '../../../block/driver.ts';
 import { BlockError, errorWithErrno, prependError } from '../../../block/error.ts';
 import { Req, SECTOR_BYTES } from '../../../block/flags.ts';
-import { allocateAligned } from '../../../block/memory.ts';
 import type { ChildLink } from '../../../block/graph/node.ts';
 import { truncate } from '../../../block/request/truncate.ts';
 import { Errno, strerror } from '../../../util/errno.ts';
@@ -127,7 +126,7 @@ async function cutFile(image: Qcow2Image, end: number): Promise<void> {
     await truncate(image.file, end, false, 'off', 0);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
-    image.node.context.warn(`qemu-io: warning: Failed to truncate the tail of the image: ${error.message}`);
+    image.node.context.report(`warning: Failed to truncate the tail of the image: ${error.message}`);
   }
 }
 
@@ -294,7 +293,7 @@ async function zeroNewArea(image: Qcow2Image, oldLength: number, length: number)
     );
   }
   if (zeroStart <= oldLength) return;
-  const zeroes = allocateAligned(Math.min(zeroStart, length) - oldLength);
+  const zeroes = image.node.context.allocate(Math.min(zeroStart, length) - oldLength);
   image.lock.unlock();
   try {
     const writing = (async () => writeRange(image, oldLength as GuestOffset, zeroes))();

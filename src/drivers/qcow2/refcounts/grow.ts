@@ -7,7 +7,6 @@
  */
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
-import { allocateAligned } from '../../../block/memory.ts';
 import type { Answer } from '../../../util/answer.ts';
 import { Errno } from '../../../util/errno.ts';
 import { corrupt } from '../tables/corruption.ts';
@@ -148,7 +147,7 @@ export async function makeRefcountArea(
   const entryCount = tableClusters * perCluster;
   if (entryCount > MAX_REFCOUNT_TABLE_BYTES) throw new BlockError(Errno.EFBIG);
 
-  const bytes = allocateAligned(entryCount * REFCOUNT_ENTRY_BYTES);
+  const bytes = image.node.context.allocate(entryCount * REFCOUNT_ENTRY_BYTES);
   old.bytes.copy(bytes, 0, 0, Math.min(bytes.length, (old.lastUsedIndex + 1) * REFCOUNT_ENTRY_BYTES));
   const layout = new RefcountTable(0, bytes, clusterBytes);
   if (newBlock !== 0) layout.setBlock(newBlockIndex, newBlock);
@@ -208,7 +207,7 @@ export async function makeRefcountArea(
 function asQemuWrites(table: Buffer, entryCount: number): Buffer {
   const needed = entryCount * REFCOUNT_ENTRY_BYTES;
   if (isAllZero(table.subarray(needed))) return table;
-  const written = allocateAligned(table.length);
+  const written = Buffer.alloc(table.length);
   table.copy(written);
   written.subarray(needed).swap64();
   return written;

@@ -99,15 +99,15 @@ function readOr(image: Qcow2Image, offset: number, data: Buffer, message: string
 }
 
 function warnOfStaleBitmaps(image: Qcow2Image): void {
-  const { warn } = image.node.context;
-  warn(
+  const { context } = image.node;
+  context.report(
     image.version < 3
-      ? 'qemu-io: warning: This qcow2 v2 image contains bitmaps, but they may have been modified by a program ' +
+      ? 'warning: This qcow2 v2 image contains bitmaps, but they may have been modified by a program ' +
           'without persistent bitmap support; so now they must all be considered inconsistent'
-      : 'qemu-io: warning: a program lacking bitmap support modified this file, so all bitmaps are now considered ' +
+      : 'warning: a program lacking bitmap support modified this file, so all bitmaps are now considered ' +
           'inconsistent',
   );
-  warn("Some clusters may be leaked, run 'qemu-img check -r' on the image file to fix.");
+  context.warn("Some clusters may be leaked, run 'qemu-img check -r' on the image file to fix.");
 }
 
 function takeBitmaps(image: Qcow2Image, data: Buffer): void {

@@ -1,7 +1,6 @@
 /** Writing the header: the fields that change alone, and all of it with its extensions. */
 import type { Pending } from '../../../util/steps.ts';
 import { BlockError } from '../../../block/error.ts';
-import { allocateAligned } from '../../../block/memory.ts';
 import { later } from '../../../util/answer.ts';
 import { Errno } from '../../../util/errno.ts';
 import { Extension } from './extensions.ts';
@@ -41,7 +40,7 @@ export async function updateHeaderSync(image: Qcow2Image): Promise<void> {
 
 /** What `updateHeader` writes. */
 function headerCluster(image: Qcow2Image): Buffer {
-  const cluster = allocateAligned(image.clusterBytes);
+  const cluster = image.node.context.allocate(image.clusterBytes);
   const isV3 = image.version >= 3;
   writeFields(image, cluster);
   const room = new Room(cluster, isV3 ? HEADER_BYTES : HEADER_V2_BYTES);

@@ -2,7 +2,6 @@
 import { Errno } from '../../../util/errno.ts';
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
-import { allocateAligned } from '../../../block/memory.ts';
 import { pwriteZeroes } from '../../../block/request/write.ts';
 import { readBe32 } from '../../../util/big-endian.ts';
 import { ClusterSet } from './cluster-set.ts';
@@ -88,7 +87,7 @@ export async function writeL1Entry(image: Qcow2Image, index: number): Promise<vo
   const align = Math.min(image.file.node.limits.requestAlignment, image.clusterBytes);
   const bytes = Math.max(L1_ENTRY_BYTES, align);
   const start = index * L1_ENTRY_BYTES - ((index * L1_ENTRY_BYTES) % bytes);
-  const block = allocateAligned(bytes);
+  const block = image.node.context.allocate(bytes);
   l1.bytes.copy(block, 0, start, start + bytes);
 
   await checkOverlap(image, Overlap.ACTIVE_L1, l1.offset + start, bytes);
@@ -106,7 +105,7 @@ export async function growL1(image: Qcow2Image, minEntries: number, exact: boole
   const bytes = entryCount * L1_ENTRY_BYTES;
   if (bytes > MAX_L1_BYTES) throw new BlockError(Errno.EFBIG);
 
-  const table = allocateAligned(bytes);
+  const table = image.node.context.allocate(bytes);
   old.bytes.copy(table);
   await image.fire(Event.L1_GROW_ALLOC_TABLE);
   const offset = await allocateClusters(image, bytes);

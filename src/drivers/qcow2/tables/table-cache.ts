@@ -11,7 +11,6 @@
 import type { Pending } from '../../../util/steps.ts';
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
-import { allocateAligned } from '../../../block/memory.ts';
 import { andThen, later } from '../../../util/answer.ts';
 import { Errno } from '../../../util/errno.ts';
 import { corrupt } from './corruption.ts';
@@ -368,7 +367,7 @@ export class TableCache {
     const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / this.tableBytes));
     const first = slot - (slot % perChunk);
     const count = Math.min(perChunk, this.slotCount - first);
-    const chunk = allocateAligned(count * this.tableBytes);
+    const chunk = this.#image.node.context.allocate(count * this.tableBytes);
     for (let index = 0; index < count; index++) {
       this.#tables[first + index] = chunk.subarray(index * this.tableBytes, (index + 1) * this.tableBytes);
     }

@@ -2,10 +2,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Open } from '../../../../src/block/flags.ts';
 import { Options } from '../../../../src/block/options/options.ts';
-import { registerDrivers } from '../../../../src/block/open/registry.ts';
-import { drivers } from '../../../../src/drivers/index.ts';
 import { Session } from '../../../../src/shell/session.ts';
 import { Qcow2Host } from '../qcow2-host.ts';
+import { drivers } from '../../../../src/drivers/index.ts';
 
 let host: Qcow2Host;
 beforeEach(() => {
@@ -36,7 +35,6 @@ describe('a write cancelled at', () => {
   it.each(events)(
     '%s ends with ECANCELED, the other one to the same clusters is done, nothing is corrupt',
     async (event) => {
-      registerDrivers(drivers);
       const backing = host.image('backing', { lengthBytes: 1 << 20 });
       const below = await host.openQcow2('backing');
       expect(await host.write(below, 0, 1 << 20, 9)).toBe(0);
@@ -47,7 +45,10 @@ describe('a write cancelled at', () => {
       const stdout = (text: string): void => {
         said += text;
       };
-      const session = new Session({ output: { stdout, stderr: stdout, flush() {}, drop() {}, isTerminal: false } });
+      const session = new Session({
+        output: { stdout, stderr: stdout, flush() {}, drop() {}, isTerminal: false },
+        drivers,
+      });
       const isOpen = await session.open({
         filename: `blkdebug::${file}`,
         options: new Options([['driver', 'qcow2']]),

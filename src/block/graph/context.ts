@@ -1,0 +1,76 @@
+/** What the nodes of one session share: the drivers, the loop, the bus, the names in use, and where messages go. */
+import type { DriverTable } from '../open/driver-table.ts';
+import type { OverlayMaker } from '../open/overlay.ts';
+import { TraceBus } from '../events/trace.ts';
+import type { EventLoop } from '../loop/loop.ts';
+import type { BlockNode } from './node.ts';
+
+/** Allocates a zeroed buffer. */
+export type Allocator = (bytes: number) => Buffer;
+
+/** What a context is made from. The lines come without the newline. */
+export interface ContextSettings {
+  readonly loop: EventLoop;
+  readonly drivers: DriverTable;
+  /** Null where snapshot mode is not to be had. */
+  readonly makeOverlay?: OverlayMaker | null;
+  /** The prefix of messages: "qemu-io" by default. */
+  readonly programName?: string;
+  readonly stdout?: (line: string) => void;
+  readonly stderr?: (line: string) => void;
+}
+
+/** Shared by all nodes of one session. */
+export class GraphContext {
+  readonly loop: EventLoop;
+  readonly trace: TraceBus;
+  readonly drivers: DriverTable;
+  readonly makeOverlay: OverlayMaker | null;
+  /** The open nodes by name; kept by `block/graph/graph.ts`, which numbers those without a name of the user's. */
+  readonly nodes = new Map<string, BlockNode>();
+  nextNodeNumber = 0;
+  /** Told of bytes that a protocol driver has read or written, while the progress of a request is shown. */
+  onTransfer: ((bytes: number) => void) | undefined = undefined;
+
+  /** A line for standard output: what blkdebug says of suspended requests. */
+  readonly say: (line: string) => void;
+  /** A line for standard error, as it is. */
+  readonly warn: (line: string) => void;
+
+  readonly #programName: string;
+  readonly #reported = new Set<string>();
+  #allocate: Allocator = (bytes) => Buffer.alloc(bytes);
+
+  constructor(settings: ContextSettings) {
+    const { loop, drivers, makeOverlay, programName, stdout, stderr } = settings;
+    this.loop = loop;
+    this.trace = new TraceBus(loop.clock);
+    this.drivers = drivers;
+    this.makeOverlay = makeOverlay ?? null;
+    this.#programName = programName ?? 'qemu-io';
+    this.say = stdout ?? (() => {});
+    this.warn = stderr ?? (() => {});
+  }
+
+  /** A message for standard error, with the program's name before it: "qemu-io: …". */
+  report(message: string): void {
+    this.warn(`${this.#programName}: ${message}`);
+  }
+
+  /** As a `report`, but of each message only the first time in a session. */
+  reportOnce(message: string): void {
+    if (this.#reported.has(message)) return;
+    this.#reported.add(message);
+    this.report(message);
+  }
+
+  /** A zeroed buffer for a request, aligned for direct I/O once a file is open that needs it. */
+  allocate(bytes: number): Buffer {
+    return this.#allocate(bytes);
+  }
+
+  /** Makes `allocate` use another allocator: page-aligned buffers spare a file with O_DIRECT a copy. */
+  useAllocator(allocate: Allocator): void {
+    this.#allocate = allocate;
+  }
+}
