@@ -45,7 +45,7 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
 // npm writes this file last, so an install that was cut short does not count. No package of ours needs its install
 // script.
 if (changedAt('node_modules/.package-lock.json') < changedAt('package-lock.json')) {
-  step('installing dependencies (once)', [npmCli(), 'ci', '--ignore-scripts']);
+  step('installing dependencies (once)', [npmCli(), 'ci', '--ignore-scripts', '--prefer-offline']);
 }
 const sources = Math.max(newestIn('src'), changedAt('scripts/build.js'), changedAt('package-lock.json'));
 if (changedAt('dist/cli/main.js') < sources) step('building', ['scripts/build.js', '--bundle']);

@@ -7,6 +7,8 @@ export default defineConfig({
     root: path.resolve(import.meta.dirname, '../..'),
     include: ['test/differential/**/*.test.ts'],
     testTimeout: 3_600_000,
+    // Failures in full; passes are dots at most.
+    reporters: [process.stdout.isTTY ? 'dot' : 'minimal'],
     maxConcurrency: 3,
   },
 });

@@ -73,7 +73,7 @@ export interface MemoryNode {
   readonly node: BlockNode<MemoryState>;
   readonly child: ChildLink;
   readonly state: MemoryState;
-  /** What drivers said on standard output. */
+  /** Messages of drivers for standard output. */
   readonly said: string[];
 }
 

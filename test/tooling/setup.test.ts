@@ -57,7 +57,7 @@ function setUp() {
 
 describe('set-up', () => {
   it('installs and builds on a clean clone, and does nothing the second time', () => {
-    expect(setUp()).toEqual(['npm ci --ignore-scripts', 'build --bundle']);
+    expect(setUp()).toEqual(['npm ci --ignore-scripts --prefer-offline', 'build --bundle']);
     expect(setUp()).toEqual([]);
   });
 
@@ -66,7 +66,7 @@ describe('set-up', () => {
     age('node_modules/.package-lock.json', 50);
     put('package-lock.json', '{}', 10);
     age('dist/cli/main.js', 0);
-    expect(setUp()).toEqual(['npm ci --ignore-scripts']);
+    expect(setUp()).toEqual(['npm ci --ignore-scripts --prefer-offline']);
   });
 
   it('builds again when a source is newer than the build', () => {
