@@ -6,6 +6,7 @@ const folders = {
   drivers: ['block', 'sys', 'util'],
   shell: ['block', 'util'],
   live: ['block', 'util'],
+  nbd: ['block', 'util'],
 };
 
 /**

@@ -8,6 +8,7 @@ const root = path.resolve(import.meta.dirname, '../..');
 
 /** Folders whose comments keep the rules; a folder of `src` joins as soon as it does. */
 const tidyFolders = [
+  'src/nbd',
   'test/block',
   'test/differential',
   'test/drivers/blkdebug',
@@ -17,6 +18,7 @@ const tidyFolders = [
   'test/drivers/recognised',
   'test/fuzz',
   'test/helpers',
+  'test/nbd',
   'test/sudden-death',
   'test/sys',
   'test/tooling',

@@ -1,0 +1,244 @@
+/** A client's request: whether it may be done, and doing it on the backend. */
+import { BlockError } from '../block/error.ts';
+import { Req } from '../block/flags.ts';
+import { Errno } from '../util/errno.ts';
+import { type Pending, run, type Steps } from '../util/steps.ts';
+import type { Extent } from './export.ts';
+import type { Agreement } from './negotiation.ts';
+import type { BlockPool, Replies, Room } from './replies.ts';
+import { Command, CommandFlag, MAX_PAYLOAD_BYTES, readNumber, replyHeaderBytes, type RequestHeader } from './wire.ts';
+
+/** Names of requests for views and messages, by `Command`. */
+const operations: readonly string[] = ['read', 'write', 'disconnect', 'flush', 'discard', 'cache', 'write -z', 'map'];
+/** Room for any reply but data: an error with its message. */
+export const SHORT_REPLY_BYTES = 512;
+/** A CACHE request is read in pieces of this size. */
+const CACHE_PIECE_BYTES = 1 << 20;
+/** Where the offset of data stands in its chunk. */
+const CHUNK_OFFSET_BYTES = 8;
+/** The payload of BLOCK_STATUS: the length of the range, and ids of contexts. */
+const STATUS_LENGTH_BYTES = 8;
+const CONTEXT_ID_BYTES = 4;
+
+/** A request from the moment when its header was read to the moment when its reply is on the way. */
+export class ClientRequest {
+  readonly header: RequestHeader;
+  /** The error that it gets without being done. */
+  readonly refusal: BlockError | null;
+  /** Memory of the client's share. */
+  readonly heldBytes: number;
+  payload: Buffer | null = null;
+  /** Ends the use of the payload's memory. */
+  freePayload: (() => void) | null = null;
+  /** Where a read puts its data. */
+  room: Room | null = null;
+  /** The result of BLOCK_STATUS: contexts with their extents. */
+  statuses: { readonly context: number; readonly extents: readonly Extent[] }[] = [];
+  /** The coroutine's id; 0 before it runs. */
+  coroutineId = 0;
+
+  constructor(header: RequestHeader, refusal: BlockError | null, heldBytes: number) {
+    this.header = header;
+    this.refusal = refusal;
+    this.heldBytes = heldBytes;
+  }
+
+  /** Its name in views and messages. */
+  get operation(): string {
+    return operations[this.header.type] ?? `request ${this.header.type}`;
+  }
+}
+
+/** How many bytes of payload follow a header. */
+export function payloadBytesOf({ type, flags, length }: RequestHeader, { style }: Agreement): number {
+  const hasPayload = style === 'extended' ? (flags & CommandFlag.PAYLOAD_LEN) !== 0 : type === Command.WRITE;
+  return hasPayload ? length : 0;
+}
+
+/** How many bytes of memory a request needs for its data, in either direction. */
+export function dataBytesOf(header: RequestHeader, agreement: Agreement, maxExtents: number): number {
+  switch (header.type) {
+    case Command.READ:
+      return header.length;
+    case Command.CACHE:
+      return Math.min(header.length, CACHE_PIECE_BYTES);
+    case Command.BLOCK_STATUS:
+      return payloadBytesOf(header, agreement) + agreement.contexts.length * maxExtents * 16;
+    default:
+      return payloadBytesOf(header, agreement);
+  }
+}
+
+/** Why a request is not done; null if it is. The errors are those of the protocol document. */
+export function refusalOf(header: RequestHeader, agreement: Agreement): BlockError | null {
+  const { type, flags, length } = header;
+  const allowed = allowedFlags(type, agreement);
+  if (allowed === null) return invalid(`unknown request type ${type}`);
+  if ((flags & ~allowed) !== 0) return invalid(`flags 0x${flags.toString(16)} are not valid for it`);
+  const isExtendedWrite = type === Command.WRITE && agreement.style === 'extended';
+  if (isExtendedWrite && (flags & CommandFlag.PAYLOAD_LEN) === 0) return invalid('a write needs its payload');
+  const movesData = type === Command.READ || type === Command.WRITE || type === Command.CACHE;
+  if (movesData && length > MAX_PAYLOAD_BYTES) {
+    return invalid(`${length} bytes are more than the longest payload, ${MAX_PAYLOAD_BYTES}`);
+  }
+  if (changes(type) && agreement.export.isReadOnly) return new BlockError(Errno.EPERM, 'the export is read-only');
+  if (type === Command.FLUSH) return null;
+  if (type === Command.BLOCK_STATUS) {
+    if (agreement.contexts.length === 0) return invalid('no context was negotiated');
+    if ((flags & CommandFlag.PAYLOAD_LEN) !== 0) return statusPayloadRefusal(length, agreement);
+    if (length === 0) return invalid('the range is empty');
+  }
+  return rangeRefusal(header, length, agreement);
+}
+
+function allowedFlags(type: number, { style }: Agreement): number | null {
+  const { FUA, NO_HOLE, DF, REQ_ONE, FAST_ZERO, PAYLOAD_LEN } = CommandFlag;
+  const payload = style === 'extended' ? PAYLOAD_LEN : 0;
+  switch (type) {
+    case Command.READ:
+      return style === 'simple' ? FUA : FUA | DF;
+    case Command.WRITE:
+      return FUA | payload;
+    case Command.WRITE_ZEROES:
+      return FUA | NO_HOLE | FAST_ZERO;
+    case Command.BLOCK_STATUS:
+      return FUA | REQ_ONE | payload;
+    case Command.FLUSH:
+    case Command.TRIM:
+    case Command.CACHE:
+      return FUA;
+    default:
+      return null;
+  }
+}
+
+function changes(type: number): boolean {
+  return type === Command.WRITE || type === Command.WRITE_ZEROES || type === Command.TRIM;
+}
+
+/** Writes beyond the end have no space, everything else there is invalid. */
+function rangeRefusal({ type, offset }: RequestHeader, length: number, { sizeBytes }: Agreement): BlockError | null {
+  if (offset <= sizeBytes && length <= sizeBytes - offset) return null;
+  const message = `the range ends beyond the export's end, ${sizeBytes}`;
+  const isWrite = type === Command.WRITE || type === Command.WRITE_ZEROES;
+  return new BlockError(isWrite ? Errno.ENOSPC : Errno.EINVAL, message);
+}
+
+/** All contexts are asked for at most once, so that the payload is short. */
+function statusPayloadRefusal(payloadBytes: number, { contexts }: Agreement): BlockError | null {
+  const count = (payloadBytes - STATUS_LENGTH_BYTES) / CONTEXT_ID_BYTES;
+  return Number.isInteger(count) && count >= 1 && count <= contexts.length ? null : invalid('the payload is malformed');
+}
+
+function invalid(message: string): BlockError {
+  return new BlockError(Errno.EINVAL, message);
+}
+
+/** The parts of a connection that requests use. */
+export interface RequestHost {
+  readonly agreement: Agreement;
+  readonly replies: Replies;
+  readonly pool: BlockPool;
+  readonly maxExtents: number;
+}
+
+/** Does a request that was not refused, as the running coroutine. Fails as the backend does. */
+export function execute(request: ClientRequest, host: RequestHost): Pending {
+  const { header } = request;
+  const { backend } = host.agreement.export;
+  const fua = (header.flags & CommandFlag.FUA) === 0 ? 0 : Req.FUA;
+  switch (header.type) {
+    case Command.READ:
+      return read(request, host);
+    case Command.WRITE:
+      return backend.pwrite(header.offset, request.payload ?? Buffer.alloc(0), fua);
+    case Command.FLUSH:
+      return backend.flush();
+    case Command.WRITE_ZEROES:
+      return backend.pwriteZeroes(header.offset, header.length, fua | zeroFlags(header.flags));
+    case Command.TRIM:
+      return run(trim(request, host));
+    case Command.CACHE:
+      return run(cache(request, host));
+    default:
+      return run(blockStatus(request, host));
+  }
+}
+
+/** Where the data of a read begins in its reply. */
+export function readPrefixBytes({ style }: Agreement): number {
+  return replyHeaderBytes(style) + (style === 'simple' ? 0 : CHUNK_OFFSET_BYTES);
+}
+
+function read(request: ClientRequest, { agreement, replies }: RequestHost): Pending {
+  const { offset, length } = request.header;
+  const prefix = readPrefixBytes(agreement);
+  // Room for an error in its place as well.
+  const dataRoom = Math.max(length, SHORT_REPLY_BYTES - prefix);
+  const room = replies.reserve(prefix, dataRoom, agreement.export.memoryAlignment);
+  request.room = room;
+  if (length === 0) return undefined;
+  const start = room.at + prefix;
+  return agreement.export.backend.pread(offset, room.buffer.subarray(start, start + length));
+}
+
+function zeroFlags(flags: number): number {
+  const unmap = (flags & CommandFlag.NO_HOLE) === 0 ? Req.MAY_UNMAP : 0;
+  return unmap | ((flags & CommandFlag.FAST_ZERO) === 0 ? 0 : Req.NO_FALLBACK);
+}
+
+function* trim({ header }: ClientRequest, { agreement }: RequestHost): Steps<void> {
+  const { backend } = agreement.export;
+  yield backend.pdiscard(header.offset, header.length);
+  if ((header.flags & CommandFlag.FUA) !== 0) yield backend.flush();
+}
+
+/** Reads what will be asked for: tables come into the caches of the layer, data into the host's. */
+function* cache({ header }: ClientRequest, { agreement, pool }: RequestHost): Steps<void> {
+  const { backend } = agreement.export;
+  const block = pool.take(Math.min(header.length, CACHE_PIECE_BYTES));
+  try {
+    for (let done = 0; done < header.length; ) {
+      const bytes = Math.min(header.length - done, CACHE_PIECE_BYTES);
+      yield backend.pread(header.offset + done, block.buffer.subarray(0, bytes));
+      done += bytes;
+    }
+  } finally {
+    pool.leave(block);
+  }
+}
+
+function* blockStatus(request: ClientRequest, host: RequestHost): Steps<void> {
+  const { agreement } = host;
+  const { header } = request;
+  const { bytes, contexts } = statusRange(request, agreement);
+  const refusal = bytes === 0 ? invalid('the range is empty') : rangeRefusal(header, bytes, agreement);
+  if (refusal !== null) throw refusal;
+  const maxExtents = (header.flags & CommandFlag.REQ_ONE) === 0 ? host.maxExtents : 1;
+  const { backend } = agreement.export;
+  // The image must not be closed meanwhile.
+  backend.inFlight += 1;
+  try {
+    for (const context of contexts) {
+      const extents = yield* agreement.export.extents(context, header.offset, bytes, maxExtents);
+      request.statuses.push({ context, extents });
+    }
+  } finally {
+    backend.inFlight -= 1;
+  }
+}
+
+/** The range and the contexts that BLOCK_STATUS is about: a payload may name some of those that were agreed on. */
+function statusRange(
+  { header, payload }: ClientRequest,
+  { contexts }: Agreement,
+): { readonly bytes: number; readonly contexts: readonly number[] } {
+  if (payload === null) return { bytes: header.length, contexts };
+  const chosen = new Set<number>();
+  for (let at = STATUS_LENGTH_BYTES; at < payload.length; at += CONTEXT_ID_BYTES) {
+    const context = payload.readUInt32BE(at);
+    if (!contexts.includes(context) || chosen.has(context)) throw invalid(`context ${context} is unknown or repeated`);
+    chosen.add(context);
+  }
+  return { bytes: readNumber(payload, 0), contexts: [...chosen] };
+}
