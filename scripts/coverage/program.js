@@ -1,15 +1,11 @@
 /** The parts of `src/` that the runs of the built program reached. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import Module from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 // @ts-expect-error -- it has no declarations
 import { mergeProcessCovs } from '@bcoe/v8-coverage';
 import convert from 'ast-v8-to-istanbul';
 import { parseAst } from 'rolldown/parseAst';
-
-/** `bin/blkscope.js` runs them within the text of a module's wrapper, and V8 counts that in. */
-const WRAPPER_LENGTH = Module.wrap('').indexOf('\n');
 
 /** @typedef {{ url: string, functions: import('node:inspector').Profiler.FunctionCoverage[] }} ScriptCounts */
 
@@ -27,7 +23,7 @@ export async function programCoverage(folder, dist) {
     if (!existsSync(sourceMap)) continue;
     const counts = await convert({
       code,
-      wrapperLength: WRAPPER_LENGTH,
+      wrapperLength: 0,
       ast: parseAst(code),
       sourceMap: JSON.parse(readFileSync(sourceMap, 'utf8')),
       coverage: { functions, url: `file://${url}` },
