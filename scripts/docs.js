@@ -1,5 +1,5 @@
 /**
- * Writes the parts of README.md that are made from the sources: the commands, their options and the command line.
+ * Writes the parts of `.github/docs` that are made from the sources: commands, options, the command line, events.
  * `npm run docs` writes them, `npm run docs -- --check` fails if they are not up to date.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,11 +10,17 @@ import { rolldown } from 'rolldown';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const ENTRY = 'docs-entry';
+const exported = [
+  ['commandTable', 'shell/commands/index.ts'],
+  ['usageText', 'cli/usage.ts'],
+  ['eventGuide', 'block/events/guide.ts'],
+];
 
 /**
- * The command table and the usage, from the sources.
+ * The command table, the usage and the guide to the events, from the sources.
  * @returns {Promise<{ commandTable: import('../src/shell/command.ts').CommandTable,
- *   usageText: (isTerminal: boolean) => string }>}
+ *   usageText: (isTerminal: boolean) => string,
+ *   eventGuide: Record<string, import('../src/block/events/guide.ts').EventGuide> }>}
  */
 async function loadSources() {
   const build = await rolldown({
@@ -28,7 +34,7 @@ async function loadSources() {
         resolveId: (id) => (id === ENTRY ? path.join(root, 'docs-entry.ts') : null),
         load: (id) =>
           id === path.join(root, 'docs-entry.ts')
-            ? `export { commandTable } from './src/shell/commands/index.ts'; export { usageText } from './src/cli/usage.ts';`
+            ? exported.map(([name, file]) => `export { ${name} } from './src/${file}';`).join('\n')
             : null,
       },
     ],
@@ -62,22 +68,51 @@ function commandSection(commands) {
   return lines.join('\n');
 }
 
-/** Puts text between the marks of a section. @param {string} readme @param {string} name @param {string} text */
-function replaceSection(readme, name, text) {
-  const begin = `<!-- ${name}: made by npm run docs -->\n`;
-  const end = `<!-- end of ${name} -->`;
-  const from = readme.indexOf(begin);
-  const to = readme.indexOf(end);
-  if (from < 0 || to < from) throw new Error(`README.md has no section ${name}`);
-  return `${readme.slice(0, from)}${begin}\n${text}\n\n${readme.slice(to)}`;
+/** @param {Record<string, import('../src/block/events/guide.ts').EventGuide>} guide */
+function eventSection(guide) {
+  const lines = [];
+  /** @param {readonly string[]} events */
+  const names = (events) => events.map((event) => `\`${event}\``).join(', ');
+  for (const [name, { meaning, firedBy, onDisk, before, after }] of Object.entries(guide)) {
+    lines.push(`### ${name}`, '', meaning, '', `- Fired by: ${firedBy}`, `- On disk: ${onDisk}`);
+    if (before.length > 0) lines.push(`- Comes after: ${names(before)}`);
+    if (after.length > 0) lines.push(`- Comes before: ${names(after)}`);
+    lines.push('');
+  }
+  return lines.join('\n').trimEnd();
 }
 
-const { commandTable, usageText } = await loadSources();
-const file = path.join(root, 'README.md');
-const before = readFileSync(file, 'utf8');
-let after = replaceSection(before, 'commands', commandSection(commandTable.all));
-after = replaceSection(after, 'options', `\`\`\`text\n${usageText(true).trimEnd()}\n\`\`\``);
-if (process.argv.includes('--check')) {
-  if (after !== before) console.error('README.md is not up to date: npm run docs');
-  process.exitCode = after === before ? 0 : 1;
-} else if (after !== before) writeFileSync(file, after);
+/**
+ * Puts text between the marks of a section.
+ * @param {string} document
+ * @param {string} name
+ * @param {string} text
+ */
+function replaceSection(document, name, text) {
+  const begin = `<!-- ${name}: made by npm run docs -->\n`;
+  const end = `<!-- end of ${name} -->`;
+  const from = document.indexOf(begin);
+  const to = document.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`no section ${name}`);
+  return `${document.slice(0, from)}${begin}\n${text}\n\n${document.slice(to)}`;
+}
+
+const { commandTable, usageText, eventGuide } = await loadSources();
+/** @type {Record<string, Record<string, string>>} */
+const documents = {
+  'commands.md': {
+    options: `\`\`\`text\n${usageText(true).trimEnd()}\n\`\`\``,
+    commands: commandSection(commandTable.all),
+  },
+  'events.md': { events: eventSection(eventGuide) },
+};
+for (const [name, sections] of Object.entries(documents)) {
+  const file = path.join(root, '.github/docs', name);
+  const before = readFileSync(file, 'utf8');
+  const after = Object.entries(sections).reduce((text, [section, made]) => replaceSection(text, section, made), before);
+  if (after === before) continue;
+  if (process.argv.includes('--check')) {
+    console.error(`${path.relative(root, file)} is not up to date: npm run docs`);
+    process.exitCode = 1;
+  } else writeFileSync(file, after);
+}

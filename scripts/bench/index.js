@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: blkscope and the real qemu-io in turn, medians and ratios, as the table of the README.
+ * `npm run bench`: blkscope and the real qemu-io in turn, medians and ratios, as the table of .github/docs/performance.md.
  *
  * Needs qemu-io and qemu-img, and a quiet machine: what else runs changes the two programs' times by different factors.
  * Images lie in memory (`/dev/shm`) where there is room for them, since a disk that has to flush each write measures
@@ -210,7 +210,7 @@ async function live() {
     },
     () => runAttended(['-t', 'writeback', '-f', 'raw', fresh('raw')], small),
   );
-  costs('the same with a watcher attached, against without', watched, 1.3);
+  costs('the same with a client attached, against without', watched, 1.3);
 
   const many = idleRules(folder, 'cluster_free', 10_000);
   const none = idleRules(folder, 'cluster_free', 0);

@@ -26,7 +26,7 @@ What to open:
       --object DEF       make an object first, such as secret,id=NAME,data=TEXT
   -r, --read-only        open without the right to write
   -s, --snapshot         write to a temporary overlay instead of the image
-  -U, --force-share      open although somebody else has the image open
+  -U, --force-share      open even if another process has the image locked
 
 How to reach it:
   -t, --cache=MODE       none, writeback, unsafe, directsync or writethrough

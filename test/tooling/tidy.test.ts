@@ -117,7 +117,7 @@ describe('the tree', () => {
 });
 
 describe('documents', () => {
-  const documents = ['src/README.md', ...filesIn('.github', /\.md$/)];
+  const documents = ['README.md', 'src/README.md', ...filesIn('.github', /\.md$/)];
 
   it.each(documents)('%s names no persons in place of code', (file) => {
     expect(tidy.wordComplaints(file, read(file))).toEqual([]);
