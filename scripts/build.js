@@ -1,8 +1,9 @@
 /**
  * Builds the program: checks the types, and bundles `src/cli/main.ts` into `dist/cli/`.
  *
- * `--bundle` leaves the type check out; `--readable` leaves the code as it was written. What is imported with `import()`
- * becomes a chunk of its own, loaded on first need. CommonJS, as it starts in half the time that ES modules take.
+ * `--bundle` leaves the type check out; `--readable` leaves the code as it was written. What is imported with
+ * `import()` becomes a chunk of its own, loaded on first need. CommonJS, as it starts in half the time that ES modules
+ * take.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,6 @@
 /**
- * `npm run bench`: blkscope and the real qemu-io in turn, medians and ratios, as the table of .github/docs/performance.md.
+ * `npm run bench`: blkscope and the real qemu-io in turn, medians and ratios, as the table of
+ * .github/docs/performance.md.
  *
  * Needs qemu-io and qemu-img, and a quiet machine: what else runs changes the two programs' times by different factors.
  * Images lie in memory (`/dev/shm`) where there is room for them, since a disk that has to flush each write measures

@@ -1,4 +1,7 @@
-/** How the program starts: by any path to it, and with a cache of compiled code that is missing, damaged or not to be had. */
+/**
+ * How the program starts: by any path to it, and with a cache of compiled code that is missing, damaged or not to be
+ * had.
+ */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

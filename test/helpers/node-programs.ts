@@ -1,4 +1,7 @@
-/** The versions of Node that a test is run with: that of the tests, and those that BLKSCOPE_NODES names, separated by colons. */
+/**
+ * The versions of Node that a test is run with: that of the tests, and those that BLKSCOPE_NODES names, separated by
+ * colons.
+ */
 import { spawnSync } from 'node:child_process';
 
 /** Version and path of each. */
