@@ -90,7 +90,13 @@ export class Rig {
   async resume(): Promise<void> {
     const [first] = this.parked();
     if (first === undefined) throw new Error('nothing is parked');
-    await this.memory.loop.enter(first.coroutine);
+    // As a bottom half: in a turn of the loop, as nothing else may enter coroutines while something turns it.
+    await new Promise<void>((resolve) => {
+      this.memory.loop.schedule(async () => {
+        await this.memory.loop.enter(first.coroutine);
+        resolve();
+      });
+    });
   }
 
   /** Waits until something is so; the sockets of both sides have to be looked at for that. */
