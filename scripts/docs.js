@@ -12,13 +12,15 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const ENTRY = 'docs-entry';
 const exported = [
   ['commandTable', 'shell/commands/index.ts'],
+  ['optionHelp, usageLine', 'shell/command.ts'],
   ['usageText', 'cli/usage.ts'],
   ['eventGuide', 'block/events/guide.ts'],
 ];
 
 /**
  * The command table, the usage and the guide to the events, from the sources.
- * @returns {Promise<{ commandTable: import('../src/shell/command.ts').CommandTable,
+ * @returns {Promise<typeof import('../src/shell/command.ts') & {
+ *   commandTable: import('../src/shell/command.ts').CommandTable,
  *   usageText: (isTerminal: boolean) => string,
  *   eventGuide: Record<string, import('../src/block/events/guide.ts').EventGuide> }>}
  */
@@ -55,15 +57,15 @@ const cell = (text) => text.replaceAll('|', '\\|');
 /** @param {readonly import('../src/shell/command.ts').Command[]} commands */
 function commandSection(commands) {
   const lines = ['| command | what it does |', '| --- | --- |'];
-  for (const { name, aliases = [], args = '', oneline } of commands) {
+  for (const command of commands) {
+    const { aliases = [], oneline } = command;
     const also = aliases.length > 0 ? ` (also ${aliases.map((alias) => `\`${alias}\``).join(', ')})` : '';
-    lines.push(`| \`${cell(`${name} ${args}`.trim())}\`${also} | ${cell(oneline)} |`);
+    lines.push(`| \`${cell((usageLine(command).split(' -- ')[0] ?? '').trim())}\`${also} | ${cell(oneline)} |`);
   }
   lines.push('', 'Options of the commands:', '');
-  for (const { name, optionHelp } of commands) {
-    const options = Object.entries(optionHelp ?? {});
-    if (options.length > 0)
-      lines.push(`- \`${name}\`: ${options.map(([letter, text]) => `\`-${letter}\` ${text}`).join('; ')}.`);
+  for (const command of commands) {
+    const options = optionHelp(command).map(({ letter, help }) => `\`-${letter}\` ${help}`);
+    if (options.length > 0) lines.push(`- \`${command.name}\`: ${options.join('; ')}.`);
   }
   return lines.join('\n');
 }
@@ -97,7 +99,7 @@ function replaceSection(document, name, text) {
   return `${document.slice(0, from)}${begin}\n${text}\n\n${document.slice(to)}`;
 }
 
-const { commandTable, usageText, eventGuide } = await loadSources();
+const { commandTable, optionHelp, usageLine, usageText, eventGuide } = await loadSources();
 /** @type {Record<string, Record<string, string>>} */
 const documents = {
   'commands.md': {

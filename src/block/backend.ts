@@ -4,7 +4,7 @@ import type { Preallocation } from './driver.ts';
 import type { Pending } from '../util/steps.ts';
 import { BlockError } from './error.ts';
 import { Req } from './flags.ts';
-import type { EventLoop, RequestLabel } from './loop/loop.ts';
+import type { EventLoop } from './loop/loop.ts';
 import type { BlockNode, ChildLink, Parent } from './graph/node.ts';
 import { pdiscard } from './request/discard.ts';
 import { flush } from './request/flush.ts';
@@ -127,14 +127,6 @@ export class BlockBackend implements Parent {
       await saveVmState(this.top, offset, data);
       if (!this.writeCacheEnabled) await flush(this.top);
     });
-  }
-
-  /**
-   * Starts a request in the background: enters it and returns once it waits for something or is done. `onDone` is
-   * called with what it threw, undefined for success; never before this returns.
-   */
-  async start(label: RequestLabel, body: () => Pending, onDone: (error: unknown) => void): Promise<void> {
-    await this.#loop.spawn(label, body, onDone);
   }
 
   #withFua(flags: number): number {

@@ -86,7 +86,7 @@ class Program {
     if (isInteractive && invocation.demo) await this.#greet();
     if (stdoutIsTerminal && (invocation.live || (isInteractive && invocation.demo))) await views.setLive(true);
     if (invocation.commands.length > 0) {
-      await runList(session, invocation.commands);
+      await runList(session.shell, invocation.commands);
       return;
     }
     await (isInteractive ? this.#converse(session, views) : this.#runInput(session));
@@ -95,7 +95,7 @@ class Program {
 
   async #runInput(session: Session): Promise<void> {
     this.#source = openInput();
-    if (this.#signal === null) await runLines(session, this.#source, `${this.#name}> `);
+    if (this.#signal === null) await runLines(session.shell, this.#source, `${this.#name}> `);
   }
 
   async #greet(): Promise<void> {
@@ -109,7 +109,7 @@ class Program {
     this.#source = terminal;
     // An error ends a script, with `bail on`, but no conversation.
     while (this.#signal === null && !session.quitRequested && !terminal.isEnded)
-      await runLines(session, terminal, null);
+      await runLines(session.shell, terminal, null);
   }
 
   /** A signal: what runs is interrupted, nothing more is run, and the image is closed. Another one does not wait. */

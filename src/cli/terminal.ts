@@ -200,7 +200,7 @@ export class Terminal implements StoppableSource {
 
 /** What readline wants: the candidates, and the text that they replace. A lone candidate is a whole word. */
 function candidatesFor(session: Session, line: string): [string[], string] {
-  const { candidates, word } = complete(session, line);
+  const { candidates, word } = complete(session.shell, line);
   const [first = ''] = candidates;
   const isWhole = candidates.length === 1 && !first.startsWith('-') && !/[/=]$/.test(first);
   return [isWhole ? [`${first} `] : [...candidates], word];

@@ -4,20 +4,24 @@ import { parseOptionString } from '../block/options/option-string.ts';
 import { drivers } from '../drivers/index.ts';
 import { makeTemporaryOverlay } from '../drivers/qcow2/temporary-overlay.ts';
 import type { Output } from '../shell/output/output.ts';
+import { commandTable } from '../shell/commands/index.ts';
 import { type OpenRequest, Session } from '../shell/session.ts';
 import type { Invocation } from './arguments.ts';
 
 /** A session with every driver, and with no image yet. */
 export function makeSession(invocation: Invocation, output: Output, programName: string): Session {
   const { misalign, imageOptions, bail } = invocation;
-  const session = new Session({
-    output,
-    drivers,
-    makeOverlay: makeTemporaryOverlay,
-    programName,
-    misalign,
-    imageOptions,
-  });
+  const session = new Session(
+    {
+      output,
+      drivers,
+      makeOverlay: makeTemporaryOverlay,
+      programName,
+      misalign,
+      imageOptions,
+    },
+    commandTable,
+  );
   session.bail = bail;
   return session;
 }

@@ -1,12 +1,19 @@
-/** What a shell command is: one literal, from which usage, help, completion and manual come. */
-import type { Session } from './session.ts';
+/** A shell command: one literal, from which usage, help, completion and manual come. */
+import { assert } from '../util/assert.ts';
+import type { Answer } from '../util/steps.ts';
+import type { SessionState } from './session-state.ts';
+import type { OptionTable } from './words/options.ts';
 
-/** A command: its words, its bounds, its help, and what it does. */
+export { CommandFailure } from './failure.ts';
+
+/** A command: its words, its bounds, its help, and its work. */
 export interface Command {
   readonly name: string;
   readonly aliases?: readonly string[];
-  /** The operands and options in the usage line; left out if it takes none. */
+  /** The operands in the usage line, behind the options; left out if it takes none. */
   readonly args?: string;
+  /** All that follows the name in the usage line, where qemu-io's line is not what its options are. */
+  readonly usage?: string;
   readonly oneline: string;
   /** Bounds for the number of words behind the name, options included. */
   readonly minArgs: number;
@@ -17,17 +24,16 @@ export interface Command {
   readonly needsFile: boolean;
   /** Bits of `Perm` that the backend must have; once asked for, they stay. */
   readonly perm?: number;
-  /** Letters of the options, as getopt takes them. */
-  readonly options?: string;
-  /** What an option's argument can be, by letter, for completion. */
+  readonly options?: OptionTable | string;
+  /** Only with `options` as letters: values of an option's argument for completion, by letter. */
   readonly optionValues?: Readonly<Record<string, readonly string[]>>;
-  /** What each option does: lines of the help, by letter. */
+  /** Only with `options` as letters: lines of the help, by letter. */
   readonly optionHelp?: Readonly<Record<string, string>>;
   /** Paragraphs below the usage line, in lines; an example is a line that starts with two spaces. */
   readonly help?: readonly string[];
-  /** What the operands are, for completion; the last kind goes for all that follow. */
+  /** The kinds of the operands, for completion; the last one goes for all that follow. */
   readonly operands?: readonly OperandKind[] | OperandChooser;
-  /** Rules, breakpoints, the state or the image are other ones afterwards: the views are told. */
+  /** Set if the command changes rules, breakpoints, state or image: the views refresh. */
   readonly changesPicture?: true;
   /** It turns the event loop itself, and so runs outside of a coroutine. */
   readonly polls?: true;
@@ -35,20 +41,35 @@ export interface Command {
    * Does the work; `argv[0]` is the name as typed. Throws `CommandFailure` after it has said what is wrong, or
    * `BlockError` to have it said as "qemu-io: …".
    */
-  run(session: Session, argv: string[]): Outcome;
+  run(session: SessionState, argv: string[], shell: Shell): Outcome;
+}
+
+/** A session with the commands that work on it. */
+export interface Shell {
+  readonly session: SessionState;
+  readonly commands: CommandTable;
+  /** Runs a command line: 0, or the negative errno of its failure. */
+  execute(line: string): Answer<number>;
+  /**
+   * For commands with `polls`: does the part that must run as a coroutine. Fails as the body does; if the body is
+   * suspended, it goes on when something wakes it, as other commands do.
+   */
+  runRequest(command: Command, argv: readonly string[], body: () => Promise<void>): Promise<void>;
 }
 
 /**
- * What a command has to say when it is done. It is said after the turn of the loop in which its request ended: requests in
- * the background that end in the same turn report first (observed with qemu-io 7.2.22).
+ * The last words of a command. They are said after the turn of the loop in which its request ended: requests in the
+ * background that end in the same turn report first (observed with qemu-io 7.2.22).
  */
 export type Report = () => void;
 
 /** A promise only if the command has to wait. */
-export type Outcome = void | Promise<void | Report>;
+export type Outcome = Answer<void | Report>;
 
-/** What the operand behind `operands` is; `word` is what of it is typed so far. */
-export type OperandChooser = (session: Session, operands: readonly string[], word: string) => OperandKind;
+/** Chooses the kind of the operand behind `operands`; `word` is the part of it that is typed so far. */
+export type OperandChooser = {
+  choose(session: SessionState, operands: readonly string[], word: string): OperandKind;
+}['choose'];
 
 /** A list is of the words that it can be. */
 export type OperandKind =
@@ -62,27 +83,18 @@ export type OperandKind =
   | 'on/off'
   | 'word';
 
-/** A command that failed and has said so; `errno` is positive. It carries no stack: it is part of normal work. */
-export class CommandFailure extends Error {
-  readonly errno: number;
-  /** The session has to print the usage line. */
-  readonly wantsUsage: boolean;
-
-  constructor(errno: number, wantsUsage = false) {
-    const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0;
-    super(`command failed: errno ${errno}`);
-    Error.stackTraceLimit = limit;
-    this.name = 'CommandFailure';
-    this.errno = errno;
-    this.wantsUsage = wantsUsage;
-  }
+/** "name options operands -- oneline", under the name given. */
+export function usageLine(command: Command, name: string = command.name): string {
+  const { usage, options, args, oneline } = command;
+  const words =
+    usage === undefined ? [typeof options === 'object' ? options.usage : '', args].filter(Boolean) : [usage];
+  return `${[name, ...words].join(' ')} -- ${oneline}\n`;
 }
 
-/** "name args -- oneline", under the name given. */
-export function usageLine(command: Command, name: string = command.name): string {
-  const args = command.args === undefined ? '' : `${command.args} `;
-  return `${name} ${args}-- ${command.oneline}\n`;
+/** The options of a command with their help, in the order of the alphabet. */
+export function optionHelp(command: Command): readonly { readonly letter: string; readonly help: string }[] {
+  if (typeof command.options === 'object') return command.options.help;
+  return Object.entries(command.optionHelp ?? {}).map(([letter, help]) => ({ letter, help }));
 }
 
 /** The commands of a shell, sorted by name. */
@@ -93,14 +105,11 @@ export class CommandTable {
   constructor(commands: readonly Command[]) {
     this.#commands = commands;
     for (const command of commands) {
-      this.#note(command.name, command);
-      for (const alias of command.aliases ?? []) this.#note(alias, command);
+      for (const name of [command.name, ...(command.aliases ?? [])]) {
+        assert(!this.#byName.has(name), `only one command is called ${name}`);
+        this.#byName.set(name, command);
+      }
     }
-  }
-
-  #note(name: string, command: Command): void {
-    if (this.#byName.has(name)) throw new Error(`two commands are called ${name}`);
-    this.#byName.set(name, command);
   }
 
   /** Every command once, by name. */

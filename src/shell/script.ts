@@ -1,10 +1,12 @@
 /** Runs many command lines: a list, or what a source gives line by line. */
 import type { Clock } from '../block/loop/clock.ts';
-import type { Session } from './session.ts';
+import { type Answer, isPromise, type Pending } from '../util/steps.ts';
+import type { Shell } from './command.ts';
+import type { SessionState } from './session-state.ts';
 
 /** Gives lines without their newline; null at the end. A promise says that the line has not arrived yet. */
 export interface LineSource {
-  next(): string | null | Promise<string | null>;
+  next(): Answer<string | null>;
 }
 
 /** Commands run so long before Node gets a turn, in which it notices signals and what they printed goes out. */
@@ -21,8 +23,8 @@ class Breather {
     this.#turnedNs = clock.nowNs();
   }
 
-  breathe(): Promise<void> | undefined {
-    // A request has just looked at the clock, as a rule; to look again costs a thirtieth of a short command.
+  breathe(): Pending {
+    // A request has just looked at the clock, as a rule.
     const recentNs = this.#clock.recentNs();
     const nowNs = recentNs === this.#seenNs ? this.#clock.nowNs() : recentNs;
     this.#seenNs = nowNs;
@@ -37,46 +39,54 @@ class Breather {
 
 /**
  * Runs the lines of a list (`-c`), one after the other, with nothing in between. Ends early after `quit`, or an error
- * with `bail` set. What the last line that failed returned; 0 if none has.
+ * with `bail` set. The status of the last line that failed; 0 if none has.
  */
-export async function runList(session: Session, lines: readonly string[]): Promise<number> {
-  const breather = new Breather(session.loop.clock);
-  let lastError = 0;
-  for (const line of lines) {
-    const wait = breather.breathe();
-    if (wait !== undefined) await wait;
-    if (session.quitRequested) break;
-    const result = session.execute(line);
-    const status = typeof result === 'number' ? result : await result;
-    if (status >= 0) continue;
-    lastError = status;
-    if (session.bail) break;
-  }
-  return lastError;
+export async function runList(shell: Shell, lines: readonly string[]): Promise<number> {
+  let next = 0;
+  return runEach(shell, () => lines[next++] ?? null);
 }
 
 /**
  * Runs lines until the source ends, `quit` was given, or one failed with `bail` set. Before each line `prompt` is
  * printed, what is due at once is done, and, while the line has not arrived, everything that goes on by itself.
- * What the last line that failed returned; 0 if none has.
+ * The status of the last line that failed; 0 if none has.
  */
-export async function runLines(session: Session, source: LineSource, prompt: string | null): Promise<number> {
+export async function runLines(shell: Shell, source: LineSource, prompt: string | null): Promise<number> {
+  const { session } = shell;
   const { loop, output } = session;
-  const breather = new Breather(loop.clock);
-  let lastError = 0;
-  while (!session.quitRequested) {
+  const beforeLine = (): Answer<unknown> => {
     if (prompt !== null) {
       output.stdout(prompt);
       output.flush();
     }
-    if (loop.hasBottomHalves) await loop.runBottomHalves();
-    const wait = breather.breathe();
-    if (wait !== undefined) await wait;
-    let line = source.next();
-    if (typeof line === 'object' && line !== null) line = await arrival(session, line);
+    return loop.hasBottomHalves ? loop.runBottomHalves() : undefined;
+  };
+  const nextLine = (): Answer<string | null> => {
+    const line = source.next();
+    return isPromise(line) ? arrival(session, line) : line;
+  };
+  return runEach(shell, nextLine, beforeLine);
+}
+
+/** Runs the lines that `nextLine` gives; `beforeLine` comes before each of them, and before the end. */
+async function runEach(
+  shell: Shell,
+  nextLine: () => Answer<string | null>,
+  beforeLine?: () => Answer<unknown>,
+): Promise<number> {
+  const { session } = shell;
+  const breather = new Breather(session.loop.clock);
+  let lastError = 0;
+  while (!session.quitRequested) {
+    const due = beforeLine?.();
+    if (isPromise(due)) await due;
+    const turn = breather.breathe();
+    if (turn !== undefined) await turn;
+    const next = nextLine();
+    const line = isPromise(next) ? await next : next;
     if (line === null) break;
-    const result = session.execute(line);
-    const status = typeof result === 'number' ? result : await result;
+    const result = shell.execute(line);
+    const status = isPromise(result) ? await result : result;
     if (status >= 0) continue;
     lastError = status;
     if (session.bail) break;
@@ -85,7 +95,7 @@ export async function runLines(session: Session, source: LineSource, prompt: str
 }
 
 /** Turns the loop until the line is there; clients of an export are served meanwhile. */
-async function arrival(session: Session, promise: Promise<string | null>): Promise<string | null> {
+async function arrival(session: SessionState, promise: Promise<string | null>): Promise<string | null> {
   const { loop, output } = session;
   let hasArrived = false;
   const arrived = promise.finally(() => {

@@ -3,8 +3,6 @@
 /** `%.{digits}f`: halves go to the even digit, as glibc rounds; infinities and NaN in glibc's spelling. */
 export function formatFixed(value: number, digits: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? '-nan' : value > 0 ? 'inf' : '-inf';
-  const quick = formatQuick(value, digits);
-  if (quick !== null) return quick;
   const rounded = value.toFixed(digits);
   // Only a multiple of 2^-(digits+1) can lie exactly between two results; toFixed takes the larger one then.
   if (!Number.isInteger(value * 2 ** (digits + 1))) return rounded;
@@ -12,28 +10,6 @@ export function formatFixed(value: number, digits: number): string {
   if (!exact.endsWith('5')) return rounded;
   const truncated = digits === 0 ? exact.slice(0, -2) : exact.slice(0, -1);
   return Number(truncated.at(-1)) % 2 === 0 ? truncated : rounded;
-}
-
-/** Powers of ten by number of digits. */
-const tens = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000];
-
-/**
- * The same by plain arithmetic, five times as fast, for values where it cannot be wrong: a product below 2^40 is exact to
- * 2^-12, so that only what lies close to a half needs a closer look. Null for all others.
- */
-function formatQuick(value: number, digits: number): string | null {
-  const power = tens[digits] ?? 0;
-  const scaled = value * power;
-  if (!(scaled >= 0 && scaled < 2 ** 40) || digits === 0) return null;
-  const below = Math.floor(scaled);
-  const rest = scaled - below;
-  if (rest > 0.499 && rest < 0.501) return null;
-  const units = rest < 0.5 ? below : below + 1;
-  const whole = Math.floor(units / power);
-  const fraction = units - whole * power;
-  if (fraction * 10 >= power) return `${whole}.${fraction}`;
-  // The sum has a leading one and all zeroes behind it.
-  return `${whole}.${String(power + fraction).slice(1)}`;
 }
 
 const UNITS = [' bytes', ' KiB', ' MiB', ' GiB', ' TiB', ' PiB', ' EiB'] as const;

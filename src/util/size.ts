@@ -1,26 +1,29 @@
 /** Numbers as the shell's commands take them: sizes with a suffix, and C's `strtol`. */
 
-/** A value (a bigint only above 2^53-1), or why there is none: not a number at all, or beyond 63 bits. */
+/** A value (a bigint only above 2^53-1), or the reason why there is none: not a number, or out of range. */
 export type ParsedSize = number | bigint | 'invalid' | 'range';
 
 const MAX_U64 = (1n << 64n) - 1n;
 const MAX_I64 = (1n << 63n) - 1n;
 const MIN_NORMAL_DOUBLE = 2.2250738585072014e-308;
-const BLANKS = ' \t\n\v\f\r';
+/** So many decimal digits always fit a safe integer. */
+const SAFE_DIGITS = 15;
 const SUFFIXES = 'BKMGTPE';
 
 /**
- * Parses a size in bytes: "512", "64k", "1.5M", "0x1000", "+4E"; suffixes scale by powers of 1024. Beyond 2^63-1 the
- * answer is 'range'. Every corner is as observed with qemu-io 7.2.22: a fraction needs a suffix, "1.k" is 1024,
- * an overflow with anything behind the digits is 'invalid'.
+ * Parses a size in bytes, 0 to 2^63-1: "512", "64k", "1.5M", "0x1000", "+4E"; suffixes scale by powers of 1024. Beyond
+ * that it is 'range'. Every corner is as observed with qemu-io 7.2.22: a fraction needs a suffix, "1.k" is 1024, an
+ * overflow with anything behind the digits is 'invalid'.
  */
 export function parseSize(text: string): ParsedSize {
-  const plain = parsePlainSize(text);
-  if (plain >= 0) return plain;
-  const value = parseUnsigned64(text);
-  if (typeof value === 'string') return value;
-  if (value > MAX_I64) return 'range';
-  return value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
+  const value = parseSize64(text);
+  return typeof value === 'bigint' && value > MAX_I64 ? 'range' : value;
+}
+
+/** Parses a size up to 2^64-1, as options of nodes have it. */
+export function parseUnsigned64(text: string): bigint | 'invalid' | 'range' {
+  const value = parseSize64(text);
+  return typeof value === 'number' ? BigInt(value) : value;
 }
 
 /** Whether a text is a hexadecimal size with a suffix ("0x10k"): understood, with a warning that it is deprecated. */
@@ -29,99 +32,105 @@ export function isScaledHex(text: string): boolean {
   return hex !== undefined && BigInt(hex) <= MAX_U64;
 }
 
-/** The usual case of `parseSize` without a regular expression: up to 15 digits and a suffix up to G. -1 for everything else. */
-export function parsePlainSize(text: string): number {
-  const { length } = text;
-  if (length === 0 || length > 16) return -1;
-  let value = 0;
-  for (let index = 0; index < length; index += 1) {
-    const digit = text.charCodeAt(index) - 48;
-    if (digit >= 0 && digit <= 9) {
-      value = value * 10 + digit;
-      continue;
-    }
-    if (index === 0 || index !== length - 1) return -1;
-    const scale = scaleOf(text.charCodeAt(index));
-    if (scale === 0) return -1;
-    value *= scale;
+function parseSize64(text: string): ParsedSize {
+  let at = behindBlanks(text);
+  const sign = text.charAt(at);
+  if (sign === '+' || sign === '-') at += 1;
+  const start = at;
+  let digits = 0;
+  for (let digit = digitAt(text, at); digit >= 0 && digit < 10; digit = digitAt(text, at)) {
+    digits = digits * 10 + digit;
+    at += 1;
   }
-  return value <= Number.MAX_SAFE_INTEGER ? value : -1;
-}
-
-/** What a suffix up to G stands for, by its code; 0 for another character. */
-function scaleOf(code: number): number {
-  // Small letters differ from large ones in this bit.
-  switch (code | 0x20) {
-    case 0x6b:
-      return 2 ** 10;
-    case 0x6d:
-      return 2 ** 20;
-    case 0x67:
-      return 2 ** 30;
-    default:
-      return 0;
-  }
-}
-
-/** The same up to 2^64-1, and exact. */
-export function parseUnsigned64(text: string): bigint | 'invalid' | 'range' {
-  let start = 0;
-  while (start < text.length && BLANKS.includes(text.charAt(start))) start += 1;
-  const sign = text.charAt(start);
-  if (sign === '+' || sign === '-') start += 1;
-  const digits = /^[0-9]+/.exec(text.slice(start))?.[0];
-  if (digits === undefined) return 'invalid';
-  let end = start + digits.length;
-  let value = BigInt(digits);
-  if (value > MAX_U64) return end === text.length ? 'range' : 'invalid';
+  if (at === start) return 'invalid';
+  const value = at - start <= SAFE_DIGITS ? digits : BigInt(text.slice(start, at));
+  if (typeof value === 'bigint' && value > MAX_U64) return at === text.length ? 'range' : 'invalid';
   if (sign === '-') return 'invalid';
-
-  let fraction = 0n;
-  if (value === 0n && /^[xX]$/.test(text.charAt(end))) {
-    const hex = digits === '0' ? /^[0-9a-fA-F]+/.exec(text.slice(end + 1))?.[0] : undefined;
-    if (hex === undefined) return 'invalid';
-    end += 1 + hex.length;
-    value = BigInt(`0x${hex}`);
-    if (value > MAX_U64) return end === text.length ? 'range' : 'invalid';
-    if (text.charAt(end) === '.') return 'invalid';
-  } else if (text.charAt(end) === '.') {
-    const decimals = /^\.[0-9]+(?:[eE][+-]?[0-9]+)?/.exec(text.slice(end))?.[0];
-    if (decimals === undefined) {
-      end += 1;
-    } else if (/[eE]/.test(decimals)) {
-      return 'invalid';
-    } else {
-      const number = Number(`0${decimals}`);
-      end += decimals.length;
-      // A fraction too small for a double counts as an error of its own, which takes the suffix with it.
-      if (number < MIN_NORMAL_DOUBLE && /[1-9]/.test(decimals)) end += 1;
-      else fraction = BigInt.asUintN(64, BigInt(Math.floor(number * 2 ** 64)));
-    }
-  }
-  return scale(value, fraction, text.slice(end));
+  const next = text.charAt(at);
+  if (digits === 0 && (next === 'x' || next === 'X')) return hexSize(at - start === 1 ? text.slice(at + 1) : '');
+  if (next === '.') return sizeWithFraction(value, text.slice(at));
+  return scaled(value, 0n, text.slice(at));
 }
 
-/** `value` and a 64-bit fixed-point `fraction`, times what the suffix says; halves are rounded up. */
-function scale(value: bigint, fraction: bigint, suffix: string): bigint | 'invalid' | 'range' {
-  const power = suffix === '' ? 0 : SUFFIXES.indexOf(suffix.charAt(0).toUpperCase());
+/** A size behind its "0x". */
+function hexSize(text: string): ParsedSize {
+  const hex = /^[0-9a-fA-F]+/.exec(text)?.[0];
+  if (hex === undefined) return 'invalid';
+  const value = BigInt(`0x${hex}`);
+  if (value > MAX_U64) return hex.length === text.length ? 'range' : 'invalid';
+  return text.charAt(hex.length) === '.' ? 'invalid' : scaled(value, 0n, text.slice(hex.length));
+}
+
+/** `value`, and the text from its decimal point on. */
+function sizeWithFraction(value: number | bigint, text: string): ParsedSize {
+  const decimals = /^\.[0-9]+(?:[eE][+-]?[0-9]+)?/.exec(text)?.[0];
+  if (decimals === undefined) return scaled(value, 0n, text.slice(1));
+  if (/[eE]/.test(decimals)) return 'invalid';
+  const number = Number(`0${decimals}`);
+  // A fraction too small for a double counts as an error of its own, which takes the suffix with it.
+  if (number < MIN_NORMAL_DOUBLE && /[1-9]/.test(decimals)) return scaled(value, 0n, text.slice(decimals.length + 1));
+  return scaled(value, BigInt.asUintN(64, BigInt(Math.floor(number * 2 ** 64))), text.slice(decimals.length));
+}
+
+/** `value` and a 64-bit fixed-point `fraction`, times the suffix; halves are rounded up. */
+function scaled(value: number | bigint, fraction: bigint, suffix: string): ParsedSize {
+  const power = suffix === '' ? 0 : SUFFIXES.indexOf(suffix.toUpperCase());
   if (power < 0 || suffix.length > 1) return 'invalid';
-  if (power === 0) return fraction === 0n ? value : 'invalid';
+  if (power === 0) return fraction === 0n ? normalised(value) : 'invalid';
+  if (typeof value === 'number' && fraction === 0n) {
+    const bytes = value * 2 ** (10 * power);
+    if (bytes <= Number.MAX_SAFE_INTEGER) return bytes;
+  }
   const multiplier = 1n << BigInt(10 * power);
-  const scaled = value * multiplier + ((fraction * multiplier + (1n << 63n)) >> 64n);
-  return scaled > MAX_U64 ? 'range' : scaled;
+  const bytes = BigInt(value) * multiplier + ((fraction * multiplier + (1n << 63n)) >> 64n);
+  return bytes > MAX_U64 ? 'range' : normalised(bytes);
+}
+
+function normalised(value: number | bigint): number | bigint {
+  return typeof value === 'bigint' && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 }
 
 /**
- * A whole text as C's `strtol` with base 0 reads it: blanks, a sign, decimal, 0x…, octal behind a 0; what does not fit
- * becomes the nearest 64-bit value. Undefined if anything is left over.
+ * Parses a whole text as C's `strtol` with base 0: blanks, a sign, decimal, 0x…, octal behind a 0; what does not fit 64
+ * bits becomes the nearest value that does. A bigint only beyond 2^53-1. Undefined if anything is left over.
  */
-export function parseLong(text: string): bigint | undefined {
-  const match = /^[ \t\n\v\f\r]*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)$/.exec(text);
-  if (match === null) return undefined;
-  const digits = match[2] ?? '0';
-  const isOctal = digits.length > 1 && /^0[0-7]+$/.test(digits);
-  const magnitude = BigInt(isOctal ? `0o${digits.slice(1)}` : digits);
-  const value = match[1] === '-' ? -magnitude : magnitude;
-  if (value > MAX_I64) return MAX_I64;
-  return value < -MAX_I64 - 1n ? -MAX_I64 - 1n : value;
+export function parseLong(text: string): number | bigint | undefined {
+  let at = behindBlanks(text);
+  const sign = text.charAt(at);
+  if (sign === '+' || sign === '-') at += 1;
+  let base = 10;
+  if (text.charAt(at) === '0') {
+    const isHex = text.charAt(at + 1).toLowerCase() === 'x';
+    base = isHex ? 16 : 8;
+    if (isHex) at += 2;
+  }
+  if (at >= text.length) return undefined;
+  let value: number | bigint = 0;
+  for (; at < text.length; at += 1) {
+    const digit = digitAt(text, at);
+    if (digit < 0 || digit >= base) return undefined;
+    value =
+      typeof value === 'number' && value < 2 ** 48
+        ? value * base + digit
+        : BigInt(value) * BigInt(base) + BigInt(digit);
+  }
+  if (sign === '-') value = value === 0 ? 0 : -value;
+  if (typeof value === 'bigint' && value > MAX_I64) return MAX_I64;
+  return typeof value === 'bigint' && value < -MAX_I64 - 1n ? -MAX_I64 - 1n : value;
+}
+
+/** Where the blanks at the start of a text end. */
+function behindBlanks(text: string): number {
+  let at = 0;
+  for (let code = text.charCodeAt(at); code === 32 || (code >= 9 && code <= 13); code = text.charCodeAt(at)) at += 1;
+  return at;
+}
+
+/** The value of a digit up to base 16; -1 for any other character and behind the end. */
+function digitAt(text: string, at: number): number {
+  const code = text.charCodeAt(at);
+  if (code >= 48 && code <= 57) return code - 48;
+  // Small letters differ from large ones in this bit.
+  const letter = (code | 0x20) - 97;
+  return letter >= 0 && letter < 6 && code >= 65 ? letter + 10 : -1;
 }

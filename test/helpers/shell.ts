@@ -8,6 +8,7 @@ import { absorbOptions, Options, type OptionValue } from '../../src/block/option
 import { blkdebug } from '../../src/drivers/blkdebug/name.ts';
 import { raw } from '../../src/drivers/raw/driver.ts';
 import type { Output } from '../../src/shell/output/output.ts';
+import { commandTable } from '../../src/shell/commands/index.ts';
 import { Session } from '../../src/shell/session.ts';
 import type { Paint } from '../../src/util/style.ts';
 import { Errno } from '../../src/util/errno.ts';
@@ -122,7 +123,7 @@ export async function testShell(
     isTerminal: settings.isTerminal ?? false,
     paint: settings.paint,
   };
-  const session = new Session({ output, drivers: [memoryFile, raw, blkdebug], clock: new FakeClock() });
+  const session = new Session({ output, drivers: [memoryFile, raw, blkdebug], clock: new FakeClock() }, commandTable);
   if (options !== null) {
     const isOpen = await session.open({
       filename: null,

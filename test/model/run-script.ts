@@ -7,6 +7,7 @@ import { Open, Perm, Req } from '../../src/block/flags.ts';
 import { parseOptionString } from '../../src/block/options/option-string.ts';
 import { setBackendPermissions } from '../../src/block/graph/permissions.ts';
 import { drivers } from '../../src/drivers/index.ts';
+import { commandTable } from '../../src/shell/commands/index.ts';
 import { Session } from '../../src/shell/session.ts';
 import { type Disk, DISK_BYTES, DISK_SECTORS, imageOptions, initialValue, makeFiles, setUpLines } from './disk.ts';
 import { DiskModel, SECTOR_BYTES } from './disk-model.js';
@@ -65,7 +66,7 @@ class ScriptRun {
       said += text;
     };
     const output = { stdout: () => {}, stderr: say, flush: () => {}, drop: () => {}, isTerminal: false };
-    const session = new Session({ output, drivers });
+    const session = new Session({ output, drivers }, commandTable);
     const options = parseOptionString(imageOptions(disk, folder), undefined, { warn: say, acceptsId: true });
     const flags = Open.READ_WRITE | Open.UNMAP;
     if (!(await session.open({ filename: null, options, flags, writethrough: false, forceShare: false }))) {
@@ -89,7 +90,7 @@ class ScriptRun {
    * content may come back, in QEMU as well (observed with qemu-io 7.2.22: a zero write during `break cow_write`).
    */
   #mayStart({ kind }: RequestStep): boolean {
-    if (this.#format === 'raw' || this.#session.unfinished === 0) return true;
+    if (this.#format === 'raw' || this.#session.background.unfinished === 0) return true;
     return this.#zeroing === 0 && (kind === 'write' || kind === 'read');
   }
 
@@ -97,7 +98,7 @@ class ScriptRun {
   async finish(): Promise<void> {
     const session = this.#session;
     for (const tag of ['A', 'B', 'C']) await session.execute(`remove_break ${tag}`);
-    while (!(await session.drain())) {
+    while (!(await session.background.drain())) {
       const held = suspendedRequests(session.top)[0];
       if (held === undefined) throw new Error('requests wait for each other');
       await session.execute(`resume ${held.tag}`);
@@ -150,11 +151,15 @@ class ScriptRun {
   }
 
   async #start(step: RequestStep, body: () => Pending, onEnd: (hasFailed: boolean) => void): Promise<void> {
-    await this.#session.start({ operation: commandOf(step), offset: 0, bytes: DISK_BYTES }, body, (error) => {
-      if (error !== undefined && !(error instanceof BlockError)) {
-        this.#violation ??= error instanceof Error ? error.message : 'what was thrown is no error';
-      }
-      onEnd(error !== undefined);
-    });
+    await this.#session.background.start(
+      { operation: commandOf(step), offset: 0, bytes: DISK_BYTES },
+      body,
+      (error) => {
+        if (error !== undefined && !(error instanceof BlockError)) {
+          this.#violation ??= error instanceof Error ? error.message : 'what was thrown is no error';
+        }
+        onEnd(error !== undefined);
+      },
+    );
   }
 }

@@ -10,12 +10,12 @@ describe('asynchronous commands', () => {
     await shell.run('aio_write 0 512');
     await shell.run('aio_write 512 512');
     expect(shell.out()).toBe('');
-    expect(shell.session.unfinished).toBe(2);
+    expect(shell.session.background.unfinished).toBe(2);
     await shell.session.loop.runBottomHalves();
     expect(shell.out()).toBe('');
     expect(await shell.run('read 1k 512')).toBe(0);
     expect(shell.out()).toBe(`${written(512)}${written(0)}read 512/512 bytes at offset 1024\n512 bytes, 1 ops; TIME\n`);
-    expect(shell.session.unfinished).toBe(0);
+    expect(shell.session.background.unfinished).toBe(0);
   });
 
   it('are all done after aio_flush', async () => {
@@ -191,7 +191,7 @@ describe('what qemu-io would wait for without end', () => {
     );
     expect(shell.out()).toContain('aio_write failed: Operation canceled\n');
     expect(shell.session.exitStatus).toBe(1);
-    expect(shell.session.unfinished).toBe(0);
+    expect(shell.session.background.unfinished).toBe(0);
     expect(shell.session.backend).toBeNull();
   });
 
@@ -210,7 +210,7 @@ describe('what qemu-io would wait for without end', () => {
     await shell.run('break pwritev_done B');
     await shell.run('aio_write -q 0 512');
     await shell.session.close();
-    expect(shell.session.unfinished).toBe(0);
+    expect(shell.session.background.unfinished).toBe(0);
     expect(shell.session.exitStatus).toBe(1);
   });
 

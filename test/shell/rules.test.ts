@@ -260,13 +260,15 @@ describe('completion of rules', () => {
   ])('of %j offers %j', async (line, expected) => {
     const shell = await testShell({ 'file.inject-error.event': 'l2_load' });
     await say(shell, 'break pwritev A');
-    expect(complete(shell.session, line).candidates).toEqual(expected);
+    expect(complete(shell.session.shell, line).candidates).toEqual(expected);
   });
 
   it('offers files for load, and nothing while no image is open', async () => {
     writeFileSync(path.join(folder, 'one.conf'), '');
     const shell = await testShell();
-    expect(complete(shell.session, `rule load ${folder}/one`).candidates).toEqual([path.join(folder, 'one.conf')]);
-    expect(complete((await testShell(null)).session, 'rule ').candidates).toEqual([]);
+    expect(complete(shell.session.shell, `rule load ${folder}/one`).candidates).toEqual([
+      path.join(folder, 'one.conf'),
+    ]);
+    expect(complete((await testShell(null)).session.shell, 'rule ').candidates).toEqual([]);
   });
 });

@@ -18,17 +18,17 @@ function script(name: string, ...lines: string[]): string {
 describe('a list of commands', () => {
   it('runs to its end, and counts the last failure', async () => {
     const { session, out } = await testShell();
-    expect(await runList(session, ['length', 'nosuch', 'length'])).toBe(-Errno.EINVAL);
+    expect(await runList(session.shell, ['length', 'nosuch', 'length'])).toBe(-Errno.EINVAL);
     expect(out()).toBe('1 MiB\n1 MiB\n');
     expect(session.exitStatus).toBe(1);
   });
 
   it('ends at quit, and with bail at the first failure', async () => {
     const quitting = await testShell();
-    expect(await runList(quitting.session, ['quit now', 'length'])).toBe(0);
+    expect(await runList(quitting.session.shell, ['quit now', 'length'])).toBe(0);
     expect(quitting.out()).toBe('');
     const bailing = await testShell();
-    await runList(bailing.session, ['bail on', 'nosuch', 'length']);
+    await runList(bailing.session.shell, ['bail on', 'nosuch', 'length']);
     expect(bailing.out()).toBe('');
   });
 });
@@ -39,7 +39,7 @@ describe('lines of a source', () => {
     // A request outside of the image ends at once, and reports as a bottom half.
     const lines = ['aio_write 4M 512', 'aio_write 0 512', 'length'];
     let next = 0;
-    await runLines(session, { next: () => lines[next++] ?? null }, '> ');
+    await runLines(session.shell, { next: () => lines[next++] ?? null }, '> ');
     expect(out()).toBe('> > aio_write failed: Input/output error\n> 1 MiB\n> ');
     await session.close();
     expect(out()).toBe('wrote 512/512 bytes at offset 0\n512 bytes, 1 ops; TIME\n');
@@ -53,7 +53,7 @@ describe('lines of a source', () => {
       for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
       return lines[next++] ?? null;
     };
-    await runLines(session, { next: late }, null);
+    await runLines(session.shell, { next: late }, null);
     expect(out()).toBe('wrote 512/512 bytes at offset 0\n512 bytes, 1 ops; TIME\n1 MiB\n');
   });
 });
@@ -102,7 +102,7 @@ describe('completion', () => {
     await shell.run('break pwritev armed');
     await shell.run('break read_aio hit');
     await shell.run('aio_read 0 512');
-    return complete(shell.session, line).candidates;
+    return complete(shell.session.shell, line).candidates;
   }
 
   it.each([
@@ -128,11 +128,11 @@ describe('completion', () => {
   it('offers file names, folders with a slash', async () => {
     script('one.img');
     const shell = await testShell(null);
-    expect(complete(shell.session, `open -r ${folder}/on`)).toEqual({
+    expect(complete(shell.session.shell, `open -r ${folder}/on`)).toEqual({
       candidates: [`${folder}/one.img`],
       word: `${folder}/on`,
     });
-    expect(complete(shell.session, `source ${folder.slice(0, -1)}`).candidates).toContain(`${folder}/`);
-    expect(complete(shell.session, `source ${folder}/nosuch/x`).candidates).toEqual([]);
+    expect(complete(shell.session.shell, `source ${folder.slice(0, -1)}`).candidates).toContain(`${folder}/`);
+    expect(complete(shell.session.shell, `source ${folder}/nosuch/x`).candidates).toEqual([]);
   });
 });

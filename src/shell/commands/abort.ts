@@ -1,7 +1,7 @@
 /** `abort`: crashes the program. */
 import type { Command } from '../command.ts';
 import { signalNumber } from '../../util/signals.ts';
-import { die } from '../die.ts';
+import { endBySignal } from './sigraise.ts';
 
 export const abort = {
   name: 'abort',
@@ -12,6 +12,6 @@ export const abort = {
   run(session) {
     session.output.drop();
     // Not process.abort(): that prints stack traces first.
-    die(signalNumber('SIGABRT'));
+    endBySignal(signalNumber('SIGABRT'));
   },
 } satisfies Command;

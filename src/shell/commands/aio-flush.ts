@@ -1,6 +1,7 @@
 /** `aio_flush`: waits until every request has ended. */
 import { Errno } from '../../util/errno.ts';
-import { type Command, CommandFailure } from '../command.ts';
+import type { Command } from '../command.ts';
+import { CommandFailure } from '../failure.ts';
 
 export const aioFlush = {
   name: 'aio_flush',
@@ -10,11 +11,11 @@ export const aioFlush = {
   needsFile: true,
   polls: true,
   async run(session) {
-    if (await session.drain()) return;
+    if (await session.background.drain()) return;
     if (session.wasInterrupted) throw new CommandFailure(Errno.EINTR);
     // qemu-io waits for ever here.
     session.error('aio_flush: some requests cannot end before others are resumed');
-    for (const line of session.stuckLines()) session.error(`aio_flush: ${line}`);
+    for (const line of session.suspendedLines()) session.error(`aio_flush: ${line}`);
     throw new CommandFailure(Errno.EBUSY);
   },
 } satisfies Command;

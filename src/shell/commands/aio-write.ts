@@ -1,29 +1,41 @@
 /** `aio_write`: starts a write and goes on. */
-import type { Pending } from '../../util/steps.ts';
-import { Perm, Req } from '../../block/flags.ts';
-import { CommandOptions, patternArgument, refuse, sizeArgument, usage, vectorArguments } from '../words/arguments.ts';
+import { Perm } from '../../block/flags.ts';
 import type { Command } from '../command.ts';
-import { printRequestFailure, report } from '../output/report.ts';
-import type { Session } from '../session.ts';
+import { offsetAndVector, quiet, terse } from '../requests/reading.ts';
+import { startRequest } from '../requests/run-request.ts';
+import {
+  DEFAULT_PATTERN,
+  forceUnitAccess,
+  mayUnmap,
+  pattern,
+  requestFlags,
+  writeRequest,
+  zeroes,
+} from '../requests/writing.ts';
+import type { SessionState } from '../session-state.ts';
+import { refuse, sizeArgument, usage } from '../words/arguments.ts';
+import { flag, OptionTable } from '../words/options.ts';
+
+const options = new OptionTable({
+  terse,
+  forceUnitAccess,
+  // What comes behind it is not even looked at.
+  isInvalid: flag('i', 'count an invalid request and do nothing', { endsParsing: true }),
+  quiet,
+  mayUnmap,
+  zeroes,
+  pattern,
+});
 
 export const aioWrite = {
   name: 'aio_write',
-  args: '[-Cfiquz] [-P pattern] off len [len..]',
+  args: 'off len [len..]',
   oneline: 'asynchronously writes a number of bytes',
   minArgs: 2,
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: true,
   perm: Perm.WRITE,
-  options: 'CfiqP:uz',
-  optionHelp: {
-    C: 'report as one line of comma-separated values',
-    f: 'be on stable storage before the write ends (FUA)',
-    i: 'count an invalid request and do nothing',
-    P: 'the value of every byte, in place of 0xcd',
-    q: 'say nothing but errors',
-    u: 'with -z: let the space be given back',
-    z: 'write zeroes as such, without data',
-  },
+  options,
   help: [
     'Starts a write of as many bytes as all lengths together, and does not wait for it. Its report comes when it',
     'ends; aio_flush waits for that. Once started the command counts as done, whatever becomes of the write.',
@@ -33,47 +45,23 @@ export const aioWrite = {
   run: runAioWrite,
 } satisfies Command;
 
-async function runAioWrite(session: Session, argv: string[]): Promise<void> {
-  let terse = false;
-  let quiet = false;
-  let zeroes = false;
-  let pattern = 0xcd;
-  let flags = 0;
-  const options = new CommandOptions(session, argv, aioWrite.options);
-  while (options.next()) {
-    const { name, argument } = options;
-    if (name === 'i') {
-      // What comes behind it is not even looked at.
-      session.output.stdout('injecting invalid write request\n');
-      return;
-    }
-    if (name === 'C') terse = true;
-    else if (name === 'f') flags |= Req.FUA;
-    else if (name === 'q') quiet = true;
-    else if (name === 'u') flags |= Req.MAY_UNMAP;
-    else if (name === 'P') pattern = patternArgument(session, argument);
-    else if (name === 'z') zeroes = true;
+async function runAioWrite(session: SessionState, argv: string[]): Promise<void> {
+  const parsed = options.parse(session, argv);
+  if (parsed.options.isInvalid) {
+    session.output.stdout('injecting invalid write request\n');
+    return;
   }
-  const [offsetText, firstLength, ...lengths] = options.operands;
-  if (offsetText === undefined || firstLength === undefined) throw usage();
-  if (zeroes && lengths.length > 0) throw refuse(session, '-z supports only a single length parameter');
-  if ((flags & Req.MAY_UNMAP) !== 0 && !zeroes) throw refuse(session, '-u requires -z to be specified');
+  const [offsetText, lengthText, ...more] = parsed.operands;
+  if (offsetText === undefined || lengthText === undefined) throw usage();
+  const isZeroes = parsed.options.zeroes;
+  if (isZeroes && more.length > 0) throw refuse(session, '-z supports only a single length parameter');
+  if (parsed.options.mayUnmap && !isZeroes) throw refuse(session, '-u requires -z to be specified');
 
-  const offset = sizeArgument(session, offsetText);
-  const bytes = zeroes ? sizeArgument(session, firstLength) : vectorArguments(session, [firstLength, ...lengths]);
-  const { image } = session;
-  const { clock } = session.loop;
-  const lease = zeroes ? null : session.writeBuffers.lease(Number(bytes), pattern);
-  const start = clock.nowNs();
-  const label = { operation: zeroes ? 'aio_write -z' : 'aio_write', offset: Number(offset), bytes: Number(bytes) };
-  const body = (): Pending =>
-    lease === null
-      ? image.pwriteZeroes(label.offset, label.bytes, flags)
-      : image.pwrite(label.offset, lease.data, flags);
-  await session.start(label, body, (error) => {
-    const ns = clock.nowNs() - start;
-    if (error !== undefined) printRequestFailure(session, 'aio_write', error);
-    else if (!quiet) report(session, 'wrote', offset, bytes, ns, terse);
-    lease?.release();
-  });
+  const { offset, bytes } = isZeroes
+    ? { offset: sizeArgument(session, offsetText), bytes: sizeArgument(session, lengthText) }
+    : offsetAndVector(session, parsed.operands);
+  const lease = isZeroes ? null : session.writeBuffers.lease(Number(bytes), parsed.options.pattern ?? DEFAULT_PATTERN);
+  const place = { name: 'aio_write', offset, bytes, lease, flags: requestFlags(parsed.options) };
+  const label = { operation: isZeroes ? 'aio_write -z' : 'aio_write', offset: Number(offset), bytes: Number(bytes) };
+  await startRequest(session, label, writeRequest(session, place, parsed.options));
 }

@@ -5,8 +5,9 @@ import { isAllocated } from '../../block/request/status.ts';
 import { strerror } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
 import { sizeArgument } from '../words/arguments.ts';
-import { type Command, CommandFailure } from '../command.ts';
-import type { Session } from '../session.ts';
+import type { Command } from '../command.ts';
+import { CommandFailure } from '../failure.ts';
+import type { SessionState } from '../session-state.ts';
 
 export const alloc = {
   name: 'alloc',
@@ -20,7 +21,7 @@ export const alloc = {
   run: runAlloc,
 } satisfies Command;
 
-async function runAlloc(session: Session, [, offsetText = '', countText]: string[]): Promise<void> {
+async function runAlloc(session: SessionState, [, offsetText = '', countText]: string[]): Promise<void> {
   const start = Number(sizeArgument(session, offsetText));
   const wanted = countText === undefined ? SECTOR_BYTES : Number(sizeArgument(session, countText));
   const { top } = session;
@@ -37,7 +38,7 @@ async function runAlloc(session: Session, [, offsetText = '', countText]: string
   session.output.stdout(`${allocatedBytes}/${looked} bytes allocated at offset ${formatSize(start)}\n`);
 }
 
-async function lookUp<T>(session: Session, body: () => Promise<T>): Promise<T> {
+async function lookUp<T>(session: SessionState, body: () => Promise<T>): Promise<T> {
   try {
     return await body();
   } catch (error) {

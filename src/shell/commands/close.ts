@@ -1,5 +1,6 @@
 /** `close`: closes the image. */
 import type { Command } from '../command.ts';
+import { closeImage } from '../image-lifecycle.ts';
 
 export const close = {
   name: 'close',
@@ -9,5 +10,5 @@ export const close = {
   maxArgs: 0,
   needsFile: true,
   polls: true,
-  run: (session) => session.close(),
+  run: closeImage,
 } satisfies Command;

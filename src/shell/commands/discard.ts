@@ -1,49 +1,73 @@
-/** `discard`: gives a range back to the host. */
-import type { Pending } from '../../util/steps.ts';
+/** `discard` and `aio_discard`: give a range back to the host. The second is not in qemu-io. */
 import { Perm } from '../../block/flags.ts';
-import { CommandOptions, lengthArgument, sizeArgument } from '../words/arguments.ts';
 import type { Command, Outcome } from '../command.ts';
-import { report, timedRequest } from '../output/report.ts';
-import type { Session } from '../session.ts';
+import { printDone } from '../output/request-report.ts';
+import { quiet, terse } from '../requests/reading.ts';
+import { type Request, runRequest, startRequest } from '../requests/run-request.ts';
+import type { SessionState } from '../session-state.ts';
+import { lengthArgument, sizeArgument, twoOperands } from '../words/arguments.ts';
+import { OptionTable } from '../words/options.ts';
 
-export const discard = {
-  name: 'discard',
-  aliases: ['d'],
-  args: '[-Cq] off len',
-  oneline: 'discards a number of bytes at a specified offset',
+const options = new OptionTable({ terse, quiet });
+
+const shared = {
+  args: 'off len',
   minArgs: 2,
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: true,
   perm: Perm.WRITE,
-  options: 'Cq',
-  optionHelp: {
-    C: 'report as one line of comma-separated values',
-    q: 'say nothing but errors',
-  },
+  options,
+  operands: ['offset', 'length'],
+} as const;
+
+export const discard = {
+  ...shared,
+  name: 'discard',
+  aliases: ['d'],
+  oneline: 'discards a number of bytes at a specified offset',
   help: [
     'Tells the image that len bytes at offset off are not needed any more. That is a hint: what is read there',
     'afterwards depends on the format, and an image opened with -d ignore does not pass it on.',
     '  discard 1M 64k    gives back the first 64 KiB of the second MiB',
   ],
-  operands: ['offset', 'length'],
-  run: runDiscard,
+  run(session, argv): Outcome {
+    return runRequest(session, parse(session, argv, 'discard').request);
+  },
 } satisfies Command;
 
-function runDiscard(session: Session, argv: string[]): Outcome {
-  let terse = false;
-  let quiet = false;
-  const options = new CommandOptions(session, argv, discard.options);
-  while (options.next()) {
-    const { name } = options;
-    if (name === 'C') terse = true;
-    else if (name === 'q') quiet = true;
-  }
-  const { first: offsetText, second: lengthText } = options.twoOperands;
+export const aioDiscard = {
+  ...shared,
+  name: 'aio_discard',
+  oneline: 'asynchronously discards a number of bytes',
+  help: [
+    'Starts a discard of len bytes at offset off, and does not wait for it. Its report comes when it ends; aio_flush',
+    'waits for that.',
+    '  aio_discard 1M 64k    begins to give back the first 64 KiB of the second MiB',
+  ],
+  async run(session, argv) {
+    const { request, offset, bytes } = parse(session, argv, 'aio_discard');
+    await startRequest(session, { operation: 'aio_discard', offset, bytes }, request);
+  },
+} satisfies Command;
+
+function parse(
+  session: SessionState,
+  argv: string[],
+  name: string,
+): { readonly request: Request; readonly offset: number; readonly bytes: number } {
+  const parsed = options.parse(session, argv);
+  const { first: offsetText, second: lengthText } = twoOperands(parsed.operands);
   const offset = sizeArgument(session, offsetText);
   const bytes = lengthArgument(session, lengthText);
-
-  const begin = (): Pending => session.image.pdiscard(Number(offset), bytes);
-  return timedRequest(session, 'discard', null, begin, (ns) => {
-    if (!quiet) report(session, 'discard', offset, bytes, ns, terse);
-  });
+  const { image } = session;
+  const request: Request = {
+    name,
+    lease: null,
+    begin: () => image.pdiscard(Number(offset), bytes),
+    done(ns) {
+      if (parsed.options.quiet) return;
+      printDone(session, { verb: 'discard', offset, bytes, terse: parsed.options.terse }, ns);
+    },
+  };
+  return { request, offset: Number(offset), bytes };
 }

@@ -67,7 +67,7 @@ function runEvents(session: Session, argv: string[]): void {
 
 function countArgument(session: Session, text: string): number {
   const count = parseLong(text);
-  if (count === undefined || count < 1n) throw refuse(session, `${text} is not a number of events`);
+  if (count === undefined || count < 1) throw refuse(session, `${text} is not a number of events`);
   return Number(count);
 }
 

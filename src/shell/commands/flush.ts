@@ -1,6 +1,7 @@
 /** `flush`: puts everything on stable storage. */
 import { errnoOf } from '../../block/error.ts';
-import { type Command, CommandFailure } from '../command.ts';
+import type { Command } from '../command.ts';
+import { CommandFailure } from '../failure.ts';
 
 export const flush = {
   name: 'flush',

@@ -2,8 +2,9 @@
 import { eventByName, type EventName, eventName, eventNames } from '../../block/events/events.ts';
 import { eventGuide } from '../../block/events/guide.ts';
 import { Errno } from '../../util/errno.ts';
-import { type Command, CommandFailure, usageLine } from '../command.ts';
-import type { Session } from '../session.ts';
+import { type Command, optionHelp, type Shell, usageLine } from '../command.ts';
+import { CommandFailure } from '../failure.ts';
+import type { SessionState } from '../session-state.ts';
 
 export const help = {
   name: 'help',
@@ -24,8 +25,8 @@ export const help = {
   run: runHelp,
 } satisfies Command;
 
-function runHelp(session: Session, [, name, event]: string[]): void {
-  const { commands, output } = session;
+function runHelp(session: SessionState, [, name, event]: string[], { commands }: Shell): void {
+  const { output } = session;
   if (event !== undefined) {
     helpOnEvent(session, event, 'event');
     return;
@@ -45,7 +46,7 @@ function runHelp(session: Session, [, name, event]: string[]): void {
 }
 
 /** What an event means; a name that is none is reported as what it was meant to be. */
-function helpOnEvent({ output }: Session, name: string, what: 'command' | 'event'): void {
+function helpOnEvent({ output }: SessionState, name: string, what: 'command' | 'event'): void {
   const event = eventByName(name);
   if (event === undefined) {
     output.stdout(`${what} ${name} not found\n`);
@@ -72,7 +73,7 @@ function eventText(name: EventName): string {
 /** Everything below the usage line; empty for a command that needs no more words. */
 function helpText(command: Command): string {
   if (command.help === undefined) return '';
-  const options = Object.entries(command.optionHelp ?? {}).map(([letter, text]) => ` -${letter}  ${text}\n`);
+  const options = optionHelp(command).map(({ letter, help: text }) => ` -${letter}  ${text}\n`);
   const gap = options.length === 0 ? '' : '\n';
   return `\n${command.help.map((line) => ` ${line}\n`).join('')}${gap}${options.join('')}\n`;
 }

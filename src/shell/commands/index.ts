@@ -1,7 +1,6 @@
 /** The table of the shell's commands, one line a command. */
 import { CommandTable } from '../command.ts';
 import { abort } from './abort.ts';
-import { aioDiscard } from './aio-discard.ts';
 import { aioFlush } from './aio-flush.ts';
 import { aioRead } from './aio-read.ts';
 import { aioWrite } from './aio-write.ts';
@@ -10,7 +9,7 @@ import { bail } from './bail.ts';
 import { breakCommand } from './break.ts';
 import { cancel } from './cancel.ts';
 import { close } from './close.ts';
-import { discard } from './discard.ts';
+import { aioDiscard, discard } from './discard.ts';
 import { events } from './events.ts';
 import { flush } from './flush.ts';
 import { help } from './help.ts';
@@ -38,9 +37,7 @@ import { truncate } from './truncate.ts';
 import { waitBreak } from './wait-break.ts';
 import { write } from './write.ts';
 import { writev } from './writev.ts';
-import { zoneAppend } from './zone-append.ts';
-import { zoneClose, zoneFinish, zoneOpen, zoneReset } from './zone-manage.ts';
-import { zoneReport } from './zone-report.ts';
+import { zoneCommands } from './zones.ts';
 
 export const commandTable = new CommandTable([
   abort,
@@ -81,10 +78,5 @@ export const commandTable = new CommandTable([
   waitBreak,
   write,
   writev,
-  zoneAppend,
-  zoneClose,
-  zoneFinish,
-  zoneOpen,
-  zoneReport,
-  zoneReset,
+  ...zoneCommands,
 ]);

@@ -5,8 +5,9 @@ import type { BlockNode } from '../../block/graph/node.ts';
 import { driverInfo } from '../../block/request/copy-on-read.ts';
 import { Errno } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
-import { type Command, CommandFailure } from '../command.ts';
-import type { Session } from '../session.ts';
+import type { Command } from '../command.ts';
+import { CommandFailure } from '../failure.ts';
+import type { SessionState } from '../session-state.ts';
 
 export const info = {
   name: 'info',
@@ -18,7 +19,7 @@ export const info = {
   run: runInfo,
 } satisfies Command;
 
-async function runInfo(session: Session): Promise<void> {
+async function runInfo(session: SessionState): Promise<void> {
   const { top } = session;
   // An image that turned out to be corrupt has no driver any more; qemu-io says nothing.
   if (top.closed) throw new CommandFailure(Errno.ENOMEDIUM);
@@ -34,7 +35,7 @@ async function runInfo(session: Session): Promise<void> {
   if (specific !== null) session.output.stdout(`Format specific information:\n${treeLines(specific, 1)}`);
 }
 
-async function specificOf({ top }: Session): Promise<SpecificInfo | null> {
+async function specificOf({ top }: SessionState): Promise<SpecificInfo | null> {
   try {
     return (await top.driver.getSpecificInfo?.(top)) ?? null;
   } catch (error) {

@@ -33,7 +33,7 @@ async function runLive(session: Session, [, action, count]: string[]): Promise<v
     await views.setLive(action === 'on');
   } else if (action === 'rows' && count !== undefined) {
     const rows = parseLong(count);
-    if (rows === undefined || rows < 1n || rows > MAX_ROWS) throw refuse(session, `${count} is not a number of rows`);
+    if (rows === undefined || rows < 1 || rows > MAX_ROWS) throw refuse(session, `${count} is not a number of rows`);
     views.setLiveRows(Number(rows));
   } else {
     throw usage();

@@ -4,13 +4,15 @@ import type { BlockNode } from '../../block/graph/node.ts';
 import { isAllocated } from '../../block/request/status.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
-import { type Command, CommandFailure } from '../command.ts';
+import type { Command } from '../command.ts';
+import { CommandFailure } from '../failure.ts';
 import { Progress } from '../output/progress.ts';
-import type { Session } from '../session.ts';
+import type { SessionState } from '../session-state.ts';
 
 export const map = {
   name: 'map',
-  args: '',
+  // qemu-io's line has two spaces here.
+  usage: '',
   oneline: 'prints the allocated areas of a file',
   minArgs: 0,
   maxArgs: 0,
@@ -18,7 +20,7 @@ export const map = {
   run: runMap,
 } satisfies Command;
 
-async function runMap(session: Session): Promise<void> {
+async function runMap(session: SessionState): Promise<void> {
   const length = await orError(session, 'Failed to query image length', () => session.image.getLength());
   const progress = Progress.of(session.output, 'map', length, formatSize);
   try {
@@ -28,7 +30,7 @@ async function runMap(session: Session): Promise<void> {
   }
 }
 
-async function printRuns(session: Session, length: number, reached: (offset: number) => void): Promise<void> {
+async function printRuns(session: SessionState, length: number, reached: (offset: number) => void): Promise<void> {
   const { top } = session;
   let offset = 0;
   while (offset < length) {
@@ -70,7 +72,7 @@ async function isAllocatedOrUnknown(top: BlockNode, offset: number, bytes: numbe
   }
 }
 
-async function orError<T>(session: Session, what: string, body: () => T | Promise<T>): Promise<T> {
+async function orError<T>(session: SessionState, what: string, body: () => T | Promise<T>): Promise<T> {
   try {
     return await body();
   } catch (error) {

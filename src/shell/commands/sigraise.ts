@@ -1,7 +1,8 @@
 /** `sigraise`: raises a signal in the program itself. */
-import { refuse, sizeArgument } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
-import { die } from '../die.ts';
+import { refuse } from '../failure.ts';
+import { signalName } from '../../util/signals.ts';
+import { sizeArgument } from '../words/arguments.ts';
 
 /** One more than the last signal of Linux. */
 const SIGNAL_COUNT = 65;
@@ -31,6 +32,21 @@ export const sigraise = {
     // Nothing is held back then; what is on its way gets there.
     session.output.drop();
     if (survived.has(signal)) process.kill(process.pid, signal);
-    else if (!withoutEffect.has(signal)) die(signal);
+    else if (!withoutEffect.has(signal)) endBySignal(signal);
   },
 } satisfies Command;
+
+/**
+ * Ends the program by a signal, at once: temporary files and the terminal are put in order, nothing is closed or flushed,
+ * and the image stays as a crash leaves it.
+ */
+export function endBySignal(signal: number): void {
+  process.emit('exit', 128 + signal);
+  const name = signalName(signal);
+  if (name !== undefined) {
+    // Node ignores this one; a listener that comes and goes puts the default action back.
+    if (name === 'SIGXFSZ') process.on(name, () => {});
+    process.removeAllListeners(name);
+  }
+  process.kill(process.pid, signal);
+}

@@ -1,8 +1,8 @@
 /** `sleep`: lets time pass, and requests go on. */
 import { Errno } from '../../util/errno.ts';
 import { parseLong } from '../../util/size.ts';
-import { refuse } from '../words/arguments.ts';
-import { type Command, CommandFailure } from '../command.ts';
+import type { Command } from '../command.ts';
+import { CommandFailure, refuse } from '../failure.ts';
 
 const NS_PER_MS = 1_000_000n;
 
@@ -16,9 +16,9 @@ export const sleep = {
   polls: true,
   async run(session, [, text = '']) {
     const ms = parseLong(text);
-    if (ms === undefined || ms < 0n) throw refuse(session, `${text} is not a valid number`);
+    if (ms === undefined || ms < 0) throw refuse(session, `${text} is not a valid number`);
     // The product wraps around, as qemu-io's does; a time in the past has passed.
-    const delayNs = Number(BigInt.asIntN(64, ms * NS_PER_MS));
+    const delayNs = Number(BigInt.asIntN(64, BigInt(ms) * NS_PER_MS));
     let isOver = false;
     const { loop } = session;
     const sleeper = await loop.spawn(
@@ -28,7 +28,7 @@ export const sleep = {
         isOver = true;
       },
     );
-    if (await session.pollUntil(() => isOver)) return;
+    if (await session.background.pollUntil(() => isOver)) return;
     // Its timer would keep everybody waiting who waits for what can happen by itself.
     loop.cancel(sleeper);
     throw new CommandFailure(Errno.EINTR);

@@ -1,10 +1,11 @@
 /** `source`: runs the commands of a file. Not in qemu-io. */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { Errno, hostErrno, HostError, strerror } from '../../util/errno.ts';
-import { type Command, CommandFailure } from '../command.ts';
+import type { Command, Shell } from '../command.ts';
+import { CommandFailure } from '../failure.ts';
 import { Progress } from '../output/progress.ts';
 import { runLines } from '../script.ts';
-import type { Session } from '../session.ts';
+import type { SessionState } from '../session-state.ts';
 
 /** A file may source files, which may source files. */
 const MAX_DEPTH = 16;
@@ -26,7 +27,7 @@ export const source = {
   run: runSource,
 } satisfies Command;
 
-async function runSource(session: Session, [, path = '']: string[]): Promise<void> {
+async function runSource(session: SessionState, [, path = '']: string[], shell: Shell): Promise<void> {
   if (session.sourceDepth >= MAX_DEPTH) {
     session.error(`source: ${path}: files are nested more than ${MAX_DEPTH} deep`);
     throw new CommandFailure(Errno.ELOOP);
@@ -40,7 +41,7 @@ async function runSource(session: Session, [, path = '']: string[]): Promise<voi
   };
   session.sourceDepth += 1;
   try {
-    const status = await runLines(session, { next: nextLine }, null);
+    const status = await runLines(shell, { next: nextLine }, null);
     if (status < 0) throw new CommandFailure(-status);
   } finally {
     session.sourceDepth -= 1;
@@ -48,7 +49,7 @@ async function runSource(session: Session, [, path = '']: string[]): Promise<voi
   }
 }
 
-function readLines(session: Session, path: string): string[] {
+function readLines(session: SessionState, path: string): string[] {
   try {
     const text = readBounded(path);
     return (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');

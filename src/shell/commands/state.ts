@@ -53,7 +53,7 @@ function runState(session: Session, argv: string[]): void {
 /** States have 32 bits, with a sign. */
 function stateArgument(session: Session, text: string): number {
   const value = parseLong(text);
-  if (value === undefined || BigInt.asIntN(32, value) !== value) throw refuse(session, `${text} is not a state`);
+  if (value === undefined || value < -(2 ** 31) || value >= 2 ** 31) throw refuse(session, `${text} is not a state`);
   return Number(value);
 }
 

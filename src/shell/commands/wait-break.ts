@@ -20,7 +20,7 @@ export const waitBreak = {
       session.error(`wait_break: there is no breakpoint '${tag}'`);
       throw new CommandFailure(Errno.ENOENT);
     }
-    if (await session.pollUntil(() => isSuspended(top, tag))) return;
+    if (await session.background.pollUntil(() => isSuspended(top, tag))) return;
     if (session.wasInterrupted) throw new CommandFailure(Errno.EINTR);
     session.error(`wait_break: no request in flight can reach breakpoint '${tag}'`);
     throw new CommandFailure(Errno.EDEADLK);

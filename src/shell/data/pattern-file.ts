@@ -2,11 +2,11 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { Errno, hostErrno, strerror } from '../../util/errno.ts';
 import type { Lease } from './buffer-pool.ts';
-import { CommandFailure } from '../command.ts';
-import type { Session } from '../session.ts';
+import { CommandFailure } from '../failure.ts';
+import type { SessionState } from '../session-state.ts';
 
 /** A buffer of `bytes` bytes with the file's first bytes. Refused if the file cannot be read or is empty. */
-export function leaseFromFile(session: Session, path: string, bytes: number): Lease {
+export function leaseFromFile(session: SessionState, path: string, bytes: number): Lease {
   const lease = session.writeBuffers.leaseUnfilled(bytes);
   try {
     const filled = readFile(path, lease.data);

@@ -1,7 +1,7 @@
 /** Rows as our own commands show them: a table on a terminal, plain columns in a pipe, JSON for programs. */
 import { type Paint, type Style, unpainted } from '../../util/style.ts';
 import { printable, textWidth } from '../../util/text-width.ts';
-import type { Session } from '../session.ts';
+import type { SessionState } from '../session-state.ts';
 
 /** One column of a table. */
 export interface Column<Row> {
@@ -26,7 +26,7 @@ export interface TableOptions {
  * empty column is "-", so that `cut` and `awk` find them.
  */
 export function printTable<Row extends object>(
-  { output }: Session,
+  { output }: SessionState,
   rows: readonly Row[],
   columns: readonly Column<Row>[],
   { json, none }: TableOptions,

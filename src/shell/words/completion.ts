@@ -3,9 +3,9 @@ import { readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isArmed, isSuspended, suspendedRequests } from '../../block/debug/debug.ts';
 import { eventNames } from '../../block/events/events.ts';
-import type { Command, OperandKind } from '../command.ts';
+import type { Command, OperandKind, Shell } from '../command.ts';
 import { Getopt } from './getopt.ts';
-import type { Session } from '../session.ts';
+import type { SessionState } from '../session-state.ts';
 import { tokenize } from './tokenizer.ts';
 
 /** What can be done with the word before the cursor. */
@@ -17,31 +17,31 @@ export interface Completion {
 }
 
 /** Candidates for the last word of `line`, the text before the cursor. */
-export function complete(session: Session, line: string): Completion {
+export function complete(shell: Shell, line: string): Completion {
   const word = line.slice(line.lastIndexOf(' ') + 1);
   const before = tokenize(line.slice(0, line.length - word.length));
-  const all = before.length === 0 ? commandNames(session) : candidatesBehind(session, before, word);
+  const all = before.length === 0 ? commandNames(shell) : candidatesBehind(shell, before, word);
   return { candidates: all.filter((candidate) => candidate.startsWith(word)).toSorted(), word };
 }
 
-function commandNames(session: Session): string[] {
-  return session.commands.all.map((command) => command.name);
+function commandNames({ commands }: Shell): string[] {
+  return commands.all.map((command) => command.name);
 }
 
-function candidatesBehind(session: Session, before: readonly string[], word: string): readonly string[] {
-  const command = session.commands.find(before[0] ?? '');
+function candidatesBehind(shell: Shell, before: readonly string[], word: string): readonly string[] {
+  const command = shell.commands.find(before[0] ?? '');
   if (command === undefined) return [];
   const pending = optionThatWants(command, before.at(-1) ?? '');
-  if (pending !== null && before.length > 1) return command.optionValues?.[pending] ?? [];
+  if (pending !== null && before.length > 1) return valuesOf(command, pending);
   const operands = operandsOf(command, before);
   if (word.startsWith('-') && !before.includes('--')) return optionWords(command, word);
-  const kind = operandKind(session, command, operands, word);
-  return kind === undefined ? [] : operandCandidates(session, kind, word);
+  const kind = operandKind(shell.session, command, operands, word);
+  return kind === undefined ? [] : operandCandidates(shell, kind, word);
 }
 
 /** What the word behind `operands` is; undefined for a command that takes none. */
 function operandKind(
-  session: Session,
+  session: SessionState,
   { operands: kinds = [], needsFile }: Command,
   operands: readonly string[],
   word: string,
@@ -52,7 +52,7 @@ function operandKind(
 
 /** The letter of an option at the end of a word that takes the next word as its argument; null if none does. */
 function optionThatWants(command: Command, word: string): string | null {
-  const letters = command.options ?? '';
+  const letters = lettersOf(command);
   if (!word.startsWith('-') || word === '-' || word === '--') return null;
   for (const [index, letter] of word.slice(1).split('').entries()) {
     if (letters[letters.indexOf(letter) + 1] === ':') return index === word.length - 2 ? letter : null;
@@ -60,8 +60,16 @@ function optionThatWants(command: Command, word: string): string | null {
   return null;
 }
 
+function lettersOf({ options = '' }: Command): string {
+  return typeof options === 'string' ? options : options.letters;
+}
+
+function valuesOf({ options, optionValues }: Command, letter: string): readonly string[] {
+  return typeof options === 'object' ? options.valuesOf(letter) : (optionValues?.[letter] ?? []);
+}
+
 function operandsOf(command: Command, before: readonly string[]): string[] {
-  const options = new Getopt([...before], command.options ?? '', () => {});
+  const options = new Getopt([...before], lettersOf(command), () => {});
   while (options.next()) {
     // Only the operands are wanted.
   }
@@ -70,22 +78,22 @@ function operandsOf(command: Command, before: readonly string[]): string[] {
 
 /** A further letter behind those of the word. */
 function optionWords(command: Command, word: string): string[] {
-  const letters = (command.options ?? '').replaceAll(':', '');
+  const letters = lettersOf(command).replaceAll(':', '');
   return letters
     .split('')
     .filter((letter) => !word.includes(letter))
     .map((letter) => word + letter);
 }
 
-function operandCandidates(session: Session, kind: OperandKind, word: string): readonly string[] {
+function operandCandidates(shell: Shell, kind: OperandKind, word: string): readonly string[] {
   if (typeof kind === 'object') return kind;
   switch (kind) {
     case 'command':
-      return commandNames(session);
+      return commandNames(shell);
     case 'event':
       return eventNames;
     case 'tag':
-      return liveTags(session);
+      return liveTags(shell.session);
     case 'file':
       return fileNames(word);
     case 'on/off':
@@ -98,7 +106,7 @@ function operandCandidates(session: Session, kind: OperandKind, word: string): r
 }
 
 /** Tags that a breakpoint waits under, or a request is suspended under. */
-function liveTags(session: Session): string[] {
+function liveTags(session: SessionState): string[] {
   if (session.backend === null) return [];
   const { top } = session;
   const tags = new Set(suspendedRequests(top).map((request) => request.tag));

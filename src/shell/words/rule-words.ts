@@ -3,13 +3,13 @@ import { debugNode, nodesWithRules } from '../../block/debug/debug.ts';
 import { BlockError } from '../../block/error.ts';
 import type { RuleBook, RuleKind } from '../../block/debug/rule-book.ts';
 import { Errno } from '../../util/errno.ts';
-import type { Session } from '../session.ts';
+import type { SessionState } from '../session-state.ts';
 
 /**
  * The rules of the node of this name; with null of the node that breakpoints go to, the first from the top down. ENOTSUP if
  * no node has rules, ENOENT if this one has none.
  */
-export function ruleBook({ top }: Session, nodeName: string | null): RuleBook {
+export function ruleBook({ top }: SessionState, nodeName: string | null): RuleBook {
   const node = nodeName === null ? debugNode(top) : nodesWithRules(top).find((one) => one.nodeName === nodeName);
   const book = node?.driver.debugRules?.(node);
   if (book !== undefined) return book;
@@ -51,7 +51,7 @@ export function ruleNumbers(book: RuleBook, words: readonly string[]): number[] 
 }
 
 /** What could be typed as a setting of a kind of rule: keys, and the values of the key that is there. */
-export function settingCandidates(session: Session, kind: RuleKind, word: string): string[] {
+export function settingCandidates(session: SessionState, kind: RuleKind, word: string): string[] {
   const node = debugNode(session.top);
   const known = node?.driver.debugRules?.(node).settingsOf(kind) ?? {};
   const key = word.slice(0, word.indexOf('=') + 1);

@@ -5,6 +5,7 @@ import { Open } from '../../../src/block/flags.ts';
 import { Options } from '../../../src/block/options/options.ts';
 import { type PictureSource, takePicture } from '../../../src/live/snapshot.ts';
 import type { RecorderOptions } from '../../../src/live/record/recorder.ts';
+import { commandTable } from '../../../src/shell/commands/index.ts';
 import { Session } from '../../../src/shell/session.ts';
 import { drivers } from '../../../src/drivers/index.ts';
 
@@ -23,7 +24,7 @@ export async function openSession(folder: string, config = ''): Promise<RunningS
   writeFileSync(image, Buffer.alloc(1 << 20));
   writeFileSync(rules, config);
   const text = { stdout() {}, stderr() {}, flush() {}, drop() {}, isTerminal: false };
-  const session = new Session({ output: text, drivers });
+  const session = new Session({ output: text, drivers }, commandTable);
   await session.open({
     filename: `blkdebug:${rules}:${image}`,
     options: new Options([['driver', 'raw']]),

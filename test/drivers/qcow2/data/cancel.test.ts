@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Open } from '../../../../src/block/flags.ts';
 import { Options } from '../../../../src/block/options/options.ts';
+import { commandTable } from '../../../../src/shell/commands/index.ts';
 import { Session } from '../../../../src/shell/session.ts';
 import { Qcow2Host } from '../qcow2-host.ts';
 import { drivers } from '../../../../src/drivers/index.ts';
@@ -45,10 +46,13 @@ describe('a write cancelled at', () => {
       const stdout = (text: string): void => {
         said += text;
       };
-      const session = new Session({
-        output: { stdout, stderr: stdout, flush() {}, drop() {}, isTerminal: false },
-        drivers,
-      });
+      const session = new Session(
+        {
+          output: { stdout, stderr: stdout, flush() {}, drop() {}, isTerminal: false },
+          drivers,
+        },
+        commandTable,
+      );
       const isOpen = await session.open({
         filename: `blkdebug::${file}`,
         options: new Options([['driver', 'qcow2']]),

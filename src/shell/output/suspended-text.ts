@@ -1,10 +1,10 @@
-/** How the session speaks of requests that cannot go on by themselves. */
+/** Messages about requests that breakpoints suspend. */
 import type { SuspendedRequest } from '../../block/driver.ts';
 import type { Coroutine } from '../../block/loop/loop.ts';
 import { formatFixed } from '../../util/format.ts';
 
-/** A line for each suspended request, longest held first: its tag, what it is, where it was stopped and for how long. */
-export function stuckLines(suspended: readonly SuspendedRequest[], nowNs: number): string[] {
+/** A line for each suspended request, longest suspended first: tag, request, event, age. */
+export function suspendedLines(suspended: readonly SuspendedRequest[], nowNs: number): string[] {
   return suspended.toReversed().map((request) => {
     const age = formatFixed((nowNs - request.sinceNs) / 1e9, 1);
     const what = `${request.operation} of ${request.bytes} bytes at offset ${request.offset}`;
@@ -12,8 +12,8 @@ export function stuckLines(suspended: readonly SuspendedRequest[], nowNs: number
   });
 }
 
-/** What a person is told when a command gives the prompt back without having ended. */
-export function stuckHint(argv: readonly string[], coroutine: Coroutine | null, wasInterrupted: boolean): string {
+/** The hint on a terminal when a command gives the prompt back before it has ended. */
+export function suspendedHint(argv: readonly string[], coroutine: Coroutine | null, wasInterrupted: boolean): string {
   const name = argv[0] ?? '';
   if (wasInterrupted) return `(${name} goes on in the background)\n`;
   const reason = coroutine?.waitsFor;

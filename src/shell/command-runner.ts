@@ -1,0 +1,170 @@
+/** Runs command lines: the checks before a command, its coroutine, its failure, and what it reports in the end. */
+import { BlockError } from '../block/error.ts';
+import { setBackendPermissions } from '../block/graph/permissions.ts';
+import type { Coroutine } from '../block/loop/loop.ts';
+import { Errno } from '../util/errno.ts';
+import { type Answer, isPromise, type Pending } from '../util/steps.ts';
+import { type Command, type CommandTable, type Outcome, type Report, type Shell, usageLine } from './command.ts';
+import { CommandFailure } from './failure.ts';
+import { suspendedHint } from './output/suspended-text.ts';
+import type { SessionState } from './session-state.ts';
+import { tokenize } from './words/tokenizer.ts';
+
+/** A command whose coroutine has begun. */
+interface RunningCommand {
+  readonly command: Command;
+  report: Report | null;
+  coroutine: Coroutine | null;
+  status: number;
+  /** It is suspended, and its status is not waited for any more. */
+  isDetached: boolean;
+}
+
+/** Runs the commands of a table on a session. */
+export class CommandRunner implements Shell {
+  readonly session: SessionState;
+  readonly commands: CommandTable;
+
+  constructor(session: SessionState, commands: CommandTable) {
+    this.session = session;
+    this.commands = commands;
+  }
+
+  /**
+   * Runs one command line. 0 or the negative errno of the failure, which counts for the exit status, too; a promise only
+   * if the command has to wait. A command that cannot end (its request is suspended) counts as 0 now; it goes on when
+   * something wakes it, and reports then.
+   */
+  execute(line: string): Answer<number> {
+    const { session } = this;
+    const argv = tokenize(line);
+    const name = argv[0];
+    if (name === undefined) return 0;
+    session.background.begin();
+    session.loop.endHostIo();
+    const command = this.commands.find(name);
+    if (command === undefined) {
+      session.output.stderr(`command "${name}" not found\n`);
+      return this.#record(-Errno.EINVAL);
+    }
+    const status =
+      this.#admit(command, argv) ??
+      (command.polls === true ? this.#poll(command, argv) : this.#runCoroutine(command, argv));
+    return isPromise(status) ? status.then((late) => this.#done(command, late)) : this.#done(command, status);
+  }
+
+  async runRequest(command: Command, argv: readonly string[], body: () => Promise<void>): Promise<void> {
+    const status = await this.#runCoroutine(command, argv, body);
+    if (status < 0) throw new CommandFailure(-status);
+  }
+
+  #done(command: Command, status: number): number {
+    if (command.changesPicture === true) this.session.views?.pictureChanged();
+    return this.#record(status);
+  }
+
+  #record(status: number): number {
+    if (status < 0) this.session.lastError = status;
+    return status;
+  }
+
+  /** The checks before a command runs; a negative errno if it must not. */
+  #admit(command: Command, argv: readonly string[]): number | undefined {
+    const { backend, output } = this.session;
+    if (command.needsFile && backend === null) {
+      output.stderr("no file open, try 'help open'\n");
+      return -Errno.EINVAL;
+    }
+    const count = argv.length - 1;
+    if ((count < command.minArgs || count > command.maxArgs) && command.acceptsAlso?.(argv) !== true) {
+      const expected = expectedCount(command);
+      output.stderr(`bad argument count ${count} to ${argv[0] ?? ''}, expected ${expected} arguments\n`);
+      return -Errno.EINVAL;
+    }
+    if (command.perm === undefined || backend === null || (command.perm & ~backend.root.perm) === 0) return undefined;
+    // Without a disc the request itself fails, with the better reason.
+    if (!backend.isAvailable) return undefined;
+    try {
+      setBackendPermissions(backend, backend.root.perm | command.perm, backend.root.shared);
+      return undefined;
+    } catch (error) {
+      return this.#failure(command, error);
+    }
+  }
+
+  async #poll(command: Command, argv: string[]): Promise<number> {
+    try {
+      await command.run(this.session, argv, this);
+      return 0;
+    } catch (error) {
+      return this.#failure(command, error);
+    }
+  }
+
+  /** Runs `body`, or the command itself, as a coroutine. */
+  #runCoroutine(command: Command, argv: readonly string[], body?: () => Promise<void>): Answer<number> {
+    const { session } = this;
+    const running: RunningCommand = { command, coroutine: null, report: null, status: 0, isDetached: false };
+    const ended = session.loop.run(command.name, (): Pending => {
+      running.coroutine = session.loop.current;
+      try {
+        const outcome: Outcome = body === undefined ? command.run(session, argv as string[], this) : body();
+        if (isPromise(outcome)) return this.#rest(running, outcome);
+        running.report = outcome ?? null;
+      } catch (error) {
+        running.status = this.#failure(command, error);
+      }
+      return undefined;
+    });
+    return ended === true ? this.#reported(running) : this.#ending(argv, running, ended);
+  }
+
+  /** The rest of a command that has to wait. */
+  async #rest(running: RunningCommand, outcome: Promise<void | Report>): Promise<void> {
+    try {
+      running.report = (await outcome) ?? null;
+    } catch (error) {
+      running.status = this.#failure(running.command, error);
+    }
+    if (!running.isDetached) return;
+    this.session.background.remove();
+    this.#record(this.#reported(running));
+  }
+
+  /** The status of a command that waits; 0 if it is suspended. */
+  async #ending(argv: readonly string[], running: RunningCommand, ended: Promise<boolean>): Promise<number> {
+    if (await ended) return this.#reported(running);
+    const { background, output, transfer, wasInterrupted } = this.session;
+    transfer.hide();
+    running.isDetached = true;
+    background.add();
+    if (output.isTerminal) output.stderr(suspendedHint(argv, running.coroutine, wasInterrupted));
+    return 0;
+  }
+
+  /** The status of a command that has ended, after its report. */
+  #reported(running: RunningCommand): number {
+    try {
+      running.report?.();
+    } catch (error) {
+      running.status = this.#failure(running.command, error);
+    }
+    return running.status;
+  }
+
+  /** The status for what a command threw, after everything about it has been said. */
+  #failure(command: Command, error: unknown): number {
+    if (error instanceof CommandFailure) {
+      if (error.wantsUsage) this.session.output.stdout(usageLine(command));
+      return -error.errno;
+    }
+    if (!(error instanceof BlockError)) throw error;
+    this.session.error(error.message);
+    return -error.errno;
+  }
+}
+
+function expectedCount({ minArgs, maxArgs }: Command): string {
+  if (maxArgs === Number.POSITIVE_INFINITY) return `at least ${minArgs}`;
+  return minArgs === maxArgs ? `${minArgs}` : `between ${minArgs} and ${maxArgs}`;
+}

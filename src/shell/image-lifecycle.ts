@@ -1,0 +1,98 @@
+/** The life of a session's image: open, and close with everything in flight ended or cancelled. */
+import type { BlockBackend } from '../block/backend.ts';
+import { cancelSuspended, nodesWithRules, suspendedRequests } from '../block/debug/debug.ts';
+import { BlockError } from '../block/error.ts';
+import { closeBackend } from '../block/graph/graph.ts';
+import { openBackend } from '../block/open/open.ts';
+import { Options } from '../block/options/options.ts';
+import { suspendedLines } from './output/suspended-text.ts';
+import type { SessionState } from './session-state.ts';
+
+/** Cancelled requests can run into further breakpoints, each of which stops one request once. */
+const MAX_CANCELS = 100_000;
+
+/** What `openImage` opens. `options` are used up. */
+export interface OpenRequest {
+  readonly filename: string | null;
+  readonly options: Options | null;
+  /** Bits of `Open`. */
+  readonly flags: number;
+  readonly writethrough: boolean;
+  readonly forceShare: boolean;
+}
+
+/** Opens an image, or says why not. */
+export async function openImage(session: SessionState, request: OpenRequest): Promise<boolean> {
+  if (session.loop.current !== null) return openInCoroutine(session, request);
+  let isOpen = false;
+  await session.loop.run('open', async () => {
+    isOpen = await openInCoroutine(session, request);
+  });
+  return isOpen;
+}
+
+async function openInCoroutine(session: SessionState, request: OpenRequest): Promise<boolean> {
+  const { filename, options, flags, writethrough, forceShare } = request;
+  if (session.backend !== null) {
+    session.error("file open already, try 'help close'");
+    return false;
+  }
+  let allOptions = options;
+  if (forceShare) {
+    allOptions ??= new Options();
+    if (allOptions.has('force-share') && allOptions.get('force-share') !== 'on') {
+      session.error('-U conflicts with image options');
+      return false;
+    }
+    allOptions.set('force-share', 'on');
+  }
+  try {
+    session.backend = await openBackend(session.context, { filename, options: allOptions, flags });
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    session.error(`can't open${filename === null ? '' : ` device ${filename}`}: ${error.message}`);
+    return false;
+  }
+  session.backend.writeCacheEnabled = !writethrough;
+  session.views?.pictureChanged();
+  return true;
+}
+
+/**
+ * Ends every request and closes the image, if one is open. Requests that are suspended are listed on standard error and
+ * cancelled; then the exit status is 1.
+ */
+export async function closeImage(session: SessionState): Promise<void> {
+  const { backend, background } = session;
+  if (backend === null) return;
+  background.begin();
+  if (!(await background.drain())) await cancelAll(session, backend);
+  session.views?.imageCloses();
+  for (const node of nodesWithRules(backend.top)) node.driver.debugRules?.(node).disableStaying();
+  session.backend = null;
+  session.views?.pictureChanged();
+  // Something that cannot be cancelled still uses the image; the host will close it.
+  if (backend.inFlight > 0) return;
+  let isClosed = false;
+  await session.loop.run('close', async () => {
+    await closeBackend(backend);
+    isClosed = true;
+  });
+  // The flush of a close can meet a breakpoint, too.
+  if (!isClosed) await cancelAll(session, backend);
+}
+
+/** Cancels every suspended request, after a line about each. */
+async function cancelAll(session: SessionState, backend: BlockBackend): Promise<void> {
+  const { background } = session;
+  session.hadStuckRequests = true;
+  const lines = suspendedLines(suspendedRequests(backend.top), session.loop.clock.nowNs());
+  for (const line of lines) session.error(`cancelled: ${line}`);
+  for (let attempt = 0; attempt < MAX_CANCELS; attempt += 1) {
+    const oldest = suspendedRequests(backend.top).at(-1);
+    if (oldest === undefined) break;
+    await cancelSuspended(backend.top, oldest.tag);
+    await background.pollUntil(() => false);
+  }
+  if (background.unfinished > 0) session.error(`${background.unfinished} requests never ended`);
+}

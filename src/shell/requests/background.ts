@@ -1,0 +1,68 @@
+/** Requests in the background: what was started and has not reported, and turning the loop for it. */
+import type { EventLoop, RequestLabel } from '../../block/loop/loop.ts';
+import type { Pending } from '../../util/steps.ts';
+
+/** The requests and suspended commands of one session that will report when they end. */
+export class Background {
+  readonly #loop: EventLoop;
+  #unfinished = 0;
+  #interrupted = false;
+
+  constructor(loop: EventLoop) {
+    this.#loop = loop;
+  }
+
+  /** How many requests and commands have begun and not reported. */
+  get unfinished(): number {
+    return this.#unfinished;
+  }
+
+  /** A command goes on in the background. */
+  add(): void {
+    this.#unfinished += 1;
+  }
+
+  /** A command that was added has ended. */
+  remove(): void {
+    this.#unfinished -= 1;
+  }
+
+  /** Starts a request. `report` is called when it ends, with what it threw or undefined. */
+  async start(label: RequestLabel, body: () => Pending, report: (error: unknown) => void): Promise<void> {
+    this.#unfinished += 1;
+    await this.#loop.spawn(label, body, (error) => {
+      this.#unfinished -= 1;
+      report(error);
+    });
+  }
+
+  /** Lets every request end that can. False if some cannot (a breakpoint suspends them), or after an interrupt. */
+  async drain(): Promise<boolean> {
+    await this.pollUntil(() => this.#unfinished === 0);
+    return this.#unfinished === 0;
+  }
+
+  /** Turns the loop until `condition` holds. False if nothing that goes on by itself can bring it about. */
+  async pollUntil(condition: () => boolean): Promise<boolean> {
+    while (!condition()) {
+      if (this.#interrupted || !(await this.#loop.poll())) return false;
+    }
+    return true;
+  }
+
+  /** Ends what the running command waits for (Ctrl-C). Requests in flight live on. */
+  interrupt(): void {
+    this.#interrupted = true;
+    this.#loop.interrupt();
+  }
+
+  /** A new command begins: it was not interrupted. */
+  begin(): void {
+    this.#interrupted = false;
+  }
+
+  /** Whether the command that ran last was interrupted. */
+  get wasInterrupted(): boolean {
+    return this.#interrupted;
+  }
+}

@@ -1,0 +1,72 @@
+/** Reads of data: the options, the vector and the report that `read`, `readv` and `aio_read` share. */
+import { Errno } from '../../util/errno.ts';
+import { hexDump } from '../../util/hex-dump.ts';
+import { isFilledWith } from '../../util/pattern.ts';
+import { CommandFailure, usage } from '../failure.ts';
+import { printDone } from '../output/request-report.ts';
+import type { SessionState } from '../session-state.ts';
+import { patternArgument, type Size, sizeArgument, vectorArguments } from '../words/arguments.ts';
+import { flag, setting } from '../words/options.ts';
+import type { Request } from './run-request.ts';
+
+export const terse = flag('C', 'report as one line of comma-separated values');
+export const quiet = flag('q', 'print only errors');
+export const dump = flag('v', 'dump the data in hexadecimal and text');
+export const expectedPattern = setting('P', 'pattern', 'fail unless every byte has this value', patternArgument);
+
+/** How a read is reported. */
+export interface ReadOptions {
+  readonly terse: boolean;
+  readonly quiet: boolean;
+  readonly dump: boolean;
+  /** The value that every byte must have; null: any. */
+  readonly pattern: number | null;
+}
+
+/** An offset and the sum of several lengths. */
+export function offsetAndVector(
+  session: SessionState,
+  [offsetText, ...lengths]: readonly string[],
+): { readonly offset: Size; readonly bytes: number } {
+  if (offsetText === undefined || lengths.length === 0) throw usage();
+  return { offset: sizeArgument(session, offsetText), bytes: vectorArguments(session, lengths) };
+}
+
+/** The part of the data that is compared with the pattern, in bytes from its start. */
+export interface ComparedRange {
+  readonly from: number;
+  readonly count: number;
+}
+
+/** A read of `bytes` bytes; `vmState` reads what lies behind the guest's data. */
+export function readRequest(
+  session: SessionState,
+  place: { readonly name: string; readonly offset: Size; readonly bytes: number; readonly vmState?: boolean },
+  options: ReadOptions,
+  compared: ComparedRange = { from: 0, count: place.bytes },
+): Request {
+  const { image, output } = session;
+  const { name, offset, bytes } = place;
+  const position = Number(offset);
+  // Only drivers that read nothing (null) leave the filling there to be seen.
+  const lease = session.readBuffers.lease(bytes, 0xab);
+  const { data } = lease;
+  return {
+    name,
+    lease,
+    begin: () => (place.vmState === true ? image.loadVmState(position, data) : image.pread(position, data)),
+    done(ns) {
+      const { from, count } = compared;
+      const differs = options.pattern !== null && !isFilledWith(data, options.pattern, from, from + count);
+      if (differs) {
+        const where = BigInt(offset) + BigInt(from);
+        output.stdout(`Pattern verification failed at offset ${where}, ${count} bytes\n`);
+      }
+      if (!options.quiet) {
+        if (options.dump) hexDump(data, position, (text) => output.stdout(text));
+        printDone(session, { verb: 'read', offset, bytes, terse: options.terse }, ns);
+      }
+      if (differs) throw new CommandFailure(Errno.EINVAL);
+    },
+  };
+}

@@ -1,0 +1,80 @@
+/** Runs the request of a command, timed: at once, or in the background. */
+import { errnoOf } from '../../block/error.ts';
+import type { RequestLabel } from '../../block/loop/loop.ts';
+import { strerror } from '../../util/errno.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
+import type { Outcome, Report } from '../command.ts';
+import type { Lease } from '../data/buffer-pool.ts';
+import { CommandFailure } from '../failure.ts';
+import type { SessionState } from '../session-state.ts';
+
+/** A request with its report. */
+export interface Request {
+  /** The name of the request in the complaint about its failure: "`name` failed: …". */
+  readonly name: string;
+  /** Its data; released when the request has reported. */
+  readonly lease: Lease | null;
+  begin(): Pending;
+  /** Reports success after `ns` nanoseconds. Throws `CommandFailure` if the data is not what was asked for. */
+  done(ns: number): void;
+}
+
+/** A request with more data shows how far it has come. */
+const LONG_BYTES = 2 ** 30;
+
+/** Runs a request to its end; its report comes after the turn of the loop in which it ended. */
+export function runRequest(session: SessionState, request: Request): Outcome {
+  return run(requestSteps(session, request));
+}
+
+function* requestSteps(session: SessionState, request: Request): Steps<Report> {
+  const { lease } = request;
+  const { clock } = session.loop;
+  const isLong = lease !== null && lease.data.length > LONG_BYTES;
+  if (isLong) session.transfer.show(request.name, lease.data.length);
+  const start = clock.nowNs();
+  let report: Report;
+  try {
+    yield request.begin();
+    report = () => request.done(clock.nowNs() - start);
+  } catch (error) {
+    report = () => {
+      throw new CommandFailure(printFailure(session, request.name, error));
+    };
+  }
+  if (isLong) session.transfer.hide();
+  return () => {
+    try {
+      report();
+    } finally {
+      lease?.release();
+    }
+  };
+}
+
+/** Starts a request and returns; it reports when it ends, and its failure does not count as the command's. */
+export async function startRequest(session: SessionState, label: RequestLabel, request: Request): Promise<void> {
+  const { clock } = session.loop;
+  const start = clock.nowNs();
+  await session.background.start(
+    label,
+    () => request.begin(),
+    (error) => {
+      try {
+        if (error === undefined) request.done(clock.nowNs() - start);
+        else printFailure(session, request.name, error);
+      } catch (failure) {
+        if (!(failure instanceof CommandFailure)) throw failure;
+      } finally {
+        request.lease?.release();
+      }
+    },
+  );
+}
+
+/** Prints "`name` failed: …" for what a request threw; its errno. */
+function printFailure({ output }: SessionState, name: string, error: unknown): number {
+  const errno = errnoOf(error);
+  output.stdout(`${name} failed: ${strerror(errno)}\n`);
+  return errno;
+}

@@ -1,0 +1,68 @@
+/** Writes of data: the options and the report that `write`, `writev` and `aio_write` share. */
+import { Req } from '../../block/flags.ts';
+import type { Pending } from '../../util/steps.ts';
+import type { Lease } from '../data/buffer-pool.ts';
+import { printDone } from '../output/request-report.ts';
+import type { SessionState } from '../session-state.ts';
+import { patternArgument, type Size } from '../words/arguments.ts';
+import { flag, setting } from '../words/options.ts';
+import type { Request } from './run-request.ts';
+
+export const forceUnitAccess = flag('f', 'be on stable storage before the write ends (FUA)');
+export const mayUnmap = flag('u', 'with -z: allow the space to be freed');
+export const zeroes = flag('z', 'write zeroes without data');
+export const pattern = setting('P', 'pattern', 'the value of every byte, in place of 0xcd', patternArgument);
+
+/** The value of every byte that is written, where no other is given. */
+export const DEFAULT_PATTERN = 0xcd;
+
+/** Options that become bits of `Req`. */
+interface FlagOptions {
+  readonly forceUnitAccess?: boolean;
+  readonly mayUnmap?: boolean;
+  readonly noFallback?: boolean;
+}
+
+/** The bits of `Req` for a write. */
+export function requestFlags(options: FlagOptions): number {
+  return (
+    (options.forceUnitAccess === true ? Req.FUA : 0) |
+    (options.mayUnmap === true ? Req.MAY_UNMAP : 0) |
+    (options.noFallback === true ? Req.NO_FALLBACK : 0)
+  );
+}
+
+/** Where and how a write goes. */
+export interface WritePlace {
+  readonly name: string;
+  readonly offset: Size;
+  readonly bytes: Size;
+  /** The data; null writes zeroes without data. */
+  readonly lease: Lease | null;
+  /** Bits of `Req`. */
+  readonly flags: number;
+  readonly target?: 'guest' | 'compressed' | 'vm-state';
+}
+
+/** A write and its report. */
+export function writeRequest(
+  session: SessionState,
+  { name, offset, bytes, lease, flags, target = 'guest' }: WritePlace,
+  options: { readonly terse: boolean; readonly quiet: boolean },
+): Request {
+  const { image } = session;
+  const position = Number(offset);
+  return {
+    name,
+    lease,
+    begin(): Pending {
+      if (lease === null) return image.pwriteZeroes(position, Number(bytes), flags);
+      if (target === 'vm-state') return image.saveVmState(position, lease.data);
+      if (target === 'compressed') return image.pwriteCompressed(position, lease.data);
+      return image.pwrite(position, lease.data, flags);
+    },
+    done(ns) {
+      if (!options.quiet) printDone(session, { verb: 'wrote', offset, bytes, terse: options.terse }, ns);
+    },
+  };
+}

@@ -1,0 +1,128 @@
+/** The state of a session that commands work on: the open image, its buffers, its requests, and its messages. */
+import type { BlockBackend } from '../block/backend.ts';
+import { suspendedRequests } from '../block/debug/debug.ts';
+import type { KnownDriver } from '../block/driver.ts';
+import { GraphContext } from '../block/graph/context.ts';
+import type { BlockNode } from '../block/graph/node.ts';
+import { DriverTable } from '../block/open/driver-table.ts';
+import type { OverlayMaker } from '../block/open/overlay.ts';
+import { type Clock, systemClock } from '../block/loop/clock.ts';
+import { EventLoop } from '../block/loop/loop.ts';
+import { assert } from '../util/assert.ts';
+import { BufferPool } from './data/buffer-pool.ts';
+import type { Output } from './output/output.ts';
+import { suspendedLines } from './output/suspended-text.ts';
+import { Background } from './requests/background.ts';
+import { Transfer } from './requests/transfer.ts';
+import type { SessionViews } from './views.ts';
+
+/** How far `-m` puts data behind an aligned address. */
+const MISALIGN_BYTES = 16;
+
+/** What the program around a session provides and chooses. */
+export interface SessionOptions {
+  readonly output: Output;
+  readonly drivers: readonly KnownDriver[];
+  /** Makes the overlay of snapshot mode; without it there is none. */
+  readonly makeOverlay?: OverlayMaker;
+  readonly clock?: Clock;
+  /** The prefix of messages. */
+  readonly programName?: string;
+  /** Data of requests lies at odd addresses (`-m`). */
+  readonly misalign?: boolean;
+  /** `open` takes an option string in place of a file name (`--image-opts`). */
+  readonly imageOptions?: boolean;
+}
+
+/** A session without its commands. */
+export class SessionState {
+  readonly output: Output;
+  readonly loop: EventLoop;
+  readonly context: GraphContext;
+  readonly imageOptions: boolean;
+  readonly readBuffers: BufferPool;
+  readonly writeBuffers: BufferPool;
+  readonly background: Background;
+  readonly transfer: Transfer;
+  /** Writes to standard error as it is, as a function by itself. */
+  readonly complain: (text: string) => void;
+  readonly #programName: string;
+
+  backend: BlockBackend | null = null;
+  /** The recording and the panel; null if there is neither. */
+  views: SessionViews | null = null;
+  /** A script stops at its first error. */
+  bail = false;
+  quitRequested = false;
+  /** The status of the last command that failed, a negative errno; 0 if none has. */
+  lastError = 0;
+  /** Tags that `break` was given, for completion; not all of them live any more. */
+  readonly tags = new Set<string>();
+  /** How many files `source` is in. */
+  sourceDepth = 0;
+  /** Suspended requests had to be cancelled when an image was closed. */
+  hadStuckRequests = false;
+
+  constructor(options: SessionOptions) {
+    const { output } = options;
+    this.output = output;
+    this.loop = new EventLoop(options.clock ?? systemClock);
+    this.#programName = options.programName ?? 'qemu-io';
+    this.context = new GraphContext({
+      loop: this.loop,
+      drivers: new DriverTable(options.drivers),
+      makeOverlay: options.makeOverlay ?? null,
+      programName: this.#programName,
+      stdout: (line) => output.stdout(`${line}\n`),
+      stderr: (line) => output.stderr(`${line}\n`),
+    });
+    this.imageOptions = options.imageOptions ?? false;
+    const misalignBytes = options.misalign === true ? MISALIGN_BYTES : 0;
+    this.readBuffers = new BufferPool(this.context, misalignBytes, false);
+    this.writeBuffers = new BufferPool(this.context, misalignBytes, true);
+    this.background = new Background(this.loop);
+    this.transfer = new Transfer(output, this.context);
+    this.complain = (text) => output.stderr(text);
+  }
+
+  /** The exit status of the program. */
+  get exitStatus(): 0 | 1 {
+    return this.lastError < 0 || this.hadStuckRequests ? 1 : 0;
+  }
+
+  /** The backend, for commands with `needsFile`. */
+  get image(): BlockBackend {
+    assert(this.backend !== null, 'an image is open');
+    return this.backend;
+  }
+
+  /** The top node of the open image. */
+  get top(): BlockNode {
+    return this.image.top;
+  }
+
+  /** Says an error as "qemu-io: …" on standard error. */
+  error(text: string): void {
+    this.output.stderr(`${this.#programName}: ${text}\n`);
+  }
+
+  /** Says a warning as "qemu-io: warning: …" on standard error. */
+  warn(text: string): void {
+    this.error(`warning: ${text}`);
+  }
+
+  /** A line for each suspended request, for messages. */
+  suspendedLines(): string[] {
+    return this.backend === null ? [] : suspendedLines(suspendedRequests(this.top), this.loop.clock.nowNs());
+  }
+
+  /** Ends what the running command waits for (Ctrl-C). Requests in flight live on. */
+  interrupt(): void {
+    this.background.interrupt();
+  }
+
+  /** Whether the command that ran last was interrupted. */
+  get wasInterrupted(): boolean {
+    return this.background.wasInterrupted;
+  }
+}
