@@ -7,6 +7,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { lastLine, ScreenProgram } from '../cli/screen-program.ts';
 import { blkscope, plainEnvironment } from '../helpers/run-program.ts';
@@ -69,12 +70,12 @@ async function typed({ args, lines }: Session): Promise<string[]> {
     );
     const wanted = normalise(lines.slice(0, next === -1 ? lines.length : next));
     program.type(`${command}\r`);
-    let patience = isRecording ? 0 : 100;
-    do {
-      // A wrong answer is looked at for a while, since a request may end a little later than its command.
-      await new Promise((resolve) => setTimeout(resolve, isRecording ? 500 : 50));
-      shown = rowsBelow(await program.until(waits), first);
-    } while (normalise(shown) !== wanted && --patience > 0);
+    const rows = (screen: readonly string[]) => (waits(screen) ? rowsBelow(screen, first) : []);
+    const isRight = (screen: readonly string[]) => normalise(rows(screen)) === wanted;
+    // A request may end after its command. An answer that never comes right is shown by the comparison at the end.
+    const patience = sleep(isRecording ? 500 : 20_000, null, { ref: false });
+    await Promise.race([isRecording ? patience : program.until(isRight), patience]);
+    shown = rows(await program.until(waits));
     if (!isRecording && normalise(shown) !== wanted) break;
   }
   program.type('quit\r');
