@@ -17,7 +17,7 @@ import type { Answer, Pending } from '../util/steps.ts';
 import type { BlockNode, ChildLink } from './graph/node.ts';
 import type { DebugEvent } from './events/events.ts';
 import type { Options } from './options/options.ts';
-import type { RuleBook, RuleSettings } from './debug/rule-book.ts';
+import type { DebugPort } from './debug/port.ts';
 
 /** A position on the guest's disk, in bytes; a type of its own for drivers that map it to one in the file below. */
 export type GuestOffset = number & { readonly __offset: 'guest' };
@@ -52,18 +52,6 @@ export interface DriverInfo {
 export type SpecificInfo = { readonly [key: string]: SpecificValue };
 /** A value in that tree. */
 export type SpecificValue = string | number | boolean | readonly SpecificValue[] | SpecificInfo;
-
-/** A suspended request as the debug methods show it. */
-export interface SuspendedRequest {
-  readonly tag: string;
-  readonly requestId: number;
-  readonly operation: string;
-  readonly offset: number;
-  readonly bytes: number;
-  readonly event: string;
-  /** Since when, in the loop's clock. */
-  readonly sinceNs: number;
-}
 
 /** What a node is about to become by a reopen. Made by `block/reopen.ts`, filled by the driver's `reopenPrepare`. */
 export interface ReopenState<S> {
@@ -182,24 +170,6 @@ export interface Driver<S = unknown> extends DriverIdentity {
 
   /** Called for every event fired on this node. A promise only if the request has to wait. */
   debugEvent?(node: BlockNode<S>, event: DebugEvent): Pending;
-  /**
-   * Sets a breakpoint, one-shot unless `conditions` says otherwise. ENOENT for an unknown event, EINVAL for conditions that
-   * make no sense.
-   */
-  debugBreakpoint?(node: BlockNode<S>, event: string, tag: string, conditions?: RuleSettings): void;
-  /** Takes breakpoints of this tag away and resumes the requests suspended under it. ENOENT if there is neither. */
-  debugRemoveBreakpoint?(node: BlockNode<S>, tag: string): Promise<void>;
-  /** Resumes the newest request suspended under this tag. ENOENT if there is none. */
-  debugResume?(node: BlockNode<S>, tag: string): Promise<void>;
-  /** Resumes every request that is suspended now, whatever its tags, oldest first. ENOENT if there is none. */
-  debugResumeAll?(node: BlockNode<S>): Promise<void>;
-  debugIsSuspended?(node: BlockNode<S>, tag: string): boolean;
-  /** Whether some breakpoint of this tag is set and has not been hit. */
-  debugIsArmed?(node: BlockNode<S>, tag: string): boolean;
-  /** All suspended requests, newest first. */
-  debugSuspended?(node: BlockNode<S>): readonly SuspendedRequest[];
-  /** Cancels and resumes every request suspended under this tag. */
-  debugCancel?(node: BlockNode<S>, tag: string): Promise<void>;
-  /** The node's rules, to be read and changed. */
-  debugRules?(node: BlockNode<S>): RuleBook;
+  /** Breakpoints and rules of the node. Default: it has none. */
+  debugPort?(node: BlockNode<S>): DebugPort;
 }

@@ -1,6 +1,6 @@
 /** The prompt on a terminal: line editing, history, completion, Ctrl-C, and output that comes while a line is typed. */
 import { createInterface, type Interface } from 'node:readline';
-import { debugNode, suspendedRequests } from '../block/debug/debug.ts';
+import { findDebugPort } from '../block/debug/port.ts';
 import { printable, textWidth } from '../util/text-width.ts';
 import { unpainted } from '../util/style.ts';
 import { complete } from '../shell/words/completion.ts';
@@ -216,10 +216,10 @@ export function openTerminal(session: Session, stdio: Stdio, views: Views): Term
 function statusOf({ backend }: Session): string {
   if (backend === null) return '';
   const parts: string[] = [];
-  const node = debugNode(backend.top);
-  const state = node?.driver.debugRules?.(node).state;
+  const port = findDebugPort(backend.top);
+  const state = port?.rules.state;
   if (state !== undefined && state !== 1) parts.push(`state ${state}`);
-  const suspended = suspendedRequests(backend.top).length;
+  const suspended = port?.suspended().length ?? 0;
   if (suspended > 0) parts.push(`${suspended} suspended`);
   return parts.length === 0 ? '' : ` [${parts.join(', ')}]`;
 }

@@ -1,17 +1,17 @@
-/** The recording, the socket for watchers and the panel of a session. Each part is loaded when it is asked for. */
+/** The recording, the monitor and the panel of a session. Each part is loaded when it is asked for. */
 import { BlockError } from '../block/error.ts';
 import type { LivePanel } from '../live/panel/live-panel.ts';
 import type { Monitor } from '../live/watch/monitor.ts';
 import type { Recorder } from '../live/record/recorder.ts';
 import type { Session } from '../shell/session.ts';
-import type { RecordingStatus, SessionViews } from '../shell/views.ts';
+import type { RecordingStatus, SessionViews } from '../shell/session-views.ts';
 import { Errno } from '../util/errno.ts';
 import type { Stdio } from './stdio.ts';
 import { terminalSize } from './terminal-size.ts';
 
-/** What a session has of recording, socket and panel. */
+/** The recording, the monitor and the panel of one session. */
 export class Views implements SessionViews {
-  /** The panel if it is on; on a very small terminal it is on and not to be seen. */
+  /** The panel if it is on; on a very small terminal it is on and not visible. */
   panel: LivePanel | null = null;
   readonly #session: Session;
   readonly #stdio: Stdio;
@@ -27,16 +27,6 @@ export class Views implements SessionViews {
     this.#stdio = stdio;
     this.#command = command;
     session.views = this;
-  }
-
-  pictureChanged(): void {
-    this.#recorder?.pictureChanged();
-    this.#monitor?.pictureChanged();
-    this.panel?.changed();
-  }
-
-  imageCloses(): void {
-    this.#recorder?.takePicture();
   }
 
   get recording(): RecordingStatus | null {
@@ -58,7 +48,7 @@ export class Views implements SessionViews {
     return status;
   }
 
-  /** Lets others watch through a socket. Fails with BlockError if it cannot be made. */
+  /** Serves the session to clients on a socket. Fails with BlockError if it cannot be made. */
   async startMonitor(path: string): Promise<void> {
     const { openMonitor } = await import('./watching.ts');
     this.#monitor = await openMonitor(this.#session, path, this.#command);
@@ -84,7 +74,7 @@ export class Views implements SessionViews {
     this.panel?.setListRows(rows);
   }
 
-  /** Ends the recording and says goodbye to those who watch. The panel goes when the program has nothing more to say. */
+  /** Ends the recording and the monitor. The panel stays until the program has written everything. */
   async close(): Promise<void> {
     this.#recorder?.close();
     await this.#monitor?.close();
@@ -95,7 +85,7 @@ export class Views implements SessionViews {
     stdio.sync();
     if (this.#listRows !== null) panel.setListRows(this.#listRows);
     this.panel = panel;
-    // Where nobody types, nothing but the panel has to be kept apart from the output.
+    // Without a prompt, only the panel has to be kept apart from the output.
     stdio.guard ??= (write, text) => this.writeBelow(write, text);
     stdio.farewell = () => panel.restore();
     process.stdout.prependListener('resize', this.#onResize);

@@ -3,7 +3,7 @@ import { LivePanel } from '../live/panel/live-panel.ts';
 import { Monitor } from '../live/watch/monitor.ts';
 import type { Session } from '../shell/session.ts';
 import { unpainted } from '../util/style.ts';
-import { listenerOptions, pictureOf } from './session-snapshot.ts';
+import { listenerOptions, snapshotOf } from './session-snapshot.ts';
 import { terminalSize } from './terminal-size.ts';
 
 /** Begins to listen on a socket. Fails with BlockError if it cannot be made. */
@@ -16,7 +16,7 @@ export function makePanel(session: Session): LivePanel {
   const { loop, context } = session;
   return new LivePanel({
     history: context.trace.history,
-    picture: () => pictureOf(session),
+    snapshot: () => snapshotOf(session),
     nowNs: () => loop.clock.nowNs(),
     write: (text) => void process.stdout.write(text),
     size: terminalSize(),

@@ -1,6 +1,6 @@
 /** The NBD server: where it listens, what it exports, and who is connected. */
 import { createServer, type Server, type Socket } from 'node:net';
-import { cancelSuspended, suspendedRequests } from '../block/debug/debug.ts';
+import { findDebugPort } from '../block/debug/port.ts';
 import { BlockError, errorWithErrno } from '../block/error.ts';
 import type { Allocator } from '../block/graph/context.ts';
 import type { Clock } from '../block/loop/clock.ts';
@@ -193,9 +193,10 @@ async function cancelOne(connections: readonly Connection[]): Promise<boolean> {
   for (const connection of connections) {
     const ids = new Set(connection.coroutineIds());
     const top = connection.export?.backend.top;
-    const held = top === undefined ? undefined : suspendedRequests(top).find(({ requestId }) => ids.has(requestId));
-    if (top === undefined || held === undefined) continue;
-    await cancelSuspended(top, held.tag);
+    const port = top === undefined ? undefined : findDebugPort(top);
+    const suspended = port?.suspended().find(({ request }) => ids.has(request));
+    if (port === undefined || suspended === undefined) continue;
+    await port.cancel(suspended.tag);
     return true;
   }
   return false;

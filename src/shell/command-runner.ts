@@ -50,17 +50,12 @@ export class CommandRunner implements Shell {
     const status =
       this.#admit(command, argv) ??
       (command.polls === true ? this.#poll(command, argv) : this.#runCoroutine(command, argv));
-    return isPromise(status) ? status.then((late) => this.#done(command, late)) : this.#done(command, status);
+    return isPromise(status) ? status.then((late) => this.#record(late)) : this.#record(status);
   }
 
   async runRequest(command: Command, argv: readonly string[], body: () => Promise<void>): Promise<void> {
     const status = await this.#runCoroutine(command, argv, body);
     if (status < 0) throw new CommandFailure(-status);
-  }
-
-  #done(command: Command, status: number): number {
-    if (command.changesPicture === true) this.session.views?.pictureChanged();
-    return this.#record(status);
   }
 
   #record(status: number): number {

@@ -33,8 +33,6 @@ export interface Command {
   readonly help?: readonly string[];
   /** The kinds of the operands, for completion; the last one goes for all that follow. */
   readonly operands?: readonly OperandKind[] | OperandChooser;
-  /** Set if the command changes rules, breakpoints, state or image: the views refresh. */
-  readonly changesPicture?: true;
   /** It turns the event loop itself, and so runs outside of a coroutine. */
   readonly polls?: true;
   /**

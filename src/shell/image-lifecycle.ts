@@ -1,6 +1,6 @@
 /** The life of a session's image: open, and close with everything in flight ended or cancelled. */
 import type { BlockBackend } from '../block/backend.ts';
-import { cancelSuspended, nodesWithRules, suspendedRequests } from '../block/debug/debug.ts';
+import { debugNodes, debugPort, portOf, suspendedRequests } from '../block/debug/port.ts';
 import { BlockError } from '../block/error.ts';
 import { closeBackend } from '../block/graph/graph.ts';
 import { openBackend } from '../block/open/open.ts';
@@ -54,7 +54,7 @@ async function openInCoroutine(session: SessionState, request: OpenRequest): Pro
     return false;
   }
   session.backend.writeCacheEnabled = !writethrough;
-  session.views?.pictureChanged();
+  session.context.trace.emit(0, session.top.nodeName, { kind: 'image-opened' });
   return true;
 }
 
@@ -67,10 +67,11 @@ export async function closeImage(session: SessionState): Promise<void> {
   if (backend === null) return;
   background.begin();
   if (!(await background.drain())) await cancelAll(session, backend);
-  session.views?.imageCloses();
-  for (const node of nodesWithRules(backend.top)) node.driver.debugRules?.(node).disableStaying();
+  const { trace } = session.context;
+  const { nodeName } = backend.top;
+  trace.emit(0, nodeName, { kind: 'image-closing' });
+  for (const node of debugNodes(backend.top)) portOf(node)?.rules.disablePersistentBreakpoints();
   session.backend = null;
-  session.views?.pictureChanged();
   // Something that cannot be cancelled still uses the image; the host will close it.
   if (backend.inFlight > 0) return;
   let isClosed = false;
@@ -80,6 +81,7 @@ export async function closeImage(session: SessionState): Promise<void> {
   });
   // The flush of a close can meet a breakpoint, too.
   if (!isClosed) await cancelAll(session, backend);
+  trace.emit(0, nodeName, { kind: 'image-closed' });
 }
 
 /** Cancels every suspended request, after a line about each. */
@@ -91,7 +93,7 @@ async function cancelAll(session: SessionState, backend: BlockBackend): Promise<
   for (let attempt = 0; attempt < MAX_CANCELS; attempt += 1) {
     const oldest = suspendedRequests(backend.top).at(-1);
     if (oldest === undefined) break;
-    await cancelSuspended(backend.top, oldest.tag);
+    await debugPort(backend.top).cancel(oldest.tag);
     await background.pollUntil(() => false);
   }
   if (background.unfinished > 0) session.error(`${background.unfinished} requests never ended`);

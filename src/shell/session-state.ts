@@ -1,6 +1,6 @@
 /** The state of a session that commands work on: the open image, its buffers, its requests, and its messages. */
 import type { BlockBackend } from '../block/backend.ts';
-import { suspendedRequests } from '../block/debug/debug.ts';
+import { suspendedRequests } from '../block/debug/port.ts';
 import type { KnownDriver } from '../block/driver.ts';
 import { GraphContext } from '../block/graph/context.ts';
 import type { BlockNode } from '../block/graph/node.ts';
@@ -14,7 +14,7 @@ import type { Output } from './output/output.ts';
 import { suspendedLines } from './output/suspended-text.ts';
 import { Background } from './requests/background.ts';
 import { Transfer } from './requests/transfer.ts';
-import type { SessionViews } from './views.ts';
+import type { SessionViews } from './session-views.ts';
 
 /** How far `-m` puts data behind an aligned address. */
 const MISALIGN_BYTES = 16;

@@ -1,4 +1,5 @@
-/** Sizes and ages in few characters, for people. */
+/** Sizes, ages, requests and errors in few characters, for panels, tables, pages and filters. */
+import { errnoName } from './errno.ts';
 
 const units = [
   [2 ** 40, 'T'],
@@ -23,4 +24,22 @@ export function ageText(ns: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes}m${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
   return `${Math.floor(minutes / 60)}h${String(minutes % 60).padStart(2, '0')}`;
+}
+
+/** A request's short name: the letter of its operation and its number, "w12". `aio_` does not count. */
+export function requestName(operation: string, request: number): string {
+  return `${operation.replace(/^aio_/, '').charAt(0) || 'q'}${request}`;
+}
+
+/** "write 64k@128k"; the operation alone if it has no range. Offset and length in bytes. */
+export function requestText(operation: string, offset: number | null, bytes: number | null): string {
+  // A flush is of everything.
+  if (offset === null || operation === 'flush') return operation;
+  const place = `@${compactBytes(offset)}`;
+  return bytes === null || bytes === 0 ? `${operation} ${place}` : `${operation} ${compactBytes(bytes)}${place}`;
+}
+
+/** "ENOSPC", or the number if it has no name. */
+export function errnoText(errno: number): string {
+  return errnoName(errno) ?? String(errno);
 }

@@ -123,7 +123,7 @@ describe('requests that are still suspended', () => {
     });
     expect(outcome.exit).toBe('1');
     expect(outcome.stderr).toMatch(
-      /^qemu-io: cancelled: 'A' holds write of 4096 bytes at offset 0, at event pwritev, for \d+\.\d s\n$/,
+      /^qemu-io: cancelled: 'A': write of 4096 bytes at offset 0, suspended at pwritev for \d+\.\d s\n$/,
     );
     expect(outcome.stdout).toContain('aio_write failed: Operation canceled\n');
   });
@@ -136,7 +136,7 @@ describe.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s', (signal) => {
     await out.until('1 MiB\nqemu-io> ');
     child.kill(signal);
     expect(await exit).toBe(signal);
-    expect(err.text).toContain("cancelled: 'A' holds write");
+    expect(err.text).toContain("cancelled: 'A': write");
   });
 
   it('ends a command that waits', async () => {

@@ -35,12 +35,17 @@ describe('--record', () => {
     expect(kept).toEqual(plain);
     const lines = recorded('run.ndjson');
     const kinds = new Set(lines.map(({ kind }) => kind));
-    for (const kind of ['header', 'picture', 'suspend', 'resume', 'error-injected', 'end'])
+    for (const kind of ['header', 'snapshot', 'suspend', 'resume', 'error-injected', 'end'])
       expect(kinds).toContain(kind);
-    const rules = lines.filter(({ kind }) => kind === 'picture').at(1)?.rules;
-    expect(rules).toMatchObject([
-      { action: 'inject-error', event: 'pwritev', effect: 'ENOSPC', conditions: 'state=1' },
-    ]);
+    const added = lines.find(({ kind }) => kind === 'rule-added');
+    const view = { kind: 'inject-error', event: 'pwritev', effect: 'ENOSPC', conditions: 'state=1' };
+    expect(added).toMatchObject({ rule: 1, view });
+    // The last snapshot before the image is closed.
+    const closing = lines.findIndex(({ kind }) => kind === 'image-closing');
+    expect(lines[closing + 1]).toMatchObject({
+      kind: 'snapshot',
+      rules: [view, { kind: 'suspend', status: 'exhausted' }],
+    });
   });
 
   it('of a name that says no form is refused before the image is opened', async () => {

@@ -1,6 +1,6 @@
 /** Runs a script over real drivers and files, and compares all that is read with the model of the disk. */
 import { rmSync } from 'node:fs';
-import { suspendedRequests } from '../../src/block/debug/debug.ts';
+import { suspendedRequests } from '../../src/block/debug/port.ts';
 import type { Pending } from '../../src/util/steps.ts';
 import { BlockError } from '../../src/block/error.ts';
 import { Open, Perm, Req } from '../../src/block/flags.ts';

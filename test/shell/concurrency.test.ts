@@ -162,7 +162,7 @@ describe('what qemu-io would wait for without end', () => {
     expect(await shell.run('aio_flush')).toBe(-Errno.EBUSY);
     expect(shell.err()).toBe(
       'qemu-io: aio_flush: some requests cannot end before others are resumed\n' +
-        "qemu-io: aio_flush: 'A' holds write of 512 bytes at offset 4096, at event pwritev, for 0.0 s\n",
+        "qemu-io: aio_flush: 'A': write of 512 bytes at offset 4096, suspended at pwritev for 0.0 s\n",
     );
     expect(shell.image()[8192]).toBe(0xcd);
     await shell.run('resume A');
@@ -174,7 +174,7 @@ describe('what qemu-io would wait for without end', () => {
     await shell.run('break pwritev A');
     await shell.run('aio_write -q 0 512');
     expect(await shell.run('reopen -r')).toBe(-Errno.EBUSY);
-    expect(shell.err()).toContain("reopen: 'A' holds write of 512 bytes");
+    expect(shell.err()).toContain("reopen: 'A': write of 512 bytes");
   });
 
   it('is cancelled: requests that are suspended when the image is closed', async () => {
@@ -186,8 +186,8 @@ describe('what qemu-io would wait for without end', () => {
     shell.out();
     await shell.session.close();
     expect(shell.err()).toBe(
-      "qemu-io: cancelled: 'A' holds write of 512 bytes at offset 0, at event pwritev, for 0.0 s\n" +
-        "qemu-io: cancelled: 'B' holds write of 512 bytes at offset 512, at event pwritev, for 0.0 s\n",
+      "qemu-io: cancelled: 'A': write of 512 bytes at offset 0, suspended at pwritev for 0.0 s\n" +
+        "qemu-io: cancelled: 'B': write of 512 bytes at offset 512, suspended at pwritev for 0.0 s\n",
     );
     expect(shell.out()).toContain('aio_write failed: Operation canceled\n');
     expect(shell.session.exitStatus).toBe(1);
@@ -200,7 +200,7 @@ describe('what qemu-io would wait for without end', () => {
     await shell.run('write -q 0 512');
     await shell.run('break flush_to_disk A');
     expect(await shell.run('close')).toBe(0);
-    expect(shell.err()).toContain("'A' holds close");
+    expect(shell.err()).toContain("'A': close, suspended at flush_to_disk");
     expect(await shell.run('open -o driver=raw disk')).toBe(0);
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { RecordingStatus, SessionViews } from '../../src/shell/views.ts';
+import type { TraceRecord } from '../../src/block/events/trace.ts';
+import type { RecordingStatus, SessionViews } from '../../src/shell/session-views.ts';
 import { testShell, type TestShell } from '../helpers/shell.ts';
 
 async function runAll(shell: TestShell, lines: readonly string[]): Promise<void> {
@@ -52,7 +53,7 @@ describe('suspended', () => {
     await shell.run('suspended');
     const [titles, line] = shell.out().split('\n');
     expect(titles).toMatch(/^TAG +REQUEST +OPERATION +OFFSET +LENGTH +EVENT +SINCE$/);
-    expect(line).toMatch(/^A-long-tag +\d+ +write +64k +4k +pwritev +0\.0s$/);
+    expect(line).toMatch(/^A-long-tag +w\d+ +write +64k +4k +pwritev +0\.0s$/);
     // Titles stand above what they name.
     expect(line?.indexOf('write')).toBe(titles?.indexOf('OPERATION'));
   });
@@ -66,7 +67,7 @@ describe('requests', () => {
     await shell.run('requests');
     const [first, second] = rows(shell.out());
     expect(first?.slice(1, 5)).toEqual(['write', '512', '512', 'breakpoint A']);
-    expect(second?.slice(1, 5)).toEqual(['write', '1024', '512', `request ${first?.[0]}`]);
+    expect(second?.slice(1, 5)).toEqual(['write', '1024', '512', first?.[0]]);
   });
 });
 
@@ -150,14 +151,18 @@ describe('events', () => {
     ]);
   });
 
-  it('takes a part of a line or a request as a filter', async () => {
+  it('takes a part of a line, a request or an event as a filter', async () => {
     const shell = await testShell();
     await runAll(shell, ['write -q 0 4k', 'read -q 0 4k', 'events -a read_']);
     const [read, ...others] = rows(shell.out());
     expect(read?.[1]).toBe('read_aio');
     expect(others).toEqual([]);
-    await shell.run(`events -j #${read?.[2]}`);
+    await shell.run(`events -j ${read?.[2]}`);
     expect((JSON.parse(shell.out()) as { event: string }[]).map(({ event }) => event)).toEqual(['read_aio']);
+    await shell.run(`events -a ${read?.[0]}`);
+    expect(rows(shell.out())).toEqual([read]);
+    await shell.run('events -a v_d');
+    expect(rows(shell.out()).map(([, event]) => event)).toContain('pwritev_done');
     await shell.run('events nothing-like-that');
     expect(shell.out()).toBe('');
   });
@@ -176,7 +181,7 @@ describe('events', () => {
     const shell = await testShell();
     for (let at = 0; at < 600; at += 1) await shell.run('write -q 0 512');
     await shell.run('events -a -n 5000');
-    const numbers = rows(shell.out()).map(([number]) => Number(number));
+    const numbers = rows(shell.out()).map(([number]) => Number(number?.slice(1)));
     expect(numbers).toHaveLength(1024);
     expect(numbers.at(-1)).toBe((numbers[0] ?? 0) + 1023);
   });
@@ -212,12 +217,6 @@ class FakeViews implements SessionViews {
   readonly calls: string[] = [];
   recording: RecordingStatus | null = null;
   isLive = false;
-  pictureChanged(): void {
-    this.calls.push('changed');
-  }
-  imageCloses(): void {
-    this.calls.push('closes');
-  }
   async startRecording(path: string): Promise<void> {
     this.recording = { path, records: 3 };
   }
@@ -276,12 +275,51 @@ describe('record and live', () => {
     expect(await shell.run('live on')).toBeLessThan(0);
     expect(shell.err()).toBe('qemu-io: nothing can be recorded here\nqemu-io: there is no terminal for the panel\n');
   });
+});
 
-  it('are told when rules or the image change, and before it closes', async () => {
+describe('the event bus', () => {
+  it('tells when rules, breakpoints or the image change, and before it closes', async () => {
     const shell = await testShell();
-    const views = new FakeViews();
-    shell.session.views = views;
-    await runAll(shell, ['break pwritev A', 'length', 'remove_break A', 'close']);
-    expect(views.calls).toEqual(['changed', 'changed', 'closes', 'changed']);
+    const records: TraceRecord[] = [];
+    shell.session.context.trace.subscribe((record) => records.push(record));
+    const lines = [
+      'break pwritev A',
+      'length',
+      'rule set 1 nth=2',
+      'rule disable 1',
+      'rule enable 1',
+      'remove_break A',
+      'break read_aio B',
+      'aio_read 0 512',
+      'resume B',
+      'reopen',
+      'close',
+    ];
+    await runAll(shell, lines);
+    const changes = records.filter(({ kind }) => /^(?:rule-.*ed|image-.*)$/.test(kind));
+    expect(changes.map((record) => ('rule' in record ? `${record.kind} ${record.rule}` : record.kind))).toEqual([
+      'rule-added 1',
+      'rule-changed 1',
+      'rule-disabled 1',
+      'rule-enabled 1',
+      'rule-removed 1',
+      'rule-added 2',
+      'rule-exhausted 2',
+      'image-reopened',
+      'image-closing',
+      'image-closed',
+    ]);
+    expect(changes[1]).toMatchObject({ view: { kind: 'suspend', effect: 'A', conditions: 'nth=2', status: 'armed' } });
+  });
+
+  it('tells of the rules of an image that is opened, and that it is open', async () => {
+    const shell = await testShell();
+    await shell.run('close');
+    const kinds: string[] = [];
+    shell.session.context.trace.subscribe(({ kind }) => kinds.push(kind));
+    await shell.run('open -o driver=raw,file.driver=blkdebug,file.inject-error.0.event=none,file.image.filename=disk');
+    expect(kinds[0]).toBe('rule-added');
+    expect(kinds).toContain('rule-hit');
+    expect(kinds.at(-1)).toBe('image-opened');
   });
 });

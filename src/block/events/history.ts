@@ -123,6 +123,11 @@ export class EventHistory {
     }
   }
 
+  /** Something has changed that is no event (rules, the image): calls back as an event does. */
+  notify(): void {
+    if (this.#sleepers !== null) this.#wake();
+  }
+
   #wake(): void {
     const sleepers = this.#sleepers ?? [];
     this.#sleepers = null;

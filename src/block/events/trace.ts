@@ -2,6 +2,7 @@
 import type { Clock } from '../loop/clock.ts';
 import { EventHistory, type EventNote } from './history.ts';
 import type { EventName } from './events.ts';
+import type { RuleView } from '../debug/rules.ts';
 
 /** What every record has. `request` is the coroutine's id, 0 outside of a request. */
 interface RecordBase {
@@ -13,6 +14,15 @@ interface RecordBase {
   /** Name of the node (its `node-name`). */
   readonly node: string;
 }
+
+/** The kinds of records that tell of a change of the rules of a node. */
+export type RuleChange =
+  | 'rule-added'
+  | 'rule-changed'
+  | 'rule-enabled'
+  | 'rule-disabled'
+  | 'rule-exhausted'
+  | 'rule-removed';
 
 /** The part of a record that its kind brings. Offsets and lengths are in bytes, `errno` is positive. */
 export type TraceDetail =
@@ -26,7 +36,12 @@ export type TraceDetail =
   | { readonly kind: 'state-change'; readonly from: number; readonly to: number; readonly rule: number }
   | { readonly kind: 'suspend'; readonly tag: string; readonly event: EventName }
   | { readonly kind: 'resume'; readonly tag: string }
-  | { readonly kind: 'lock-wait'; readonly on: string };
+  | { readonly kind: 'lock-wait'; readonly on: string }
+  /** A rule is new, or a command has changed it: `view` is the rule as it is now. */
+  | { readonly kind: 'rule-added' | 'rule-changed'; readonly rule: number; readonly view: RuleView }
+  | { readonly kind: Exclude<RuleChange, 'rule-added' | 'rule-changed'>; readonly rule: number }
+  /** Of the top node. `image-closing` comes before the close flushes and writes. */
+  | { readonly kind: 'image-opened' | 'image-reopened' | 'image-closing' | 'image-closed' };
 
 /** One record of the bus: when, on which node, for which request, and what happened. */
 export type TraceRecord = RecordBase & TraceDetail;
@@ -66,12 +81,17 @@ export class TraceBus {
   emit(request: number, node: string, detail: TraceDetail): void {
     const note = noteOf(detail);
     if (note !== null) this.history.annotate(request, note);
+    else if (changesImage(detail)) this.history.notify();
     if (!this.active) return;
     this.#sequence += 1;
     const record = makeRecord(this.#sequence, this.#clock.nowNs(), request, node, detail);
     const subscribers = this.#subscribers;
     for (let index = 0; index < subscribers.length; index++) subscribers[index]?.(record);
   }
+}
+
+function changesImage({ kind }: TraceDetail): boolean {
+  return kind.startsWith('image-');
 }
 
 /** What the history says of a record at the event that led to it; null for most kinds. */

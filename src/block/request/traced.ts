@@ -1,5 +1,5 @@
 /** Begin, waits and end of a request on the event bus. */
-import { describeWait } from '../loop/describe-wait.ts';
+import { describeWait } from '../loop/in-flight.ts';
 import type { Pending } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import type { WaitReason } from '../loop/loop.ts';

@@ -11,29 +11,29 @@ import { flush } from '../../block/request/flush.ts';
 import { preadv } from '../../block/request/read.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { isAligned } from '../../util/align.ts';
+import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
+import { announceRuleChange } from './announce.ts';
+import { BlkdebugPort } from './debug-port.ts';
 import { refreshFilename, strongOptions } from './filename.ts';
 import { applyLimits, noOverrides, parseLimits } from './limits.ts';
 import { checkRules, fireEvent } from './match.ts';
 import { takePermissions, takeRules, takeSettings } from './options.ts';
-import { BlkdebugRuleBook } from './rule-book.ts';
 import { RuleTable } from './rule-table.ts';
 import { IoType } from './rules/condition.ts';
-import type { BlkdebugNode, BlkdebugState } from './state.ts';
-import { breakpointMethods, SuspendedRequests } from './suspend.ts';
+import { type BlkdebugNode, type BlkdebugState, NodeContext } from './state.ts';
+import { SuspendedRequests } from './suspended-requests.ts';
 
 function fileOf(node: BlkdebugNode): ChildLink {
-  if (node.file === null) throw new Error('a blkdebug node without an image');
+  assert(node.file !== null, 'a blkdebug node has an image');
   return node.file;
 }
 
-/** The pipeline's promise about data requests; that it holds is what the alignment option is there to test. */
+/** The pipeline's promise about data requests; the options for alignment and max-transfer are there to test that it holds. */
 function checkRequest({ limits }: BlkdebugNode, offset: number, bytes: number): void {
   const { requestAlignment, maxTransfer } = limits;
-  if (!isAligned(offset, requestAlignment) || !isAligned(bytes, requestAlignment)) {
-    throw new Error(`request of ${bytes} bytes at ${offset} is not aligned to ${requestAlignment}`);
-  }
-  if (maxTransfer !== 0 && bytes > maxTransfer) throw new Error(`request of ${bytes} bytes exceeds ${maxTransfer}`);
+  assert(isAligned(offset, requestAlignment) && isAligned(bytes, requestAlignment), 'the request is aligned');
+  assert(maxTransfer === 0 || bytes <= maxTransfer, 'the request is within max-transfer');
 }
 
 /** The driver itself. */
@@ -48,10 +48,17 @@ export const blkdebug: Driver<BlkdebugState> = {
   async open(node, options) {
     const settings = takeSettings(options);
     const configPath = settings.config ?? null;
-    const rules = new RuleTable();
+    const rules = new RuleTable((change, rule) => announceRuleChange(node, change, rule));
     for (const rule of takeRules(configPath, options)) rules.add(rule);
     const permissions = takePermissions(options);
-    node.state = { configPath, rules, permissions, suspended: new SuspendedRequests(), limits: noOverrides };
+    node.state = {
+      configPath,
+      rules,
+      context: new NodeContext(node),
+      suspended: new SuspendedRequests(),
+      permissions,
+      limits: noOverrides,
+    };
 
     const { node: image } = await openFileChild(node, options, 'image', settings['x-image']);
     node.supportedWriteFlags = Req.WRITE_UNCHANGED | (Req.FUA & image.supportedWriteFlags);
@@ -115,6 +122,5 @@ export const blkdebug: Driver<BlkdebugState> = {
   },
 
   debugEvent: fireEvent,
-  debugRules: (node) => new BlkdebugRuleBook(node),
-  ...breakpointMethods,
+  debugPort: (node) => new BlkdebugPort(node),
 };

@@ -1,53 +1,52 @@
-/** How events and requests are matched with rules, and what a rule that matches does. */
+/** Evaluates rules when events fire and requests pass, and does what a rule that matches says. */
 import { BlockError } from '../../block/error.ts';
 import { type DebugEvent, Event, eventName } from '../../block/events/events.ts';
+import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
+import type { BreakpointRule } from './rules/breakpoint.ts';
 import { type Condition, IoType } from './rules/condition.ts';
 import type { Rule } from './rules/index.ts';
 import type { InjectErrorRule } from './rules/inject-error.ts';
 import type { SetStateRule } from './rules/set-state.ts';
 import type { BlkdebugNode } from './state.ts';
-import { Stop, suspendAt } from './suspend.ts';
+import { StoppedRequest, Suspension } from './suspended-requests.ts';
 
 /**
- * Looks at all rules of an event, newest first. The state changes only after the last of them; where several rules
- * change it, the oldest wins. Undefined unless the running request has to wait for a breakpoint.
+ * Evaluates the event's armed rules, newest first. The state changes only after the last of them; where several rules
+ * change it, the oldest wins. A promise only if a breakpoint suspends the running request.
  */
-export function fireEvent(node: BlkdebugNode, event: DebugEvent): Promise<void> | undefined {
+export function fireEvent(node: BlkdebugNode, event: DebugEvent): Pending {
   const newest = node.state.rules.newestOf(event);
-  return newest === null ? undefined : lookAt(node, event, newest, null);
+  return newest === null ? undefined : evaluateRules(node, event, newest, null);
 }
 
 /**
- * Rules of the event `none`, which fires when an image is opened, that were armed only later: they are looked at now,
- * by themselves, and come behind the rules that are active. There are no breakpoints among them.
+ * Evaluates rules of the event `none`, which fires when an image is opened, that were armed only later. They come behind
+ * the rules that are active. There are no breakpoints among them.
  */
-export function catchUp(node: BlkdebugNode, late: ReadonlySet<Rule>): void {
+export function fireNoneLate(node: BlkdebugNode, late: ReadonlySet<Rule>): void {
   const { rules } = node.state;
   const newest = rules.newestOf(Event.NONE);
   if (newest === null) return;
   const earlier = rules.active.splice(0);
-  void lookAt(node, Event.NONE, newest, late);
+  const pending = evaluateRules(node, Event.NONE, newest, late);
+  assert(pending === undefined, 'no breakpoint is among the late rules');
   for (const rule of earlier) rules.active.push(rule);
 }
 
-/** `only`: all other rules of the event are left alone; null for no such choice. */
-function lookAt(
-  node: BlkdebugNode,
-  event: DebugEvent,
-  newest: Rule,
-  only: ReadonlySet<Rule> | null,
-): Promise<void> | undefined {
+/** Evaluates the armed rules from `newest` on, newest first; with `filter`, only those. */
+function evaluateRules(node: BlkdebugNode, event: DebugEvent, newest: Rule, filter: ReadonlySet<Rule> | null): Pending {
   const { rules } = node.state;
-  // It changes behind the last rule only.
+  // It changes after the last rule only.
   const { state } = rules;
-  let noneActivated = only === null;
+  let noneActivated = filter === null;
   let stateRule: SetStateRule | null = null;
-  let stop: Stop | null = null;
+  let stopped: StoppedRequest | null = null;
 
   for (let rule: Rule | null = newest, older: Rule | null; rule !== null; rule = older) {
-    older = rule.older;
-    if (only !== null && !only.has(rule)) continue;
+    older = rules.olderThan(rule);
+    if (filter !== null && !filter.has(rule)) continue;
     // Of many rules all but a few wait for another state: those cost no call.
     const unmet = rule.state === null || rule.state.state === state ? unmetOnEvent(node, rule) : rule.state;
     if (unmet !== null) {
@@ -62,63 +61,68 @@ function lookAt(
         noneActivated = false;
         break;
       case 'set-state':
-        if (rule.isExhausted) rules.retire(rule);
+        if (rule.isExhausted) rules.exhaust(rule);
         stateRule = rule;
         break;
       case 'suspend':
-        if (rule.once || rule.isExhausted) rules.retire(rule);
-        stop ??= stopHere(node, event);
-        suspendAt(node, rule, stop);
+        if (rule.once || rule.isExhausted) rules.exhaust(rule);
+        stopped ??= stopHere(node, event);
+        suspend(node, rule, stopped);
         break;
     }
   }
   if (stateRule !== null) changeState(node, stateRule.newState, stateRule);
-  return stop?.wait(node.loop);
+  return stopped === null ? undefined : run(stopped.wait(node.loop));
 }
 
-const notCancelled: Condition = { name: 'cancelled', toString: () => '', unmet: () => 'the request is cancelled' };
+const notCancelled: Condition = { name: 'cancelled', unmet: () => 'the request is cancelled' };
 
 /** The condition, beside that of the state, that keeps a rule from acting when its event fires; null if there is none. */
 function unmetOnEvent(node: BlkdebugNode, rule: Rule): Condition | null {
-  // What is cancelled is on its way out; a breakpoint would hold it, and whoever waits for it, for ever.
+  // A breakpoint would keep a cancelled request from ending, and all requests that wait for it.
   if (rule.kind === 'suspend' && node.loop.current?.cancelled === true) return notCancelled;
-  for (const condition of rule.when) if (!condition.holds(node)) return condition;
-  // An inject rule counts the requests that it fails.
+  for (const condition of rule.when) if (!condition.holds(node.state.context)) return condition;
+  // An inject-error rule counts the requests that it fails.
   return rule.kind === 'inject-error' ? null : rule.countThisTime();
 }
 
-function stopHere(node: BlkdebugNode, event: DebugEvent): Stop {
+function stopHere(node: BlkdebugNode, event: DebugEvent): StoppedRequest {
   const { current } = node.loop;
-  if (current === null) throw new Error(`${eventName(event)} fired outside of a coroutine hits a breakpoint`);
-  return new Stop(current, event);
+  assert(current !== null, `only requests are suspended, at ${eventName(event)}`);
+  return new StoppedRequest(current, event);
 }
 
-/** Changes the state for a rule, or by hand (null). Nothing happens if that is the state already. */
+/** Suspends the running request, which waits in `stopped`, by a breakpoint that its event has hit. */
+function suspend(node: BlkdebugNode, { tag }: BreakpointRule, stopped: StoppedRequest): void {
+  node.state.suspended.add(new Suspension(tag, stopped, node.loop.clock.nowNs()));
+  node.context.say(`blkdebug: Suspended request '${tag}'`);
+  node.trace.emit(stopped.coroutine.id, node.nodeName, { kind: 'suspend', tag, event: stopped.event });
+}
+
+/** Changes the state for a rule, or for a command (null). Nothing happens if that is the state already. */
 export function changeState(node: BlkdebugNode, to: number, cause: SetStateRule | null): void {
   const { rules } = node.state;
   const from = rules.state;
   if (from === to) return;
   const rule = cause?.number ?? 0;
   const event = cause === null ? null : eventName(cause.event);
-  const request = node.loop.current?.id ?? 0;
-  rules.changeState({ from, to, rule, event, request, timeNs: node.loop.clock.nowNs() });
+  const { id: request, operation } = node.loop.current ?? { id: 0, operation: '' };
+  rules.changeState({ from, to, rule, event, request, operation, timeNs: node.loop.clock.nowNs() });
   node.trace.emit(request, node.nodeName, { kind: 'state-change', from, to, rule });
 }
 
 /**
- * Holds a request against the active rules before it is passed on; `offset` and `bytes` are 0 for requests without a
+ * Checks a request against the active rules before it is passed on; `offset` and `bytes` are 0 for requests without a
  * range. Undefined if it may go on; otherwise it has ended, with the injected error. ECANCELED if it was cancelled.
  */
-export function checkRules(
-  node: BlkdebugNode,
-  ioType: IoType,
-  offset: number,
-  bytes: number,
-): Promise<void> | undefined {
+export function checkRules(node: BlkdebugNode, ioType: IoType, offset: number, bytes: number): Pending {
   node.loop.checkCancelled();
   if (node.state.rules.active.length === 0) return undefined;
   const rule = pickRule(node, ioType, offset, bytes);
-  return rule === null ? undefined : injectError(node, rule, ioType);
+  if (rule === null) return undefined;
+  // A promise also where nothing is waited for: the request has ended, and must not go on.
+  const steps = injectError(node, rule, ioType);
+  return run(steps) ?? Promise.resolve();
 }
 
 /** The first active rule whose conditions the request meets; null also if that one injects errno 0. */
@@ -130,7 +134,7 @@ function pickRule(node: BlkdebugNode, ioType: IoType, offset: number, bytes: num
     const unmet = rule.unmetBy(ioType, offset, bytes);
     if (unmet === null) {
       rule.lastSkip = null;
-      if (rule.isExhausted) rules.retire(rule);
+      if (rule.isExhausted) rules.exhaust(rule);
       return rule.errno === 0 ? null : rule;
     }
     rule.lastSkip = unmet;
@@ -139,16 +143,13 @@ function pickRule(node: BlkdebugNode, ioType: IoType, offset: number, bytes: num
   return null;
 }
 
-async function injectError(node: BlkdebugNode, rule: InjectErrorRule, ioType: IoType): Promise<void> {
+function* injectError(node: BlkdebugNode, rule: InjectErrorRule, ioType: IoType): Steps<void> {
   const { errno } = rule;
   rule.injected += 1;
   const detail = { kind: 'error-injected', rule: rule.number, errno } as const;
   node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
-  if (rule.once) node.state.rules.retire(rule);
-  if (!rule.immediately) {
-    const wait = node.loop.reschedule();
-    if (wait !== undefined) await wait;
-  }
+  if (rule.once) node.state.rules.exhaust(rule);
+  if (!rule.immediately) yield node.loop.reschedule();
   if (errno > 0) throw new BlockError(errno);
   // A negative errno makes the request a success that has done nothing (observed with qemu-io 7.2.22), except where
   // the caller needs an answer: there the real program aborts.

@@ -1,28 +1,32 @@
 /**
  * The rules of one node, found by event, by number and by tag; and the state machine that they drive.
  *
- * Made for tables of any size: an event without rules costs one look into an array, and nothing walks over the rules of
- * other events.
+ * Made for tables of any size: an event without rules costs one array access, and nothing walks over the rules of other
+ * events.
  */
 import { type DebugEvent, eventNames } from '../../block/events/events.ts';
-import type { StateChange } from '../../block/debug/rule-book.ts';
+import type { StateChange } from '../../block/debug/rules.ts';
+import type { RuleChange } from '../../block/events/trace.ts';
+import type { BreakpointRule } from './rules/breakpoint.ts';
 import type { Rule } from './rules/index.ts';
 import type { InjectErrorRule } from './rules/inject-error.ts';
-import type { SuspendRule } from './rules/suspend.ts';
 
 /** How many changes of the state are remembered. */
 const HISTORY_LENGTH = 256;
-/** How many rules that are spent are kept for the views: scripts set breakpoints by the thousand. */
-const SPENT_KEPT = 1000;
+/** How many exhausted rules are kept for the views: scripts set breakpoints by the thousand. */
+const EXHAUSTED_KEPT = 1000;
 
-/** All rules of a node, spent ones among them, and the current state. */
+/** Is told of every change of the table, after it. A rule that is removed is still as it was. */
+export type RuleListener = (change: RuleChange, rule: Rule) => void;
+
+/** All rules of a node, exhausted ones among them, and the current state. */
 export class RuleTable {
   state = 1;
   /** The latest changes of the state, oldest first. */
   readonly history: StateChange[] = [];
   /**
-   * The inject rules that requests are held against. The last one is looked at first: of the rules of one event, this is
-   * the oldest, since the newest was added first.
+   * The inject-error rules that requests are checked against, the last one first: of the rules of one event, this is the
+   * oldest, since the newest was added first.
    */
   readonly active: InjectErrorRule[] = [];
 
@@ -30,14 +34,24 @@ export class RuleTable {
   readonly #newestOf: (Rule | null)[] = eventNames.map(() => null);
   /** All rules, by rising number. */
   readonly #byNumber = new Map<number, Rule>();
-  readonly #breakpointsByTag = new Map<string, Set<SuspendRule>>();
-  /** Those that are spent, in the order in which that happened. */
-  readonly #spent = new Set<Rule>();
+  readonly #breakpointsByTag = new Map<string, Set<BreakpointRule>>();
+  /** Exhausted rules, in the order in which that happened. */
+  readonly #exhausted = new Set<Rule>();
+  readonly #listener: RuleListener;
   #nextNumber = 1;
 
-  /** The newest armed rule of an event, to be followed through `older`; null if it has none. */
+  constructor(listener: RuleListener) {
+    this.#listener = listener;
+  }
+
+  /** The newest armed rule of an event, to be followed through `olderThan`; null if it has none. */
   newestOf(event: DebugEvent): Rule | null {
     return this.#newestOf[event] ?? null;
+  }
+
+  /** The armed rule of the same event that was added before this one; null for the oldest. */
+  olderThan(rule: Rule): Rule | null {
+    return rule.older as Rule | null;
   }
 
   /** All rules, armed or not, in the order in which they were added. */
@@ -50,13 +64,13 @@ export class RuleTable {
     return this.#byNumber.size;
   }
 
-  /** The rule of this number, counted from 1; undefined if it is gone or never was. */
+  /** The rule of this number, counted from 1; undefined if it was removed or never existed. */
   find(number: number): Rule | undefined {
     return this.#byNumber.get(number);
   }
 
   /** The armed breakpoints of a tag. */
-  breakpoints(tag: string): Iterable<SuspendRule> {
+  breakpoints(tag: string): Iterable<BreakpointRule> {
     return this.#breakpointsByTag.get(tag) ?? [];
   }
 
@@ -71,47 +85,57 @@ export class RuleTable {
     this.#byNumber.set(rule.number, rule);
     rule.restartCounting();
     this.#arm(rule);
+    this.#listener('rule-added', rule);
   }
 
-  /** Takes a rule out for good. Its number is not given again. */
+  /** Removes a rule for good. Its number is not given again. */
   remove(rule: Rule): void {
     this.#disarm(rule);
-    this.#spent.delete(rule);
+    this.#exhausted.delete(rule);
     this.#byNumber.delete(rule.number);
+    this.#listener('rule-removed', rule);
   }
 
-  /** Takes a rule out of use that has done all that it may do. It stays to be seen, for a while. */
-  retire(rule: Rule): void {
+  /** Disarms a rule that has acted as often as it may. The latest of these stay in the table to be shown. */
+  exhaust(rule: Rule): void {
     if (rule.status !== 'armed') return;
     this.#disarm(rule);
-    rule.status = 'spent';
-    this.#spent.add(rule);
-    if (this.#spent.size <= SPENT_KEPT) return;
-    const [oldest] = this.#spent;
+    rule.status = 'exhausted';
+    this.#exhausted.add(rule);
+    this.#listener('rule-exhausted', rule);
+    if (this.#exhausted.size <= EXHAUSTED_KEPT) return;
+    const [oldest] = this.#exhausted;
     if (oldest !== undefined) this.remove(oldest);
   }
 
   /** Keeps a rule from acting until `enable`. */
   disable(rule: Rule): void {
     this.#disarm(rule);
-    this.#spent.delete(rule);
+    this.#exhausted.delete(rule);
     rule.status = 'disabled';
+    this.#listener('rule-disabled', rule);
   }
 
   /** Arms a rule that is not armed; its counting starts anew. */
   enable(rule: Rule): void {
     if (rule.status === 'armed') return;
-    this.#spent.delete(rule);
+    this.#exhausted.delete(rule);
     rule.restartCounting();
     this.#arm(rule);
+    this.#listener('rule-enabled', rule);
   }
 
-  /** Puts a new rule in the place of another, whose number and hits it takes over. If that was spent, this is armed. */
+  /** Replaces a rule by another, which takes over number and hits. If the old one was exhausted, the new one is armed. */
   replace(old: Rule, rule: Rule): void {
+    this.#putInPlace(old, rule);
+    this.#listener('rule-changed', rule);
+  }
+
+  #putInPlace(old: Rule, rule: Rule): void {
     const { status } = old;
     const place = old.kind === 'inject-error' && old.event === rule.event ? this.active.indexOf(old) : -1;
     this.#disarm(old);
-    this.#spent.delete(old);
+    this.#exhausted.delete(old);
     rule.number = old.number;
     rule.hits = old.hits;
     if (rule.kind === 'inject-error' && old.kind === 'inject-error') rule.injected = old.injected;
@@ -135,7 +159,7 @@ export class RuleTable {
     let older = this.newestOf(rule.event);
     while (older !== null && older.number > rule.number) {
       newer = older;
-      older = older.older;
+      older = this.olderThan(older);
     }
     rule.newer = newer;
     rule.older = older;
@@ -149,10 +173,10 @@ export class RuleTable {
     }
   }
 
-  /** Takes a rule out of all lists, except that of all rules. */
+  /** Removes a rule from all lists, except that of all rules. */
   #disarm(rule: Rule): void {
     if (rule.status !== 'armed') return;
-    if (rule.newer === null) this.#newestOf[rule.event] = rule.older;
+    if (rule.newer === null) this.#newestOf[rule.event] = this.olderThan(rule);
     else rule.newer.older = rule.older;
     if (rule.older !== null) rule.older.newer = rule.newer;
     if (rule.kind === 'inject-error') this.#deactivate(rule);

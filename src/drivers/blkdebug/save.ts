@@ -1,11 +1,11 @@
-/** Rules as the text of a config file that QEMU's blkdebug reads, and what of them it cannot say there. */
-import type { SavedRules } from '../../block/debug/rule-book.ts';
+/** Rules as the text of a config file that QEMU's blkdebug reads, and a list of what such a file cannot say. */
+import type { SavedRules } from '../../block/debug/rules.ts';
 import type { Rule, RuleGroup } from './rules/index.ts';
-import { liveNames } from './rules/live.ts';
+import { ownNames, type SettingName, settingTexts } from './rules/settings.ts';
 
 /**
- * The file does it all again from the beginning, in state 1: rules that are spent are armed in it. Rules that are disabled
- * stand there as comments. Breakpoints and the conditions that QEMU has not are left out, each with a warning.
+ * The file starts again from the beginning, in state 1: exhausted rules are armed in it, and disabled ones are comments.
+ * Breakpoints and the conditions that QEMU does not have are left out, each with a warning.
  */
 export function saveRules(rules: Iterable<Rule>): SavedRules {
   const sections: string[] = [];
@@ -16,35 +16,35 @@ export function saveRules(rules: Iterable<Rule>): SavedRules {
       if (status === 'armed') warnings.push(`rule ${number}: breakpoint '${rule.tag}' is left out`);
       continue;
     }
-    const settings = rule.settings();
+    const texts = settingTexts(rule.settings);
     if (status === 'disabled') {
       warnings.push(`rule ${number} is disabled and becomes a comment`);
-      sections.push(sectionText(rule.kind, settings).replaceAll(/^/gm, '# '));
+      sections.push(sectionText(rule.kind, texts).replaceAll(/^/gm, '# '));
       continue;
     }
-    for (const condition of takeUnsayable(rule, settings)) warnings.push(`rule ${number}: ${condition} is left out`);
-    sections.push(sectionText(rule.kind, settings));
+    for (const condition of takeUnsayable(rule, texts)) warnings.push(`rule ${number}: ${condition} is left out`);
+    sections.push(sectionText(rule.kind, texts));
   }
   return { text: sections.map((section) => `${section}\n`).join('\n'), warnings };
 }
 
-/** Takes out the conditions that QEMU has not, unless there are other words for them; what was lost, as text. */
-function takeUnsayable(rule: Rule, settings: Map<string, string>): string[] {
+/** Removes the conditions that QEMU does not have, unless it has other words for them; those that are lost, as text. */
+function takeUnsayable(rule: Rule, texts: Map<SettingName, string>): string[] {
   const lost: string[] = [];
-  const seed = settings.get('seed');
-  for (const name of liveNames) {
-    const value = settings.get(name);
+  const seed = texts.get('seed');
+  for (const name of ownNames) {
+    const value = texts.get(name);
     if (value === undefined) continue;
-    settings.delete(name);
+    texts.delete(name);
     if (name === 'seed') continue;
     const isOnce = (name === 'times' || name === 'nth') && value === '1';
-    // A rule of errno 0 lets requests pass, and is not used up by that.
-    if (isOnce && rule.kind === 'inject-error' && rule.errno !== 0) settings.set('once', 'on');
+    // A rule of errno 0 lets requests pass, and is not exhausted by that.
+    if (isOnce && rule.kind === 'inject-error' && rule.errno !== 0) texts.set('once', 'on');
     else lost.push(`${name}=${value}${name === 'probability' && seed !== undefined ? ` seed=${seed}` : ''}`);
   }
   return lost;
 }
 
-function sectionText(group: RuleGroup, settings: ReadonlyMap<string, string>): string {
-  return [`[${group}]`, ...Array.from(settings, ([name, value]) => `${name} = "${value}"`)].join('\n');
+function sectionText(group: RuleGroup, texts: ReadonlyMap<string, string>): string {
+  return [`[${group}]`, ...Array.from(texts, ([name, value]) => `${name} = "${value}"`)].join('\n');
 }

@@ -1,15 +1,18 @@
-/** What a blkdebug node keeps. */
+/** What a blkdebug node keeps: its rules, the requests that it suspends, and what it overrides. */
 import type { BlockNode } from '../../block/graph/node.ts';
 import type { LimitOverrides } from './limits.ts';
 import type { PermissionOverrides } from './permissions.ts';
 import type { RuleTable } from './rule-table.ts';
-import type { SuspendedRequests } from './suspend.ts';
+import type { EventContext, RequestContext } from './rules/condition.ts';
+import type { SuspendedRequests } from './suspended-requests.ts';
 
-/** The state of a node: its rules, who waits, and what it overrides. */
+/** The state of a node. */
 export interface BlkdebugState {
   /** Path of the config file that the rules came from; null if there is none. */
   readonly configPath: string | null;
   readonly rules: RuleTable;
+  /** What the conditions of rules are evaluated against. */
+  readonly context: EventContext;
   readonly suspended: SuspendedRequests;
   readonly permissions: PermissionOverrides;
   /** Known once the child is open. */
@@ -18,3 +21,27 @@ export interface BlkdebugState {
 
 /** A node of this driver. */
 export type BlkdebugNode = BlockNode<BlkdebugState>;
+
+/** The surroundings of the events of one node, as they are whenever they are read. */
+export class NodeContext implements EventContext {
+  readonly #node: BlockNode;
+
+  constructor(node: BlockNode) {
+    this.#node = node;
+  }
+
+  get request(): RequestContext | null {
+    return this.#node.loop.current;
+  }
+
+  isBelow(name: string): boolean {
+    return isBelow(this.#node, name);
+  }
+}
+
+function isBelow(node: BlockNode, name: string): boolean {
+  return node.parents.some(({ parent: { node: above } }) => {
+    if (above === null) return false;
+    return above.nodeName === name || above.driver.formatName === name || isBelow(above, name);
+  });
+}

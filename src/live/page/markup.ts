@@ -1,7 +1,7 @@
-/** The elements of the page of a run; the script fills them. */
+/** The elements of the page of a recording; the script fills them. */
 
 export const pageMarkup = String.raw`<header>
-<div class="title"><h1>blkscope run</h1><p id="chain"></p></div>
+<div class="title"><h1>blkscope recording</h1><p id="chain"></p></div>
 <ul id="facts"></ul>
 </header>
 <div id="notes" role="note" hidden></div>
@@ -10,7 +10,7 @@ export const pageMarkup = String.raw`<header>
 <div class="bar">
 <h2 id="h-timeline">Timeline</h2>
 <label class="filter"><span>Filter</span><input id="filter" type="search" autocomplete="off" spellcheck="false"
- placeholder="write, l2_load, suspended, ENOSPC, #4, -read"></label>
+ placeholder="write, l2_load, suspended, ENOSPC, w4, -read"></label>
 <div class="group" role="group" aria-label="Scale">
 <button type="button" id="by-time" aria-pressed="true" title="Scale by time (t)">Time</button><button type="button"
  id="by-order" aria-pressed="false" title="Scale by order: each record one step (t)">Order</button>

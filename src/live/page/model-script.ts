@@ -1,4 +1,4 @@
-/** The page's script, first part: from the lines of a run to requests with their spans, marks and states. */
+/** The page's script, first part: from the lines of a recording to requests with their spans, marks and states. */
 
 export const modelScript = String.raw`
 /* A moment is a time in nanoseconds (t) and a step (s): how many records there were until then. */
@@ -6,7 +6,7 @@ export const modelScript = String.raw`
 function readRun(text) {
   const run = {
     header: null, first: null, open: null, requests: [], byId: new Map(), states: [], rules: new Map(), notes: [],
-    eventCounts: new Map(), records: 0, ended: false, t0: Infinity, t1: -Infinity, steps: 0, holds: 0, fails: [],
+    eventCounts: new Map(), records: 0, ended: false, names: new Set(), t0: Infinity, t1: -Infinity, steps: 0, holds: 0, fails: [],
   };
   for (let from = 0; from < text.length;) {
     let to = text.indexOf('\n', from);
@@ -21,10 +21,10 @@ function readRun(text) {
 
 function takeLine(run, text) {
   let line;
-  try { line = JSON.parse(text); } catch { run.notes.push('a line of the run is torn and left out'); return; }
+  try { line = JSON.parse(text); } catch { run.notes.push('a line of the recording is torn and left out'); return; }
   switch (line.kind) {
     case 'header': run.header = run.header || line; break;
-    case 'picture': takePicture(run, line); break;
+    case 'snapshot': takeSnapshot(run, line); break;
     case 'note': run.notes.push(line.dropped > 0 ? line.text + ' (' + line.dropped + ' records missing)' : line.text); break;
     case 'end': run.ended = true; extend(run, line.timeNs); break;
     default: if ('sequence' in line) takeRecord(run, line);
@@ -36,24 +36,24 @@ function extend(run, t) {
   if (t > run.t1) run.t1 = t;
 }
 
-function takePicture(run, picture) {
-  extend(run, picture.timeNs);
+function takeSnapshot(run, snapshot) {
+  extend(run, snapshot.timeNs);
   const isFirst = run.first === null;
-  if (isFirst) run.first = picture;
+  if (isFirst) run.first = snapshot;
   /* Before an image is opened and after it is closed there is nothing to see. */
-  if (picture.nodes.length > 0) run.open = picture;
-  for (const rule of picture.rules) {
+  if (snapshot.nodes.length > 0) run.open = snapshot;
+  for (const rule of snapshot.rules) {
     const known = ruleOf(run, rule.number);
     Object.assign(known, rule);
   }
   if (!isFirst) return;
-  const now = { t: picture.timeNs, s: run.steps };
-  for (const { request, operation, offset, bytes } of picture.requests) {
+  const now = { t: snapshot.timeNs, s: run.steps };
+  for (const { request, operation, offset, bytes } of snapshot.requests) {
     const r = requestOf(run, request, now);
     r.early = true;
     name(r, operation, offset, bytes);
   }
-  for (const { request, tag, event } of picture.suspended) {
+  for (const { request, tag, event } of snapshot.suspended) {
     hold(run, requestOf(run, request, now), tag, event, now);
   }
 }
@@ -61,17 +61,17 @@ function takePicture(run, picture) {
 function ruleOf(run, number) {
   let rule = run.rules.get(number);
   if (!rule) {
-    rule = { number, action: '', event: '', effect: '', conditions: '', status: 'gone', hits: 0, lastSkip: null };
+    rule = { number, kind: '', event: '', effect: '', conditions: '', status: 'gone', hits: 0, lastSkip: null };
     run.rules.set(number, rule);
   }
   return rule;
 }
 
-/* Rules that were gone before a picture was taken are known by what they did. */
-function guess(run, r, number, action, effect) {
+/* Rules of an old recording that were gone before a snapshot was taken are known by what they did. */
+function guess(run, r, number, kind, effect) {
   const rule = number === null ? run.rules.get(r.lastHit) : run.rules.get(number);
-  if (!rule || rule.action !== '') return;
-  rule.action = action;
+  if (!rule || rule.kind !== '') return;
+  rule.kind = kind;
   rule.effect = effect;
 }
 
@@ -152,10 +152,28 @@ function takeRecord(run, record) {
     case 'rule-skip': {
       const rule = ruleOf(run, record.rule);
       rule.event = rule.event || record.event;
-      rule.lastSkip = record.reason;
+      rule.lastSkip = { condition: '', text: record.reason };
       mark(r, now, 'skip', 'rule ' + record.rule + ' skipped', record.node, record.reason);
       break;
     }
+    case 'rule-added':
+    case 'rule-changed':
+      Object.assign(ruleOf(run, record.rule), record.view);
+      mark(r, now, 'rule', 'rule ' + record.rule + (record.kind === 'rule-added' ? ' added' : ' changed'), record.node, record.view.effect);
+      break;
+    case 'rule-enabled':
+    case 'rule-disabled':
+    case 'rule-exhausted':
+    case 'rule-removed':
+      ruleOf(run, record.rule).status = statusAfter[record.kind];
+      mark(r, now, 'rule', 'rule ' + record.rule + ' ' + record.kind.slice(5), record.node);
+      break;
+    case 'image-opened':
+    case 'image-reopened':
+    case 'image-closing':
+    case 'image-closed':
+      mark(r, now, 'image', record.kind.replace('-', ' '), record.node);
+      break;
     case 'error-injected':
       ruleOf(run, record.rule);
       guess(run, r, record.rule, 'inject-error', errnoName(record.errno));
@@ -187,7 +205,11 @@ function takeRecord(run, record) {
   }
 }
 
-/* What never ended lasts to the end of the run. */
+const statusAfter = {
+  'rule-enabled': 'armed', 'rule-disabled': 'disabled', 'rule-exhausted': 'exhausted', 'rule-removed': 'removed',
+};
+
+/* What never ended lasts to the end of the recording. */
 function finishRun(run) {
   const end = { t: run.t1, s: run.steps + 1, isOpen: true };
   for (const r of run.requests) {
@@ -199,13 +221,14 @@ function finishRun(run) {
     if (last && last.s > r.e.s) r.e = { t: last.t, s: last.s };
     if (r.id === 0 && r.operation === '') r.operation = 'outside of requests';
     else if (r.operation === '') r.operation = 'request';
+    run.names.add(nameOf(r));
   }
 }
 
 /* The words of a request that a filter can find. */
 function hayOf(run, r) {
   if (r.hay === null) {
-    const words = new Set(['#' + r.id, title(r), r.isOpen ? 'unfinished' : 'done']);
+    const words = new Set([title(r), r.isOpen ? 'unfinished' : 'done']);
     for (const one of r.spans) words.add(one.operation).add(one.node).add(nodeLabel(run, one.node));
     for (const one of r.marks) words.add(one.text).add(one.more).add(one.node).add(nodeLabel(run, one.node));
     for (const one of r.holds) words.add('suspended ' + one.tag);
@@ -221,16 +244,21 @@ function matches(run, r, words) {
     const wanted = !word.startsWith('-');
     const text = wanted ? word : word.slice(1);
     if (text === '') continue;
-    const isNumber = /^#\d+$/.test(text);
-    if ((isNumber ? '#' + r.id === text : hay.includes(text)) !== wanted) return false;
+    const isName = /^[a-z]\d+$/.test(text) && run.names.has(text);
+    if ((isName ? nameOf(r) === text : hay.includes(text)) !== wanted) return false;
   }
   return true;
 }
 
 function nodeLabel(run, node) {
-  const picture = run.open;
-  const found = picture && picture.nodes.find((one) => one.name === node);
+  const snapshot = run.open;
+  const found = snapshot && snapshot.nodes.find((one) => one.name === node);
   return found ? found.driver : node;
+}
+
+/* A request's short name, as in the panel: "w4". */
+function nameOf(r) {
+  return (r.operation.replace(/^aio_/, '')[0] || 'q') + r.id;
 }
 
 function title(r) {

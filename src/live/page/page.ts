@@ -1,6 +1,6 @@
 /**
- * The page of a run: one file without anything from a network. It is `pageStart`, the lines of the run as NDJSON, and
- * `pageEnd`; the page's script reads the lines when it is opened. So the page can be written while the run goes on.
+ * The page of a recording: one file that loads nothing from a network. It is `pageStart`, the recording's lines as NDJSON,
+ * and `pageEnd`; the page's script reads the lines when it is opened. So the page can be written while the session runs.
  *
  * The parts are text in which nothing is escaped (`String.raw`) and everything is ASCII.
  */
@@ -11,7 +11,7 @@ import { pageStyle } from './style.ts';
 import { timelineScript } from './timeline-script.ts';
 import { viewScript } from './view-script.ts';
 
-/** Nothing may be loaded from anywhere, whatever a file name in the run says. */
+/** Nothing may be loaded from anywhere, whatever a file name in the recording says. */
 const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 const errnoNames = Object.fromEntries(Object.entries(Errno).map(([name, errno]) => [errno, name]));
@@ -28,7 +28,7 @@ export const pageStart = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
-<title>blkscope run</title>
+<title>blkscope recording</title>
 <style>${pageStyle}</style>
 </head>
 <body>

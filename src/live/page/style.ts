@@ -1,4 +1,4 @@
-/** The look of the page of a run, in the light and in the dark. */
+/** The style of the page of a recording, light and dark. */
 
 export const pageStyle = String.raw`
 :root {

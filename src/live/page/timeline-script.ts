@@ -26,7 +26,7 @@ const xOf = (value) => view.label + (value - view.from) / (view.to - view.from) 
 const valueAt = (x) => view.from + (x - view.label) / plotWidth() * (view.to - view.from);
 const at = (moment) => moment[view.mode];
 
-/* Shows a range; it is kept within the run, and no smaller than what can be told apart. */
+/* Shows a range; it stays within the recording, and no smaller than what can be told apart. */
 function setRange(from, to) {
   const [low, high] = bounds();
   const smallest = view.mode === 's' ? 4 : Math.min(200, high - low);
@@ -102,7 +102,7 @@ function ticks() {
 }
 
 function tickLabel(value, step, origin) {
-  if (view.mode === 's') return '#' + value;
+  if (view.mode === 's') return String(value);
   const ns = value - origin;
   const [unit, name] = step >= 1e9 ? [1e9, ' s'] : step >= 1e6 ? [1e6, ' ms'] : step >= 1e3 ? [1e3, ' \u00b5s'] : [1, ' ns'];
   return String(Math.round(ns / unit)).replace(/\B(?=(\d{3})+$)/g, ' ') + name;
@@ -148,7 +148,7 @@ function drawOverview() {
   }
   let most = 1;
   for (let c = 0, sum = 0; c < columns; c += 1) { sum += busy[c]; busy[c] = sum; most = Math.max(most, sum); }
-  const parts = ['<svg width="' + width + '" height="44" role="img" aria-label="Overview of the run: requests in flight, at most ' + most + '"><text class="quiet small" x="8" y="26">in flight, at most ' + most + '</text>'];
+  const parts = ['<svg width="' + width + '" height="44" role="img" aria-label="Overview: requests in flight, at most ' + most + '"><text class="quiet small" x="8" y="26">in flight, at most ' + most + '</text>'];
   for (let c = 0; c < columns; c += 1) {
     if (busy[c] > 0) {
       const h = 3 + 27 * Math.sqrt(busy[c] / most);
@@ -193,10 +193,10 @@ function drawRows() {
   for (let i = first; i < last; i += 1) {
     const r = view.shown[i];
     const y = (i - first) * ROW + 15;
-    const room = Math.floor((view.label - 14) / 7.3) - String(r.id).length - 2;
+    const room = Math.floor((view.label - 14) / 7.3) - nameOf(r).length - 1;
     const name = title(r);
     const text = name.length > room ? name.slice(0, room - 1) + '\u2026' : name;
-    parts.push('<text x="8" y="' + y + '"><tspan class="quiet">#' + r.id + '</tspan> ' + esc(text) + '</text>');
+    parts.push('<text x="8" y="' + y + '"><tspan class="quiet">' + esc(nameOf(r)) + '</tspan> ' + esc(text) + '</text>');
   }
   byId('rows').style.top = first * ROW + 'px';
   byId('rows').innerHTML = parts.join('') + '</g></svg>';

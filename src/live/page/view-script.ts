@@ -34,7 +34,7 @@ function showFacts(run) {
   const nodes = open ? open.nodes : [];
   const file = (nodes.findLast((node) => node.file) || { file: '' }).file;
   byId('chain').textContent = [file, ...nodes.map((node) => node.driver)].filter((part) => part !== '').join(' \u2500 ');
-  if (file) document.title = file + ' - blkscope run';
+  if (file) document.title = file + ' - blkscope recording';
   const when = header ? new Date(header.startedAt) : null;
   const parts = [];
   if (when && !Number.isNaN(when.getTime())) parts.push(fact('', when.toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'medium' })));
@@ -60,12 +60,12 @@ function table(head, rows, label) {
 function showRules(run) {
   const rules = [...run.rules.values()].sort((a, b) => a.number - b.number);
   if (rules.length === 0) {
-    byId('rules').innerHTML = '<p class="quiet">The run had no rules.</p>';
+    byId('rules').innerHTML = '<p class="quiet">The recording has no rules.</p>';
     return;
   }
   const rows = rules.map((rule) => {
-    const what = (rule.action.replace('inject-error', 'inject').replace('suspend', 'break') + ' ' + rule.effect).trim() || 'a rule that is gone';
-    const conditions = [rule.conditions, rule.lastSkip ? 'last not: ' + rule.lastSkip : ''].filter((part) => part !== '');
+    const what = (rule.kind.replace('inject-error', 'inject').replace('suspend', 'break') + ' ' + rule.effect).trim() || 'a rule that is gone';
+    const conditions = [rule.conditions, rule.lastSkip ? 'skipped because: ' + rule.lastSkip.text : ''].filter((part) => part !== '');
     return '<tr class="' + (rule.status === 'armed' ? '' : 'spent') + '"><td class="n">' + rule.number + '</td><td>' + esc(what) +
       '</td><td>' + esc(rule.event) + '</td><td>' + conditions.map(esc).join('<br>') + '</td><td>' + esc(rule.status) + '</td><td class="n">' + rule.hits + '</td></tr>';
   });
@@ -102,7 +102,7 @@ function pick(r, scroll) {
   const { run } = view;
   const result = r.isOpen ? 'unfinished' : r.errno !== 0 ? 'failed with ' + errnoName(r.errno) : 'done';
   const held = r.holds.reduce((sum, one) => sum + one.e.t - one.b.t, 0);
-  const facts = ['<b>#' + r.id + ' ' + esc(title(r)) + '</b>', result, 'began at ' + duration(r.b.t - run.t0), 'took ' + duration(r.e.t - r.b.t)];
+  const facts = ['<b>' + esc(nameOf(r) + ' ' + title(r)) + '</b>', result, 'began at ' + duration(r.b.t - run.t0), 'took ' + duration(r.e.t - r.b.t)];
   if (held > 0) facts.push('suspended for ' + duration(held));
   const steps = [];
   for (const span of r.spans) {
@@ -283,7 +283,7 @@ function showTip(event) {
 
 function tipText(r, x) {
   const { run } = view;
-  const lines = ['#' + r.id + ' ' + title(r) + (r.isOpen ? ' (unfinished)' : r.errno ? ' (' + errnoName(r.errno) + ')' : '')];
+  const lines = [nameOf(r) + ' ' + title(r) + (r.isOpen ? ' (unfinished)' : r.errno ? ' (' + errnoName(r.errno) + ')' : '')];
   if (x < view.label) return lines.concat(duration(r.e.t - r.b.t)).join('\n');
   const value = valueAt(x);
   const near = r.marks.filter((m) => Math.abs(xOf(at(m)) - x) <= 4);

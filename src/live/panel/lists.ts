@@ -1,12 +1,14 @@
 /** The lists of the panel: events, rules, and the requests that wait. */
-import { ageText, compactBytes } from '../../util/compact.ts';
+import { ageText, errnoText, requestName, requestText } from '../../util/compact.ts';
 import { textWidth } from '../../util/text-width.ts';
 import type { EventNote } from '../../block/events/history.ts';
 import type { EventRow, LiveModel } from './model.ts';
-import type { Picture, RequestPicture, RulePicture, SuspendedPicture } from '../snapshot.ts';
-import { type Field, fitFields, idealWidth, type Part, part, partsWidth, tableRow } from './styled-line.ts';
+import type { SuspendedRequest } from '../../block/debug/port.ts';
+import type { RuleView } from '../../block/debug/rules.ts';
+import type { RequestInFlight } from '../../block/loop/in-flight.ts';
+import type { Snapshot } from '../snapshot.ts';
 import type { Style } from '../../util/style.ts';
-import { errnoText, operationLetter, requestText } from './text.ts';
+import { type Field, fitFields, idealWidth, type Part, part, partsWidth, tableRow } from './styled-line.ts';
 
 /** Numbers are shown whole or not at all. */
 function eventFields(rows: readonly EventRow[]): Field[] {
@@ -62,7 +64,7 @@ function notePart(note: EventNote): Part {
 // Rules
 
 /** A column is as wide as what is in it, if there is room. */
-function ruleFields(rules: readonly RulePicture[]): Field[] {
+function ruleFields(rules: readonly RuleView[]): Field[] {
   const actionWidth = widest(rules.map(actionText));
   const eventWidth = widest(rules.map(({ event }) => event));
   const conditionsWidth = widest(rules.map(({ conditions }) => conditions));
@@ -81,24 +83,24 @@ function widest(texts: readonly string[]): number {
   return Math.max(0, ...texts.map(textWidth));
 }
 
-const actionWords: Readonly<Record<RulePicture['action'], string>> = {
+const actionWords: Readonly<Record<RuleView['kind'], string>> = {
   'inject-error': 'inject',
   'set-state': 'state',
   suspend: 'break',
 };
 
 /** The list of the rules with their hits: a title and at most `rows` lines of at most `width` cells. */
-export function drawRules(picture: Picture | null, width: number, rows: number): Part[][] {
+export function drawRules(snapshot: Snapshot | null, width: number, rows: number): Part[][] {
   const title = part('RULES', 'bold');
   const hits = part('hits', 'quiet');
   const lines = [[title, part(' '.repeat(Math.max(1, width - partsWidth([title, hits])))), hits]];
-  if (picture === null || picture.debugNode === null) return [...lines, [part(NO_RULES, 'quiet')]];
-  if (picture.ruleCount === 0) return [...lines, [part('none', 'quiet')]];
-  const shown = shownRules(picture, rows);
+  if (snapshot === null || snapshot.debugNode === null) return [...lines, [part(NO_RULES, 'quiet')]];
+  if (snapshot.ruleCount === 0) return [...lines, [part('none', 'quiet')]];
+  const shown = shownRules(snapshot, rows);
   const fields = ruleFields(shown);
   const widths = fitFields(fields, width);
   for (const rule of shown) lines.push(tableRow(fields, widths, ruleCells(rule)));
-  const rest = picture.ruleCount - shown.length;
+  const rest = snapshot.ruleCount - shown.length;
   if (rest > 0) lines.push([part(`and ${rest} more`, 'quiet')]);
   return lines;
 }
@@ -106,33 +108,33 @@ export function drawRules(picture: Picture | null, width: number, rows: number):
 const NO_RULES = 'no blkdebug in the chain';
 
 /** The cells that the list of rules can use. Rules seldom change: what others gain or lose by that stays where it is. */
-export function rulesWidth(picture: Picture | null, rows: number): number {
-  const fields = ruleFields(picture === null ? [] : shownRules(picture, rows));
+export function rulesWidth(snapshot: Snapshot | null, rows: number): number {
+  const fields = ruleFields(snapshot === null ? [] : shownRules(snapshot, rows));
   return Math.max(NO_RULES.length, idealWidth(fields));
 }
 
-function shownRules({ rules, ruleCount }: Picture, rows: number): RulePicture[] {
+function shownRules({ rules, ruleCount }: Snapshot, rows: number): RuleView[] {
   return pickRules(rules, ruleCount > rows ? rows - 1 : rows);
 }
 
 /** The newest rules, in order; those that can still act before those that cannot. */
-function pickRules(rules: readonly RulePicture[], room: number): RulePicture[] {
+function pickRules(rules: readonly RuleView[], room: number): RuleView[] {
   const armed = rules.filter(({ status }) => status === 'armed').slice(-room);
   const others = rules.filter(({ status }) => status !== 'armed').slice(-Math.max(0, room - armed.length));
   const kept = room > armed.length ? [...armed, ...others] : armed;
   return kept.sort((a, b) => a.number - b.number);
 }
 
-function actionText({ action, effect }: RulePicture): string {
-  return `${actionWords[action]} ${effect}`;
+function actionText({ kind, effect }: RuleView): string {
+  return `${actionWords[kind]} ${effect}`;
 }
 
-function ruleCells(rule: RulePicture): Part[][] {
-  const { number, action, event, conditions, status, hits } = rule;
+function ruleCells(rule: RuleView): Part[][] {
+  const { number, kind, event, conditions, status, hits } = rule;
   const style: Style = status === 'armed' ? 'plain' : 'quiet';
   return [
     [part(String(number), 'quiet')],
-    [part(actionText(rule), status === 'armed' && action === 'inject-error' ? 'magenta' : style)],
+    [part(actionText(rule), status === 'armed' && kind === 'inject-error' ? 'magenta' : style)],
     [part(event, style)],
     [part(conditions, 'quiet')],
     [part(status === 'disabled' ? 'off' : status, status === 'armed' ? 'green' : 'quiet')],
@@ -173,14 +175,14 @@ function waitingFields(rows: readonly WaitingRow[]): Field[] {
  * The list of requests in flight, suspended ones first, each with how long it has waited at `nowNs` (nanoseconds of the
  * session's clock): a title and at most `rows` lines of at most `width` cells.
  */
-export function drawWaiting(picture: Picture | null, nowNs: number, width: number, rows: number): Part[][] {
+export function drawWaiting(snapshot: Snapshot | null, nowNs: number, width: number, rows: number): Part[][] {
   const lines = [[part('SUSPENDED', 'bold')]];
-  if (picture === null) return lines;
-  const { suspended, requests } = picture;
+  if (snapshot === null) return lines;
+  const { suspended, requests } = snapshot;
   const held = new Set(suspended.map(({ request }) => request));
   const others = requests.filter(({ request }) => !held.has(request));
-  // The lists of a picture are cut, its counts are not.
-  const total = picture.suspendedCount + Math.max(others.length, picture.requestCount - picture.suspendedCount);
+  // The lists of a snapshot are cut, its counts are not.
+  const total = snapshot.suspendedCount + Math.max(others.length, snapshot.requestCount - snapshot.suspendedCount);
   const room = total > rows ? rows - 1 : rows;
   const shown = [
     ...suspended.map((one) => suspendedRow(one, nowNs)),
@@ -195,21 +197,30 @@ export function drawWaiting(picture: Picture | null, nowNs: number, width: numbe
   return lines;
 }
 
-/** A request's short name: the letter of its operation and its number, "w12". */
-export function whoOf({ operation, request }: { readonly operation: string; readonly request: number }): string {
-  return `${operationLetter(operation)}${request}`;
-}
-
-function suspendedRow(one: SuspendedPicture, nowNs: number): WaitingRow {
+function suspendedRow(one: SuspendedRequest, nowNs: number): WaitingRow {
   const request = shortRequest(one.operation, one.offset, one.bytes);
-  return { tag: one.tag, who: whoOf(one), request, reason: one.event, age: ageText(nowNs - one.sinceNs), isHeld: true };
+  return {
+    tag: one.tag,
+    who: requestName(one.operation, one.request),
+    request,
+    reason: one.event,
+    age: ageText(nowNs - one.sinceNs),
+    isHeld: true,
+  };
 }
 
 /** What waits for something else than a breakpoint: no tag, and in the place of the event what it waits for. */
-function waitingRow(one: RequestPicture, nowNs: number): WaitingRow {
+function waitingRow(one: RequestInFlight, nowNs: number): WaitingRow {
   const request = shortRequest(one.operation, one.offset, one.bytes);
   const reason = `\u2190 ${one.waitsFor}`;
-  return { tag: '\u00b7', who: whoOf(one), request, reason, age: ageText(nowNs - one.sinceNs), isHeld: false };
+  return {
+    tag: '\u00b7',
+    who: requestName(one.operation, one.request),
+    request,
+    reason,
+    age: ageText(nowNs - one.sinceNs),
+    isHeld: false,
+  };
 }
 
 function waitingCells({ tag, who, request, reason, age, isHeld }: WaitingRow): Part[][] {
@@ -224,7 +235,5 @@ function waitingCells({ tag, who, request, reason, age, isHeld }: WaitingRow): P
 }
 
 function shortRequest(operation: string, offset: number | null, bytes: number | null): string {
-  const name = operation.replace(/^aio_/, '');
-  if (offset === null || bytes === null) return requestText(name, offset, bytes);
-  return `${name} ${compactBytes(bytes)}@${compactBytes(offset)}`;
+  return requestText(operation.replace(/^aio_/, ''), offset, bytes);
 }

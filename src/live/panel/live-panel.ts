@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from 'node:util';
 import type { EventHistory } from '../../block/events/history.ts';
 import { latestEvents, LiveModel } from './model.ts';
 import { panelRows, renderPanel } from './panel.ts';
-import type { Picture } from '../snapshot.ts';
+import type { Snapshot } from '../snapshot.ts';
 import { Screen, type Passage, type Size } from './screen.ts';
 import type { Paint } from '../../util/style.ts';
 import { textWidth } from '../../util/text-width.ts';
@@ -11,9 +11,9 @@ import { textWidth } from '../../util/text-width.ts';
 /** What the panel shows, and where. */
 export interface LivePanelOptions {
   readonly history: EventHistory;
-  /** The current picture; asked for once a drawing. */
-  readonly picture: () => Picture;
-  /** Now, in the clock of the picture's times. */
+  /** The current snapshot; asked for once a drawing. */
+  readonly snapshot: () => Snapshot;
+  /** Now, in the clock of the snapshot's times. */
   readonly nowNs: () => number;
   /** Writes to the terminal, at once and past everything that would call `passage`. */
   readonly write: (text: string) => void;
@@ -184,9 +184,9 @@ export class LivePanel {
     this.#follow();
     const { paint, history, nowNs } = this.#options;
     const { columns, rows } = this.#size;
-    const picture = this.#options.picture();
-    this.model.take({ kind: 'picture', ...picture });
-    this.model.take(latestEvents(history, picture));
+    const snapshot = this.#options.snapshot();
+    this.model.take({ kind: 'snapshot', ...snapshot });
+    this.model.take(latestEvents(history, snapshot));
     const count = panelRows(columns, rows, this.#listRows);
     if (count === 0) this.#screen.hide();
     else this.#screen.show(renderPanel(this.model, { columns, rows: count, nowNs: nowNs(), paint }));
@@ -196,11 +196,11 @@ export class LivePanel {
 
   /** After what time an age on the panel is another; null if there is none. */
   #tickMs(): number | null {
-    const { picture } = this.model;
-    if (picture === null) return null;
-    const since = [...picture.suspended, ...picture.requests].map(({ sinceNs }) => sinceNs);
+    const { snapshot } = this.model;
+    if (snapshot === null) return null;
+    const since = [...snapshot.suspended, ...snapshot.requests].map(({ sinceNs }) => sinceNs);
     if (since.length === 0) return null;
-    const youngest = picture.timeNs - Math.max(...since);
+    const youngest = snapshot.timeNs - Math.max(...since);
     return youngest < FAST_TICK_AGE_NS ? FAST_TICK_MS : SLOW_TICK_MS;
   }
 

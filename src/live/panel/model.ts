@@ -1,8 +1,8 @@
-/** What the panel shows: the latest events with what they led to, and the current picture. */
+/** What the panel shows: the latest events with what they led to, and the current snapshot. */
+import { requestName } from '../../util/compact.ts';
 import type { EventHistory, EventNote, FiredEvent } from '../../block/events/history.ts';
-import type { Picture } from '../snapshot.ts';
-import type { EventsLine, RunLine } from '../record/schema.ts';
-import { operationLetter } from './text.ts';
+import type { Snapshot } from '../snapshot.ts';
+import type { EventsLine, RecordingLine } from '../record/schema.ts';
 
 /** One row of the list of events. */
 export interface EventRow {
@@ -21,18 +21,18 @@ const MAX_ROWS = 200;
  * The latest events of a history. Where there are rules, their node's events are what counts; the same event on other
  * nodes is a repetition, unless it led to something.
  */
-export function latestEvents(history: EventHistory, picture: Picture): EventsLine {
+export function latestEvents(history: EventHistory, snapshot: Snapshot): EventsLine {
   const latest: FiredEvent[] = [];
   for (const fired of history.newestFirst()) {
     if (latest.length === MAX_ROWS) break;
-    if (picture.debugNode === null || fired.onDebugNode || fired.notes.length > 0) latest.push(fired);
+    if (snapshot.debugNode === null || fired.onDebugNode || fired.notes.length > 0) latest.push(fired);
   }
   return { kind: 'events', stateChangedAt: history.stateChangedAt, latest };
 }
 
 /** What is known of one session. */
 export class LiveModel {
-  picture: Picture | null = null;
+  snapshot: Snapshot | null = null;
   /** Number of the event that changed the state last; 0 if none did. */
   stateChangedAt = 0;
   /** Records that did not arrive. */
@@ -40,9 +40,9 @@ export class LiveModel {
   #latest: readonly FiredEvent[] = [];
 
   /** Takes a line of the stream. */
-  take(line: RunLine): void {
-    if (line.kind === 'picture') {
-      this.picture = line;
+  take(line: RecordingLine): void {
+    if (line.kind === 'snapshot') {
+      this.snapshot = line;
     } else if (line.kind === 'events') {
       this.stateChangedAt = line.stateChangedAt;
       this.#latest = line.latest;
@@ -54,7 +54,7 @@ export class LiveModel {
   /** The latest events, newest first, at most `limit`. */
   latest(limit: number): EventRow[] {
     return this.#latest.slice(0, limit).map(({ number, event, request, operation, notes }) => {
-      return { number, event, who: request === 0 ? '' : `${operationLetter(operation)}${request}`, notes };
+      return { number, event, who: request === 0 ? '' : requestName(operation, request), notes };
     });
   }
 }

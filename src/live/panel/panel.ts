@@ -1,8 +1,8 @@
 /** The panel as lines of text: a pure function of what is to be shown, the size and the time. */
-import { ageText } from '../../util/compact.ts';
+import { ageText, requestName } from '../../util/compact.ts';
 import type { EventRow, LiveModel } from './model.ts';
-import { drawEvents, drawRules, drawWaiting, noteParts, rulesWidth, whoOf } from './lists.ts';
-import type { Picture } from '../snapshot.ts';
+import { drawEvents, drawRules, drawWaiting, noteParts, rulesWidth } from './lists.ts';
+import type { Snapshot } from '../snapshot.ts';
 import type { Paint } from '../../util/style.ts';
 import { type Part, part, partsWidth, renderParts } from './styled-line.ts';
 
@@ -45,7 +45,7 @@ export function renderPanel(model: LiveModel, view: PanelView): string[] {
   const widths = listWidths(lists, columns - 4 - 3 * (lists.length - 1), rows - FRAME_ROWS);
 
   const bar = part('\u2502', 'quiet');
-  const lines = [frameLine('\u250c', '\u2510', headLine(model.picture, model.stateChangedAt, columns - 4), columns)];
+  const lines = [frameLine('\u250c', '\u2510', headLine(model.snapshot, model.stateChangedAt, columns - 4), columns)];
   const drawn = lists.map(({ draw }, index) => draw(widths[index] ?? 0, rows - FRAME_ROWS));
   for (let row = 0; row < rows - 2; row += 1) {
     const parts: Part[] = [];
@@ -75,15 +75,15 @@ interface List {
 }
 
 function listsFor(model: LiveModel, view: PanelView): List[] {
-  const { picture } = model;
+  const { snapshot } = model;
   const events: List = { weight: 33, draw: (width, rows) => drawEvents(model, width, rows) };
   // Without rules there is more room for who waits.
   const rules: List = {
-    weight: (picture?.ruleCount ?? 0) > 0 ? 36 : 24,
-    usable: (rows) => rulesWidth(picture, rows),
-    draw: (width, rows) => drawRules(picture, width, rows),
+    weight: (snapshot?.ruleCount ?? 0) > 0 ? 36 : 24,
+    usable: (rows) => rulesWidth(snapshot, rows),
+    draw: (width, rows) => drawRules(snapshot, width, rows),
   };
-  const waiting: List = { weight: 31, draw: (width, rows) => drawWaiting(picture, view.nowNs, width, rows) };
+  const waiting: List = { weight: 31, draw: (width, rows) => drawWaiting(snapshot, view.nowNs, width, rows) };
   // The command `rules` tells them at any time; what happens now is only here.
   return view.columns < THREE_COLUMNS ? [events, waiting] : [events, rules, waiting];
 }
@@ -109,14 +109,14 @@ function frameLine(left: string, right: string, inner: readonly Part[], columns:
 }
 
 /** The line at the top: as much of it as fits in `width`, what changes last of all left out. */
-function headLine(picture: Picture | null, stateChangedAt: number, width: number): Part[] {
-  const counts = countParts(picture);
+function headLine(snapshot: Snapshot | null, stateChangedAt: number, width: number): Part[] {
+  const counts = countParts(snapshot);
   const name = part('blkscope', 'bold');
-  const drivers = picture?.nodes.map(({ driver }) => driver) ?? [];
-  const file = fileOf(picture);
+  const drivers = snapshot?.nodes.map(({ driver }) => driver) ?? [];
+  const file = fileOf(snapshot);
   const chain = [file, ...drivers].join(' \u2500 ');
-  const state = stateText(picture, stateChangedAt);
-  const shortState = stateText(picture, 0);
+  const state = stateText(snapshot, stateChangedAt);
+  const shortState = stateText(snapshot, 0);
   const forms = [
     [[name, part(`  ${chain}`, 'cyan')], state, ...counts],
     [[name, part(`  ${file}`, 'cyan')], state, ...counts],
@@ -126,23 +126,23 @@ function headLine(picture: Picture | null, stateChangedAt: number, width: number
   return forms.find((form) => partsWidth(form) <= width) ?? forms.at(-1) ?? [];
 }
 
-function fileOf(picture: Picture | null): string {
-  if (picture === null || picture.nodes.length === 0) return 'no image';
-  return picture.nodes.findLast(({ file }) => file !== '')?.file ?? picture.nodes[0]?.driver ?? '';
+function fileOf(snapshot: Snapshot | null): string {
+  if (snapshot === null || snapshot.nodes.length === 0) return 'no image';
+  return snapshot.nodes.findLast(({ file }) => file !== '')?.file ?? snapshot.nodes[0]?.driver ?? '';
 }
 
-function stateText(picture: Picture | null, changedAt: number): Part[] {
-  const state = picture?.state ?? null;
+function stateText(snapshot: Snapshot | null, changedAt: number): Part[] {
+  const state = snapshot?.state ?? null;
   if (state === null) return [];
   const text = [part('state '), part(String(state.value), 'bold')];
   if (state.change === null || changedAt === 0) return text;
   return [...text, part(` (${state.change.from}\u2192${state.change.to} at #${changedAt})`, 'quiet')];
 }
 
-function countParts(picture: Picture | null): Part[][] {
-  const suspended = picture?.suspendedCount ?? 0;
+function countParts(snapshot: Snapshot | null): Part[][] {
+  const suspended = snapshot?.suspendedCount ?? 0;
   return [
-    [part('in flight '), part(String(picture?.requestCount ?? 0), 'bold')],
+    [part('in flight '), part(String(snapshot?.requestCount ?? 0), 'bold')],
     [part('suspended '), part(String(suspended), suspended > 0 ? 'yellow' : 'bold')],
   ];
 }
@@ -153,18 +153,18 @@ function joined(segments: readonly (readonly Part[])[]): Part[] {
 
 /** Everything in one line, the most urgent first. */
 function statusLine(model: LiveModel, { columns, nowNs }: PanelView): Part[] {
-  const { picture } = model;
+  const { snapshot } = model;
   const segments: Part[][] = [[part('blkscope', 'bold')]];
-  const state = stateText(picture, 0);
+  const state = stateText(snapshot, 0);
   if (state.length > 0) segments.push(state);
-  const held = picture?.suspended[0];
+  const held = snapshot?.suspended[0];
   if (held !== undefined) {
-    const rest = (picture?.suspendedCount ?? 0) - 1;
+    const rest = (snapshot?.suspendedCount ?? 0) - 1;
     const more = rest > 0 ? ` +${rest}` : '';
-    const text = `\u25a0 ${held.tag} ${whoOf(held)} ${ageText(nowNs - held.sinceNs)}${more}`;
+    const text = `\u25a0 ${held.tag} ${requestName(held.operation, held.request)} ${ageText(nowNs - held.sinceNs)}${more}`;
     segments.push([part(text, 'yellow')]);
   }
-  segments.push([part(`in flight ${picture?.requestCount ?? 0}`)]);
+  segments.push([part(`in flight ${snapshot?.requestCount ?? 0}`)]);
   const [latest] = model.latest(1);
   if (latest !== undefined) segments.push(latestParts(latest));
   const line = joined(segments);

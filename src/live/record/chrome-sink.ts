@@ -1,15 +1,14 @@
-/** A run as a trace for Perfetto, valid at any moment. */
+/** A recording as a trace for Perfetto, valid at any moment. */
 import type { TraceRecord } from '../../block/events/trace.ts';
 import { ChromeTrace } from './chrome-trace.ts';
-import type { RunLine } from './schema.ts';
-import { EndedFile } from './run-file.ts';
-import type { RunSink } from './sink.ts';
+import type { RecordingLine } from './schema.ts';
+import { EndedFile, type RecordingSink } from './recording-file.ts';
 
 /** Characters of JSON held back. */
 const TRACE_BATCH = 256 << 10;
 
 /** A file for Perfetto. */
-export class ChromeSink implements RunSink {
+export class ChromeSink implements RecordingSink {
   readonly #trace = new ChromeTrace();
   readonly #file: EndedFile;
   #held: string;
@@ -23,7 +22,7 @@ export class ChromeSink implements RunSink {
     this.line(record);
   }
 
-  line(line: RunLine): void {
+  line(line: RecordingLine): void {
     this.#held += this.#trace.convert(line);
     if (this.#held.length > TRACE_BATCH) this.flush();
   }

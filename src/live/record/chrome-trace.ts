@@ -1,14 +1,14 @@
 /**
- * A run as Chrome trace events, the JSON form that Perfetto opens.
+ * A recording as Chrome trace events, the JSON form that Perfetto opens.
  *
  * Each request is a track of its own: nestable asynchronous events with the request's number as their id. On it lie a
- * span for the request on each node that it passes, spans for what holds it up (a breakpoint, another request), and
+ * span for the request on each node that it passes, spans for what delays it (a breakpoint, another request), and
  * instants for events, rules and injected errors. The state of blkdebug is a counter.
  */
-import type { TraceRecord } from '../../block/events/trace.ts';
-import type { Picture } from '../snapshot.ts';
-import { isRecord, type RunLine } from './schema.ts';
-import { errnoText, requestText } from '../panel/text.ts';
+import type { RuleChange, TraceRecord } from '../../block/events/trace.ts';
+import type { Snapshot } from '../snapshot.ts';
+import { isRecord, type RecordingLine } from './schema.ts';
+import { errnoText, requestName, requestText } from '../../util/compact.ts';
 
 /** One process, and one thread for what is not of a request. */
 const PROCESS = 1;
@@ -22,7 +22,7 @@ type Span =
 /** A member of an event besides those that all have. */
 type Extra = { readonly [name: string]: unknown };
 
-/** Makes trace events of records, one run each. */
+/** Makes trace events of the lines of one recording. */
 export class ChromeTrace {
   /** What the file begins with. */
   readonly beginning = '{"displayTimeUnit":"ns","traceEvents":[\n';
@@ -35,7 +35,7 @@ export class ChromeTrace {
   #state: number | null = null;
 
   /** The events that a line becomes, as text to append; empty if it becomes none. */
-  convert(line: RunLine): string {
+  convert(line: RecordingLine): string {
     if (isRecord(line)) {
       this.#lastNs = Math.max(this.#lastNs, line.timeNs);
       return this.#record(line);
@@ -44,10 +44,10 @@ export class ChromeTrace {
       case 'header':
         this.#lastNs = line.startedNs;
         return this.#metadata('process_name', line.program) + this.#metadata('thread_name', 'session');
-      case 'picture':
-        return this.#picture(line);
+      case 'snapshot':
+        return this.#snapshot(line);
       case 'note':
-        return this.#event('i', line.text, this.#lastNs, { s: 'g', args: { dropped: line.dropped } });
+        return this.#global(line.text, { dropped: line.dropped });
       case 'end':
         this.#lastNs = Math.max(this.#lastNs, line.timeNs);
         return '';
@@ -68,10 +68,10 @@ export class ChromeTrace {
     return `${text}\n]}\n`;
   }
 
-  #picture(picture: Picture): string {
-    for (const { name, driver } of picture.nodes) this.#labels.set(name, driver);
-    this.#lastNs = Math.max(this.#lastNs, picture.timeNs);
-    return picture.state === null ? '' : this.#counter(picture.state.value);
+  #snapshot(snapshot: Snapshot): string {
+    for (const { name, driver } of snapshot.nodes) this.#labels.set(name, driver);
+    this.#lastNs = Math.max(this.#lastNs, snapshot.timeNs);
+    return snapshot.state === null ? '' : this.#counter(snapshot.state.value);
   }
 
   #record(record: TraceRecord): string {
@@ -86,7 +86,9 @@ export class ChromeTrace {
         const { operation, offset, bytes } = record;
         const isOutermost = !this.#open.has(request);
         const what = requestText(operation, offset, bytes);
-        const name = isOutermost ? `#${request} ${what}` : `${what} on ${this.#labels.get(node) ?? node}`;
+        const name = isOutermost
+          ? `${requestName(operation, request)} ${what}`
+          : `${what} on ${this.#labels.get(node) ?? node}`;
         return this.#begin(request, { kind: 'operation', name, node, operation }, { sequence, node, offset, bytes });
       }
       case 'request-end':
@@ -116,6 +118,21 @@ export class ChromeTrace {
         const { from, to, rule } = record;
         return this.#instant(request, `state ${from} to ${to}`, { sequence, rule }) + this.#counter(to);
       }
+      case 'rule-added':
+      case 'rule-changed': {
+        const { event, effect, conditions } = record.view;
+        return this.#global(ruleChangeText(record), { sequence, event, effect, conditions });
+      }
+      case 'rule-enabled':
+      case 'rule-disabled':
+      case 'rule-exhausted':
+      case 'rule-removed':
+        return this.#global(ruleChangeText(record), { sequence });
+      case 'image-opened':
+      case 'image-reopened':
+      case 'image-closing':
+      case 'image-closed':
+        return this.#global(record.kind.replace('-', ' '), { sequence, node });
     }
   }
 
@@ -132,6 +149,11 @@ export class ChromeTrace {
 
   #instant(request: number, name: string, args: Extra): string {
     return this.#onTrack('n', request, name, args);
+  }
+
+  /** An instant of the whole session. */
+  #global(name: string, args: Extra): string {
+    return this.#event('i', name, this.#lastNs, { s: 'g', args });
   }
 
   #counter(state: number): string {
@@ -163,9 +185,9 @@ export class ChromeTrace {
    */
   #resume(request: number, tag: string): string {
     const spans = this.#open.get(request) ?? [];
-    const held = spans.findLast((span) => span.kind === 'suspension' && span.tag === tag && !span.isResumed);
-    if (held?.kind !== 'suspension') return '';
-    held.isResumed = true;
+    const resumed = spans.findLast((span) => span.kind === 'suspension' && span.tag === tag && !span.isResumed);
+    if (resumed?.kind !== 'suspension') return '';
+    resumed.isResumed = true;
     let text = '';
     for (let top = spans.at(-1); top?.kind === 'suspension' && top.isResumed; top = spans.at(-1)) {
       spans.pop();
@@ -199,4 +221,9 @@ export class ChromeTrace {
     this.#isFirst = false;
     return separator + JSON.stringify(event);
   }
+}
+
+/** "rule 3 added" */
+function ruleChangeText({ kind, rule }: { readonly kind: RuleChange; readonly rule: number }): string {
+  return `rule ${rule} ${kind.slice('rule-'.length)}`;
 }

@@ -1,7 +1,10 @@
-/** Records as lines of JSON, made byte by byte: a run of 20,000 commands has 200,000 of them. */
+/**
+ * Records as lines of JSON. A second writer of JSON beside `JSON.stringify`, because a script of 20,000 commands makes
+ * 200,000 records: with it, recording takes less time than the script itself. A test holds the two against each other.
+ */
 import type { TraceRecord } from '../../block/events/trace.ts';
 import { LineShape } from './line-shape.ts';
-import type { RunLine } from './schema.ts';
+import type { RecordingLine } from './schema.ts';
 
 /** Takes lines; the memory is the encoder's again when it returns. */
 export type LineSink = (lines: Buffer) => void;
@@ -9,7 +12,7 @@ export type LineSink = (lines: Buffer) => void;
 const CAPACITY_BYTES = 64 << 10;
 /** More than the numbers at the end of a line take, with what is around them. */
 const OWN_BYTES = 64;
-/** Nodes and operations are few; names that a script makes up without end are not kept. */
+/** Nodes and operations are few; names that a script makes up without end are forgotten. */
 const MAX_SHAPES = 4096;
 
 const bytesPart = Buffer.from(',"bytes":');
@@ -23,7 +26,7 @@ interface NodeShapes {
 }
 
 /** A line of JSON with its newline. `<` never appears, so that it can stand in a page's script. */
-export function encodeLine(line: RunLine): string {
+export function encodeLine(line: RecordingLine): string {
   return `${JSON.stringify(line).replaceAll('<', '\\u003c')}\n`;
 }
 
@@ -67,7 +70,7 @@ export class Encoder {
   }
 
   /** Any line, the slow way. */
-  line(line: RunLine): void {
+  line(line: RecordingLine): void {
     const text = encodeLine(line);
     // Three bytes is the most that a UTF-16 unit takes in UTF-8.
     if (text.length * 3 > this.#buffer.length) {

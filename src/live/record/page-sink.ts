@@ -1,16 +1,15 @@
-/** A run as a page that shows it, whole at any moment. */
+/** A recording as a page that shows it, whole at any moment. */
 import type { TraceRecord } from '../../block/events/trace.ts';
 import { Encoder, encodeLine } from './encoder.ts';
 import { pageEnd, pageStart } from '../page/page.ts';
-import type { RunLine } from './schema.ts';
-import { EndedFile } from './run-file.ts';
-import type { RunSink } from './sink.ts';
+import type { RecordingLine } from './schema.ts';
+import { EndedFile, type RecordingSink } from './recording-file.ts';
 
 /** A page with more would not open any more in a browser. */
 const MAX_PAGE_RECORDS = 500_000;
 
-/** A page that holds its run. */
-export class PageSink implements RunSink {
+/** A page that holds its recording. */
+export class PageSink implements RecordingSink {
   readonly #file: EndedFile;
   readonly #encoder: Encoder;
   #records = 0;
@@ -29,7 +28,7 @@ export class PageSink implements RunSink {
     else this.#encoder.record(record);
   }
 
-  line(line: RunLine): void {
+  line(line: RecordingLine): void {
     this.#encoder.line(line);
   }
 

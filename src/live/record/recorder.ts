@@ -1,51 +1,48 @@
-/** Keeps a run in a file while it happens. */
+/** Records a session to a file while it runs. */
 import { BlockError } from '../../block/error.ts';
 import type { TraceBus, TraceRecord } from '../../block/events/trace.ts';
-import { openRunSink } from './open-sink.ts';
-import type { Picture } from '../snapshot.ts';
+import { openSink } from './sinks.ts';
+import type { Snapshot } from '../snapshot.ts';
 import { SCHEMA_VERSION } from './schema.ts';
-import type { RunSink } from './sink.ts';
+import type { RecordingSink } from './recording-file.ts';
 
-/** What is kept. */
+/** What is recorded. */
 export interface RecorderOptions {
   readonly bus: TraceBus;
   /** Now, in the bus's clock. */
   readonly nowNs: () => number;
-  /** The current picture; it goes into the file at the beginning and at the end. */
-  readonly picture: () => Picture;
+  /** Takes a snapshot; it goes into the file at the beginning and at the end. */
+  readonly snapshot: () => Snapshot;
   /** Name and version of the program, and the words of its command line, for the reader. */
   readonly program: string;
   readonly command: readonly string[];
-  /** Told once if the file cannot be written any more. The recording has ended then; the run goes on. */
+  /** Told once if the file cannot be written any more. The recording has ended then; the session goes on. */
   readonly onError: (error: BlockError) => void;
 }
 
-/** What is held back reaches the file at the latest after this. */
+/** What is buffered reaches the file at the latest after this. */
 const FLUSH_MS = 250;
-/** So many records are written down together: by code that is still in the processor's caches, 6 % of a run's time less. */
+/** Records are encoded in batches, by code that is then in the processor's caches. */
 const BATCH_RECORDS = 256;
-/** Pictures are at least so far apart, but for those that somebody insists on. */
-const PICTURE_NS = 100e6;
 
-/** The recording of one run, into whichever kind of file. */
+/** The recording of one session, in any of the forms. */
 export class Recorder {
   readonly path: string;
   readonly #options: RecorderOptions;
   /** Null once the recording has ended. */
-  #sink: RunSink | null;
+  #sink: RecordingSink | null;
   #unsubscribe: () => void = () => {};
   #timer: NodeJS.Timeout | null = null;
   #records = 0;
   #held: TraceRecord[] = [];
-  #wantsPicture = false;
-  #picturedNs = Number.NEGATIVE_INFINITY;
+  #wantsSnapshot = false;
 
   /**
    * Begins a recording; the end of `path` says the form (`.ndjson`, `.json`, `.html`). A file of that name is replaced.
    * EINVAL for another ending, the host's errno if the file cannot be made.
    */
   static async open(path: string, options: RecorderOptions): Promise<Recorder> {
-    const sink = await openRunSink(path);
+    const sink = await openSink(path);
     try {
       return new Recorder(path, sink, options);
     } catch (error) {
@@ -54,7 +51,7 @@ export class Recorder {
     }
   }
 
-  private constructor(path: string, sink: RunSink, options: RecorderOptions) {
+  private constructor(path: string, sink: RecordingSink, options: RecorderOptions) {
     this.path = path;
     this.#options = options;
     this.#sink = sink;
@@ -62,8 +59,8 @@ export class Recorder {
     this.#unsubscribe = options.bus.subscribe((record) => this.#record(record));
   }
 
-  #begin(sink: RunSink): void {
-    const { program, command, nowNs, picture } = this.#options;
+  #begin(sink: RecordingSink): void {
+    const { program, command, nowNs, snapshot } = this.#options;
     sink.line({
       kind: 'header',
       schema: SCHEMA_VERSION,
@@ -72,7 +69,7 @@ export class Recorder {
       startedNs: Math.round(nowNs()),
       command,
     });
-    sink.line({ kind: 'picture', ...picture() });
+    sink.line({ kind: 'snapshot', ...snapshot() });
     sink.flush();
   }
 
@@ -81,30 +78,20 @@ export class Recorder {
     return this.#sink !== null;
   }
 
-  /** How many records of the bus were kept. */
+  /** How many records of the bus were recorded. */
   get recordCount(): number {
     return this.#records + this.#held.length;
   }
 
-  /** Something has changed that the bus does not tell: the current picture goes into the file, though not too often. */
-  pictureChanged(): void {
-    if (this.#options.nowNs() - this.#picturedNs >= PICTURE_NS) this.takePicture();
-    else this.#wantsPicture = true;
-    this.#flushSoon();
-  }
-
-  /** Puts the current picture into the file. */
-  takePicture(): void {
-    this.#wantsPicture = false;
-    this.#picturedNs = this.#options.nowNs();
-    this.#attempt((sink) => sink.line({ kind: 'picture', ...this.#options.picture() }));
-    this.#flushSoon();
+  #takeSnapshot(): void {
+    this.#wantsSnapshot = false;
+    this.#attempt((sink) => sink.line({ kind: 'snapshot', ...this.#options.snapshot() }));
   }
 
   /** Ends the recording. Synchronous, so that it can be called on the way out. */
   close(): void {
     this.#attempt((sink) => {
-      sink.line({ kind: 'picture', ...this.#options.picture() });
+      sink.line({ kind: 'snapshot', ...this.#options.snapshot() });
       sink.line({ kind: 'end', timeNs: Math.round(this.#options.nowNs()), records: this.#records });
     });
     this.#end((sink) => sink.close());
@@ -112,6 +99,9 @@ export class Recorder {
 
   #record(record: TraceRecord): void {
     this.#held.push(record);
+    // The last moment at which the nodes, rules and requests of the image can be seen.
+    if (record.kind === 'image-closing') this.#takeSnapshot();
+    else if (changesSnapshot(record)) this.#wantsSnapshot = true;
     if (this.#held.length === BATCH_RECORDS) this.#attempt();
     if (this.#timer === null) this.#flushSoon();
   }
@@ -120,19 +110,19 @@ export class Recorder {
     if (this.#timer !== null || this.#sink === null) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
-      if (this.#wantsPicture) this.takePicture();
+      if (this.#wantsSnapshot) this.#takeSnapshot();
       this.#attempt((sink) => sink.flush());
     }, FLUSH_MS);
     this.#timer.unref();
   }
 
-  /** Hands the records that are held to the sink, and then does what else there is to do. */
-  #attempt(action?: (sink: RunSink) => void): void {
+  /** Writes the buffered records to the sink, and then does `action`. */
+  #attempt(action?: (sink: RecordingSink) => void): void {
     if (this.#sink === null) return;
     const held = this.#held;
     this.#held = [];
     try {
-      // By index: a run is half over before V8 has compiled an iterator away.
+      // By index: an iterator is not compiled away before many batches have gone through it.
       for (let index = 0; index < held.length; index++) this.#sink.record(held[index] as TraceRecord);
       this.#records += held.length;
       action?.(this.#sink);
@@ -147,7 +137,7 @@ export class Recorder {
     this.#options.onError(error);
   }
 
-  #end(close: (sink: RunSink) => void): void {
+  #end(close: (sink: RecordingSink) => void): void {
     const sink = this.#sink;
     if (sink === null) return;
     this.#sink = null;
@@ -163,8 +153,13 @@ export class Recorder {
   }
 }
 
-/** For a file that could not be written a moment ago, which was told: that it cannot be written now is no news. */
-function closeQuietly(sink: RunSink): void {
+/** Whether rules or the image have changed: a snapshot of that follows, soon. */
+function changesSnapshot({ kind }: TraceRecord): boolean {
+  return kind.startsWith('image-') || (kind.startsWith('rule-') && kind.endsWith('ed'));
+}
+
+/** For a file that could not be written a moment ago, which `onError` was told. */
+function closeQuietly(sink: RecordingSink): void {
   try {
     sink.close();
   } catch (error) {

@@ -1,16 +1,16 @@
-/** Makes a page, or a trace for Perfetto, of a run that was kept as NDJSON. */
+/** Makes a page, or a trace for Perfetto, of a recording in NDJSON. */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { BlockError, withContext } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
-import { openRunSink } from './open-sink.ts';
-import { isRecord, parseLine, type RunLine, SCHEMA_VERSION, SchemaError } from './schema.ts';
+import { openSink } from './sinks.ts';
+import { isRecord, parseLine, type RecordingLine, SCHEMA_VERSION, SchemaError } from './schema.ts';
 
-/** What the reader of a report is told of the run beside it. */
+/** The result of a report, beside the file that it wrote. */
 export interface Report {
-  /** Records of the bus in the run. */
+  /** Records of the bus in the recording. */
   readonly records: number;
-  /** What a reader has to know: a torn last line, a run that did not end in order. */
+  /** Remarks for the reader: a torn last line, a recording that did not end in order. */
   readonly notes: readonly string[];
 }
 
@@ -19,22 +19,22 @@ const CHUNK_BYTES = 1 << 20;
 const MAX_LINE_CHARS = 64 << 20;
 
 /**
- * Reads `input` and writes `output`; the end of its name says the form. EINVAL with the line's number for what is not a
- * run; the last line may be torn.
+ * Reads `input` and writes `output`; the extension of its name chooses the form. EINVAL with the line's number for a line
+ * that does not belong in a recording; the last line may be torn.
  */
 export async function makeReport(input: string, output: string): Promise<Report> {
   const notes: string[] = [];
   let records = 0;
   let isFirst = true;
   let hasEnd = false;
-  const lines = readRun(input, notes);
-  // The output is not made before the input has turned out to be a run.
+  const lines = readRecording(input, notes);
+  // The output is not made before the input has turned out to be a recording.
   const first = lines.next();
   if (first.done === true) throw new BlockError(Errno.EINVAL, `'${input}' is empty`);
-  if (isSameFile(input, output)) throw new BlockError(Errno.EINVAL, `'${output}' is the run itself`);
-  const sink = await openRunSink(output);
+  if (isSameFile(input, output)) throw new BlockError(Errno.EINVAL, `'${output}' is the recording itself`);
+  const sink = await openSink(output);
   try {
-    for (let step: IteratorResult<RunLine> = first; step.done !== true; step = lines.next()) {
+    for (let step: IteratorResult<RecordingLine> = first; step.done !== true; step = lines.next()) {
       const line = step.value;
       if (isRecord(line)) {
         records += 1;
@@ -61,8 +61,8 @@ function isSameFile(a: string, b: string): boolean {
   return other !== undefined && other.ino === one.ino && other.dev === one.dev;
 }
 
-/** The lines of a kept run, checked. A torn last line goes to `notes`. */
-export function* readRun(input: string, notes: string[]): Generator<RunLine, void> {
+/** The lines of a recording, checked. A torn last line goes to `notes`. */
+export function* readRecording(input: string, notes: string[]): Generator<RecordingLine, void> {
   let number = 0;
   for (const { text, isTorn } of textLines(input)) {
     number += 1;
@@ -71,8 +71,14 @@ export function* readRun(input: string, notes: string[]): Generator<RunLine, voi
   }
 }
 
-function checkedLine(input: string, text: string, number: number, isTorn: boolean, notes: string[]): RunLine | null {
-  let line: RunLine | null;
+function checkedLine(
+  input: string,
+  text: string,
+  number: number,
+  isTorn: boolean,
+  notes: string[],
+): RecordingLine | null {
+  let line: RecordingLine | null;
   try {
     line = parseLine(text);
   } catch (error) {
@@ -87,9 +93,9 @@ function checkedLine(input: string, text: string, number: number, isTorn: boolea
   return line;
 }
 
-function checkHeader(input: string, line: RunLine | null): void {
+function checkHeader(input: string, line: RecordingLine | null): void {
   if (line?.kind !== 'header')
-    throw new BlockError(Errno.EINVAL, `'${input}' is not a run: its first line is no header`);
+    throw new BlockError(Errno.EINVAL, `'${input}' is not a recording: its first line is no header`);
   if (line.schema > SCHEMA_VERSION) {
     throw new BlockError(Errno.EINVAL, `'${input}' has schema ${line.schema}; this program knows ${SCHEMA_VERSION}`);
   }

@@ -1,12 +1,32 @@
-/** The lines of a kept run and of the monitor's stream: their types, their version, and the check of lines from outside. */
+/** The lines of a recording and of the monitor's stream: their types, their version, and the check of lines from outside. */
 import type { FiredEvent } from '../../block/events/history.ts';
-import type { TraceDetail, TraceRecord } from '../../block/events/trace.ts';
-import type { Picture } from '../snapshot.ts';
+import type { TraceRecord } from '../../block/events/trace.ts';
+import type { Snapshot } from '../snapshot.ts';
+import {
+  byKind,
+  type Check,
+  count,
+  flag,
+  integer,
+  isObject,
+  list,
+  type Members,
+  object,
+  oneOf,
+  orNull,
+  SchemaError,
+  text,
+  texts,
+  time,
+} from './check.ts';
+import { upgradeLine } from './schema-1.ts';
+
+export { SchemaError } from './check.ts';
 
 /** Goes up when a line changes so that old readers would misread it. New kinds and new members do not count. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
-/** What a watcher says, on a line, who wants to see the latest events now and then instead of every record. */
+/** The line with which a client asks for the latest events now and then instead of every record. */
 export const WANT_LATEST = '{"want":"latest"}';
 
 /** The first line. */
@@ -22,12 +42,12 @@ export interface HeaderLine {
   readonly command: readonly string[];
 }
 
-/** The current picture: at the beginning, at the end, and whenever somebody asked for one. */
-export interface PictureLine extends Picture {
-  readonly kind: 'picture';
+/** A snapshot: at the beginning, at the end, and when rules or the image have changed. */
+export interface SnapshotLine extends Snapshot {
+  readonly kind: 'snapshot';
 }
 
-/** Something to tell about the stream itself: records left out for a slow reader, a torn line. */
+/** A remark on the stream itself: records left out for a slow client, a torn line. */
 export interface NoteLine {
   readonly kind: 'note';
   readonly text: string;
@@ -43,7 +63,7 @@ export interface EndLine {
   readonly records: number;
 }
 
-/** The latest events, for a watcher who said `WANT_LATEST`. */
+/** The latest events, for a client that said `WANT_LATEST`. */
 export interface EventsLine {
   readonly kind: 'events';
   /** Number of the event that changed the state last; 0 if none did. */
@@ -52,139 +72,144 @@ export interface EventsLine {
   readonly latest: readonly FiredEvent[];
 }
 
-/** Any line of a kept run. */
-export type RunLine = HeaderLine | PictureLine | EventsLine | NoteLine | EndLine | TraceRecord;
+/** Any line of a recording. */
+export type RecordingLine = HeaderLine | SnapshotLine | EventsLine | NoteLine | EndLine | TraceRecord;
 
-type Kind = RunLine['kind'];
-type Member = 'count' | 'text' | 'number' | 'list' | 'text?' | 'object?';
+type Kind = RecordingLine['kind'];
 
 /** Members of every record of the bus. */
-const base = { sequence: 'count', timeNs: 'count', request: 'count', node: 'text' } as const;
+const base = { sequence: count, timeNs: time, request: count, node: text } as const;
 
-/** What each kind of line must have; further members are allowed. */
-export const members: Readonly<Record<Kind, Readonly<Record<string, Member>>>> = {
-  header: { schema: 'count', program: 'text', startedAt: 'text', startedNs: 'count', command: 'list' },
-  picture: {
-    timeNs: 'count',
-    nodes: 'list',
-    debugNode: 'text?',
-    state: 'object?',
-    ruleCount: 'count',
-    rules: 'list',
-    suspendedCount: 'count',
-    suspended: 'list',
-    requestCount: 'count',
-    requests: 'list',
+const rule = object('rules', {
+  number: count,
+  kind: oneOf('inject-error', 'set-state', 'suspend'),
+  event: text,
+  effect: text,
+  conditions: text,
+  settings: texts,
+  status: oneOf('armed', 'exhausted', 'disabled'),
+  active: flag,
+  hits: count,
+  injected: count,
+  lastSkip: orNull(object('lastSkip', { condition: text, text })),
+});
+
+const suspendedRequest = object('suspended', {
+  tag: text,
+  request: count,
+  operation: text,
+  offset: orNull(count),
+  bytes: orNull(count),
+  event: text,
+  sinceNs: time,
+});
+
+const requestInFlight = object('requests', {
+  request: count,
+  operation: text,
+  offset: orNull(count),
+  bytes: orNull(count),
+  waitsFor: text,
+  startedNs: time,
+  sinceNs: time,
+});
+
+const stateChange = object('the change of the state', {
+  from: integer,
+  to: integer,
+  rule: count,
+  event: orNull(text),
+  request: count,
+  operation: text,
+  timeNs: time,
+});
+
+const note = byKind({
+  suspend: object('notes', { kind: text, tag: text }),
+  resume: object('notes', { kind: text, tag: text }),
+  error: object('notes', { kind: text, errno: integer, rule: count }),
+  state: object('notes', { kind: text, from: integer, to: integer, rule: count }),
+  wait: object('notes', { kind: text, on: text }),
+});
+
+const firedEvent = object('latest', {
+  number: count,
+  event: text,
+  request: count,
+  operation: text,
+  node: text,
+  onDebugNode: flag,
+  notes: list(note),
+});
+
+const ruleNumber = { ...base, rule: count } as const;
+
+/** Members that each kind of line must have, besides `kind`. Further ones are passed over. */
+export const members: Readonly<Record<Kind, Members>> = {
+  header: { schema: count, program: text, startedAt: text, startedNs: time, command: list(text) },
+  snapshot: {
+    timeNs: time,
+    nodes: list(object('nodes', { name: text, driver: text, file: text })),
+    debugNode: orNull(text),
+    state: orNull(object('state', { value: integer, change: orNull(stateChange) })),
+    ruleCount: count,
+    rules: list(rule),
+    suspendedCount: count,
+    suspended: list(suspendedRequest),
+    requestCount: count,
+    requests: list(requestInFlight),
   },
-  events: { stateChangedAt: 'count', latest: 'list' },
-  note: { text: 'text', dropped: 'count' },
-  end: { timeNs: 'count', records: 'count' },
-  'request-begin': { ...base, operation: 'text', offset: 'count', bytes: 'count' },
-  'request-end': { ...base, operation: 'text', errno: 'number' },
-  event: { ...base, event: 'text' },
-  'rule-hit': { ...base, rule: 'count', event: 'text' },
-  'rule-skip': { ...base, rule: 'count', event: 'text', reason: 'text' },
-  'error-injected': { ...base, rule: 'count', errno: 'number' },
-  'state-change': { ...base, from: 'number', to: 'number', rule: 'count' },
-  suspend: { ...base, tag: 'text', event: 'text' },
-  resume: { ...base, tag: 'text' },
-  'lock-wait': { ...base, on: 'text' },
+  events: { stateChangedAt: count, latest: list(firedEvent) },
+  note: { text, dropped: count },
+  end: { timeNs: time, records: count },
+  'request-begin': { ...base, operation: text, offset: count, bytes: count },
+  'request-end': { ...base, operation: text, errno: integer },
+  event: { ...base, event: text },
+  'rule-hit': { ...ruleNumber, event: text },
+  'rule-skip': { ...ruleNumber, event: text, reason: text },
+  'error-injected': { ...ruleNumber, errno: integer },
+  'state-change': { ...base, from: integer, to: integer, rule: count },
+  suspend: { ...base, tag: text, event: text },
+  resume: { ...base, tag: text },
+  'lock-wait': { ...base, on: text },
+  'rule-added': { ...ruleNumber, view: rule },
+  'rule-changed': { ...ruleNumber, view: rule },
+  'rule-enabled': ruleNumber,
+  'rule-disabled': ruleNumber,
+  'rule-exhausted': ruleNumber,
+  'rule-removed': ruleNumber,
+  'image-opened': base,
+  'image-reopened': base,
+  'image-closing': base,
+  'image-closed': base,
 };
 
-/** The lists of a picture, and what their entries must have. */
-const pictureLists: Readonly<Record<string, Readonly<Record<string, Member>>>> = {
-  nodes: { name: 'text', driver: 'text', file: 'text' },
-  rules: {
-    number: 'count',
-    action: 'text',
-    event: 'text',
-    effect: 'text',
-    conditions: 'text',
-    status: 'text',
-    hits: 'count',
-    lastSkip: 'text?',
-  },
-  suspended: {
-    tag: 'text',
-    request: 'count',
-    operation: 'text',
-    offset: 'count',
-    bytes: 'count',
-    event: 'text',
-    sinceNs: 'count',
-  },
-  requests: { request: 'count', operation: 'text', waitsFor: 'text', startedNs: 'count', sinceNs: 'count' },
-};
-
-const firedEvent = { number: 'count', event: 'text', request: 'count', operation: 'text', notes: 'list' } as const;
-
-const is: Readonly<Record<Member, (value: unknown) => boolean>> = {
-  count: (value) => typeof value === 'number' && value >= 0,
-  number: (value) => typeof value === 'number',
-  text: (value) => typeof value === 'string',
-  list: Array.isArray,
-  'text?': (value) => value === null || typeof value === 'string',
-  'object?': (value) => typeof value === 'object' && !Array.isArray(value),
-};
-
-/** Thrown for a line that is not one of ours. */
-export class SchemaError extends Error {}
+/** Members in the order in which the encoder has them: those of every record come before the kind. */
+const lines: ReadonlyMap<string, Check> = new Map(
+  Object.entries(members).map(([kind, known]) => {
+    const first = Object.hasOwn(known, 'sequence') ? base : {};
+    return [kind, object(kind, { ...first, kind: text, ...known })];
+  }),
+);
 
 /**
- * A line as a value. `SchemaError` says what is wrong with it; null for a kind of a later version, which is to be passed
- * over.
+ * A line as a value, without members that are not known. Lines of schema 1 become those of today. `SchemaError` says what
+ * is wrong with a line; null for a kind of a later version, which is to be passed over.
  */
-export function parseLine(text: string): RunLine | null {
+export function parseLine(line: string): RecordingLine | null {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(line);
   } catch {
     throw new SchemaError('not JSON');
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new SchemaError('not an object');
-  const line = value as Record<string, unknown>;
-  const { kind } = line;
-  if (typeof kind !== 'string') throw new SchemaError("no 'kind'");
-  if (!Object.hasOwn(members, kind)) return null;
-  check(line, members[kind as Kind], kind);
-  if (kind === 'picture') checkPicture(line);
-  if (kind === 'events') checkEntries(line, 'latest', firedEvent);
-  return line as unknown as RunLine;
-}
-
-function check(object: Record<string, unknown>, wanted: Readonly<Record<string, Member>>, where: string): void {
-  for (const name of Object.keys(wanted)) {
-    const member = wanted[name] as Member;
-    if (!is[member](object[name])) throw new SchemaError(`'${name}' of ${where} is missing or wrong`);
-  }
-}
-
-function checkPicture(picture: Record<string, unknown>): void {
-  for (const list of Object.keys(pictureLists)) checkEntries(picture, list, pictureLists[list] ?? {});
-  if (picture.state !== null) checkState(picture.state as Record<string, unknown>);
-}
-
-function checkEntries(line: Record<string, unknown>, list: string, wanted: Readonly<Record<string, Member>>): void {
-  for (const entry of line[list] as unknown[]) {
-    if (typeof entry !== 'object' || entry === null) throw new SchemaError(`an entry of '${list}' is no object`);
-    check(entry as Record<string, unknown>, wanted, list);
-  }
-}
-
-function checkState(state: Record<string, unknown>): void {
-  check(state, { value: 'number', change: 'object?' }, 'state');
-  if (state.change !== null) {
-    const change = state.change as Record<string, unknown>;
-    check(change, { from: 'number', to: 'number', rule: 'count', timeNs: 'count' }, 'the change of the state');
-  }
+  if (!isObject(value)) throw new SchemaError('not an object');
+  const upgraded = upgradeLine(value);
+  if (typeof upgraded.kind !== 'string') throw new SchemaError("no 'kind'");
+  return (lines.get(upgraded.kind)?.(upgraded) ?? null) as RecordingLine | null;
 }
 
 /** Whether a line is a record of the bus. */
-export function isRecord(line: RunLine): line is TraceRecord {
+export function isRecord(line: RecordingLine): line is TraceRecord {
   return 'sequence' in line;
 }
-
-// A kind of record that is added to the bus must be added to the schema.
-type Missing = Exclude<TraceDetail['kind'], Kind>;
-const complete: [Missing] extends [never] ? true : never = true;
-void complete;

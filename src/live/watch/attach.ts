@@ -6,7 +6,7 @@ import { Errno, hostErrno } from '../../util/errno.ts';
 import type { Paint } from '../../util/style.ts';
 import { LiveModel } from '../panel/model.ts';
 import { renderPanel } from '../panel/panel.ts';
-import { parseLine, type RunLine, SCHEMA_VERSION, SchemaError, WANT_LATEST } from '../record/schema.ts';
+import { parseLine, type RecordingLine, SCHEMA_VERSION, SchemaError, WANT_LATEST } from '../record/schema.ts';
 import type { Size } from '../panel/screen.ts';
 import { renderParts, part } from '../panel/styled-line.ts';
 
@@ -167,14 +167,14 @@ export class AttachedView {
   #tick(): void {
     this.#timer = null;
     this.#draw();
-    const { picture } = this.#model;
-    if (picture !== null && picture.requestCount + picture.suspendedCount > 0) {
+    const { snapshot } = this.#model;
+    if (snapshot !== null && snapshot.requestCount + snapshot.suspendedCount > 0) {
       this.#timer = setTimeout(() => this.#tick(), TICK_MS);
     }
   }
 
   #draw(): void {
-    if (!this.#isEntered || this.#model.picture === null) return;
+    if (!this.#isEntered || this.#model.snapshot === null) return;
     const { columns, rows } = this.#size;
     const { paint, path, write } = this.#options;
     const nowNs = this.#remoteNs + (performance.now() - this.#heardMs) * 1e6;
@@ -189,7 +189,7 @@ export class AttachedView {
   }
 }
 
-function checkedLine(text: string): RunLine | null {
+function checkedLine(text: string): RecordingLine | null {
   try {
     return parseLine(text);
   } catch (error) {

@@ -1,60 +1,60 @@
-/** Lets others watch a session through a Unix socket: the lines of the record schema, the current picture first. */
+/** Serves a session to clients on a Unix socket: the lines of the record schema, a snapshot first. */
 import { chmodSync, lstatSync, statSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import type { TraceBus } from '../../block/events/trace.ts';
 import { Errno, hostErrno } from '../../util/errno.ts';
-import { Audience } from './audience.ts';
+import { Broadcast } from './broadcast.ts';
 import { encodeLine } from '../record/encoder.ts';
 import { latestEvents } from '../panel/model.ts';
-import type { Picture } from '../snapshot.ts';
-import { type RunLine, SCHEMA_VERSION, WANT_LATEST } from '../record/schema.ts';
+import type { Snapshot } from '../snapshot.ts';
+import { type RecordingLine, SCHEMA_VERSION, WANT_LATEST } from '../record/schema.ts';
 
-/** What watchers are told of. */
+/** The session that clients see. */
 export interface MonitorOptions {
   readonly bus: TraceBus;
   /** Now, in the clock of the bus. */
   readonly nowNs: () => number;
-  readonly picture: () => Picture;
-  /** Name and version of the program, and the words of its command line, for the watcher. */
+  readonly snapshot: () => Snapshot;
+  /** Name and version of the program, and the words of its command line, for the client. */
   readonly program: string;
   readonly command: readonly string[];
 }
 
 /** The longest path that a socket can have (sun_path of Linux, with its NUL). */
 const MAX_PATH_BYTES = 107;
-/** Records are handed out together. */
+/** Records are sent in batches. */
 const BATCH_MS = 50;
-/** Pictures at most so often. */
-const PICTURE_MS = 100;
-/** On the way out a watcher that is behind is waited for no longer than this. */
-const GOODBYE_MS = 200;
+/** Snapshots are sent at most so often. */
+const SNAPSHOT_MS = 100;
+/** On the way out the monitor waits for a slow client no longer than this. */
+const CLOSE_MS = 200;
 
 /** The socket of one session. */
 export class Monitor {
   readonly path: string;
   readonly #options: MonitorOptions;
   readonly #server: Server;
-  /** Those who get every record, and those who said that the latest events will do. */
-  readonly #everything: Audience;
-  readonly #latest: Audience;
+  /** Clients that get every record, and clients that asked for the latest events. */
+  readonly #everything: Broadcast;
+  readonly #latest: Broadcast;
   #unsubscribe: (() => void) | null = null;
-  /** Takes back that the history wakes us, for those who want the latest. */
-  #letSleep: (() => void) | null = null;
+  /** Takes back that the history calls back, for clients that want the latest. */
+  #unfollowHistory: (() => void) | null = null;
   #timer: NodeJS.Timeout | null = null;
   #records = 0;
-  #picturedMs = 0;
-  #wantsPicture = false;
+  #snapshotdMs = 0;
+  #wantsSnapshot = false;
   #wantsEvents = false;
 
   private constructor(socketPath: string, options: MonitorOptions) {
     this.path = socketPath;
     this.#options = options;
-    this.#everything = new Audience(options.picture);
-    this.#latest = new Audience(options.picture);
+    this.#everything = new Broadcast(options.snapshot);
+    this.#latest = new Broadcast(options.snapshot);
     this.#server = createServer((socket) => this.#welcome(socket));
-    // Nobody who watches keeps the session alive.
+    // Clients do not keep the session alive.
     this.#server.unref();
   }
 
@@ -73,29 +73,22 @@ export class Monitor {
   }
 
   /** How many are connected. */
-  get watcherCount(): number {
+  get clientCount(): number {
     return this.#everything.size + this.#latest.size;
   }
 
-  /** Something has changed that the bus does not tell. */
-  pictureChanged(): void {
-    if (this.watcherCount === 0) return;
-    this.#wantsPicture = true;
-    this.#handOutSoon();
-  }
-
-  /** Says goodbye and removes the socket. Resolves when watchers have everything, or are too slow. */
+  /** Sends the end to all clients and removes the socket. Resolves when they have everything, or are too slow. */
   async close(): Promise<void> {
     this.#server.close();
     this.#unfollow();
     this.#flush();
-    const picture = this.#options.picture();
-    const lastWords =
-      encodeLine({ kind: 'picture', ...picture }) +
+    const snapshot = this.#options.snapshot();
+    const lastLines =
+      encodeLine({ kind: 'snapshot', ...snapshot }) +
       encodeLine({ kind: 'end', timeNs: Math.round(this.#options.nowNs()), records: this.#records });
-    const events = encodeLine(latestEvents(this.#options.bus.history, picture));
-    const sockets = [...this.#everything.dismiss(lastWords), ...this.#latest.dismiss(events + lastWords)];
-    await Promise.all(sockets.map(goodbye));
+    const events = encodeLine(latestEvents(this.#options.bus.history, snapshot));
+    const sockets = [...this.#everything.dismiss(lastLines), ...this.#latest.dismiss(events + lastLines)];
+    await Promise.all(sockets.map(endSocket));
   }
 
   async #listen(): Promise<void> {
@@ -115,26 +108,26 @@ export class Monitor {
     }
     this.#server.removeAllListeners('error');
     this.#server.on('error', () => {
-      // A watcher that could not be accepted; the next one may be.
+      // A client that could not be accepted; the next one may be.
     });
   }
 
   #welcome(socket: Socket): void {
     socket.unref();
-    let audience = this.#everything;
+    let broadcast = this.#everything;
     const leave = (): void => {
-      audience.delete(socket);
+      broadcast.delete(socket);
       this.#follow();
     };
     socket.on('error', leave);
     socket.on('close', leave);
-    socket.on('drain', () => audience.catchUp(socket));
+    socket.on('drain', () => broadcast.catchUp(socket));
     socket.on('data', (words: Buffer) => {
-      // Anything else that a watcher says is of no interest. The line is short and comes in one piece.
-      if (audience === this.#latest || !words.includes(WANT_LATEST)) return;
-      audience.delete(socket);
-      audience = this.#latest;
-      audience.add(socket);
+      // Anything else that a client sends is ignored. The line is short and comes in one piece.
+      if (broadcast === this.#latest || !words.includes(WANT_LATEST)) return;
+      broadcast.delete(socket);
+      broadcast = this.#latest;
+      broadcast.add(socket);
       this.#follow();
       this.#eventsChanged();
     });
@@ -142,12 +135,12 @@ export class Monitor {
     const startedNs = Math.round(this.#options.nowNs());
     const startedAt = new Date().toISOString();
     socket.write(encodeLine({ kind: 'header', schema: SCHEMA_VERSION, program, startedAt, startedNs, command }));
-    socket.write(encodeLine({ kind: 'picture', ...this.#options.picture() }));
-    audience.add(socket);
+    socket.write(encodeLine({ kind: 'snapshot', ...this.#options.snapshot() }));
+    broadcast.add(socket);
     this.#follow();
   }
 
-  /** Listens to what somebody wants. With nobody who wants every record, the bus is left alone and none is even built. */
+  /** Subscribes to what clients want. Without a client that wants every record, none is even built. */
   #follow(): void {
     const { bus } = this.#options;
     if (this.#everything.size === 0) {
@@ -156,21 +149,21 @@ export class Monitor {
     } else {
       this.#unsubscribe ??= bus.subscribe((record) => {
         this.#records += 1;
-        this.#wantsPicture = true;
+        this.#wantsSnapshot = true;
         this.#everything.record(record);
-        this.#handOutSoon();
+        this.#sendSoon();
       });
     }
-    this.#letSleep?.();
-    this.#letSleep = this.#latest.size === 0 ? null : bus.history.atNextChange(() => this.#eventsChanged());
-    if (this.watcherCount === 0) this.#stopTimer();
+    this.#unfollowHistory?.();
+    this.#unfollowHistory = this.#latest.size === 0 ? null : bus.history.atNextChange(() => this.#eventsChanged());
+    if (this.clientCount === 0) this.#stopTimer();
   }
 
   #unfollow(): void {
     this.#unsubscribe?.();
     this.#unsubscribe = null;
-    this.#letSleep?.();
-    this.#letSleep = null;
+    this.#unfollowHistory?.();
+    this.#unfollowHistory = null;
     this.#stopTimer();
   }
 
@@ -181,40 +174,40 @@ export class Monitor {
 
   #eventsChanged(): void {
     this.#wantsEvents = true;
-    this.#wantsPicture = true;
-    this.#handOutSoon();
+    this.#wantsSnapshot = true;
+    this.#sendSoon();
   }
 
-  #handOutSoon(): void {
+  #sendSoon(): void {
     if (this.#timer !== null) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
-      this.#handOut();
+      this.#send();
     }, BATCH_MS);
     this.#timer.unref();
   }
 
-  #handOut(): void {
-    const picture = this.#options.picture();
+  #send(): void {
+    const snapshot = this.#options.snapshot();
     if (this.#wantsEvents) {
       this.#wantsEvents = false;
-      this.#latest.line(latestEvents(this.#options.bus.history, picture));
+      this.#latest.line(latestEvents(this.#options.bus.history, snapshot));
       this.#follow();
     }
-    if (this.#wantsPicture) this.#handOutPicture(picture);
+    if (this.#wantsSnapshot) this.#sendSnapshot(snapshot);
     this.#flush();
   }
 
-  #handOutPicture(picture: Picture): void {
+  #sendSnapshot(snapshot: Snapshot): void {
     const nowMs = performance.now();
-    if (nowMs - this.#picturedMs < PICTURE_MS) {
-      this.#handOutSoon();
+    if (nowMs - this.#snapshotdMs < SNAPSHOT_MS) {
+      this.#sendSoon();
       return;
     }
-    this.#picturedMs = nowMs;
-    this.#wantsPicture = false;
-    const line: RunLine = { kind: 'picture', ...picture };
-    for (const audience of [this.#everything, this.#latest]) if (audience.size > 0) audience.line(line);
+    this.#snapshotdMs = nowMs;
+    this.#wantsSnapshot = false;
+    const line: RecordingLine = { kind: 'snapshot', ...snapshot };
+    for (const broadcast of [this.#everything, this.#latest]) if (broadcast.size > 0) broadcast.line(line);
   }
 
   #flush(): void {
@@ -223,12 +216,12 @@ export class Monitor {
   }
 }
 
-function goodbye(socket: Socket): Promise<void> {
+function endSocket(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => {
       socket.destroy();
       resolve();
-    }, GOODBYE_MS);
+    }, CLOSE_MS);
     socket.once('close', () => {
       clearTimeout(timer);
       resolve();
@@ -241,7 +234,7 @@ function refusal(socketPath: string, errno: number): BlockError {
   return errorWithErrno(errno, `Could not listen on '${socketPath}'`);
 }
 
-/** Who may change the folder could put another socket in the place of ours. */
+/** A user who may change the folder could replace the socket. */
 function checkFolder(socketPath: string): void {
   const folder = path.dirname(path.resolve(socketPath));
   let stats;
@@ -273,7 +266,7 @@ function isAnswered(socketPath: string): Promise<boolean> {
       probe.destroy();
       resolve(true);
     });
-    // Refused: nobody listens. Anything else (no right to connect) is somebody's.
+    // Refused: no process listens any more. Any other error (no right to connect) means that one may.
     probe.once('error', (error: NodeJS.ErrnoException) =>
       resolve(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'),
     );

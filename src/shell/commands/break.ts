@@ -1,5 +1,5 @@
-/** `break`: stops requests that reach an event. What qemu-io takes it does as qemu-io; conditions and `-p` are ours. */
-import { setBreakpoint } from '../../block/debug/debug.ts';
+/** `break`: suspends requests at an event. What qemu-io accepts works as there; conditions and `-p` are ours. */
+import { breakpointPort } from '../../block/debug/port.ts';
 import { BlockError, errnoOf } from '../../block/error.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure, type OperandKind } from '../command.ts';
@@ -14,12 +14,11 @@ export const breakCommand = {
   maxArgs: 2,
   acceptsAlso: (argv) => breakWords(argv) !== null,
   needsFile: true,
-  changesPicture: true,
   options: 'p',
-  optionHelp: { p: 'it stays, and stops every request that comes to the event' },
+  optionHelp: { p: 'persistent: suspends every request that reaches the event' },
   help: [
-    'Stops the first request that comes to the event; wait_break waits for that, resume lets it go on.',
-    '  break [-p] event tag key=value...    stops only where conditions hold',
+    'Suspends the first request that reaches the event; wait_break waits for that, resume lets it go on.',
+    '  break [-p] event tag key=value...    suspends only where conditions hold',
     'Conditions are state=N, and those that "help rule" says: nth, times, probability, offset, node.',
     '  break pwritev A offset=64k..128k     the first write to these 64 KiB',
     '  break pwritev A nth=3                the third write',
@@ -32,31 +31,31 @@ interface Words {
   readonly event: string;
   readonly tag: string;
   readonly settings: readonly string[];
-  readonly stays: boolean;
+  readonly persistent: boolean;
 }
 
-/** The words of a call that qemu-io would refuse for their number; null if they are nothing of ours either. */
+/** The words of a call that qemu-io refuses for their number; null if they are not in our form either. */
 function breakWords([, ...words]: readonly string[]): Words | null {
   if (words.length < 3) return null;
   const [event, tag, ...settings] = words.filter((word) => word !== '-p');
   if (event === undefined || tag === undefined || !settings.every(isSetting)) return null;
-  return { event, tag, settings, stays: words.includes('-p') };
+  return { event, tag, settings, persistent: words.includes('-p') };
 }
 
 function runBreak(session: Session, argv: string[]): void {
   const [, event = '', tag = ''] = argv;
-  const { settings, stays, ...place } = breakWords(argv) ?? { event, tag, settings: [], stays: false };
+  const { settings, persistent, ...place } = breakWords(argv) ?? { event, tag, settings: [], persistent: false };
   const conditions = settingsFrom(settings);
   for (const name of ['event', 'tag']) {
     if (conditions.has(name)) throw new BlockError(Errno.EINVAL, `'${name}' is given twice`);
   }
-  if (stays && !conditions.has('once')) conditions.set('once', 'off');
+  if (persistent && !conditions.has('once')) conditions.set('once', 'off');
   try {
-    setBreakpoint(session.top, place.event, place.tag, conditions);
+    breakpointPort(session.top).setBreakpoint(place.event, place.tag, conditions);
     session.tags.add(place.tag);
   } catch (error) {
     const errno = errnoOf(error);
-    // Conditions that make no sense are not known to qemu-io, and need more words.
+    // qemu-io has no conditions, so the message is ours.
     if (errno === Errno.EINVAL) throw error;
     session.output.stdout(`Could not set breakpoint: ${strerror(errno)}\n`);
     throw new CommandFailure(errno);

@@ -1,5 +1,5 @@
 /** `cancel`: ends what is suspended, with ECANCELED. Not in qemu-io. */
-import { cancelSuspended } from '../../block/debug/debug.ts';
+import { debugPort } from '../../block/debug/port.ts';
 import { errnoOf } from '../../block/error.ts';
 import { strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';
@@ -12,13 +12,13 @@ export const cancel = {
   maxArgs: 1,
   needsFile: true,
   help: [
-    'The requests go on as if their next access to the image had failed: what they took is given back, who waits for',
-    'them goes on, and each reports "Operation canceled". No breakpoint stops them on the way out.',
+    'Each request goes on as if its next access to the image had failed: it releases what it holds, requests that wait for',
+    'it go on, and it reports "Operation canceled". No breakpoint suspends it again.',
   ],
   operands: ['tag'],
   async run(session, [, tag = '']) {
     try {
-      await cancelSuspended(session.top, tag);
+      await debugPort(session.top).cancel(tag);
     } catch (error) {
       const errno = errnoOf(error);
       session.output.stdout(`Could not cancel request: ${strerror(errno)}\n`);

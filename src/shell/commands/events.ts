@@ -1,7 +1,7 @@
 /** `events`: the debug events that have fired, and how often. Not in qemu-io. */
+import { errnoText, requestName } from '../../util/compact.ts';
 import type { EventNote, FiredEvent } from '../../block/events/history.ts';
 import { eventNames } from '../../block/events/events.ts';
-import { errnoName } from '../../util/errno.ts';
 import { parseLong } from '../../util/size.ts';
 import { CommandOptions, refuse, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
@@ -20,13 +20,13 @@ export const events = {
     a: 'of all nodes; without it only those of the nodes with rules, if there are any',
     c: 'how often each of them has fired, on nodes with rules and elsewhere',
     j: 'as JSON',
-    n: 'how many at most, 20 if it is not given; the latest 1,024 are remembered',
+    n: 'at most so many, 20 by default; the latest 1,024 are kept',
   },
   help: [
-    'Lists the latest events, oldest first: its number, the event, the request that fired it, the node, and what it led',
-    'to. FILTER is a part of any of that, or #N for the request N.',
+    'Lists the latest events, oldest first: number, event, the request that fired it, the node, and what it led to.',
+    'FILTER is the name of a request (w7), the number of an event (#5), or a part of any other column.',
     '  events -n 5 alloc    the latest five with "alloc" in them',
-    '  events #7            what request 7 went through',
+    '  events w7            the events of the request w7',
     '  events -c            which of all events this session has reached, and which never',
   ],
   operands: ['event'],
@@ -38,9 +38,9 @@ const DEFAULT_COUNT = 20;
 type Row = Omit<FiredEvent, 'onDebugNode' | 'notes'> & { readonly notes: readonly string[] };
 
 const columns: readonly Column<Row>[] = [
-  { title: 'NUMBER', text: ({ number }) => String(number), alignRight: true },
+  { title: 'NUMBER', text: ({ number }) => `#${number}`, alignRight: true },
   { title: 'EVENT', text: ({ event }) => event },
-  { title: 'REQUEST', text: ({ request }) => (request === 0 ? '' : String(request)), alignRight: true },
+  { title: 'REQUEST', text: ({ operation, request }) => (request === 0 ? '' : requestName(operation, request)) },
   { title: 'OPERATION', text: ({ operation }) => operation },
   { title: 'NODE', text: ({ node }) => node },
   { title: 'LED TO', text: ({ notes }) => notes.join(', ') },
@@ -74,11 +74,12 @@ function countArgument(session: Session, text: string): number {
 function latest(session: Session, all: boolean, filter: string, limit: number): Row[] {
   const { history } = session.context.trace;
   const onlyDebugNodes = !all && history.counts.onDebugNodes.some((count) => count > 0);
+  const isWanted = filterOf(filter, history.newestFirst());
   const rows: Row[] = [];
   for (const { onDebugNode, notes, ...fired } of history.newestFirst()) {
     if (rows.length >= limit) break;
     const row = { ...fired, notes: notes.map(noteText) };
-    if ((onDebugNode || !onlyDebugNodes) && passes(row, filter)) rows.push(row);
+    if ((onDebugNode || !onlyDebugNodes) && isWanted(row)) rows.push(row);
   }
   return rows.reverse();
 }
@@ -90,7 +91,7 @@ function noteText(note: EventNote): string {
     case 'resume':
       return `resumed ${note.tag}`;
     case 'error':
-      return `${errnoName(note.errno) ?? note.errno} by rule ${note.rule}`;
+      return `${errnoText(note.errno)} by rule ${note.rule}`;
     case 'state':
       return `state ${note.from} to ${note.to}`;
     case 'wait':
@@ -98,8 +99,18 @@ function noteText(note: EventNote): string {
   }
 }
 
-function passes({ event, request, operation, node, notes }: Row, filter: string): boolean {
-  if (/^#\d+$/.test(filter)) return request === Number(filter.slice(1));
+/** "#5" is an event, "w7" a request if there is one of this name ("l2" seldom is one), anything else a part of a text. */
+function filterOf(filter: string, fired: Iterable<FiredEvent>): (row: Row) => boolean {
+  if (/^#\d+$/.test(filter)) return ({ number }) => number === Number(filter.slice(1));
+  if (/^[a-z]\d+$/.test(filter)) {
+    const isNamed = ({ operation, request }: Pick<FiredEvent, 'operation' | 'request'>): boolean =>
+      requestName(operation, request) === filter;
+    for (const one of fired) if (isNamed(one)) return isNamed;
+  }
+  return (row) => passes(row, filter);
+}
+
+function passes({ event, operation, node, notes }: Row, filter: string): boolean {
   return [event, operation, node, ...notes].some((text) => text.includes(filter));
 }
 

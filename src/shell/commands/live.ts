@@ -9,13 +9,13 @@ import type { Session } from '../session.ts';
 export const live = {
   name: 'live',
   args: '[on|off|rows N]',
-  oneline: 'shows the panel, takes it away, sets its height',
+  oneline: 'shows or hides the panel, or sets its height',
   minArgs: 0,
   maxArgs: 2,
   needsFile: false,
   help: [
     'The panel above the prompt follows events, rules, suspended requests and the state. rows is the height of its lists;',
-    'it never takes more than half of the terminal. Without a word it tells whether the panel is on.',
+    'it never takes more than half of the terminal. Without an argument it says whether the panel is on.',
   ],
   operands: [['on', 'off', 'rows'], 'word'],
   run: runLive,

@@ -1,22 +1,22 @@
-/** `record`: keeps the run in a file from here on. Not in qemu-io. */
+/** `record`: records the session to a file from here on. Not in qemu-io. */
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 import { usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 import type { Session } from '../session.ts';
-import type { RecordingStatus } from '../views.ts';
+import type { RecordingStatus } from '../session-views.ts';
 
 export const record = {
   name: 'record',
   args: '[start FILE|stop]',
-  oneline: 'keeps the run in a file, or tells what is kept',
+  oneline: 'records the session to a file, or shows the recording',
   minArgs: 0,
   maxArgs: 2,
   needsFile: false,
   help: [
-    'From start to stop, or to the end, all records of the event bus go into a file, as with --record. The end of its name',
-    'says the form: .ndjson has a record a line, .json opens in Perfetto, .html is a page with the timeline.',
-    '  record start run.html',
+    'From start to stop, or to the end, all records of the event bus go to a file, as with --record. The extension of its',
+    'name chooses the form: .ndjson is one record per line, .json opens in Perfetto, .html is a page with the timeline.',
+    '  record start session.html',
   ],
   operands: [['start', 'stop'], 'file'],
   run: runRecord,

@@ -1,5 +1,5 @@
-/** `remove_break`: takes breakpoints away and resumes what they stopped. */
-import { removeBreakpoint } from '../../block/debug/debug.ts';
+/** `remove_break`: removes breakpoints and resumes what they suspend. */
+import { breakpointPort } from '../../block/debug/port.ts';
 import { errnoOf } from '../../block/error.ts';
 import { strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';
@@ -11,11 +11,10 @@ export const removeBreak = {
   minArgs: 1,
   maxArgs: 1,
   needsFile: true,
-  changesPicture: true,
   operands: ['tag'],
   async run(session, [, tag = '']) {
     try {
-      await removeBreakpoint(session.top, tag);
+      await breakpointPort(session.top).removeBreakpoints(tag);
     } catch (error) {
       const errno = errnoOf(error);
       session.output.stdout(`Could not remove breakpoint ${tag}: ${strerror(errno)}\n`);

@@ -41,7 +41,6 @@ export const reopen = {
   minArgs: 0,
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: true,
-  changesPicture: true,
   polls: true,
   options,
   help: [
@@ -81,6 +80,7 @@ async function runReopen(session: SessionState, argv: string[], shell: Shell): P
   await shell.runRequest(reopen, argv, async () => {
     await reopenNode(image.top, driverOptions, true);
     image.writeCacheEnabled = !writethrough;
+    session.context.trace.emit(0, image.top.nodeName, { kind: 'image-reopened' });
   });
 }
 

@@ -1,5 +1,5 @@
 /** `resume`: lets a suspended request go on. */
-import { isSuspended, resumeAll, resumeRequest } from '../../block/debug/debug.ts';
+import { debugPort } from '../../block/debug/port.ts';
 import { errnoOf } from '../../block/error.ts';
 import { strerror } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';
@@ -19,11 +19,11 @@ export const resume = {
   ],
   operands: ['tag'],
   async run(session, [, tag = '']) {
-    const { top } = session;
     try {
-      // A tag may be called so, too; then it is what qemu-io takes it for.
-      if (tag === '-a' && !isSuspended(top, tag)) await resumeAll(top);
-      else await resumeRequest(top, tag);
+      const port = debugPort(session.top);
+      // "-a" may be a tag, too; then it means that tag, as in qemu-io.
+      if (tag === '-a' && !port.isSuspended(tag)) await port.resumeAll();
+      else await port.resume(tag);
     } catch (error) {
       const errno = errnoOf(error);
       session.output.stdout(`Could not resume request: ${strerror(errno)}\n`);

@@ -1,8 +1,8 @@
-/** `rules`: the rules that decide which requests fail or stop, and what has become of each. Not in qemu-io. */
-import type { RuleKind, RuleView } from '../../block/debug/rule-book.ts';
+/** `rules`: the rules that decide which requests fail or are suspended, each with its hits. Not in qemu-io. */
+import type { RuleKind, RuleView } from '../../block/debug/rules.ts';
 import { CommandOptions, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
-import { ruleBook } from '../words/rule-words.ts';
+import { rulesOf } from '../words/rule-words.ts';
 import type { Session } from '../session.ts';
 import { type Column, printTable } from '../output/table.ts';
 import type { Style } from '../../util/style.ts';
@@ -17,10 +17,10 @@ export const rules = {
   options: 'jn:',
   optionHelp: { j: 'as JSON', n: 'those of this node; without it of the one that breakpoints go to' },
   help: [
-    'For each rule: its number, what it does at which event, its conditions, and its status. "armed" waits for its event,',
-    '"active" has seen it and is held against requests, "spent" has done all that it may do, "disabled" is switched off.',
-    'HITS is how often its event fired with its conditions met, FAILED how many requests it failed, and LAST NOT is why it',
-    'did not act when it was looked at last.',
+    'For each rule: its number, what it does at which event, its conditions, and its status: "armed" waits for its event,',
+    '"active" has seen it and requests are checked against it, "exhausted" has acted as often as it may, "disabled" is',
+    'switched off. HITS is how often its event fired with its conditions met, FAILED how many requests it failed, and',
+    'SKIPPED BECAUSE is why it did not act when it was evaluated last.',
   ],
   run: runRules,
 } satisfies Command;
@@ -43,7 +43,7 @@ function statusStyle(rule: RuleView): Style {
 const columns: readonly Column<RuleView>[] = [
   { title: 'RULE', text: ({ number }) => String(number), alignRight: true },
   { title: 'ACTION', text: ({ kind }) => actions[kind] },
-  { title: 'WHAT', text: ({ effect }) => effect },
+  { title: 'EFFECT', text: ({ effect }) => effect },
   { title: 'EVENT', text: ({ event }) => event },
   { title: 'CONDITIONS', text: ({ conditions }) => conditions },
   { title: 'STATUS', text: statusOf, style: statusStyle },
@@ -53,7 +53,7 @@ const columns: readonly Column<RuleView>[] = [
     text: ({ kind, injected }) => (kind === 'inject-error' ? String(injected) : ''),
     alignRight: true,
   },
-  { title: 'LAST NOT', text: ({ lastSkip }) => lastSkip?.text ?? '' },
+  { title: 'SKIPPED BECAUSE', text: ({ lastSkip }) => lastSkip?.text ?? '' },
 ];
 
 function runRules(session: Session, argv: string[]): void {
@@ -66,9 +66,6 @@ function runRules(session: Session, argv: string[]): void {
     else if (name === 'n') node = argument;
   }
   if (options.operands.length > 0) throw usage();
-  const rows = ruleBook(session, node).list();
-  if (json) {
-    const plain = rows.map((rule) => ({ ...rule, settings: Object.fromEntries(rule.settings) }));
-    session.output.stdout(`${JSON.stringify(plain)}\n`);
-  } else printTable(session, rows, columns, { json, none: 'there are no rules' });
+  const rows = rulesOf(session, node).list();
+  printTable(session, rows, columns, { json, none: 'there are no rules' });
 }

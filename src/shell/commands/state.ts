@@ -1,11 +1,12 @@
-/** `state`: the state of blkdebug's state machine and how it came about, or another one. Not in qemu-io. */
-import type { RuleBook, StateChange } from '../../block/debug/rule-book.ts';
-import { ageText } from '../../util/compact.ts';
+/** `state`: shows the state of blkdebug's state machine with its latest changes, or sets it. Not in qemu-io. */
+import type { Rules, StateChange } from '../../block/debug/rules.ts';
+import { requestName } from '../../util/compact.ts';
 import { parseLong } from '../../util/size.ts';
 import { CommandOptions, refuse, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
-import { ruleBook } from '../words/rule-words.ts';
+import { rulesOf } from '../words/rule-words.ts';
 import type { Session } from '../session.ts';
+import { type Age, secondsBetween, sinceColumn } from '../output/columns.ts';
 import { type Column, printTable } from '../output/table.ts';
 
 export const state = {
@@ -15,17 +16,16 @@ export const state = {
   minArgs: 0,
   maxArgs: 5,
   needsFile: true,
-  changesPicture: true,
   options: 'ajn:',
   optionHelp: {
-    a: 'all changes that are remembered, up to 256, in place of the latest 10',
+    a: 'all changes that are kept, up to 256, instead of the latest 10',
     j: 'as JSON',
     n: 'the state of this node; without it of the one that breakpoints go to',
   },
   help: [
     'Shows the state and its latest changes, oldest first: from which state to which, by which rule at which event of which',
     'request, and how long ago. The state is 1 when an image is opened.',
-    '  state 3    sets it to 3; rules of state 3 count from now on',
+    '  state 3    sets it to 3; rules with state=3 are evaluated from now on',
   ],
   run: runState,
 } satisfies Command;
@@ -45,9 +45,9 @@ function runState(session: Session, argv: string[]): void {
   }
   const [wanted, ...more] = options.operands;
   if (more.length > 0) throw usage();
-  const book = ruleBook(session, node);
-  if (wanted !== undefined) book.setState(stateArgument(session, wanted));
-  else showState(session, book, all ? book.stateChanges : book.stateChanges.slice(-SHOWN), json);
+  const rules = rulesOf(session, node);
+  if (wanted !== undefined) rules.setState(stateArgument(session, wanted));
+  else showState(session, rules, all ? rules.stateChanges : rules.stateChanges.slice(-SHOWN), json);
 }
 
 /** States have 32 bits, with a sign. */
@@ -57,39 +57,30 @@ function stateArgument(session: Session, text: string): number {
   return Number(value);
 }
 
-interface Row {
-  readonly from: number;
-  readonly to: number;
-  /** 0: a command did it. */
-  readonly rule: number;
-  readonly event: string | null;
-  readonly request: number;
-  readonly seconds: number;
-}
+type Row = Omit<StateChange, 'timeNs'> & Age;
 
 const columns: readonly Column<Row>[] = [
   { title: 'FROM', text: ({ from }) => String(from), alignRight: true },
   { title: 'TO', text: ({ to }) => String(to), alignRight: true },
   { title: 'BY', text: ({ rule }) => (rule === 0 ? 'command' : `rule ${rule}`) },
   { title: 'EVENT', text: ({ event }) => event ?? '' },
-  { title: 'REQUEST', text: ({ rule, request }) => (rule === 0 ? '' : String(request)), alignRight: true },
   {
-    title: 'SINCE',
-    text: ({ seconds }, brief) => (brief ? ageText(seconds * 1e9) : String(seconds)),
-    alignRight: true,
+    title: 'REQUEST',
+    text: ({ rule, request, operation }) => (rule === 0 || request === 0 ? '' : requestName(operation, request)),
   },
+  sinceColumn,
 ];
 
-function showState(session: Session, book: RuleBook, changes: readonly StateChange[], json: boolean): void {
+function showState(session: Session, rules: Rules, changes: readonly StateChange[], json: boolean): void {
   const now = session.loop.clock.nowNs();
   const rows = changes.map(({ timeNs, ...change }) => ({
     ...change,
-    seconds: Math.round((now - timeNs) / 1e6) / 1e3,
+    seconds: secondsBetween(timeNs, now),
   }));
   if (json) {
-    session.output.stdout(`${JSON.stringify({ state: book.state, changes: rows })}\n`);
+    session.output.stdout(`${JSON.stringify({ state: rules.state, changes: rows })}\n`);
     return;
   }
-  session.output.stdout(`state ${book.state}\n`);
+  session.output.stdout(`state ${rules.state}\n`);
   if (rows.length > 0) printTable(session, rows, columns, { json, none: '' });
 }

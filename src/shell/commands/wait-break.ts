@@ -1,5 +1,5 @@
 /** `wait_break`: waits until a request is suspended under a tag. */
-import { isArmed, isSuspended } from '../../block/debug/debug.ts';
+import { findDebugPort } from '../../block/debug/port.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Command, CommandFailure } from '../command.ts';
 
@@ -13,14 +13,14 @@ export const waitBreak = {
   operands: ['tag'],
   polls: true,
   async run(session, [, tag = '']) {
-    const { top } = session;
-    if (isSuspended(top, tag)) return;
+    const port = findDebugPort(session.top);
+    if (port?.isSuspended(tag) === true) return;
     // qemu-io waits for ever where this fails.
-    if (!isArmed(top, tag)) {
+    if (port?.isArmed(tag) !== true) {
       session.error(`wait_break: there is no breakpoint '${tag}'`);
       throw new CommandFailure(Errno.ENOENT);
     }
-    if (await session.background.pollUntil(() => isSuspended(top, tag))) return;
+    if (await session.background.pollUntil(() => port.isSuspended(tag))) return;
     if (session.wasInterrupted) throw new CommandFailure(Errno.EINTR);
     session.error(`wait_break: no request in flight can reach breakpoint '${tag}'`);
     throw new CommandFailure(Errno.EDEADLK);

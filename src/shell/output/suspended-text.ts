@@ -1,5 +1,5 @@
 /** Messages about requests that breakpoints suspend. */
-import type { SuspendedRequest } from '../../block/driver.ts';
+import type { SuspendedRequest } from '../../block/debug/port.ts';
 import type { Coroutine } from '../../block/loop/loop.ts';
 import { formatFixed } from '../../util/format.ts';
 
@@ -7,8 +7,8 @@ import { formatFixed } from '../../util/format.ts';
 export function suspendedLines(suspended: readonly SuspendedRequest[], nowNs: number): string[] {
   return suspended.toReversed().map((request) => {
     const age = formatFixed((nowNs - request.sinceNs) / 1e9, 1);
-    const what = `${request.operation} of ${request.bytes} bytes at offset ${request.offset}`;
-    return `'${request.tag}' holds ${what}, at event ${request.event}, for ${age} s`;
+    const range = request.offset === null ? '' : ` of ${request.bytes} bytes at offset ${request.offset}`;
+    return `'${request.tag}': ${request.operation}${range}, suspended at ${request.event} for ${age} s`;
   });
 }
 

@@ -1,7 +1,7 @@
 /** What could stand where the cursor is: commands, options and their values, events, live tags, file names. */
 import { readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { isArmed, isSuspended, suspendedRequests } from '../../block/debug/debug.ts';
+import { findDebugPort } from '../../block/debug/port.ts';
 import { eventNames } from '../../block/events/events.ts';
 import type { Command, OperandKind, Shell } from '../command.ts';
 import { Getopt } from './getopt.ts';
@@ -108,9 +108,10 @@ function operandCandidates(shell: Shell, kind: OperandKind, word: string): reado
 /** Tags that a breakpoint waits under, or a request is suspended under. */
 function liveTags(session: SessionState): string[] {
   if (session.backend === null) return [];
-  const { top } = session;
-  const tags = new Set(suspendedRequests(top).map((request) => request.tag));
-  for (const tag of session.tags) if (isArmed(top, tag) || isSuspended(top, tag)) tags.add(tag);
+  const port = findDebugPort(session.top);
+  if (port === undefined) return [];
+  const tags = new Set(port.suspended().map(({ tag }) => tag));
+  for (const tag of session.tags) if (port.isArmed(tag)) tags.add(tag);
   return [...tags];
 }
 

@@ -1,7 +1,7 @@
 /** How commands speak of rules: whose rules they are, `key=value` words, numbers of rules, and what could be typed. */
-import { debugNode, nodesWithRules } from '../../block/debug/debug.ts';
+import { debugNode, debugNodes, findDebugPort, portOf } from '../../block/debug/port.ts';
 import { BlockError } from '../../block/error.ts';
-import type { RuleBook, RuleKind } from '../../block/debug/rule-book.ts';
+import type { RuleKind, Rules } from '../../block/debug/rules.ts';
 import { Errno } from '../../util/errno.ts';
 import type { SessionState } from '../session-state.ts';
 
@@ -9,11 +9,12 @@ import type { SessionState } from '../session-state.ts';
  * The rules of the node of this name; with null of the node that breakpoints go to, the first from the top down. ENOTSUP if
  * no node has rules, ENOENT if this one has none.
  */
-export function ruleBook({ top }: SessionState, nodeName: string | null): RuleBook {
-  const node = nodeName === null ? debugNode(top) : nodesWithRules(top).find((one) => one.nodeName === nodeName);
-  const book = node?.driver.debugRules?.(node);
-  if (book !== undefined) return book;
-  const names = nodesWithRules(top).map((one) => one.nodeName);
+export function rulesOf({ top }: SessionState, nodeName: string | null): Rules {
+  const nodes = debugNodes(top);
+  const node = nodeName === null ? debugNode(top) : nodes.find((one) => one.nodeName === nodeName);
+  const port = node ? portOf(node) : undefined;
+  if (port !== undefined) return port.rules;
+  const names = nodes.map((one) => one.nodeName);
   if (nodeName === null || names.length === 0) {
     throw new BlockError(Errno.ENOTSUP, 'this image has no rules: open it through blkdebug ("blkdebug::FILE")');
   }
@@ -45,15 +46,14 @@ export function ruleNumber(word: string): number {
 }
 
 /** Numbers of rules, in their order; `all` stands for those of all rules. */
-export function ruleNumbers(book: RuleBook, words: readonly string[]): number[] {
-  if (words.includes('all')) return book.list().map(({ number }) => number);
+export function ruleNumbers(rules: Rules, words: readonly string[]): number[] {
+  if (words.includes('all')) return rules.list().map(({ number }) => number);
   return [...new Set(words.map(ruleNumber))].sort((a, b) => a - b);
 }
 
 /** What could be typed as a setting of a kind of rule: keys, and the values of the key that is there. */
 export function settingCandidates(session: SessionState, kind: RuleKind, word: string): string[] {
-  const node = debugNode(session.top);
-  const known = node?.driver.debugRules?.(node).settingsOf(kind) ?? {};
+  const known = findDebugPort(session.top)?.rules.settingsOf(kind) ?? {};
   const key = word.slice(0, word.indexOf('=') + 1);
   if (key === '') return Object.keys(known).map((name) => `${name}=`);
   return (known[key.slice(0, -1)] ?? []).map((value) => key + value);

@@ -7,18 +7,21 @@ import { Options, type OptionValue } from '../../../src/block/options/options.ts
 import { preadv } from '../../../src/block/request/read.ts';
 import { RequestTracker } from '../../../src/block/request/serialise.ts';
 import { pwritev } from '../../../src/block/request/write.ts';
+import { type DebugPort, debugPort } from '../../../src/block/debug/port.ts';
 import type { TraceDetail } from '../../../src/block/events/trace.ts';
 import { BlockError } from '../../../src/block/error.ts';
+import { announceRuleChange } from '../../../src/drivers/blkdebug/announce.ts';
 import { blkdebug } from '../../../src/drivers/blkdebug/driver.ts';
 import { parseLimits } from '../../../src/drivers/blkdebug/limits.ts';
 import { takePermissions, takeRules, takeSettings } from '../../../src/drivers/blkdebug/options.ts';
 import { RuleTable } from '../../../src/drivers/blkdebug/rule-table.ts';
-import type { BlkdebugNode } from '../../../src/drivers/blkdebug/state.ts';
-import { SuspendedRequests } from '../../../src/drivers/blkdebug/suspend.ts';
+import { type BlkdebugNode, NodeContext } from '../../../src/drivers/blkdebug/state.ts';
+import { SuspendedRequests } from '../../../src/drivers/blkdebug/suspended-requests.ts';
 import { memoryNode, outcome } from '../../helpers/memory-node.ts';
 
 export interface DebugNode {
   readonly node: BlkdebugNode;
+  readonly port: DebugPort;
   readonly child: ChildLink;
   readonly loop: EventLoop;
   /** The lines that the driver printed. */
@@ -50,11 +53,12 @@ export function debugNode(given: Record<string, OptionValue> = {}, imageBytes = 
   node.requests = new RequestTracker(node);
   node.totalSectors = imageBytes / 512;
   const settings = takeSettings(options);
-  const rules = new RuleTable();
+  const rules = new RuleTable((change, rule) => announceRuleChange(node, change, rule));
   for (const rule of takeRules(settings.config ?? null, options)) rules.add(rule);
   node.state = {
     configPath: settings.config ?? null,
     rules,
+    context: new NodeContext(node),
     suspended: new SuspendedRequests(),
     permissions: takePermissions(options),
     limits: parseLimits(settings, 1),
@@ -69,6 +73,7 @@ export function debugNode(given: Record<string, OptionValue> = {}, imageBytes = 
   };
   return {
     node,
+    port: debugPort(node),
     child,
     loop,
     said,

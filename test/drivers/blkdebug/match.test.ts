@@ -8,7 +8,7 @@ import { flush } from '../../../src/block/request/flush.ts';
 import { pdiscard } from '../../../src/block/request/discard.ts';
 import { preadv } from '../../../src/block/request/read.ts';
 import { pwriteZeroes } from '../../../src/block/request/write.ts';
-import { BlkdebugRuleBook } from '../../../src/drivers/blkdebug/rule-book.ts';
+import type { Rules } from '../../../src/block/debug/rules.ts';
 import { InjectErrorRule } from '../../../src/drivers/blkdebug/rules/inject-error.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import { debugNode, settle } from './debug-node.ts';
@@ -28,8 +28,8 @@ function numbered(group: string, rules: Record<string, OptionValue>[]): Record<s
   );
 }
 
-function book({ node }: ReturnType<typeof debugNode>): BlkdebugRuleBook {
-  return new BlkdebugRuleBook(node);
+function book({ port }: ReturnType<typeof debugNode>): Rules {
+  return port.rules;
 }
 
 function fire(debug: ReturnType<typeof debugNode>, event: EventName): void {
@@ -89,7 +89,7 @@ describe('inject-error', () => {
     expect([await debug.read(0), await debug.read(0)]).toEqual([Errno.EIO, 0]);
     fire(debug, 'none');
     expect(await debug.read(0)).toBe(0);
-    expect(book(debug).list()).toMatchObject([{ status: 'spent', active: false, injected: 1 }]);
+    expect(book(debug).list()).toMatchObject([{ status: 'exhausted', active: false, injected: 1 }]);
   });
 
   it.each([
@@ -235,11 +235,7 @@ describe('rules as they are seen', () => {
         event: 'none',
         effect: 'EIO',
         conditions: 'sector=9',
-        settings: new Map([
-          ['event', 'none'],
-          ['errno', '5'],
-          ['sector', '9'],
-        ]),
+        settings: { event: 'none', errno: '5', sector: '9' },
         status: 'armed',
         active: true,
         hits: 1,
@@ -252,12 +248,7 @@ describe('rules as they are seen', () => {
         event: 'none',
         effect: 'EIO',
         conditions: 'state=4 iotype=write',
-        settings: new Map([
-          ['event', 'none'],
-          ['errno', '5'],
-          ['state', '4'],
-          ['iotype', 'write'],
-        ]),
+        settings: { event: 'none', errno: '5', state: '4', iotype: 'write' },
         status: 'armed',
         active: false,
         hits: 0,
@@ -270,11 +261,7 @@ describe('rules as they are seen', () => {
         event: 'none',
         effect: '→1',
         conditions: 'state=1',
-        settings: new Map([
-          ['event', 'none'],
-          ['new_state', '1'],
-          ['state', '1'],
-        ]),
+        settings: { event: 'none', new_state: '1', state: '1' },
         status: 'armed',
         active: false,
         hits: 1,
@@ -325,9 +312,8 @@ describe('a table of rules', () => {
       },
       unmet: () => '',
     };
-    const action = { errno: Errno.EIO, once: false, immediately: false };
     for (const event of [Event.L2_LOAD, Event.COW_READ]) {
-      rules.add(new InjectErrorRule({ event, state: null, when: [untouchable], counting: [] }, [], action));
+      rules.add(Object.assign(new InjectErrorRule({ event }), { when: [untouchable] }));
     }
     expect(debug.node.debugEvent(Event.PWRITEV)).toBeUndefined();
     expect(() => debug.node.debugEvent(Event.L2_LOAD)).toThrow('was looked at');
@@ -342,7 +328,8 @@ describe('a table of rules', () => {
         if (rule !== undefined) rules.remove(rule);
         rest.delete(number);
         const found: number[] = [];
-        for (let next = rules.newestOf(Event.NONE); next !== null; next = next.older) found.push(next.number);
+        for (let next = rules.newestOf(Event.NONE); next !== null; next = rules.olderThan(next))
+          found.push(next.number);
         expect(found).toEqual([...rest.keys()].reverse());
       }
     }

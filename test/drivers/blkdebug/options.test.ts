@@ -9,6 +9,7 @@ import { Options, type OptionValue } from '../../../src/block/options/options.ts
 import { parseFilename } from '../../../src/drivers/blkdebug/filename.ts';
 import { parseLimits } from '../../../src/drivers/blkdebug/limits.ts';
 import { takePermissions, takeRules, takeSettings } from '../../../src/drivers/blkdebug/options.ts';
+import { settingTexts } from '../../../src/drivers/blkdebug/rules/settings.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import { useEmptyFolder } from '../../helpers/sandbox.ts';
 
@@ -19,7 +20,7 @@ function options(given: Record<string, OptionValue>): Options {
 /** The rules as text: "inject-error none: errno=5". */
 function rules(given: Record<string, OptionValue>, configPath: string | null = null): string[] {
   return takeRules(configPath, options(given)).map((rule) => {
-    const [, ...settings] = Array.from(rule.settings(), ([name, value]) => `${name}=${value}`);
+    const [, ...settings] = Array.from(settingTexts(rule.settings), ([name, value]) => `${name}=${value}`);
     return `${rule.kind} ${eventName(rule.event)}: ${settings.join(' ')}`;
   });
 }

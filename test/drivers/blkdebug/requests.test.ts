@@ -43,11 +43,9 @@ describe('limits on requests', () => {
 
   it('are a promise of the pipeline: a misaligned or too long request is a bug', () => {
     const { node } = debugNode({ align: 4096, 'max-transfer': 4096 });
-    expect(() => blkdebug.preadv?.(node, 512, Buffer.alloc(4096), 0)).toThrow(
-      'request of 4096 bytes at 512 is not aligned',
-    );
-    expect(() => blkdebug.pwritev?.(node, 0, Buffer.alloc(512), 0)).toThrow('request of 512 bytes at 0 is not aligned');
-    expect(() => blkdebug.preadv?.(node, 0, Buffer.alloc(8192), 0)).toThrow('request of 8192 bytes exceeds 4096');
+    expect(() => blkdebug.preadv?.(node, 512, Buffer.alloc(4096), 0)).toThrow('the request is aligned');
+    expect(() => blkdebug.pwritev?.(node, 0, Buffer.alloc(512), 0)).toThrow('the request is aligned');
+    expect(() => blkdebug.preadv?.(node, 0, Buffer.alloc(8192), 0)).toThrow('the request is within max-transfer');
   });
 });
 

@@ -1,7 +1,7 @@
 /** Errors at every event: clusters may leak, but nothing is ever corrupt. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
-import { removeBreakpoint, setBreakpoint } from '../../../src/block/debug/debug.ts';
+import { breakpointPort } from '../../../src/block/debug/port.ts';
 import { eventNames } from '../../../src/block/events/events.ts';
 import { Req } from '../../../src/block/flags.ts';
 import { isAllocated } from '../../../src/block/request/status.ts';
@@ -100,11 +100,11 @@ describe('a write', () => {
     host.change('x', (bytes) => bytes.writeBigUInt64BE(0x8000_0000_0002_0000n, 3 * 65536));
     const image = await host.openDebug('x');
     expect(await host.write(image, 1 << 19, 512, 1)).toBe(0);
-    expect(() => setBreakpoint(image.top, 'l2_load', 'A')).not.toThrow();
+    expect(() => breakpointPort(image.top).setBreakpoint('l2_load', 'A')).not.toThrow();
     expect(await host.errno(() => image.flush())).toBe(Errno.EIO);
     expect(await host.errno(() => image.flush())).toBe(Errno.ENOMEDIUM);
-    expect(() => setBreakpoint(image.top, 'l2_load', 'B')).toThrow('Operation not supported');
-    expect(await host.errno(() => removeBreakpoint(image.top, 'A'))).toBe(Errno.ENOTSUP);
+    expect(() => breakpointPort(image.top).setBreakpoint('l2_load', 'B')).toThrow('Operation not supported');
+    expect(await host.errno(async () => breakpointPort(image.top).removeBreakpoints('A'))).toBe(Errno.ENOTSUP);
     const written = host.bytes('x');
     await host.close(image);
     expect(host.bytes('x').equals(written)).toBe(true);

@@ -2,8 +2,8 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { encodeLine } from '../../../src/live/record/encoder.ts';
 import { pageEnd, pageScript, pageStart } from '../../../src/live/page/page.ts';
-import type { RunLine } from '../../../src/live/record/schema.ts';
-import { emptyPicture, eventfulRequest, picture, suspended } from '../panel/snapshots.ts';
+import type { RecordingLine } from '../../../src/live/record/schema.ts';
+import { emptySnapshot, eventfulRequest, rule, snapshot, suspended } from '../panel/snapshots.ts';
 
 interface Moment {
   readonly t: number;
@@ -41,14 +41,14 @@ interface PageFunctions {
 
 const functions = runInNewContext(`${pageScript}\n;({ readRun, matches, title, duration })`) as PageFunctions;
 
-const header: RunLine = { kind: 'header', schema: 1, program: '', startedAt: '', startedNs: 1e9, command: [] };
-const before = { ...picture, timeNs: 1e9, suspended: [], suspendedCount: 0, requests: [], requestCount: 0 };
+const header: RecordingLine = { kind: 'header', schema: 1, program: '', startedAt: '', startedNs: 1e9, command: [] };
+const before = { ...snapshot, timeNs: 1e9, suspended: [], suspendedCount: 0, requests: [], requestCount: 0 };
 
-function read(lines: readonly RunLine[]): PageRun {
+function read(lines: readonly RecordingLine[]): PageRun {
   return functions.readRun(lines.map(encodeLine).join(''));
 }
 
-describe('the page of a run', () => {
+describe('the page of a recording', () => {
   it('loads nothing, and is plain ASCII, so that no build can change its text', () => {
     const page = pageStart + pageEnd;
     expect(page).not.toMatch(/https?:|\bsrc=|@import|url\((?!#)|fetch\(|import\(/);
@@ -64,7 +64,7 @@ describe('the page of a run', () => {
   });
 
   it('finds requests with their spans, suspensions and waits', () => {
-    const run = read([header, { kind: 'picture', ...before }, ...eventfulRequest()]);
+    const run = read([header, { kind: 'snapshot', ...before }, ...eventfulRequest()]);
     expect(run.requests.map(functions.title)).toEqual(['write 512@4k', 'read 4k@1099511628288']);
     const [write, reading] = run.requests as [PageRequest, PageRequest];
     expect(write.spans.map(({ depth, errno, b, e }) => [depth, errno, b.s, e.s])).toEqual([
@@ -75,37 +75,53 @@ describe('the page of a run', () => {
       ['A', 5, 8],
       ['B<', 7, 9],
     ]);
-    expect(write.waits.map(({ on, b, e }) => [on, b.s, e.s])).toEqual([['request 3', 10, 11]]);
+    expect(write.waits.map(({ on, b, e }) => [on, b.s, e.s])).toEqual([['w3', 10, 11]]);
     expect([write.isOpen, write.errno, write.b.s, write.e.s]).toEqual([false, 28, 1, 18]);
     expect([reading.isOpen, reading.holds[0]?.e.s]).toEqual([true, 21]);
   });
 
+  it('follows the changes of rules', () => {
+    const record = { timeNs: 3e9, request: 0, node: '#debug' } as const;
+    const view = { ...rule, number: 8, effect: 'EPERM' };
+    const run = read([
+      header,
+      { kind: 'snapshot', ...before },
+      { ...record, sequence: 1, kind: 'rule-added', rule: 8, view },
+      { ...record, sequence: 2, kind: 'rule-changed', rule: 8, view: { ...view, effect: 'ENOSPC' } },
+      { ...record, sequence: 3, kind: 'rule-exhausted', rule: 8 },
+      { ...record, sequence: 4, kind: 'rule-removed', rule: 1 },
+    ]);
+    expect(run.rules.get(8)).toMatchObject({ effect: 'ENOSPC', status: 'exhausted' });
+    expect(run.rules.get(1)).toMatchObject({ effect: 'EIO', status: 'removed' });
+  });
+
   it('counts hits, and knows rules that are gone by what they did', () => {
-    const run = read([header, { kind: 'picture', ...before }, ...eventfulRequest()]);
-    expect(run.rules.get(2)).toMatchObject({ action: 'set-state', effect: '1→2', hits: 2 });
-    expect(run.rules.get(7)).toMatchObject({ action: 'suspend', effect: 'A', hits: 1 });
-    expect(run.rules.get(1)).toMatchObject({ hits: 0, lastSkip: 'not in state 3' });
+    const run = read([header, { kind: 'snapshot', ...before }, ...eventfulRequest()]);
+    expect(run.rules.get(2)).toMatchObject({ kind: 'set-state', effect: '1→2', hits: 2 });
+    expect(run.rules.get(7)).toMatchObject({ kind: 'suspend', effect: 'A', hits: 1 });
+    expect(run.rules.get(1)).toMatchObject({ hits: 0, lastSkip: { text: 'not in state 3' } });
     expect(run.states).toMatchObject([{ from: 1, to: 2 }]);
     expect(Object.fromEntries(run.eventCounts)).toEqual({ pwritev: 1, cluster_alloc: 1, write_aio: 1 });
     const after = { ...before, rules: before.rules.map((one) => ({ ...one, hits: 40 })) };
-    const whole = read([header, { kind: 'picture', ...before }, ...eventfulRequest(), { kind: 'picture', ...after }]);
+    const whole = read([header, { kind: 'snapshot', ...before }, ...eventfulRequest(), { kind: 'snapshot', ...after }]);
     expect(whole.rules.get(2)?.hits).toBe(40);
   });
 
   it('shows what was suspended before the recording began', () => {
     const resume = { sequence: 1, timeNs: 3e9, request: 4, node: '#debug', kind: 'resume', tag: 'A' } as const;
-    const run = read([header, { kind: 'picture', ...picture, suspended: [suspended] }, resume]);
+    const run = read([header, { kind: 'snapshot', ...snapshot, suspended: [suspended] }, resume]);
     expect(run.requests.map(({ id }) => id)).toEqual([4, 5]);
     expect(run.requests[0]?.holds).toMatchObject([{ tag: 'A', b: { t: 2e9 }, e: { t: 3e9 } }]);
   });
 
   it('filters by operation, number, event, tag, error and node, and by what is not wanted', () => {
-    const run = read([header, { kind: 'picture', ...before }, ...eventfulRequest()]);
+    const run = read([header, { kind: 'snapshot', ...before }, ...eventfulRequest()]);
     const found = (...words: string[]): number[] =>
       run.requests.filter((request) => functions.matches(run, request, words)).map(({ id }) => id);
     expect(found()).toEqual([4, 9]);
     expect(found('write')).toEqual([4]);
-    expect(found('#9')).toEqual([9]);
+    expect(found('r9')).toEqual([9]);
+    expect(found('w9')).toEqual([]);
     expect(found('cluster_alloc')).toEqual([4]);
     expect(found('suspended')).toEqual([4, 9]);
     expect(found('suspended z')).toEqual([9]);
@@ -117,9 +133,9 @@ describe('the page of a run', () => {
   });
 
   it('knows the nodes of an image that was opened after the beginning and closed before the end', () => {
-    const [first, last] = [0.5e9, 9e9].map((timeNs) => ({ kind: 'picture', ...emptyPicture, timeNs }) as const);
+    const [first, last] = [0.5e9, 9e9].map((timeNs) => ({ kind: 'snapshot', ...emptySnapshot, timeNs }) as const);
     if (first === undefined || last === undefined) throw new Error('two were made');
-    const run = read([header, first, { kind: 'picture', ...before }, ...eventfulRequest(), last]);
+    const run = read([header, first, { kind: 'snapshot', ...before }, ...eventfulRequest(), last]);
     const [write] = run.requests;
     if (write === undefined) throw new Error('no request');
     expect(functions.matches(run, write, ['blkdebug'])).toBe(true);
@@ -127,7 +143,7 @@ describe('the page of a run', () => {
 
   it('opens a run without records, a torn one, and one of only records', () => {
     expect(read([]).requests).toEqual([]);
-    expect(read([header, { kind: 'picture', ...before }]).requests).toEqual([]);
+    expect(read([header, { kind: 'snapshot', ...before }]).requests).toEqual([]);
     expect(functions.readRun('{"kind":"hea').notes).toHaveLength(1);
     expect(read(eventfulRequest()).requests).toHaveLength(2);
     expect(read(eventfulRequest().slice(5)).requests).toHaveLength(2);

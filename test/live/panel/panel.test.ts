@@ -7,11 +7,11 @@ import { panelRows, renderPanel } from '../../../src/live/panel/panel.ts';
 import { terminalPaint } from '../../../src/cli/style.ts';
 import { unpainted } from '../../../src/util/style.ts';
 import { textWidth } from '../../../src/util/text-width.ts';
-import { emptyPicture, eventfulEvents, picture, rule, suspended } from './snapshots.ts';
+import { emptySnapshot, eventfulEvents, snapshot, rule, suspended } from './snapshots.ts';
 
-function modelWith(shown = picture): LiveModel {
+function modelWith(shown = snapshot): LiveModel {
   const model = new LiveModel();
-  model.take({ kind: 'picture', ...shown });
+  model.take({ kind: 'snapshot', ...shown });
   return model;
 }
 
@@ -32,13 +32,13 @@ describe('the panel', () => {
     expect(lines[3]).toMatch(/ 2 state 1→2 +write_aio +state=1 +armed +1 /);
     expect(lines[4]).toMatch(/ 3 break B +pwritev +off +0 /);
     expect(lines[2]).toMatch(/ A +w4 +write 64k@0 +cluster_alloc +3\.2s │$/);
-    expect(lines[3]).toMatch(/ · +r5 +read 4k@8k +← request 4 +2\.7s │$/);
+    expect(lines[3]).toMatch(/ · +r5 +read 4k@8k +← w4 +2\.7s │$/);
   });
 
   it('every line is as wide as the terminal, at any width and with any names', () => {
     const odd = { ...suspended, tag: '断点\u0301🙂', operation: 'a\x1b[2Jb\n' };
     const model = modelWith({
-      ...picture,
+      ...snapshot,
       nodes: [{ name: '#debug', driver: 'raw', file: '磁盘イメージ.qcow2\x07' }],
       suspended: [odd],
       rules: [{ ...rule, effect: '測試測試測試測試測試' }],
@@ -100,7 +100,14 @@ describe('the panel', () => {
     const many = Array.from({ length: 50 }, (_, at) => ({ ...suspended, tag: `t${at}`, request: at }));
     const rules = Array.from({ length: 40 }, (_, at) => ({ ...rule, number: at + 1 }));
     const lines = draw(
-      modelWith({ ...picture, suspended: many, suspendedCount: 10_000, requestCount: 10_000, rules, ruleCount: 9_000 }),
+      modelWith({
+        ...snapshot,
+        suspended: many,
+        suspendedCount: 10_000,
+        requestCount: 10_000,
+        rules,
+        ruleCount: 9_000,
+      }),
       120,
     ).join('\n');
     expect(lines).toContain('and 9995 more');
@@ -109,7 +116,7 @@ describe('the panel', () => {
   });
 
   it('says so without an image and without blkdebug', () => {
-    const lines = draw(modelWith(emptyPicture), 100);
+    const lines = draw(modelWith(emptySnapshot), 100);
     expect(lines[0]).toContain('no image');
     expect(lines[0]).not.toContain('state');
     expect(lines.join('\n')).toContain('no blkdebug in the chain');
@@ -121,10 +128,10 @@ describe('the panel', () => {
     const request = { id: 4, operation: 'aio_write' } as Coroutine;
     for (const node of ['top', 'debug', 'file']) history.add(Event.PWRITEV, request, node, node === 'debug');
     const shown = (debugNode: string | null): string[] =>
-      latestEvents(history, { ...picture, debugNode }).latest.map(({ node }) => node);
+      latestEvents(history, { ...snapshot, debugNode }).latest.map(({ node }) => node);
     expect(shown('#debug')).toEqual(['debug']);
     expect(shown(null)).toEqual(['file', 'debug', 'top']);
-    history.annotate(4, { kind: 'wait', on: 'request 3' });
+    history.annotate(4, { kind: 'wait', on: 'w3' });
     expect(shown('#debug')).toEqual(['file', 'debug']);
   });
 });
@@ -134,7 +141,7 @@ describe('the model', () => {
     const history = new EventHistory();
     for (let at = 0; at < 1000; at += 1) history.add(Event.PWRITEV, null, '#top', true);
     const model = modelWith();
-    model.take(latestEvents(history, picture));
+    model.take(latestEvents(history, snapshot));
     expect(model.latest(3).map(({ number }) => number)).toEqual([1000, 999, 998]);
     expect(model.latest(5000).length).toBeLessThanOrEqual(200);
   });

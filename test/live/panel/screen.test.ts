@@ -3,10 +3,10 @@ import { EventHistory } from '../../../src/block/events/history.ts';
 import { Event } from '../../../src/block/events/events.ts';
 import { LivePanel } from '../../../src/live/panel/live-panel.ts';
 import { panelRows } from '../../../src/live/panel/panel.ts';
-import type { Picture } from '../../../src/live/snapshot.ts';
+import type { Snapshot } from '../../../src/live/snapshot.ts';
 import { Screen } from '../../../src/live/panel/screen.ts';
 import { unpainted } from '../../../src/util/style.ts';
-import { emptyPicture, picture } from './snapshots.ts';
+import { emptySnapshot, snapshot } from './snapshots.ts';
 import { VirtualTerminal } from './virtual-terminal.ts';
 
 const panelOf = (rows: number): string[] => Array.from({ length: rows }, (_, row) => `PANEL ${row}`.padEnd(40, '.'));
@@ -159,8 +159,8 @@ function livePanel(write: (text: string) => void, size = { columns: 100, rows: 2
   const timers = new Timers();
   const nowNs = (): number => timers.nowMs * 1e6;
   const history = new EventHistory();
-  const current: { picture: Picture } = { picture: emptyPicture };
-  let pictures = 0;
+  const current: { snapshot: Snapshot } = { snapshot: emptySnapshot };
+  let snapshots = 0;
   const panel = new LivePanel({
     history,
     nowNs,
@@ -168,19 +168,19 @@ function livePanel(write: (text: string) => void, size = { columns: 100, rows: 2
     size,
     paint: unpainted,
     after: timers.after,
-    picture: () => {
-      pictures += 1;
-      return { ...current.picture, timeNs: nowNs() };
+    snapshot: () => {
+      snapshots += 1;
+      return { ...current.snapshot, timeNs: nowNs() };
     },
   });
   const fire = (): void => history.add(Event.PWRITEV, null, 'debug', true);
-  return { panel, fire, timers, current, pictures: () => pictures };
+  return { panel, fire, timers, current, snapshots: () => snapshots };
 }
 
 describe('following the history', () => {
   it('a burst of events is one drawing; at most 30 in a second', () => {
     let writes = 0;
-    const { panel, fire, timers, pictures } = livePanel(() => {
+    const { panel, fire, timers, snapshots } = livePanel(() => {
       writes += 1;
     });
     panel.start();
@@ -195,7 +195,7 @@ describe('following the history', () => {
     }
     expect(writes - 2).toBeLessThanOrEqual(30);
     expect(writes - 2).toBeGreaterThan(20);
-    expect(pictures()).toBe(writes);
+    expect(snapshots()).toBe(writes);
   });
 
   it('nothing is drawn, and no timer runs, while nothing changes', () => {
@@ -214,7 +214,7 @@ describe('following the history', () => {
     const { panel, timers, current } = livePanel((written) => {
       text += written;
     });
-    current.picture = { ...picture, suspended: picture.suspended.map((one) => ({ ...one, sinceNs: 0 })) };
+    current.snapshot = { ...snapshot, suspended: snapshot.suspended.map((one) => ({ ...one, sinceNs: 0 })) };
     panel.start();
     timers.advance(2000);
     expect(text).toContain('1.9s');
@@ -248,7 +248,7 @@ describe('a session on a terminal', () => {
   function session(columns: number, rows: number) {
     const terminal = new VirtualTerminal(columns, rows);
     const live = livePanel(terminal.write, { columns, rows });
-    live.current.picture = picture;
+    live.current.snapshot = snapshot;
     const print = (text: string): void => {
       const { before, after } = live.panel.passage(text);
       terminal.write(before + text.replaceAll('\n', '\r\n') + after);

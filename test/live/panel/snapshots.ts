@@ -1,21 +1,26 @@
-/** Pictures and records for tests of the views. */
+/** Snapshots and records for tests of the views. */
 import type { FiredEvent } from '../../../src/block/events/history.ts';
 import type { TraceDetail, TraceRecord } from '../../../src/block/events/trace.ts';
 import type { EventsLine } from '../../../src/live/record/schema.ts';
-import type { Picture, RulePicture, SuspendedPicture } from '../../../src/live/snapshot.ts';
+import type { SuspendedRequest } from '../../../src/block/debug/port.ts';
+import type { RuleView } from '../../../src/block/debug/rules.ts';
+import type { Snapshot } from '../../../src/live/snapshot.ts';
 
-export const rule: RulePicture = {
+export const rule: RuleView = {
   number: 1,
-  action: 'inject-error',
+  kind: 'inject-error',
   event: 'l2_update',
   effect: 'EIO',
   conditions: 'state=2',
   status: 'armed',
+  settings: { event: 'l2_update', errno: '5', state: '2' },
+  active: false,
   hits: 0,
+  injected: 0,
   lastSkip: null,
 };
 
-export const suspended: SuspendedPicture = {
+export const suspended: SuspendedRequest = {
   tag: 'A',
   request: 4,
   operation: 'aio_write',
@@ -25,7 +30,7 @@ export const suspended: SuspendedPicture = {
   sinceNs: 1e9,
 };
 
-export const emptyPicture: Picture = {
+export const emptySnapshot: Snapshot = {
   timeNs: 1e9,
   nodes: [],
   debugNode: null,
@@ -39,7 +44,7 @@ export const emptyPicture: Picture = {
 };
 
 /** qcow2 over blkdebug over a file; state 2, three rules, one request suspended and one behind it. */
-export const picture: Picture = {
+export const snapshot: Snapshot = {
   timeNs: 2e9,
   nodes: [
     { name: '#top', driver: 'qcow2', file: 'disk.qcow2' },
@@ -47,12 +52,15 @@ export const picture: Picture = {
     { name: '#file', driver: 'file', file: 'disk.qcow2' },
   ],
   debugNode: '#debug',
-  state: { value: 2, change: { from: 1, to: 2, rule: 2, timeNs: 1.5e9 } },
+  state: {
+    value: 2,
+    change: { from: 1, to: 2, rule: 2, event: 'write_aio', request: 4, operation: 'aio_write', timeNs: 1.5e9 },
+  },
   ruleCount: 3,
   rules: [
     rule,
-    { ...rule, number: 2, action: 'set-state', event: 'write_aio', effect: '1→2', conditions: 'state=1', hits: 1 },
-    { ...rule, number: 3, action: 'suspend', event: 'pwritev', effect: 'B', conditions: '', status: 'disabled' },
+    { ...rule, number: 2, kind: 'set-state', event: 'write_aio', effect: '1→2', conditions: 'state=1', hits: 1 },
+    { ...rule, number: 3, kind: 'suspend', event: 'pwritev', effect: 'B', conditions: '', status: 'disabled' },
   ],
   suspendedCount: 1,
   suspended: [suspended],
@@ -72,7 +80,7 @@ export const picture: Picture = {
       operation: 'aio_read',
       offset: 8192,
       bytes: 4096,
-      waitsFor: 'request 4',
+      waitsFor: 'w4',
       startedNs: 1.5e9,
       sinceNs: 1.5e9,
     },
@@ -104,7 +112,7 @@ export function eventfulRequest(): TraceRecord[] {
   records.add(4, '#debug', { kind: 'suspend', tag: 'B<', event: 'cluster_alloc' });
   records.add(4, '#debug', { kind: 'resume', tag: 'A' });
   records.add(4, '#debug', { kind: 'resume', tag: 'B<' });
-  records.add(4, '#top', { kind: 'lock-wait', on: 'request 3' });
+  records.add(4, '#top', { kind: 'lock-wait', on: 'w3' });
   records.add(4, '#debug', { kind: 'event', event: 'write_aio' });
   records.add(4, '#debug', { kind: 'rule-skip', rule: 1, event: 'write_aio', reason: 'not in state 3' });
   records.add(4, '#debug', { kind: 'rule-hit', rule: 2, event: 'write_aio' });
@@ -116,6 +124,19 @@ export function eventfulRequest(): TraceRecord[] {
   // Never ends.
   records.add(9, '#top', { kind: 'request-begin', operation: 'read', offset: 2 ** 40 + 512, bytes: 4096 });
   records.add(9, '#debug', { kind: 'suspend', tag: 'Z', event: 'l2_load' });
+  return records.all;
+}
+
+/** A change of each kind of the rules and of the image. */
+export function changes(): TraceRecord[] {
+  const records = new Records();
+  for (const kind of ['rule-added', 'rule-changed'] as const) records.add(0, '#debug', { kind, rule: 1, view: rule });
+  for (const kind of ['rule-enabled', 'rule-disabled', 'rule-exhausted', 'rule-removed'] as const) {
+    records.add(4, '#debug', { kind, rule: 1 });
+  }
+  for (const kind of ['image-opened', 'image-reopened', 'image-closing', 'image-closed'] as const) {
+    records.add(0, '#top', { kind });
+  }
   return records.all;
 }
 
@@ -140,7 +161,7 @@ export function eventfulEvents(): EventsLine {
         { kind: 'suspend', tag: 'A' },
         { kind: 'suspend', tag: 'B<' },
         { kind: 'resume', tag: 'A' },
-        { kind: 'wait', on: 'request 3' },
+        { kind: 'wait', on: 'w3' },
       ],
     },
     { ...base, number: 2, event: 'l2_load' },

@@ -4,11 +4,11 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ChromeTrace } from '../../../src/live/record/chrome-trace.ts';
 import { Encoder, encodeLine } from '../../../src/live/record/encoder.ts';
-import { isRecord, members, parseLine, type RunLine } from '../../../src/live/record/schema.ts';
+import { isRecord, members, parseLine, type RecordingLine } from '../../../src/live/record/schema.ts';
 import { Recorder, type RecorderOptions } from '../../../src/live/record/recorder.ts';
-import { makeReport, readRun } from '../../../src/live/record/report.ts';
+import { makeReport, readRecording } from '../../../src/live/record/report.ts';
 import { checkedTrace } from './chrome-check.ts';
-import { eventfulEvents, eventfulRequest, picture } from '../panel/snapshots.ts';
+import { changes, eventfulEvents, eventfulRequest, snapshot } from '../panel/snapshots.ts';
 import { eventfulScript, injectingConfig, openSession } from './recorded-session.ts';
 import { useEmptyFolder } from '../../helpers/sandbox.ts';
 
@@ -19,16 +19,16 @@ const inFolder = (name: string): string => path.join(folder, name);
 const openRecorders = (options: RecorderOptions): Promise<Recorder[]> =>
   Promise.all(['run.ndjson', 'run.json', 'run.html'].map((name) => Recorder.open(inFolder(name), options)));
 
-const header: RunLine = {
+const header: RecordingLine = {
   kind: 'header',
-  schema: 1,
+  schema: 2,
   program: 'test',
   startedAt: '2026-01-02T03:04:05.000Z',
   startedNs: 1e9,
   command: [],
 };
-const pictureLine: RunLine = { kind: 'picture', ...picture };
-const end: RunLine = { kind: 'end', timeNs: 2e9, records: 20 };
+const snapshotLine: RecordingLine = { kind: 'snapshot', ...snapshot };
+const end: RecordingLine = { kind: 'end', timeNs: 2e9, records: 20 };
 
 describe('lines', () => {
   it('records read back as they were, whatever their numbers and names', () => {
@@ -79,9 +79,9 @@ describe('lines', () => {
   });
 
   it('a line longer than the buffer, and thousands of nodes, are no trouble', () => {
-    const kept: RunLine[] = [];
+    const kept: RecordingLine[] = [];
     const encoder = new Encoder((lines) => {
-      for (const line of lines.toString().trimEnd().split('\n')) kept.push(parseLine(line) as RunLine);
+      for (const line of lines.toString().trimEnd().split('\n')) kept.push(parseLine(line) as RecordingLine);
     });
     const note = { kind: 'note', text: 'x'.repeat(300_000), dropped: 0 } as const;
     const nodes = Array.from({ length: 9000 }, (_, at) => `node${at}`);
@@ -94,13 +94,14 @@ describe('lines', () => {
   });
 
   it('a line without one of its members, or with a wrong one, is refused', () => {
-    const samples: RunLine[] = [
+    const samples: RecordingLine[] = [
       header,
-      pictureLine,
+      snapshotLine,
       end,
       { kind: 'note', text: '', dropped: 0 },
       eventfulEvents(),
       ...eventfulRequest(),
+      ...changes(),
     ];
     expect(new Set(samples.map(({ kind }) => kind))).toEqual(new Set(Object.keys(members)));
     for (const line of samples) {
@@ -112,11 +113,11 @@ describe('lines', () => {
         expect(() => parseLine(wrong), `${line.kind} with a wrong ${name}`).toThrow(name);
       }
     }
-    expect(() => parseLine('{"kind":"picture"')).toThrow('JSON');
+    expect(() => parseLine('{"kind":"snapshot"')).toThrow('JSON');
     expect(() => parseLine('[]')).toThrow('object');
     expect(() => parseLine('{}')).toThrow('kind');
     const rules = [{ number: 1 }];
-    expect(() => parseLine(JSON.stringify({ ...pictureLine, rules }))).toThrow('rules');
+    expect(() => parseLine(JSON.stringify({ ...snapshotLine, rules }))).toThrow('rules');
   });
 
   it('kinds that are not known are passed over, also those that every object has', () => {
@@ -133,33 +134,33 @@ describe('lines', () => {
 });
 
 describe('Chrome trace events', () => {
-  const convert = (lines: readonly RunLine[]): string => {
+  const convert = (lines: readonly RecordingLine[]): string => {
     const trace = new ChromeTrace();
     return trace.beginning + lines.map((line) => trace.convert(line)).join('') + trace.ending();
   };
 
-  it('keep the rules at every moment at which the run may end', () => {
-    const lines = [header, pictureLine, ...eventfulRequest(), end];
+  it('keep the rules at every moment at which the recording may end', () => {
+    const lines = [header, snapshotLine, ...eventfulRequest(), ...changes(), end];
     for (let count = 0; count <= lines.length; count += 1) checkedTrace(convert(lines.slice(0, count)));
   });
 
   it('are a track a request with spans for nodes, suspensions and waits, instants for events, a counter for the state', () => {
-    const events = checkedTrace(convert([header, pictureLine, ...eventfulRequest(), end]));
+    const events = checkedTrace(convert([header, snapshotLine, ...eventfulRequest(), end]));
     const of = (ph: string, id: string): string[] =>
       events.filter((event) => event.ph === ph && event.id === id).map(({ name }) => name);
     expect(of('b', '0x4')).toEqual([
-      '#4 write 512@4k',
+      'w4 write 512@4k',
       'suspended A',
       'suspended B<',
-      'waits for request 3',
+      'waits for w3',
       'write 512@320k on blkdebug',
     ]);
     expect(of('n', '0x4')).toContain('cluster_alloc');
     expect(of('n', '0x4')).toContain('ENOSPC injected');
-    expect(of('b', '0x9')).toEqual(['#9 read 4k@1099511628288', 'suspended Z']);
+    expect(of('b', '0x9')).toEqual(['r9 read 4k@1099511628288', 'suspended Z']);
     const counter = events.filter(({ ph }) => ph === 'C').map(({ args }) => args);
     expect(counter).toEqual([{ state: 2 }]);
-    const failed = events.find(({ ph, name }) => ph === 'e' && name === '#4 write 512@4k');
+    const failed = events.find(({ ph, name }) => ph === 'e' && name === 'w4 write 512@4k');
     expect(failed?.args).toEqual({ error: 'ENOSPC' });
     expect(events.find(({ ph, name }) => ph === 'e' && name === 'suspended Z')?.args).toEqual({ unfinished: true });
   });
@@ -171,7 +172,7 @@ describe('Chrome trace events', () => {
 });
 
 describe('recording a session', () => {
-  it('keeps every record of the bus, with the picture before and after, in all three forms', async () => {
+  it('keeps every record of the bus, with the snapshot before and after, in all three forms', async () => {
     const { session, options, run, errors } = await openSession(folder, injectingConfig);
     let emitted = 0;
     session.context.trace.subscribe(() => {
@@ -183,15 +184,15 @@ describe('recording a session', () => {
     expect(errors).toEqual([]);
 
     const notes: string[] = [];
-    const lines = [...readRun(inFolder('run.ndjson'), notes)];
+    const lines = [...readRecording(inFolder('run.ndjson'), notes)];
     expect(notes).toEqual([]);
-    expect(lines.map(({ kind }) => kind).slice(0, 2)).toEqual(['header', 'picture']);
+    expect(lines.map(({ kind }) => kind).slice(0, 2)).toEqual(['header', 'snapshot']);
     const records = lines.filter(isRecord);
     expect(records).toHaveLength(emitted);
     expect(records.map(({ sequence }) => sequence)).toEqual(records.map((_, at) => at + 1));
     const [last, ended] = lines.slice(-2);
     expect(ended).toMatchObject({ kind: 'end', records: emitted });
-    expect(last).toMatchObject({ kind: 'picture', suspendedCount: 2 });
+    expect(last).toMatchObject({ kind: 'snapshot', suspendedCount: 2 });
     expect(last).toMatchObject({
       suspended: [
         { tag: 'A', offset: 65536 },
@@ -260,19 +261,19 @@ describe('recording a session', () => {
 
   it('other names, and folders that are not there, are refused', async () => {
     const { session, options } = await openSession(folder);
-    await expect(Recorder.open(inFolder('run.txt'), options)).rejects.toThrow('a run is kept as .ndjson, .json');
+    await expect(Recorder.open(inFolder('run.txt'), options)).rejects.toThrow('a recording is .ndjson, .json');
     await expect(Recorder.open(inFolder('no/run.json'), options)).rejects.toThrow('No such file or directory');
     expect(session.context.trace.active).toBe(false);
     await session.close();
   });
 });
 
-describe('a report of a kept run', () => {
+describe('a report of a recording', () => {
   const write = (...lines: string[]): string => {
     writeFileSync(inFolder('run.ndjson'), lines.join(''));
     return inFolder('run.ndjson');
   };
-  const whole = (): string[] => [header, pictureLine, ...eventfulRequest(), end].map(encodeLine);
+  const whole = (): string[] => [header, snapshotLine, ...eventfulRequest(), end].map(encodeLine);
 
   it('is the page, or the trace, that the recording would have been', async () => {
     const { session, options, run } = await openSession(folder, injectingConfig);
@@ -303,12 +304,12 @@ describe('a report of a kept run', () => {
     expect(readFileSync(inFolder('report.html'), 'utf8')).toContain('is torn and left out');
   });
 
-  it('refuses what is not a run, and makes no file', async () => {
+  it('refuses what is not a recording, and makes no file', async () => {
     const cases: [string, string][] = [
       ['', 'is empty'],
       ['hello\n', 'line 1: not JSON'],
       ['{"kind":"end","timeNs":1,"records":0}\n', 'its first line is no header'],
-      [encodeLine({ ...header, schema: 2 } as RunLine), 'has schema 2'],
+      [encodeLine({ ...header, schema: 3 } as RecordingLine), 'has schema 3'],
     ];
     for (const [text, message] of cases) {
       const input = write(text);
@@ -324,9 +325,31 @@ describe('a report of a kept run', () => {
     );
   });
 
-  it('does not overwrite the run itself', async () => {
+  it('reads a recording of schema 1, whose snapshots were called pictures', async () => {
+    const rules = [
+      { number: 1, action: 'inject-error', event: 'pwritev', effect: 'EIO', conditions: 'state=2', status: 'spent' },
+      { number: 2, action: 'suspend', event: 'l2_load', effect: 'A', conditions: '', status: 'armed' },
+    ].map((rule, at) => ({ ...rule, hits: at, lastSkip: at === 0 ? 'not in state 2' : null }));
+    const state = { value: 2, change: { from: 1, to: 2, rule: 3, timeNs: 1.5e9 } };
+    const picture = { ...snapshotLine, kind: 'picture', rules, state };
+    const lines = [{ ...header, schema: 1 }, picture, ...eventfulRequest(), end];
+    const input = write(...lines.map((line) => `${JSON.stringify(line)}\n`));
+    const report = await makeReport(input, inFolder('report.ndjson'));
+    expect(report).toEqual({ records: 20, notes: [] });
+    const [, upgraded] = readRecording(inFolder('report.ndjson'), []);
+    expect(upgraded).toMatchObject({
+      kind: 'snapshot',
+      rules: [
+        { kind: 'inject-error', status: 'exhausted', lastSkip: { text: 'not in state 2' } },
+        { kind: 'suspend', status: 'armed', lastSkip: null },
+      ],
+      state: { value: 2, change: { from: 1, to: 2, rule: 3 } },
+    });
+  });
+
+  it('does not overwrite the recording itself', async () => {
     const input = write(...whole());
-    await expect(makeReport(input, input)).rejects.toThrow('is the run itself');
+    await expect(makeReport(input, input)).rejects.toThrow('is the recording itself');
     expect(readFileSync(input, 'utf8')).toBe(whole().join(''));
   });
 });

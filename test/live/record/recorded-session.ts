@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Open } from '../../../src/block/flags.ts';
 import { Options } from '../../../src/block/options/options.ts';
-import { type PictureSource, takePicture } from '../../../src/live/snapshot.ts';
+import { takeSnapshot } from '../../../src/live/snapshot.ts';
 import type { RecorderOptions } from '../../../src/live/record/recorder.ts';
 import { commandTable } from '../../../src/shell/commands/index.ts';
 import { Session } from '../../../src/shell/session.ts';
@@ -32,12 +32,11 @@ export async function openSession(folder: string, config = ''): Promise<RunningS
     writethrough: false,
     forceShare: false,
   });
-  const source: PictureSource = { loop: session.loop, top: () => session.backend?.top ?? null, rulesOf: () => null };
   const errors: string[] = [];
   const options: RecorderOptions = {
     bus: session.context.trace,
     nowNs: () => session.loop.clock.nowNs(),
-    picture: () => takePicture(source),
+    snapshot: () => takeSnapshot(session.loop, session.backend?.top ?? null),
     program: 'blkscope test',
     command: ['--record', 'x'],
     onError: (error) => errors.push(error.message),

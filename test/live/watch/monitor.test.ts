@@ -7,10 +7,10 @@ import { Event } from '../../../src/block/events/events.ts';
 import { TraceBus } from '../../../src/block/events/trace.ts';
 import { AttachedView, attachLines } from '../../../src/live/watch/attach.ts';
 import { Monitor } from '../../../src/live/watch/monitor.ts';
-import { parseLine, type RunLine, WANT_LATEST } from '../../../src/live/record/schema.ts';
+import { parseLine, type RecordingLine, WANT_LATEST } from '../../../src/live/record/schema.ts';
 import { terminalPaint } from '../../../src/cli/style.ts';
 import { unpainted } from '../../../src/util/style.ts';
-import { picture } from '../panel/snapshots.ts';
+import { snapshot } from '../panel/snapshots.ts';
 import { VirtualTerminal } from '../panel/virtual-terminal.ts';
 import { useEmptyFolder } from '../../helpers/sandbox.ts';
 
@@ -27,7 +27,7 @@ async function openMonitor(at = socketPath) {
   const monitor = await Monitor.open(at, {
     bus,
     nowNs: clock.nowNs,
-    picture: () => picture,
+    snapshot: () => snapshot,
     program: 'test',
     command: [],
   });
@@ -41,7 +41,7 @@ async function until(holds: () => boolean): Promise<void> {
 
 /** Somebody who watches, and can stop reading. */
 class Watcher {
-  readonly lines: RunLine[] = [];
+  readonly lines: RecordingLine[] = [];
   readonly socket: Socket;
   hasEnded = false;
   #rest = '';
@@ -52,7 +52,7 @@ class Watcher {
     this.socket.on('data', (text: string) => {
       const lines = (this.#rest + text).split('\n');
       this.#rest = lines.pop() ?? '';
-      for (const line of lines) this.lines.push(parseLine(line) as RunLine);
+      for (const line of lines) this.lines.push(parseLine(line) as RecordingLine);
     });
     this.socket.on('close', () => {
       this.hasEnded = true;
@@ -65,33 +65,33 @@ class Watcher {
 }
 
 describe('the monitor', () => {
-  it('gives everybody who comes the current picture first, and then what happens', async () => {
+  it('gives everybody who comes the current snapshot first, and then what happens', async () => {
     const { bus, monitor } = await openMonitor();
     const early = new Watcher();
     await until(() => early.lines.length === 2);
-    expect(early.kinds()).toEqual(['header', 'picture']);
+    expect(early.kinds()).toEqual(['header', 'snapshot']);
     bus.emit(4, '#debug', { kind: 'event', event: 'pwritev' });
     await until(() => early.kinds().includes('event'));
     const late = new Watcher();
     await until(() => late.lines.length === 2);
     bus.emit(4, '#debug', { kind: 'resume', tag: 'A' });
     await until(() => early.kinds().includes('resume') && late.kinds().includes('resume'));
-    expect(late.kinds().slice(0, 2)).toEqual(['header', 'picture']);
+    expect(late.kinds().slice(0, 2)).toEqual(['header', 'snapshot']);
     expect(late.kinds()).not.toContain('event');
-    expect(monitor.watcherCount).toBe(2);
+    expect(monitor.clientCount).toBe(2);
     await monitor.close();
     await until(() => early.hasEnded && late.hasEnded);
     expect(late.lines.at(-1)).toMatchObject({ kind: 'end', records: 2 });
-    expect(late.lines.at(-2)).toMatchObject({ kind: 'picture' });
+    expect(late.lines.at(-2)).toMatchObject({ kind: 'snapshot' });
   });
 
-  it('tells what changed without a record', async () => {
-    const { monitor } = await openMonitor();
+  it('sends a snapshot when a rule has changed', async () => {
+    const { bus, monitor } = await openMonitor();
     const watcher = new Watcher();
     await until(() => watcher.lines.length === 2);
-    monitor.pictureChanged();
-    await until(() => watcher.lines.length === 3);
-    expect(watcher.kinds()[2]).toBe('picture');
+    bus.emit(0, 'debug', { kind: 'rule-removed', rule: 1 });
+    await until(() => watcher.lines.length === 4);
+    expect(watcher.kinds().slice(2)).toEqual(['rule-removed', 'snapshot']);
     await monitor.close();
   });
 
@@ -102,7 +102,7 @@ describe('the monitor', () => {
     await until(() => bus.active);
     watcher.socket.destroy();
     await until(() => !bus.active);
-    expect(monitor.watcherCount).toBe(0);
+    expect(monitor.clientCount).toBe(0);
     await monitor.close();
   });
 
@@ -124,7 +124,7 @@ describe('the monitor', () => {
     slow.socket.resume();
     await until(() => slow.kinds().includes('note'));
     const note = slow.lines.findIndex(({ kind }) => kind === 'note');
-    expect(slow.kinds()[note + 1]).toBe('picture');
+    expect(slow.kinds()[note + 1]).toBe('snapshot');
     await monitor.close();
     await until(() => slow.hasEnded && quick.hasEnded);
     for (const watcher of [slow, quick]) {
@@ -152,15 +152,11 @@ describe('the monitor', () => {
     }
     // Nothing more comes while nothing happens.
     const { length } = watcher.kinds().filter((kind) => kind === 'events');
-    monitor.pictureChanged();
-    const pictures = watcher.kinds().filter((kind) => kind === 'picture').length;
-    await until(() => watcher.kinds().filter((kind) => kind === 'picture').length > pictures);
-    expect(watcher.kinds().filter((kind) => kind === 'events')).toHaveLength(length);
     expect(length).toBeLessThan(10);
     bus.history.annotate(0, { kind: 'suspend', tag: 'A' });
     await monitor.close();
     await until(() => watcher.hasEnded);
-    expect(watcher.kinds().slice(-3)).toEqual(['events', 'picture', 'end']);
+    expect(watcher.kinds().slice(-3)).toEqual(['events', 'snapshot', 'end']);
     const last = watcher.lines.findLast((one) => one.kind === 'events');
     expect(last?.latest[0]).toMatchObject({ number: 15_000, notes: [{ kind: 'suspend', tag: 'A' }] });
   });
@@ -246,7 +242,7 @@ describe('attaching', () => {
     const attached = attachLines(socketPath, (line) => {
       text += line;
     });
-    await until(() => monitor.watcherCount === 1);
+    await until(() => monitor.clientCount === 1);
     bus.emit(4, '#debug', { kind: 'event', event: 'pwritev' });
     await monitor.close();
     await attached;
@@ -254,7 +250,7 @@ describe('attaching', () => {
       .trimEnd()
       .split('\n')
       .map((line) => parseLine(line)?.kind);
-    expect(kinds).toEqual(['header', 'picture', 'event', 'picture', 'end']);
+    expect(kinds).toEqual(['header', 'snapshot', 'event', 'snapshot', 'end']);
   });
 
   it('to something that is no session ends with an error, and the screen is restored', async () => {
@@ -312,7 +308,7 @@ describe('attaching', () => {
       paint: unpainted,
     });
     const run = view.run();
-    await until(() => monitor.watcherCount === 1);
+    await until(() => monitor.clientCount === 1);
     view.stop();
     expect(await run).toBe(false);
     await monitor.close();

@@ -1,35 +1,45 @@
 /**
  * The conditions of rules: what must hold, beyond the event, for a rule to act.
  *
- * They are looked at in three steps. When the event fires, `EventCondition`s decide whether the rule takes notice. An
- * inject rule that did is *active*, and for every request after that its `RequestCondition`s decide whether this one
- * fails. Where all of these hold, `CountingCondition`s (`counting.ts`) have the last word.
- * A condition is a small class with its own `parse`; one that is not given is not there, and costs nothing.
+ * They are evaluated in three steps. When the event fires, `EventCondition`s decide whether the rule matches. An
+ * inject-error rule that matched is *active*, and for every request after that its `RequestCondition`s decide whether this
+ * one fails. Where all of these hold, `CountingCondition`s (`counting.ts`) decide last.
+ * A condition is a small class; one that is not given does not exist and costs nothing.
  */
-import { BlockError } from '../../../block/error.ts';
 import { SECTOR_BYTES } from '../../../block/flags.ts';
-import { Errno } from '../../../util/errno.ts';
-import type { BlkdebugNode } from '../state.ts';
 
 /** A condition of any kind, for a reader. */
 export interface Condition {
-  /** The attribute that makes it: "state". */
+  /** The setting that makes it: "state". */
   readonly name: string;
-  /** As it is written in a rule: "state=2"; empty if it is there without having been given. */
-  toString(): string;
-  /** Why the rule did not act: "not in state 2". Called only when somebody wants to read it. */
+  /** Why the rule did not act: "not in state 2". Called only to be shown. */
   unmet(): string;
 }
 
-/** Is asked when the event fires. */
-export interface EventCondition extends Condition {
-  /** `node` is where the event fires, for the running request. */
-  holds(node: BlkdebugNode): boolean;
+/** A request as conditions see it: the range of the user's command on the guest's disk, in bytes. */
+export interface RequestContext {
+  /** Undefined for requests without a range. */
+  readonly offset: number | undefined;
+  readonly bytes: number | undefined;
+  readonly cancelled: boolean;
 }
 
-/** Is asked when a request meets an active rule. */
+/** The surroundings of an event: everything that an `EventCondition` may depend on. */
+export interface EventContext {
+  /** The running request; null outside of requests. */
+  readonly request: RequestContext | null;
+  /** Whether the rules' node lies below a node or driver of this name. */
+  isBelow(name: string): boolean;
+}
+
+/** Is evaluated when the event fires. */
+export interface EventCondition extends Condition {
+  holds(context: EventContext): boolean;
+}
+
+/** Is evaluated when a request to the node below meets an active rule. */
 export interface RequestCondition extends Condition {
-  /** `bytes` is 0 for requests without a range. */
+  /** `offset` and `bytes` are of the file below; `bytes` is 0 for requests without a range. */
   holds(ioType: IoType, offset: number, bytes: number): boolean;
 }
 
@@ -46,7 +56,7 @@ export const IoType = {
 /** One of these bits. */
 export type IoType = (typeof IoType)[keyof typeof IoType];
 
-/** Only while the state machine is in this state. */
+/** Only while the state machine is in this state. The table compares it itself: of most rules it is the only condition. */
 export class StateCondition implements Condition {
   readonly name = 'state';
   readonly state: number;
@@ -55,27 +65,10 @@ export class StateCondition implements Condition {
     this.state = state;
   }
 
-  /** Null for state 0, which stands for every state. */
-  static parse(state: bigint | undefined): StateCondition | null {
-    const number = stateNumber(state);
-    return number === 0 ? null : new StateCondition(number);
-  }
-
-  toString(): string {
-    return `state=${this.state}`;
-  }
-
   unmet(): string {
     return `not in state ${this.state}`;
   }
 }
-
-/** A state as QEMU keeps it: the low 32 bits of the number, signed. 0 if it is not given. */
-export function stateNumber(value: bigint | undefined): number {
-  return Number(BigInt.asIntN(32, value ?? 0n));
-}
-
-const ANY_SECTOR = 0xffff_ffff_ffff_ffffn;
 
 /** Only for requests that touch this sector. */
 export class SectorCondition implements RequestCondition {
@@ -90,17 +83,8 @@ export class SectorCondition implements RequestCondition {
     this.#offset = offset > BigInt(Number.MAX_SAFE_INTEGER) ? Number.POSITIVE_INFINITY : Number(offset);
   }
 
-  /** Null for -1, which stands for every sector and for requests that have none. */
-  static parse(sector: bigint | undefined): SectorCondition | null {
-    return sector === undefined || sector === ANY_SECTOR ? null : new SectorCondition(sector);
-  }
-
   holds(_ioType: IoType, offset: number, bytes: number): boolean {
     return this.#offset >= offset && this.#offset < offset + bytes;
-  }
-
-  toString(): string {
-    return `sector=${this.#sector}`;
   }
 
   unmet(): string {
@@ -108,43 +92,39 @@ export class SectorCondition implements RequestCondition {
   }
 }
 
-const ioTypesByName: ReadonlyMap<string, IoType> = new Map([
-  ['read', IoType.READ],
-  ['write', IoType.WRITE],
-  ['write-zeroes', IoType.WRITE_ZEROES],
-  ['discard', IoType.DISCARD],
-  ['flush', IoType.FLUSH],
-  ['block-status', IoType.BLOCK_STATUS],
-]);
+const ioTypesByName = {
+  read: IoType.READ,
+  write: IoType.WRITE,
+  'write-zeroes': IoType.WRITE_ZEROES,
+  discard: IoType.DISCARD,
+  flush: IoType.FLUSH,
+  'block-status': IoType.BLOCK_STATUS,
+} as const;
 
-/** What `iotype` takes. */
-export const ioTypeNames: readonly string[] = [...ioTypesByName.keys()];
+/** A value of `iotype`. */
+export type IoTypeName = keyof typeof ioTypesByName;
+
+/** The values of `iotype`. */
+export const ioTypeNames = Object.keys(ioTypesByName) as readonly IoTypeName[];
+
+/** Whether a text is a value of `iotype`. */
+export function isIoTypeName(text: string): text is IoTypeName {
+  return Object.hasOwn(ioTypesByName, text);
+}
 
 /** Only for one kind of I/O or, where none is named, for all but block-status. */
 export class IoTypeCondition implements RequestCondition {
   readonly name = 'iotype';
   readonly #mask: number;
-  readonly #ioType: string | null;
+  readonly #ioType: IoTypeName | null;
 
-  constructor(mask: number, ioType: string | null) {
-    this.#mask = mask;
+  constructor(ioType: IoTypeName | null) {
+    this.#mask = ioType === null ? ANY_BUT_BLOCK_STATUS : ioTypesByName[ioType];
     this.#ioType = ioType;
-  }
-
-  /** EINVAL for a name that is none. */
-  static parse(name: string | undefined): IoTypeCondition {
-    if (name === undefined) return anyButBlockStatus;
-    const ioType = ioTypesByName.get(name);
-    if (ioType === undefined) throw new BlockError(Errno.EINVAL, `invalid parameter value: ${name}`);
-    return new IoTypeCondition(ioType, name);
   }
 
   holds(ioType: IoType): boolean {
     return (this.#mask & ioType) !== 0;
-  }
-
-  toString(): string {
-    return this.#ioType === null ? '' : `iotype=${this.#ioType}`;
   }
 
   unmet(): string {
@@ -152,7 +132,4 @@ export class IoTypeCondition implements RequestCondition {
   }
 }
 
-const anyButBlockStatus = new IoTypeCondition(
-  IoType.READ | IoType.WRITE | IoType.WRITE_ZEROES | IoType.DISCARD | IoType.FLUSH,
-  null,
-);
+const ANY_BUT_BLOCK_STATUS = IoType.READ | IoType.WRITE | IoType.WRITE_ZEROES | IoType.DISCARD | IoType.FLUSH;

@@ -1,17 +1,14 @@
 /**
- * Conditions that count or throw dice: `probability`, `nth` and `times`, in this order.
+ * Conditions that count or draw at random: `probability`, `nth` and `times`, evaluated in this order.
  *
- * They are ours, not QEMU's, and come last: only where everything else about a rule holds they are asked whether it may
- * act this time. What one refuses, those behind it do not see: `probability=0.5 nth=3` acts at the third time that the
- * dice said yes.
+ * They are ours, not QEMU's, and come last: only where everything else about a rule holds they decide whether it may act
+ * this time. What one refuses, those after it do not count: `probability=0.5 nth=3` acts at the third successful draw.
  */
-import { BlockError } from '../../../block/error.ts';
-import { Errno } from '../../../util/errno.ts';
 import type { Condition } from './condition.ts';
 
-/** Is asked last, where all else holds. */
+/** Is evaluated last, where all else holds. */
 export interface CountingCondition extends Condition {
-  /** Counts this time, and tells whether the rule may act. */
+  /** Counts this time; whether the rule may act. */
   admits(): boolean;
   /** It will never admit again. */
   readonly isExhausted: boolean;
@@ -19,78 +16,61 @@ export interface CountingCondition extends Condition {
   restart(ruleNumber: number): void;
 }
 
-/** Names of the attributes that `parseCounting` takes. */
-export const countingNames = ['probability', 'seed', 'nth', 'times'] as const;
+/** A probability, with the text that it was written as. */
+export interface Probability {
+  /** 0 to 1. */
+  readonly value: number;
+  readonly text: string;
+}
 
-/** The conditions that are given, in the order in which they are asked. EINVAL for a value that makes no sense. */
-export function parseCounting(settings: ReadonlyMap<string, string>): CountingCondition[] {
-  const probability = settings.get('probability');
-  const seed = settings.get('seed');
-  const nth = settings.get('nth');
-  const times = settings.get('times');
+/** The settings of counting conditions; undefined where one is not given. */
+export interface CountingSettings {
+  readonly probability?: Probability | undefined;
+  /** Where the random numbers start, below 2^32; without it the rule's number. */
+  readonly seed?: number | undefined;
+  readonly nth?: number | undefined;
+  readonly times?: number | undefined;
+}
+
+/** The conditions that are given, in the order in which they are evaluated. */
+export function countingConditions({ probability, seed, nth, times }: CountingSettings): CountingCondition[] {
   const conditions: CountingCondition[] = [];
-  if (probability !== undefined) conditions.push(ProbabilityCondition.parse(probability, seed));
-  else if (seed !== undefined) throw new BlockError(Errno.EINVAL, "'seed' goes with 'probability'");
-  if (nth !== undefined) conditions.push(new NthCondition(parseCount('nth', nth)));
-  if (times !== undefined) conditions.push(new TimesCondition(parseCount('times', times)));
+  if (probability !== undefined) conditions.push(new ProbabilityCondition(probability, seed ?? null));
+  if (nth !== undefined) conditions.push(new NthCondition(nth));
+  if (times !== undefined) conditions.push(new TimesCondition(times));
   return conditions;
 }
 
-function parseCount(name: string, text: string): number {
-  const count = /^[0-9]+$/.test(text) ? Number(text) : 0;
-  if (count === 0 || !Number.isSafeInteger(count)) {
-    throw new BlockError(Errno.EINVAL, `'${name}' expects a number from 1 on, not '${text}'`);
-  }
-  return count;
-}
-
-/** Only every so often, by dice that fall the same way in every run. */
+/** Now and then, by random numbers that are the same in every run. */
 class ProbabilityCondition implements CountingCondition {
   readonly name = 'probability';
   readonly isExhausted = false;
-  readonly #probability: number;
-  readonly #text: string;
+  readonly #probability: Probability;
   /** Null: the rule's number. */
   readonly #seed: number | null;
-  #dice = 0;
+  #random = 0;
 
-  private constructor(text: string, seed: number | null) {
-    this.#text = text;
-    this.#probability = Number(text);
+  constructor(probability: Probability, seed: number | null) {
+    this.#probability = probability;
     this.#seed = seed;
   }
 
-  /** EINVAL unless the probability is a decimal number from 0 to 1 and the seed, if there is one, has 32 bits. */
-  static parse(text: string, seed: string | undefined): ProbabilityCondition {
-    if (!/^(?:[0-9]+\.?|[0-9]*\.[0-9]+)$/.test(text) || Number(text) > 1) {
-      throw new BlockError(Errno.EINVAL, `'probability' expects a number from 0 to 1, not '${text}'`);
-    }
-    if (seed !== undefined && !(/^[0-9]{1,10}$/.test(seed) && Number(seed) <= 0xffff_ffff)) {
-      throw new BlockError(Errno.EINVAL, `'seed' expects a number below 2^32, not '${seed}'`);
-    }
-    return new ProbabilityCondition(text, seed === undefined ? null : Number(seed));
-  }
-
   restart(ruleNumber: number): void {
-    this.#dice = this.#seed ?? ruleNumber;
+    this.#random = this.#seed ?? ruleNumber;
   }
 
-  /** Counts on in steps of the golden ratio and mixes the bits well, so that near seeds fall differently from the start. */
+  /** Counts on in steps of the golden ratio and mixes the bits well, so that near seeds differ from the start. */
   admits(): boolean {
-    this.#dice = (this.#dice + 0x9e37_79b9) | 0;
-    let bits = this.#dice;
+    this.#random = (this.#random + 0x9e37_79b9) | 0;
+    let bits = this.#random;
     bits = Math.imul(bits ^ (bits >>> 16), 0x85eb_ca6b);
     bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2_ae35);
     bits ^= bits >>> 16;
-    return (bits >>> 0) / 2 ** 32 < this.#probability;
-  }
-
-  toString(): string {
-    return `probability=${this.#text}${this.#seed === null ? '' : ` seed=${this.#seed}`}`;
+    return (bits >>> 0) / 2 ** 32 < this.#probability.value;
   }
 
   unmet(): string {
-    return `the dice said no (probability ${this.#text})`;
+    return `random draw failed (probability=${this.#probability.text})`;
   }
 }
 
@@ -115,10 +95,6 @@ class NthCondition implements CountingCondition {
   admits(): boolean {
     this.#count += 1;
     return this.#count === this.#wanted;
-  }
-
-  toString(): string {
-    return `nth=${this.#wanted}`;
   }
 
   unmet(): string {
@@ -149,11 +125,7 @@ class TimesCondition implements CountingCondition {
     return this.#count <= this.#limit;
   }
 
-  toString(): string {
-    return `times=${this.#limit}`;
-  }
-
   unmet(): string {
-    return `has acted as often as it may (${this.#limit})`;
+    return `has acted ${this.#limit} times already`;
   }
 }

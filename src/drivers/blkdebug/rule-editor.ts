@@ -1,25 +1,19 @@
-/** The rules of a blkdebug node as the shell reads and changes them while requests run. */
+/** The rules of a blkdebug node as commands read and change them while requests run. */
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events/events.ts';
-import type {
-  RuleBook,
-  RuleKind,
-  RuleSettings,
-  RuleView,
-  SavedRules,
-  StateChange,
-} from '../../block/debug/rule-book.ts';
+import type { RuleKind, Rules, RuleView, RuleWords, SavedRules, StateChange } from '../../block/debug/rules.ts';
 import { Errno } from '../../util/errno.ts';
-import { catchUp, changeState } from './match.ts';
+import { changeState, fireNoneLate } from './match.ts';
 import { readRules } from './options.ts';
 import type { RuleTable } from './rule-table.ts';
-import { knownSettings, makeRule, type Rule } from './rules/index.ts';
+import { viewRule } from './rule-view.ts';
+import { type Rule, ruleFromWords } from './rules/index.ts';
+import { knownSettings } from './rules/settings.ts';
 import { saveRules } from './save.ts';
 import type { BlkdebugNode } from './state.ts';
-import { viewRule } from './views.ts';
 
-/** The rules of one node. Throws EINVAL with the text for the user where settings make no rule. */
-export class BlkdebugRuleBook implements RuleBook {
+/** The rules of one node. Throws EINVAL with the text for the user where words make no rule. */
+export class RuleEditor implements Rules {
   readonly #node: BlkdebugNode;
   readonly #table: RuleTable;
 
@@ -46,23 +40,16 @@ export class BlkdebugRuleBook implements RuleBook {
     return knownSettings(kind);
   }
 
-  add(kind: RuleKind, settings: RuleSettings): number {
-    const rule = makeRule(kind, settings, this.#node);
+  add(kind: RuleKind, words: RuleWords): number {
+    const rule = ruleFromWords(kind, words, this.#node.state.context);
     this.#table.add(rule);
     this.#catchUp([rule]);
     return rule.number;
   }
 
-  change(number: number, changes: RuleSettings): void {
+  change(number: number, changes: RuleWords): void {
     const old = this.#rule(number);
-    const settings = old.settings();
-    for (const [name, value] of changes) {
-      if (value === '') settings.delete(name);
-      else settings.set(name, value);
-    }
-    // The seed goes with the dice.
-    if (!settings.has('probability') && !changes.has('seed')) settings.delete('seed');
-    const rule = makeRule(old.kind, settings, this.#node);
+    const rule = ruleFromWords(old.kind, changes, this.#node.state.context, old);
     this.#table.replace(old, rule);
     this.#catchUp([rule]);
   }
@@ -81,7 +68,7 @@ export class BlkdebugRuleBook implements RuleBook {
     for (const rule of this.#rules(numbers)) this.#table.remove(rule);
   }
 
-  disableStaying(): void {
+  disablePersistentBreakpoints(): void {
     for (const rule of this.#table.all()) {
       if (rule.kind === 'suspend' && !rule.once && rule.status === 'armed') this.#table.disable(rule);
     }
@@ -120,7 +107,7 @@ export class BlkdebugRuleBook implements RuleBook {
     return numbers.map((number) => this.#rule(number));
   }
 
-  /** The event `none` fired when the image was opened: rules that are armed for it only now are looked at now. */
+  /** The event `none` fired when the image was opened: rules that are armed for it only now are evaluated now. */
   #catchUp(rules: readonly Rule[]): void {
     const isLate = (rule: Rule): boolean =>
       rule.event === Event.NONE &&
@@ -128,7 +115,7 @@ export class BlkdebugRuleBook implements RuleBook {
       rule.kind !== 'suspend' &&
       !(rule.kind === 'inject-error' && rule.active);
     const late = rules.filter(isLate);
-    if (late.length > 0) catchUp(this.#node, new Set(late));
+    if (late.length > 0) fireNoneLate(this.#node, new Set(late));
   }
 }
 

@@ -1,15 +1,5 @@
-/** Breakpoints: requests suspended, resumed, cancelled, waited for. */
+/** Breakpoints: what suspends, what resumes, and in which order. */
 import { describe, expect, it } from 'vitest';
-import {
-  cancelSuspended,
-  isArmed,
-  isSuspended,
-  removeBreakpoint,
-  resumeRequest,
-  setBreakpoint,
-  suspendedRequests,
-} from '../../../src/block/debug/debug.ts';
-import { BlkdebugRuleBook } from '../../../src/drivers/blkdebug/rule-book.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import { debugNode, settle } from './debug-node.ts';
 
@@ -20,34 +10,34 @@ async function command(debug: Debug, body: () => Promise<void>): Promise<number>
   return debug.errnoOf(body);
 }
 
-const resume = (debug: Debug, tag: string) => command(debug, () => resumeRequest(debug.node, tag));
-const remove = (debug: Debug, tag: string) => command(debug, () => removeBreakpoint(debug.node, tag));
+const resume = (debug: Debug, tag: string) => command(debug, () => debug.port.resume(tag));
+const remove = (debug: Debug, tag: string) => command(debug, () => debug.port.removeBreakpoints(tag));
 
 describe('a breakpoint', () => {
   it('suspends the first request that fires its event, and no other', async () => {
     const debug = debugNode();
-    setBreakpoint(debug.node, 'pwritev', 'A');
-    expect([isArmed(debug.node, 'A'), isSuspended(debug.node, 'A')]).toEqual([true, false]);
+    debug.port.setBreakpoint('pwritev', 'A');
+    expect([debug.port.isArmed('A'), debug.port.isSuspended('A')]).toEqual([true, false]);
     await debug.startWrite(0);
     await debug.startWrite(4096);
     await settle(debug.loop);
     expect(debug.said).toEqual(["blkdebug: Suspended request 'A'"]);
-    expect([isArmed(debug.node, 'A'), isSuspended(debug.node, 'A')]).toEqual([false, true]);
+    expect([debug.port.isArmed('A'), debug.port.isSuspended('A')]).toEqual([false, true]);
     expect(debug.ended).toEqual(['write 4096: ok']);
   });
 
   it('suspends when all rules of the event have acted: the state is the new one already', async () => {
     const debug = debugNode({ 'set-state.0.event': 'pwritev', 'set-state.0.new_state': 2 });
-    setBreakpoint(debug.node, 'pwritev', 'A');
+    debug.port.setBreakpoint('pwritev', 'A');
     await debug.startWrite(0);
     await settle(debug.loop);
     expect(debug.said).toEqual(["blkdebug: Suspended request 'A'"]);
-    expect(new BlkdebugRuleBook(debug.node).state).toBe(2);
+    expect(debug.port.rules.state).toBe(2);
   });
 
   it('lets the request go on when it is resumed, at once', async () => {
     const debug = debugNode();
-    setBreakpoint(debug.node, 'pwritev', 'A');
+    debug.port.setBreakpoint('pwritev', 'A');
     await debug.startWrite(0);
     expect(await resume(debug, 'A')).toBe(0);
     expect(debug.said).toEqual(["blkdebug: Suspended request 'A'", "blkdebug: Resuming request 'A'"]);
@@ -57,19 +47,19 @@ describe('a breakpoint', () => {
 
   it('takes the dotted event names of the 2014 manual, and refuses unknown ones', () => {
     const debug = debugNode();
-    setBreakpoint(debug.node, 'l1_grow.alloc_table', 'A');
-    expect(isArmed(debug.node, 'A')).toBe(true);
-    expect(() => setBreakpoint(debug.node, 'pwrite', 'B')).toThrow('No such file or directory');
+    debug.port.setBreakpoint('l1_grow.alloc_table', 'A');
+    expect(debug.port.isArmed('A')).toBe(true);
+    expect(() => debug.port.setBreakpoint('pwrite', 'B')).toThrow('No such file or directory');
   });
 
   it('shows who is suspended, newest first', async () => {
     const debug = debugNode();
-    setBreakpoint(debug.node, 'pwritev', 'A');
+    debug.port.setBreakpoint('pwritev', 'A');
     await debug.startWrite(0, 1024);
-    setBreakpoint(debug.node, 'pwritev_done', 'B');
+    debug.port.setBreakpoint('pwritev_done', 'B');
     await debug.startWrite(4096);
     expect(
-      suspendedRequests(debug.node).map(({ tag, operation, offset, bytes, event }) => ({
+      debug.port.suspended().map(({ tag, operation, offset, bytes, event }) => ({
         tag,
         operation,
         offset,
@@ -85,7 +75,7 @@ describe('a breakpoint', () => {
   it('resumes the newest of a tag first', async () => {
     const debug = debugNode();
     for (const offset of [0, 4096, 8192]) {
-      setBreakpoint(debug.node, 'pwritev', 'A');
+      debug.port.setBreakpoint('pwritev', 'A');
       await debug.startWrite(offset);
     }
     for (let count = 0; count < 3; count += 1) await resume(debug, 'A');
@@ -98,9 +88,9 @@ describe('a breakpoint', () => {
       ['B', 'A'],
     ]) {
       const debug = debugNode();
-      setBreakpoint(debug.node, 'pwritev', 'A');
+      debug.port.setBreakpoint('pwritev', 'A');
       await debug.startWrite(0);
-      setBreakpoint(debug.node, 'pwritev', 'B');
+      debug.port.setBreakpoint('pwritev', 'B');
       await debug.startWrite(4096);
       for (const tag of order) await resume(debug, tag);
       expect(debug.ended).toEqual(order.map((tag) => `write ${tag === 'A' ? 0 : 4096}: ok`));
@@ -109,7 +99,7 @@ describe('a breakpoint', () => {
 
   it('holds a request once for each of several breakpoints on one event', async () => {
     const debug = debugNode();
-    for (const tag of ['A', 'B', 'A']) setBreakpoint(debug.node, 'pwritev', tag);
+    for (const tag of ['A', 'B', 'A']) debug.port.setBreakpoint('pwritev', tag);
     await debug.startWrite(0);
     expect(debug.said).toEqual(['A', 'B', 'A'].map((tag) => `blkdebug: Suspended request '${tag}'`));
     expect([await resume(debug, 'A'), await resume(debug, 'A')]).toEqual([0, 0]);
@@ -124,8 +114,8 @@ describe('a breakpoint', () => {
     ['A', 'B'],
   ])('waits for both tags whichever comes first: %s', async (first, second) => {
     const debug = debugNode();
-    setBreakpoint(debug.node, 'pwritev', 'A');
-    setBreakpoint(debug.node, 'pwritev', 'B');
+    debug.port.setBreakpoint('pwritev', 'A');
+    debug.port.setBreakpoint('pwritev', 'B');
     const request = await debug.startWrite(0);
     await resume(debug, first);
     expect(request.waitsFor).toEqual({ kind: 'breakpoint', tag: second, event: 'pwritev' });
@@ -137,8 +127,8 @@ describe('a breakpoint', () => {
 describe('removing a breakpoint', () => {
   it('takes all of the tag away, on all events', async () => {
     const debug = debugNode();
-    for (const event of ['pwritev', 'pwritev_done', 'pwritev']) setBreakpoint(debug.node, event, 'A');
-    setBreakpoint(debug.node, 'pwritev', 'B');
+    for (const event of ['pwritev', 'pwritev_done', 'pwritev']) debug.port.setBreakpoint(event, 'A');
+    debug.port.setBreakpoint('pwritev', 'B');
     expect(await remove(debug, 'A')).toBe(0);
     await debug.startWrite(0);
     expect(debug.said).toEqual(["blkdebug: Suspended request 'B'"]);
@@ -146,7 +136,7 @@ describe('removing a breakpoint', () => {
 
   it('resumes what is suspended, and calls the tag unknown if nothing else was set under it, as qemu-io does', async () => {
     const debug = debugNode();
-    setBreakpoint(debug.node, 'pwritev', 'A');
+    debug.port.setBreakpoint('pwritev', 'A');
     await debug.startWrite(0);
     expect(await remove(debug, 'A')).toBe(Errno.ENOENT);
     expect(debug.said.at(-1)).toBe("blkdebug: Resuming request 'A'");
@@ -156,11 +146,11 @@ describe('removing a breakpoint', () => {
 
   it('resumes the newest first, past the breakpoints that it removed', async () => {
     const debug = debugNode();
-    setBreakpoint(debug.node, 'pwritev', 'A');
+    debug.port.setBreakpoint('pwritev', 'A');
     await debug.startWrite(0);
-    setBreakpoint(debug.node, 'pwritev', 'A');
+    debug.port.setBreakpoint('pwritev', 'A');
     await debug.startWrite(4096);
-    setBreakpoint(debug.node, 'pwritev_done', 'A');
+    debug.port.setBreakpoint('pwritev_done', 'A');
     expect(await remove(debug, 'A')).toBe(0);
     expect(debug.ended).toEqual(['write 4096: ok', 'write 0: ok']);
     expect(debug.said.slice(2)).toEqual(["blkdebug: Resuming request 'A'", "blkdebug: Resuming request 'A'"]);
@@ -170,27 +160,27 @@ describe('removing a breakpoint', () => {
 describe('cancelling', () => {
   it('ends a suspended request with ECANCELED at its next I/O', async () => {
     const debug = debugNode();
-    setBreakpoint(debug.node, 'pwritev', 'A');
+    debug.port.setBreakpoint('pwritev', 'A');
     await debug.startWrite(0);
-    expect(await command(debug, () => cancelSuspended(debug.node, 'A'))).toBe(0);
+    expect(await command(debug, () => debug.port.cancel('A'))).toBe(0);
     expect(debug.ended).toEqual([`write 0: ${Errno.ECANCELED}`]);
     expect(debug.calls.some((call) => call.startsWith('write'))).toBe(false);
   });
 
   it('lets go of a request that other tags hold as well, and of one that would hit another breakpoint', async () => {
     const debug = debugNode();
-    setBreakpoint(debug.node, 'pwritev', 'A');
-    setBreakpoint(debug.node, 'pwritev', 'B');
-    setBreakpoint(debug.node, 'pwritev_done', 'C');
+    debug.port.setBreakpoint('pwritev', 'A');
+    debug.port.setBreakpoint('pwritev', 'B');
+    debug.port.setBreakpoint('pwritev_done', 'C');
     await debug.startWrite(0);
-    await command(debug, () => cancelSuspended(debug.node, 'A'));
+    await command(debug, () => debug.port.cancel('A'));
     expect(debug.ended).toEqual([`write 0: ${Errno.ECANCELED}`]);
-    expect([isSuspended(debug.node, 'B'), isArmed(debug.node, 'C')]).toEqual([false, true]);
+    expect([debug.port.isSuspended('B'), debug.port.isArmed('C')]).toEqual([false, true]);
   });
 
   it('of an unknown tag is ENOENT', async () => {
     const debug = debugNode();
-    expect(await command(debug, () => cancelSuspended(debug.node, 'A'))).toBe(Errno.ENOENT);
+    expect(await command(debug, () => debug.port.cancel('A'))).toBe(Errno.ENOENT);
   });
 });
 
@@ -199,12 +189,12 @@ describe('ten thousand suspended requests', () => {
     const debug = debugNode({}, 16 << 20);
     const count = 10_000;
     for (let index = 0; index < count; index += 1) {
-      setBreakpoint(debug.node, 'pwritev', `T${index}`);
+      debug.port.setBreakpoint('pwritev', `T${index}`);
       await debug.startWrite(index * 512);
     }
     const order = Array.from({ length: count }, (_, index) => (index * 7919) % count);
     await debug.errnoOf(async () => {
-      for (const number of order) await resumeRequest(debug.node, `T${number}`);
+      for (const number of order) await debug.port.resume(`T${number}`);
     });
     expect(debug.ended).toEqual(order.map((number) => `write ${number * 512}: ok`));
   });

@@ -1,20 +1,21 @@
-/** What a rule lets be seen, as plain values that do not change any more. */
+/** A rule as plain values for commands, snapshots and recordings. */
 import { eventName } from '../../block/events/events.ts';
-import type { RuleView } from '../../block/debug/rule-book.ts';
+import type { RuleView } from '../../block/debug/rules.ts';
 import { errnoName } from '../../util/errno.ts';
 import type { Rule } from './rules/index.ts';
+import { conditionTexts, settingTexts } from './rules/settings.ts';
 
-/** A rule as commands and panels show it: a copy, which later hits do not change. */
+/** A copy of a rule as it is now, which later hits do not change. */
 export function viewRule(rule: Rule): RuleView {
-  const { number, kind, hits, status, lastSkip } = rule;
+  const { number, kind, hits, status, lastSkip, settings } = rule;
   const isInject = rule.kind === 'inject-error';
   return {
     number,
     kind,
     event: eventName(rule.event),
     effect: effectOf(rule),
-    conditions: rule.conditionTexts().join(' '),
-    settings: rule.settings(),
+    conditions: conditionTexts(settings).join(' '),
+    settings: Object.fromEntries(settingTexts(settings)),
     status,
     active: isInject && rule.active,
     hits,

@@ -1,10 +1,23 @@
-/** The file of a kept run, written in pieces; what is on the disk is whole at any moment. */
+/** The file of a recording, written in pieces; what is on the disk is whole at any moment. */
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { BlockError, withContext } from '../../block/error.ts';
+import type { TraceRecord } from '../../block/events/trace.ts';
 import { Errno, hostErrno } from '../../util/errno.ts';
+import type { RecordingLine } from './schema.ts';
+
+/** Takes the lines of a recording in order, the header first, in one of its forms. All methods fail with the host's errno. */
+export interface RecordingSink {
+  /** A record of the bus. */
+  record(record: TraceRecord): void;
+  /** Any other line. */
+  line(line: Exclude<RecordingLine, TraceRecord>): void;
+  /** Writes what is buffered to the file. */
+  flush(): void;
+  close(): void;
+}
 
 /** Makes or empties a file. Fails with the host's errno and "Could not open 'NAME': …". */
-function openRunFile(path: string): number {
+function openRecordingFile(path: string): number {
   return withContext(`Could not open '${path}'`, () => openSync(path, 'w'));
 }
 
@@ -13,7 +26,7 @@ export class LogFile {
   readonly #fd: number;
 
   constructor(path: string) {
-    this.#fd = openRunFile(path);
+    this.#fd = openRecordingFile(path);
   }
 
   /** Writes all of it. Fails with the host's errno. */
@@ -40,7 +53,7 @@ export class EndedFile {
 
   /** `ending` gives what has to follow after everything appended so far. */
   constructor(path: string, ending: () => string) {
-    this.#fd = openRunFile(path);
+    this.#fd = openRecordingFile(path);
     this.#ending = ending;
   }
 

@@ -6,8 +6,7 @@ import { type EventName, eventNames, type Event } from '../../../src/block/event
 import { Open } from '../../../src/block/flags.ts';
 import { BlockNode } from '../../../src/block/graph/node.ts';
 import { Options, type OptionValue } from '../../../src/block/options/options.ts';
-import type { RuleKind } from '../../../src/block/debug/rule-book.ts';
-import { BlkdebugRuleBook } from '../../../src/drivers/blkdebug/rule-book.ts';
+import type { RuleKind } from '../../../src/block/debug/rules.ts';
 import { raw } from '../../../src/drivers/raw/driver.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import { debugNode, settle } from './debug-node.ts';
@@ -17,7 +16,7 @@ type Settings = Record<string, string>;
 
 function setUp(options: Record<string, OptionValue> = {}) {
   const debug = debugNode(options);
-  const book = new BlkdebugRuleBook(debug.node);
+  const book = debug.port.rules;
   return {
     ...debug,
     book,
@@ -110,7 +109,7 @@ describe('nth', () => {
     add('inject-error', { event: 'none', nth: '2', iotype: 'read', sector: '1' });
     const errors = [await read(512), await write(512), await read(0), await read(0, 1024), await read(512)];
     expect(errors).toEqual([0, 0, 0, EIO, 0]);
-    expect(book.list()).toMatchObject([{ status: 'spent', injected: 1 }]);
+    expect(book.list()).toMatchObject([{ status: 'exhausted', injected: 1 }]);
     void fire('none');
     expect(await read(512)).toBe(0);
   });
@@ -132,7 +131,7 @@ describe('times', () => {
     const { add, read, numbers } = setUp();
     add('inject-error', { event: 'none', times: '2', offset: '1k..2k' });
     expect([await read(1024), await read(0), await read(1536), await read(1024)]).toEqual([EIO, 0, EIO, 0]);
-    expect(numbers('spent')).toEqual([1]);
+    expect(numbers('exhausted')).toEqual([1]);
   });
 
   it('counts also the requests that errno 0 lets pass', async () => {
@@ -191,17 +190,17 @@ describe('offset', () => {
   });
 
   it('for a breakpoint is about the request of the user', async () => {
-    const { add, startWrite, ended, node, loop, book } = setUp();
+    const { add, startWrite, ended, port, loop, book } = setUp();
     add('suspend', { event: 'pwritev', tag: 'A', offset: '1k..2k' });
     const early = await startWrite(0, 1024);
     await startWrite(512, 1024);
     await settle(loop);
     expect(early.done).toBe(true);
     expect(ended).toEqual(['write 0: ok']);
-    await node.driver.debugResume?.(node, 'A');
+    await port.resume('A');
     await settle(loop);
     expect(ended).toEqual(['write 0: ok', 'write 512: ok']);
-    expect(book.list()).toMatchObject([{ status: 'spent', hits: 1 }]);
+    expect(book.list()).toMatchObject([{ status: 'exhausted', hits: 1 }]);
   });
 });
 
@@ -225,13 +224,13 @@ describe('node', () => {
 
 describe('a breakpoint', () => {
   it('that stays stops every request, until it is removed', async () => {
-    const { add, startWrite, node, loop, ended, book, numbers } = setUp();
+    const { add, startWrite, port, loop, ended, book, numbers } = setUp();
     add('suspend', { event: 'pwritev', tag: 'A', once: 'off' });
     await startWrite(0);
     await startWrite(512);
-    expect(node.driver.debugSuspended?.(node)).toHaveLength(2);
+    expect(port.suspended()).toHaveLength(2);
     expect(book.list()).toMatchObject([{ status: 'armed', hits: 2, conditions: 'once=off' }]);
-    await node.driver.debugRemoveBreakpoint?.(node, 'A');
+    await port.removeBreakpoints('A');
     await startWrite(1024);
     await settle(loop);
     expect(ended.toSorted()).toEqual(['write 0: ok', 'write 1024: ok', 'write 512: ok']);
@@ -239,28 +238,28 @@ describe('a breakpoint', () => {
   });
 
   it('with times stops that many', async () => {
-    const { add, startWrite, node, book } = setUp();
+    const { add, startWrite, port, book } = setUp();
     add('suspend', { event: 'pwritev', tag: 'A', times: '2' });
     for (const offset of [0, 512, 1024]) await startWrite(offset);
-    expect(node.driver.debugSuspended?.(node)).toHaveLength(2);
-    expect(book.list()).toMatchObject([{ status: 'spent', conditions: 'times=2' }]);
-    expect(node.driver.debugIsArmed?.(node, 'A')).toBe(false);
+    expect(port.suspended()).toHaveLength(2);
+    expect(book.list()).toMatchObject([{ status: 'exhausted', conditions: 'times=2' }]);
+    expect(port.isArmed('A')).toBe(false);
   });
 
   it('that is not armed holds nothing, and waits again once it is', async () => {
-    const { add, startWrite, node, book } = setUp();
+    const { add, startWrite, port, book } = setUp();
     add('suspend', { event: 'pwritev', tag: 'A' });
     book.disable([1]);
     await startWrite(0);
-    expect(node.driver.debugIsSuspended?.(node, 'A')).toBe(false);
-    expect(node.driver.debugIsArmed?.(node, 'A')).toBe(false);
+    expect(port.isSuspended('A')).toBe(false);
+    expect(port.isArmed('A')).toBe(false);
     book.enable([1]);
     await startWrite(0);
-    expect(node.driver.debugIsSuspended?.(node, 'A')).toBe(true);
-    await node.driver.debugResume?.(node, 'A');
+    expect(port.isSuspended('A')).toBe(true);
+    await port.resume('A');
     book.enable([1]);
     await startWrite(0);
-    expect(node.driver.debugIsSuspended?.(node, 'A')).toBe(true);
+    expect(port.isSuspended('A')).toBe(true);
   });
 });
 
@@ -454,16 +453,16 @@ describe('a long list of rules', () => {
   });
 
   it('forgets the oldest of those that are spent, not one that is in use', async () => {
-    const { add, startWrite, node, book } = setUp();
+    const { add, startWrite, port, book } = setUp();
     add('inject-error', { event: 'l2_load' });
     for (let count = 0; count < 1100; count += 1) {
       add('suspend', { event: 'pwritev', tag: 'A' });
       await startWrite(0);
-      await node.driver.debugResume?.(node, 'A');
+      await port.resume('A');
     }
     expect(book.count).toBe(1001);
     expect(book.find(1)).toMatchObject({ status: 'armed' });
     expect(book.find(101)).toBeUndefined();
-    expect(book.find(102)).toMatchObject({ status: 'spent' });
+    expect(book.find(102)).toMatchObject({ status: 'exhausted' });
   });
 });

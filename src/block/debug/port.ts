@@ -1,0 +1,104 @@
+/**
+ * The debug port of a node: breakpoints and rules, as the shell and the views use them.
+ *
+ * A driver that can suspend requests and inject errors (blkdebug) offers one for each of its nodes. Commands address the
+ * first such node from the top down.
+ */
+import { Errno } from '../../util/errno.ts';
+import { BlockError } from '../error.ts';
+import type { EventName } from '../events/events.ts';
+import type { BlockNode } from '../graph/node.ts';
+import type { Rules, RuleWords } from './rules.ts';
+
+/** A request that one breakpoint suspends. A request that several breakpoints suspend has one of these for each. */
+export interface SuspendedRequest {
+  readonly tag: string;
+  /** Number of the request's coroutine. */
+  readonly request: number;
+  readonly operation: string;
+  /** The range in bytes; null for a request without one (flush). */
+  readonly offset: number | null;
+  readonly bytes: number | null;
+  /** The event that it is suspended at. */
+  readonly event: EventName;
+  /** Since when, in nanoseconds of the loop's clock. */
+  readonly sinceNs: number;
+}
+
+/** Breakpoints and rules of one node. */
+export interface DebugPort {
+  /** The rules of the node; a breakpoint is a rule, too. */
+  readonly rules: Rules;
+
+  /**
+   * Sets a breakpoint, one-shot unless `conditions` says otherwise. ENOENT for an unknown event, EINVAL for conditions that
+   * make no sense.
+   */
+  setBreakpoint(event: string, tag: string, conditions?: RuleWords): void;
+  /** Removes the breakpoints of a tag and resumes what they suspend. ENOENT if no breakpoint of this tag was still set. */
+  removeBreakpoints(tag: string): Promise<void>;
+  /** Resumes the newest request suspended under this tag. ENOENT if there is none. */
+  resume(tag: string): Promise<void>;
+  /** Resumes every request that is suspended now, whatever its tag, oldest first. ENOENT if there is none. */
+  resumeAll(): Promise<void>;
+  /** Cancels and resumes every request suspended under this tag: each ends with ECANCELED. ENOENT if there is none. */
+  cancel(tag: string): Promise<void>;
+  isSuspended(tag: string): boolean;
+  /** Whether a breakpoint of this tag is set that can still suspend a request. */
+  isArmed(tag: string): boolean;
+  /** All suspended requests, newest first. */
+  suspended(): readonly SuspendedRequest[];
+}
+
+/** The first node, from `top` down its primary children, that has a debug port; null if none has. */
+export function debugNode(top: BlockNode): BlockNode | null {
+  for (let node: BlockNode | null = top; node !== null; node = node.primaryChild?.node ?? null) {
+    if (node.driver.debugPort !== undefined) return node;
+  }
+  return null;
+}
+
+/** The debug port of a node; undefined if its driver has none. */
+export function portOf(node: BlockNode): DebugPort | undefined {
+  return node.driver.debugPort?.(node);
+}
+
+/** The debug port that commands on the image of `top` address; undefined if no node has one. */
+export function findDebugPort(top: BlockNode): DebugPort | undefined {
+  const node = debugNode(top);
+  return node === null ? undefined : portOf(node);
+}
+
+/** As `findDebugPort`; ENOTSUP if no node has one. */
+export function debugPort(top: BlockNode): DebugPort {
+  const port = findDebugPort(top);
+  if (port === undefined) throw new BlockError(Errno.ENOTSUP);
+  return port;
+}
+
+/** The port for setting and removing breakpoints. ENOTSUP also below a node that turned out to be corrupt. */
+export function breakpointPort(top: BlockNode): DebugPort {
+  const port = debugPort(top);
+  const found = debugNode(top);
+  for (let node = top; node !== found && node.primaryChild !== null; node = node.primaryChild.node) {
+    if (node.closed) throw new BlockError(Errno.ENOTSUP);
+  }
+  return port;
+}
+
+/** All suspended requests of an image, newest first. */
+export function suspendedRequests(top: BlockNode): readonly SuspendedRequest[] {
+  return findDebugPort(top)?.suspended() ?? [];
+}
+
+/** All nodes of the graph below `top` that have a debug port, itself included; the one that commands address comes first. */
+export function debugNodes(top: BlockNode): BlockNode[] {
+  const first = debugNode(top);
+  const nodes = new Set<BlockNode>(first === null ? [] : [first]);
+  const visit = (node: BlockNode): void => {
+    nodes.add(node);
+    for (const child of node.children) visit(child.node);
+  };
+  visit(top);
+  return [...nodes].filter(({ driver }) => driver.debugPort !== undefined);
+}

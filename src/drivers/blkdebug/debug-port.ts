@@ -1,0 +1,106 @@
+/** The debug port of a blkdebug node: sets and removes breakpoints, resumes and cancels what they suspend. */
+import type { DebugPort, SuspendedRequest } from '../../block/debug/port.ts';
+import type { RuleWords } from '../../block/debug/rules.ts';
+import { BlockError } from '../../block/error.ts';
+import { eventByName } from '../../block/events/events.ts';
+import { Errno } from '../../util/errno.ts';
+import { RuleEditor } from './rule-editor.ts';
+import { ruleFromWords } from './rules/index.ts';
+import type { BlkdebugNode } from './state.ts';
+import type { Suspension } from './suspended-requests.ts';
+
+/** Breakpoints and rules of one node. */
+export class BlkdebugPort implements DebugPort {
+  readonly rules: RuleEditor;
+  readonly #node: BlkdebugNode;
+
+  constructor(node: BlkdebugNode) {
+    this.#node = node;
+    this.rules = new RuleEditor(node);
+  }
+
+  setBreakpoint(event: string, tag: string, conditions?: RuleWords): void {
+    if (eventByName(event) === undefined) throw new BlockError(Errno.ENOENT);
+    const { rules, context } = this.#node.state;
+    const words = new Map([...(conditions ?? []), ['event', event], ['tag', tag]]);
+    rules.add(ruleFromWords('suspend', words, context));
+  }
+
+  /**
+   * Observed with qemu-io 7.2.22: suspended requests are resumed, but only breakpoints that were still set count as
+   * found, so that the error comes also after "Resuming request".
+   */
+  async removeBreakpoints(tag: string): Promise<void> {
+    const { rules } = this.#node.state;
+    const found = rules.hasBreakpoint(tag);
+    for (const rule of rules.breakpoints(tag)) rules.remove(rule);
+    while (await this.#resumeNewest(tag));
+    if (!found) throw new BlockError(Errno.ENOENT);
+  }
+
+  async resume(tag: string): Promise<void> {
+    if (!(await this.#resumeNewest(tag))) throw new BlockError(Errno.ENOENT);
+  }
+
+  /** What a later breakpoint suspends again on the way stays suspended. */
+  async resumeAll(): Promise<void> {
+    const { suspended } = this.#node.state;
+    const suspensions = suspended.newestFirst().reverse();
+    if (suspensions.length === 0) throw new BlockError(Errno.ENOENT);
+    for (const suspension of suspensions) {
+      // A request resumed before it may have removed it on its way.
+      if (!suspension.stopped.suspensions.has(suspension)) continue;
+      suspended.remove(suspension);
+      await this.#resumeRemoved(suspension);
+    }
+  }
+
+  /** A cancelled request is no longer suspended by the breakpoints of other tags either: it must end. */
+  async cancel(tag: string): Promise<void> {
+    const { state, loop } = this.#node;
+    let suspension = state.suspended.removeNewest(tag);
+    if (suspension === undefined) throw new BlockError(Errno.ENOENT);
+    for (; suspension !== undefined; suspension = state.suspended.removeNewest(tag)) {
+      const { coroutine, suspensions } = suspension.stopped;
+      this.#traceResume(suspension);
+      for (const other of suspensions) {
+        state.suspended.remove(other);
+        this.#traceResume(other);
+      }
+      loop.cancel(coroutine);
+      await loop.enter(coroutine);
+    }
+  }
+
+  isSuspended(tag: string): boolean {
+    return this.#node.state.suspended.has(tag);
+  }
+
+  isArmed(tag: string): boolean {
+    return this.#node.state.rules.hasBreakpoint(tag);
+  }
+
+  suspended(): readonly SuspendedRequest[] {
+    return this.#node.state.suspended.newestFirst().map(({ view }) => view);
+  }
+
+  /** Resumes the newest request of a tag until it waits again or ends. False if none is suspended. */
+  async #resumeNewest(tag: string): Promise<boolean> {
+    const suspension = this.#node.state.suspended.removeNewest(tag);
+    if (suspension === undefined) return false;
+    await this.#resumeRemoved(suspension);
+    return true;
+  }
+
+  async #resumeRemoved(suspension: Suspension): Promise<void> {
+    const { context, loop } = this.#node;
+    context.say(`blkdebug: Resuming request '${suspension.view.tag}'`);
+    this.#traceResume(suspension);
+    await loop.enter(suspension.stopped.coroutine);
+  }
+
+  #traceResume({ view: { request, tag } }: Suspension): void {
+    const { trace, nodeName } = this.#node;
+    trace.emit(request, nodeName, { kind: 'resume', tag });
+  }
+}

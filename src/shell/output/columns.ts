@@ -1,0 +1,42 @@
+/** Columns that several of our tables have: a request, sizes, and how long something has lasted. */
+import { ageText, compactBytes, requestName } from '../../util/compact.ts';
+import type { Column } from './table.ts';
+
+/** How long something has lasted, in seconds with three decimals. */
+export interface Age {
+  readonly seconds: number;
+}
+
+/** Seconds from one moment to another, both in nanoseconds of the loop's clock. */
+export function secondsBetween(sinceNs: number, nowNs: number): number {
+  return Math.round((nowNs - sinceNs) / 1e6) / 1e3;
+}
+
+/** The age of a row: "3.2s", or in a pipe "3.216". */
+export const sinceColumn: Column<Age> = {
+  title: 'SINCE',
+  text: ({ seconds }, brief) => (brief ? ageText(seconds * 1e9) : String(seconds)),
+  alignRight: true,
+};
+
+/** A request's short name: "w4". */
+export const requestColumn: Column<{ readonly operation: string; readonly request: number }> = {
+  title: 'REQUEST',
+  text: ({ operation, request }) => requestName(operation, request),
+};
+
+/** What a request does, at which offset and length. */
+export const rangeColumns: readonly Column<{
+  readonly operation: string;
+  readonly offset: number | null;
+  readonly bytes: number | null;
+}>[] = [
+  { title: 'OPERATION', text: ({ operation }) => operation },
+  { title: 'OFFSET', text: ({ offset }, brief) => sizeText(offset, brief), alignRight: true },
+  { title: 'LENGTH', text: ({ bytes }, brief) => sizeText(bytes, brief), alignRight: true },
+];
+
+function sizeText(bytes: number | null, brief: boolean): string {
+  if (bytes === null) return '';
+  return brief ? compactBytes(bytes) : String(bytes);
+}
