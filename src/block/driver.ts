@@ -69,6 +69,8 @@ interface DriverIdentity {
   readonly formatName: string;
   /** The prefix of file names (`nbd:`) and the mark of a protocol driver. */
   readonly protocolName?: string;
+  /** Other prefixes that mean this protocol (`nbd+unix:`). */
+  readonly otherPrefixes?: readonly string[];
   /** A protocol that needs a file name (or its options) to open. */
   readonly needsFilename?: boolean;
 
@@ -123,6 +125,11 @@ export interface Driver<S = unknown> extends DriverIdentity {
   refreshLimits?(node: BlockNode<S>): void;
   /** Sets `node.exactFilename` (empty: only `json:{}` can say it). */
   refreshFilename?(node: BlockNode<S>): void;
+  /**
+   * The folder of the image, with a slash at its end, where relative names of backing files begin. Default: that of the
+   * child that holds the image, or of `exactFilename`. Throws EINVAL if there is none.
+   */
+  folder?(node: BlockNode<S>): string;
   /** Permissions that this node needs on a child and shares with others, from those that its parents have. */
   childPermissions?(
     node: BlockNode<S>,

@@ -5,11 +5,13 @@ import { Errno } from '../util/errno.ts';
 export const GREETING_MAGIC = Buffer.from('NBDMAGICIHAVEOPT', 'latin1');
 /** "IHAVEOPT" as two halves of 32 bits. */
 export const OPTION_MAGIC = { high: 0x49484156, low: 0x454f5054 } as const;
+/** Begins the second half with servers of the oldest protocol, which have one export and no options. */
+export const OLDSTYLE_MAGIC = { high: 0x00004202, low: 0x81861253 } as const;
 /** Begins each reply to an option. */
-const OPTION_REPLY_MAGIC = { high: 0x0003e889, low: 0x045565a9 } as const;
+export const OPTION_REPLY_MAGIC = { high: 0x0003e889, low: 0x045565a9 } as const;
 
 /** The first 32 bits of messages in the transmission phase. */
-const Magic = {
+export const Magic = {
   REQUEST: 0x25609513,
   EXTENDED_REQUEST: 0x21e41c71,
   SIMPLE_REPLY: 0x67446698,
@@ -58,6 +60,8 @@ export const OptionReply = {
   ERR_UNSUP: 0x80000001,
   ERR_POLICY: 0x80000002,
   ERR_INVALID: 0x80000003,
+  ERR_PLATFORM: 0x80000004,
+  ERR_TLS_REQD: 0x80000005,
   ERR_UNKNOWN: 0x80000006,
   ERR_SHUTDOWN: 0x80000007,
   ERR_BLOCK_SIZE_REQD: 0x80000008,
@@ -94,13 +98,14 @@ export const CommandFlag = {
 export const Chunk = {
   NONE: 0,
   OFFSET_DATA: 1,
+  OFFSET_HOLE: 2,
   BLOCK_STATUS: 5,
   BLOCK_STATUS_EXT: 6,
   ERROR: 0x8001,
 } as const;
 
 /** The last chunk of a reply. */
-const CHUNK_DONE = 1;
+export const CHUNK_DONE = 1;
 
 /** The states of `base:allocation`. */
 export const Allocation = { HOLE: 1, ZERO: 2 } as const;
@@ -169,6 +174,33 @@ export function decodeRequest(bytes: Buffer, at: number, style: HeaderStyle): Re
     offsetLow: bytes.readUInt32BE(at + 20),
     length: isExtended ? readNumber(bytes, at + 24) : bytes.readUInt32BE(at + 24),
   };
+}
+
+/** A request for an option of the handshake. */
+export function encodeOption(option: number, data: Buffer): Buffer {
+  const request = Buffer.alloc(OPTION_HEADER_BYTES + data.length);
+  request.writeUInt32BE(OPTION_MAGIC.high, 0);
+  request.writeUInt32BE(OPTION_MAGIC.low, 4);
+  request.writeUInt32BE(option, 8);
+  request.writeUInt32BE(data.length, 12);
+  data.copy(request, OPTION_HEADER_BYTES);
+  return request;
+}
+
+/** The part of a request's header that is not the cookie. */
+export type RequestBody = Pick<RequestHeader, 'type' | 'flags' | 'offset' | 'length'>;
+
+/** The header of a request in the style without extended headers. Offsets and lengths are at most 2^53 and 2^32. */
+export function encodeRequest(request: RequestBody, cookieHigh: number, cookieLow: number): Buffer {
+  const header = Buffer.allocUnsafe(requestBytes.structured);
+  header.writeUInt32BE(Magic.REQUEST, 0);
+  header.writeUInt16BE(request.flags, 4);
+  header.writeUInt16BE(request.type, 6);
+  header.writeUInt32BE(cookieHigh, 8);
+  header.writeUInt32BE(cookieLow, 12);
+  writeNumber(header, request.offset, 16);
+  header.writeUInt32BE(request.length, 24);
+  return header;
 }
 
 /** Writes the header of a simple reply; 16 bytes. */

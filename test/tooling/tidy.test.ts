@@ -8,11 +8,13 @@ const root = path.resolve(import.meta.dirname, '../..');
 
 /** Folders whose comments keep the rules; a folder of `src` joins as soon as it does. */
 const tidyFolders = [
+  'src/drivers/nbd',
   'src/nbd',
   'test/block',
   'test/differential',
   'test/drivers/blkdebug',
   'test/drivers/file',
+  'test/drivers/nbd',
   'test/drivers/null',
   'test/drivers/raw',
   'test/drivers/recognised',
@@ -42,6 +44,7 @@ const TEST_LINES_MAX = 500;
 const sharedNames: Readonly<Record<string, string>> = {
   'driver.ts': 'the driver of the folder',
   'index.ts': 'the table of the folder',
+  'name.ts': 'how a driver that is loaded on need is found',
   'options.ts': 'the options of a driver, and what they are made of in block',
   // An operation, in the pipeline and in the drivers that do something of their own for it.
   ...Object.fromEntries(

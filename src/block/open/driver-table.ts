@@ -37,7 +37,9 @@ export class DriverTable {
       return file;
     }
     const prefix = filename.slice(0, filename.indexOf(':'));
-    const driver = this.#drivers.find(({ protocolName }) => protocolName === prefix);
+    const driver = this.#drivers.find(
+      ({ protocolName, otherPrefixes }) => protocolName === prefix || otherPrefixes?.includes(prefix),
+    );
     // QEMU's message has room for 127 bytes of it.
     if (driver === undefined) throw invalidArgument(`Unknown protocol '${prefix.slice(0, 127)}'`);
     return driver;
