@@ -1,6 +1,5 @@
 /** A server over a node in memory, with a loop that turns by itself. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { BlockBackend } from '../../src/block/backend.ts';
 import type { Clock } from '../../src/block/loop/clock.ts';
@@ -11,6 +10,7 @@ import { NbdExport } from '../../src/nbd/export.ts';
 import type { NbdLimits } from '../../src/nbd/limits.ts';
 import { NbdServer } from '../../src/nbd/server.ts';
 import { type MemoryNode, type MemoryState, memoryNode } from '../helpers/memory-node.ts';
+import { makeFolder } from '../helpers/sandbox.ts';
 
 export interface RigOptions {
   readonly bytes?: number;
@@ -45,7 +45,7 @@ export class Rig {
       limits: { goodbyeNs: 50e6, ...limits },
       tell: (line) => this.lines.push(line),
     });
-    this.folder = mkdtempSync(path.join(tmpdir(), 'blkscope-nbd-'));
+    this.folder = makeFolder();
     this.#turning = this.#turn();
   }
 
