@@ -135,11 +135,6 @@ export class Connection implements Served, NegotiationHost, TransmissionHost {
     return this.#transmission?.inFlightCount ?? 0;
   }
 
-  /** The ids of the coroutines of the requests that have begun and not ended. */
-  coroutineIds(): number[] {
-    return this.#transmission?.coroutineIds() ?? [];
-  }
-
   describe(): ConnectionInfo {
     return {
       id: this.id,

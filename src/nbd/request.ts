@@ -34,8 +34,6 @@ export class ClientRequest {
   room: Room | null = null;
   /** The result of BLOCK_STATUS: contexts with their extents. */
   statuses: { readonly context: number; readonly extents: readonly Extent[] }[] = [];
-  /** The coroutine's id; 0 before it runs. */
-  coroutineId = 0;
 
   constructor(header: RequestHeader, refusal: BlockError | null, heldBytes: number) {
     this.header = header;

@@ -168,7 +168,7 @@ export class NbdServer implements ConnectionHost {
     const areBusy = (): boolean => connections.some(({ inFlight }) => inFlight > 0);
     for (let cancels = 0; areBusy() && cancels < MAX_CANCELS; ) {
       if (await this.loop.poll()) continue;
-      if (!(await cancelOne(connections))) return;
+      if (!(await cancelOne(this.loop, connections))) return;
       cancels += 1;
     }
   }
@@ -188,16 +188,15 @@ export class NbdServer implements ConnectionHost {
   }
 }
 
-/** Cancels what is suspended under the tag of one request of these clients. False if none is suspended. */
-async function cancelOne(connections: readonly Connection[]): Promise<boolean> {
-  for (const connection of connections) {
-    const ids = new Set(connection.coroutineIds());
-    const top = connection.export?.backend.top;
-    const port = top === undefined ? undefined : findDebugPort(top);
-    const suspended = port?.suspended().find(({ request }) => ids.has(request));
-    if (port === undefined || suspended === undefined) continue;
-    await port.cancel(suspended.tag);
-    return true;
+/**
+ * Cancels one suspended request of these clients, which may be a part of one that the client has sent. False if none is
+ * suspended.
+ */
+async function cancelOne(loop: EventLoop, connections: readonly Connection[]): Promise<boolean> {
+  for (const { id, origin } of loop.alive) {
+    const owner = connections.find((connection) => connection.origin === origin);
+    const top = owner?.export?.backend.top;
+    if (top !== undefined && (await findDebugPort(top)?.cancelRequest(id)) === true) return true;
   }
   return false;
 }

@@ -95,11 +95,6 @@ export class Transmission {
     return this.#inFlight.size;
   }
 
-  /** The ids of the coroutines of the requests that have begun and not ended. */
-  coroutineIds(): number[] {
-    return [...this.#inFlight].map(({ coroutineId }) => coroutineId);
-  }
-
   /** Begins requests from the input, up to a slice. Throws `ProtocolError` if the client cannot be understood. */
   *serve(input: ByteQueue): Steps<Served> {
     const { sliceRequests, sliceBytes } = this.#host.limits;
@@ -194,10 +189,7 @@ export class Transmission {
     this.requestCount += 1;
     return loop.begin(
       { operation, offset: header.offset, bytes: header.length, origin },
-      () => {
-        request.coroutineId = loop.current?.id ?? 0;
-        return execute(request, this.#requestHost);
-      },
+      () => execute(request, this.#requestHost),
       (error) => this.#ended(request, error),
     );
   }

@@ -158,6 +158,8 @@ describe('a session', () => {
     expect(shell.image()[4096]).toBe(0x55);
 
     await shell.run('break pwritev B');
+    await shell.run('aio_write 16384 512');
+    await shell.run('break pwritev B');
     client.send({ type: WRITE, cookie: 3n, offset: 8192, length: 512, payload: Buffer.alloc(512, 0x55) });
     await rig.until(() => session.loop.pending);
     while (session.loop.pending) await session.loop.poll();
@@ -166,6 +168,10 @@ describe('a session', () => {
     const reply = await client.reply();
     expect([reply.cookie, reply.error]).toEqual([3n, 5]);
     expect(shell.image()[8192]).toBe(0);
+    // The shell's own request stays suspended, under the same tag.
+    shell.out();
+    await shell.run('resume B');
+    expect(shell.out()).toContain("Resuming request 'B'");
     await session.close();
   });
 

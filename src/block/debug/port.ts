@@ -43,6 +43,8 @@ export interface DebugPort {
   resumeAll(): Promise<void>;
   /** Cancels and resumes every request suspended under this tag: each ends with ECANCELED. ENOENT if there is none. */
   cancel(tag: string): Promise<void>;
+  /** Cancels and resumes one suspended request, by its number. False if it is not suspended. */
+  cancelRequest(request: number): Promise<boolean>;
   isSuspended(tag: string): boolean;
   /** Whether a breakpoint of this tag is set that can still suspend a request. */
   isArmed(tag: string): boolean;

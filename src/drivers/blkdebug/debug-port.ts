@@ -55,21 +55,20 @@ export class BlkdebugPort implements DebugPort {
     }
   }
 
-  /** A cancelled request is no longer suspended by the breakpoints of other tags either: it must end. */
   async cancel(tag: string): Promise<void> {
-    const { state, loop } = this.#node;
-    let suspension = state.suspended.removeNewest(tag);
+    const { suspended } = this.#node.state;
+    let suspension = suspended.removeNewest(tag);
     if (suspension === undefined) throw new BlockError(Errno.ENOENT);
-    for (; suspension !== undefined; suspension = state.suspended.removeNewest(tag)) {
-      const { coroutine, suspensions } = suspension.stopped;
-      this.#traceResume(suspension);
-      for (const other of suspensions) {
-        state.suspended.remove(other);
-        this.#traceResume(other);
-      }
-      loop.cancel(coroutine);
-      await loop.enter(coroutine);
-    }
+    for (; suspension !== undefined; suspension = suspended.removeNewest(tag)) await this.#cancelRemoved(suspension);
+  }
+
+  async cancelRequest(request: number): Promise<boolean> {
+    const { suspended } = this.#node.state;
+    const suspension = suspended.newestFirst().find(({ view }) => view.request === request);
+    if (suspension === undefined) return false;
+    suspended.remove(suspension);
+    await this.#cancelRemoved(suspension);
+    return true;
   }
 
   isSuspended(tag: string): boolean {
@@ -97,6 +96,19 @@ export class BlkdebugPort implements DebugPort {
     context.say(`blkdebug: Resuming request '${suspension.view.tag}'`);
     this.#traceResume(suspension);
     await loop.enter(suspension.stopped.coroutine);
+  }
+
+  /** A cancelled request is no longer suspended by the breakpoints of other tags either: it must end. */
+  async #cancelRemoved(suspension: Suspension): Promise<void> {
+    const { state, loop } = this.#node;
+    const { coroutine, suspensions } = suspension.stopped;
+    this.#traceResume(suspension);
+    for (const other of suspensions) {
+      state.suspended.remove(other);
+      this.#traceResume(other);
+    }
+    loop.cancel(coroutine);
+    await loop.enter(coroutine);
   }
 
   #traceResume({ view: { request, tag } }: Suspension): void {
