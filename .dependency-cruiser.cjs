@@ -18,7 +18,6 @@ const valueCircles = [
   // A new refcount block is counted by itself: a true recursion.
   ['src/drivers/qcow2/refcounts/refcounts.ts', 'src/drivers/qcow2/refcounts/grow.ts'],
   // These go.
-  ['copy-on-read', 'driver-io', 'padding', 'read', 'write', 'zero'].map((name) => `src/block/request/${name}.ts`),
   ['src/block/open/backing.ts', 'src/block/open/open.ts'],
   ['src/drivers/qcow2/tables/l1.ts', 'src/drivers/qcow2/tables/overlap.ts'],
   ['compressed', 'cow', 'read', 'write'].map((name) => `src/drivers/qcow2/data/${name}.ts`),

@@ -1,10 +1,10 @@
 /** The backend: what a user of the block layer (the shell) holds of an opened image. */
 import { Errno } from '../util/errno.ts';
-import type { Preallocation } from './driver.ts';
-import type { Pending } from '../util/steps.ts';
+import type { TruncateOptions } from './driver.ts';
+import { type Pending, run, type Steps } from '../util/steps.ts';
 import { BlockError } from './error.ts';
 import { Req } from './flags.ts';
-import type { EventLoop } from './loop/loop.ts';
+import type { EventLoop, RequestLabel } from './loop/loop.ts';
 import type { BlockNode, ChildLink, Parent } from './graph/node.ts';
 import { pdiscard } from './request/discard.ts';
 import { flush } from './request/flush.ts';
@@ -48,72 +48,63 @@ export class BlockBackend implements Parent {
     return this.top.getLength();
   }
 
-  // The two that scripts are full of do without a function for the body.
   /** Fills `data` from `offset`. EIO if the range is not within the image. */
   pread(offset: number, data: Buffer): Pending {
-    this.#begin('read', offset, data.length);
-    let pending: Pending;
-    try {
-      pending = preadv(this.root, this.#within(offset, data.length), data, 0);
-    } catch (error) {
-      throw this.#failed(error);
-    }
-    return this.#end(pending);
+    const bytes = data.length;
+    return this.#run({ operation: 'read', offset, bytes }, () =>
+      preadv(this.root, this.#within(offset, bytes), data, 0),
+    );
   }
 
-  /** Writes `data`; `flags` are bits of `Req`. */
+  /** Writes `data`; `flags` are bits of `Req`. EIO if the range is not within the image. */
   pwrite(offset: number, data: Buffer, flags: number): Pending {
-    this.#begin('write', offset, data.length);
-    let pending: Pending;
-    try {
-      pending = pwritev(this.root, this.#within(offset, data.length), data, this.#withFua(flags));
-    } catch (error) {
-      throw this.#failed(error);
-    }
-    return this.#end(pending);
+    const bytes = data.length;
+    return this.#run({ operation: 'write', offset, bytes }, () =>
+      pwritev(this.root, this.#within(offset, bytes), data, this.#withFua(flags)),
+    );
   }
 
   /** Makes `bytes` at `offset` read as zeroes; `flags` are bits of `Req`. EIO if the range is not within the image. */
   pwriteZeroes(offset: number, bytes: number, flags: number): Pending {
-    this.#begin('write -z', offset, bytes);
-    return this.#run(() => pwriteZeroesOfUser(this.root, this.#within(offset, bytes), bytes, this.#withFua(flags)));
+    return this.#run({ operation: 'write -z', offset, bytes }, () =>
+      pwriteZeroesOfUser(this.root, this.#within(offset, bytes), bytes, this.#withFua(flags)),
+    );
   }
 
   /** Writes whole clusters, compressed. ENOTSUP by a driver that cannot, EINVAL for a range that is not made of clusters. */
   pwriteCompressed(offset: number, data: Buffer): Pending {
-    this.#begin('write -c', offset, data.length);
-    const flags = this.#withFua(Req.WRITE_COMPRESSED);
-    return this.#run(() => pwritev(this.root, this.#within(offset, data.length), data, flags));
+    const bytes = data.length;
+    return this.#run({ operation: 'write -c', offset, bytes }, () =>
+      pwritev(this.root, this.#within(offset, bytes), data, this.#withFua(Req.WRITE_COMPRESSED)),
+    );
   }
 
   /** Tells that the content of `bytes` at `offset` is not needed. EIO if the range is not within the image. */
   pdiscard(offset: number, bytes: number): Pending {
-    this.#begin('discard', offset, bytes);
-    return this.#run(() => pdiscard(this.root, this.#within(offset, bytes), bytes));
+    return this.#run({ operation: 'discard', offset, bytes }, () =>
+      pdiscard(this.root, this.#within(offset, bytes), bytes),
+    );
   }
 
   /** Puts what was written on stable storage, as far as the cache mode asks for it. ENOMEDIUM without a disc. */
   flush(): Pending {
-    this.#begin('flush');
-    return this.#run(() => {
+    return this.#run({ operation: 'flush' }, () => {
       this.#checkMedium();
       return flush(this.top);
     });
   }
 
-  /** Makes the image `bytes` long, or at least so long if not `exact`; `flags` are bits of `Req`. */
-  truncate(bytes: number, exact: boolean, preallocation: Preallocation, flags: number): Pending {
-    this.#begin('truncate', bytes);
-    return this.#run(() => {
+  /** Makes the image `bytes` long, or at least so long if not `options.exact`. */
+  truncate(bytes: number, options: Partial<TruncateOptions> = {}): Pending {
+    return this.#run({ operation: 'truncate', offset: bytes }, () => {
       this.#checkMedium('No medium inserted');
-      return truncate(this.root, bytes, exact, preallocation, flags);
+      return truncate(this.root, bytes, options);
     });
   }
 
   /** Fills `data` from `offset` of the VM state. ENOTSUP by a driver that has none. */
   loadVmState(offset: number, data: Buffer): Pending {
-    this.#begin('read -b', offset, data.length);
-    return this.#run(() => {
+    return this.#run({ operation: 'read -b', offset, bytes: data.length }, () => {
       this.#checkMedium();
       return loadVmState(this.top, offset, data);
     });
@@ -121,55 +112,43 @@ export class BlockBackend implements Parent {
 
   /** Writes VM state; with the write cache off it is flushed as well. */
   saveVmState(offset: number, data: Buffer): Pending {
-    this.#begin('write -b', offset, data.length);
-    return this.#run(async () => {
-      this.#checkMedium();
-      await saveVmState(this.top, offset, data);
-      if (!this.writeCacheEnabled) await flush(this.top);
-    });
+    return this.#run({ operation: 'write -b', offset, bytes: data.length }, () => run(this.#saveVmState(offset, data)));
   }
 
   #withFua(flags: number): number {
     return this.writeCacheEnabled ? flags : flags | Req.FUA;
   }
 
-  /** Notes a request that begins, for the views: its coroutine shows what it does. */
-  #begin(operation: string, offset?: number, bytes?: number): void {
-    const coroutine = this.#loop.current;
-    if (coroutine !== null) {
-      coroutine.operation = operation;
-      coroutine.offset = offset;
-      coroutine.bytes = bytes;
-    }
-    this.inFlight += 1;
+  *#saveVmState(offset: number, data: Buffer): Steps<void> {
+    this.#checkMedium();
+    yield saveVmState(this.top, offset, data);
+    if (!this.writeCacheEnabled) yield flush(this.top);
   }
 
-  /** Runs a request that has begun and notes its end. */
-  #run(body: () => Pending): Pending {
+  /** Runs a request; the running coroutine shows as `label`. */
+  #run(label: RequestLabel, body: () => Pending): Pending {
+    const coroutine = this.#loop.current;
+    if (coroutine !== null) {
+      coroutine.operation = label.operation;
+      coroutine.offset = label.offset;
+      coroutine.bytes = label.bytes;
+    }
+    this.inFlight += 1;
     let pending: Pending;
     try {
       pending = body();
-    } catch (error) {
-      throw this.#failed(error);
+    } finally {
+      if (pending === undefined) this.inFlight -= 1;
     }
-    return this.#end(pending);
-  }
-
-  #failed(error: unknown): unknown {
-    this.inFlight -= 1;
-    return error;
-  }
-
-  #end(pending: Pending): Pending {
-    if (pending !== undefined) return this.#endAfter(pending);
-    this.inFlight -= 1;
+    if (pending !== undefined) return run(this.#restOf(pending));
     this.#loop.checkCancelled();
     return undefined;
   }
 
-  async #endAfter(pending: Promise<void>): Promise<void> {
+  /** The rest of a request that has to wait. */
+  *#restOf(pending: Promise<void>): Steps<void> {
     try {
-      await pending;
+      yield pending;
     } finally {
       this.inFlight -= 1;
     }

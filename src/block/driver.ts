@@ -2,7 +2,7 @@
  * The driver contract: what the block layer asks of a driver, and what it promises to it.
  *
  * A driver is one literal of methods. What it leaves out has the default said at each method; a filter (`isFilter`)
- * that leaves a method out passes the request through to its filtered child.
+ * that leaves a method out passes the request through to its filtered child (`defineFilter`).
  *
  * The request pipeline (`block/request/`) promises to the data methods:
  * - offset and length are multiples of `limits.requestAlignment` and the length is at most the limit for its kind;
@@ -26,6 +26,15 @@ export type HostOffset = number & { readonly __offset: 'host' };
 
 /** How new space is made when a node grows. */
 export type Preallocation = 'off' | 'metadata' | 'falloc' | 'full';
+
+/** How a node is made longer or shorter. */
+export interface TruncateOptions {
+  /** Not longer than asked for, either. */
+  readonly exact: boolean;
+  readonly preallocation: Preallocation;
+  /** Bits of `Req`: ZERO_WRITE if the new area must read as zeroes. */
+  readonly flags: number;
+}
 
 /** The state of a range that starts at the offset asked for. */
 export interface BlockStatus {
@@ -83,12 +92,12 @@ interface DriverIdentity {
 }
 
 /** A driver that is loaded with the first image that needs it, so that the program starts without it. */
-export interface DriverOnNeed extends DriverIdentity {
+export interface LazyDriver extends DriverIdentity {
   load(): Promise<Driver>;
 }
 
-/** What the registry holds. */
-export type KnownDriver = Driver | DriverOnNeed;
+/** A driver as a `DriverTable` holds it. */
+export type RegisteredDriver = Driver | LazyDriver;
 
 /** A driver: what it is, and its methods. `S` is the state that it keeps in each of its nodes. */
 export interface Driver<S = unknown> extends DriverIdentity {
@@ -151,23 +160,15 @@ export interface Driver<S = unknown> extends DriverIdentity {
   pwriteZeroes?(node: BlockNode<S>, offset: number, bytes: number, flags: number): Pending;
   /** ENOTSUP counts as done: a discard is a hint. */
   pdiscard?(node: BlockNode<S>, offset: number, bytes: number): Pending;
-  /** Replaces the whole generic flush. */
-  flush?(node: BlockNode<S>): Pending;
   /** Writes what the driver itself has cached. */
   flushToOs?(node: BlockNode<S>): Pending;
   /** Makes the host put on stable storage what it has cached. */
   flushToDisk?(node: BlockNode<S>): Pending;
-  truncate?(
-    node: BlockNode<S>,
-    bytes: number,
-    exact: boolean,
-    preallocation: Preallocation,
-    flags: number,
-  ): Promise<void>;
+  truncate?(node: BlockNode<S>, bytes: number, options: TruncateOptions): Pending;
   /** Default: all data, allocated; a filter: as the child says. */
   blockStatus?(node: BlockNode<S>, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus>;
-  saveVmState?(node: BlockNode<S>, offset: number, data: Buffer): Promise<void>;
-  loadVmState?(node: BlockNode<S>, offset: number, data: Buffer): Promise<void>;
+  saveVmState?(node: BlockNode<S>, offset: number, data: Buffer): Pending;
+  loadVmState?(node: BlockNode<S>, offset: number, data: Buffer): Pending;
 
   /** The space in bytes that the node takes on the host; a file with holes counts without them. */
   getAllocatedBytes?(node: BlockNode<S>): number;

@@ -1,5 +1,5 @@
 /** The drivers of this program, one line a driver; the order counts where two recognise an image equally well. */
-import type { Driver, DriverOnNeed } from '../block/driver.ts';
+import type { Driver, LazyDriver } from '../block/driver.ts';
 import { blkdebug } from './blkdebug/name.ts';
 import { compress } from './compress/driver.ts';
 import { copyOnReadFilter } from './copy-on-read/driver.ts';
@@ -11,7 +11,7 @@ import { raw } from './raw/driver.ts';
 import { recognisedFormats } from './recognised/driver.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- each driver has its own state
-export const drivers: readonly (Driver<any> | DriverOnNeed)[] = [
+export const drivers: readonly (Driver<any> | LazyDriver)[] = [
   blkdebug,
   compress,
   copyOnReadFilter,

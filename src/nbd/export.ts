@@ -91,9 +91,10 @@ export class NbdExport {
   *extents(context: number, offset: number, bytes: number, maxExtents: number): Steps<Extent[]> {
     const { top } = this.backend;
     const isAllocation = context === 0;
+    const query = { base: null, includeBase: false, wantZero: isAllocation };
     const extents: Extent[] = [];
     for (let done = 0; done < bytes; ) {
-      const status: ChainStatus = yield blockStatusAbove(top, null, false, isAllocation, offset + done, bytes - done);
+      const status: ChainStatus = yield blockStatusAbove(top, query, offset + done, bytes - done);
       // The image has become shorter since the client was told its length.
       if (status.bytes === 0) break;
       const flags = isAllocation ? allocationOf(status.flags) : depthOf(status);

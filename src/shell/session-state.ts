@@ -1,7 +1,7 @@
 /** The state of a session that commands work on: the open image, its buffers, its requests, and its messages. */
 import type { BlockBackend } from '../block/backend.ts';
 import { suspendedRequests } from '../block/debug/port.ts';
-import type { KnownDriver } from '../block/driver.ts';
+import type { RegisteredDriver } from '../block/driver.ts';
 import { GraphContext } from '../block/graph/context.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import { DriverTable } from '../block/open/driver-table.ts';
@@ -22,7 +22,7 @@ const MISALIGN_BYTES = 16;
 /** What the program around a session provides and chooses. */
 export interface SessionOptions {
   readonly output: Output;
-  readonly drivers: readonly KnownDriver[];
+  readonly drivers: readonly RegisteredDriver[];
   /** Makes the overlay of snapshot mode; without it there is none. */
   readonly makeOverlay?: OverlayMaker;
   readonly clock?: Clock;

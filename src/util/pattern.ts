@@ -28,3 +28,10 @@ export function isFilledWith(data: Buffer, byte: number, start = 0, end: number 
   }
   return withoutLast.equals(withoutFirst);
 }
+
+/** Whether a buffer holds nothing but zeroes. */
+export function isAllZero(data: Buffer): boolean {
+  if (data.length === 0) return true;
+  // As in `isFilledWith`, which remembers buffers that are checked again and again; these are not.
+  return data[0] === 0 && data.subarray(1).equals(data.subarray(0, data.length - 1));
+}

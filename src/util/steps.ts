@@ -23,14 +23,22 @@ export function isPromise<T>(answer: Answer<T>): answer is Promise<T> {
   return typeof answer === 'object' && answer instanceof Promise;
 }
 
-/** Runs steps to their end: at once if nothing has to be waited for, else as a promise. Throws or rejects as they do. */
-export function run(steps: Steps<void>): Pending;
+/** The one `next` of all generators: looked up in each by name it would cost more than the call. */
+const next: (this: Steps<unknown>, sent: unknown) => IteratorResult<unknown, unknown> = Object.getPrototypeOf(
+  function* () {}.prototype,
+).next;
+
+/**
+ * Runs steps to their end: at once if nothing has to be waited for, else as a promise. Throws or rejects as they do. Steps
+ * may return the last answer that they wait for instead of yielding it.
+ */
+export function run(steps: Steps<void> | Steps<Pending>): Pending;
 export function run<T>(steps: Steps<T>): Answer<T>;
 export function run<T>(steps: Steps<T>): Answer<T> {
-  let result = steps.next();
+  let result = next.call(steps, undefined) as IteratorResult<unknown, T>;
   while (result.done !== true) {
     if (isPromise(result.value)) return runOn(steps, result.value);
-    result = steps.next(result.value);
+    result = next.call(steps, result.value) as IteratorResult<unknown, T>;
   }
   return result.value;
 }

@@ -15,6 +15,7 @@ import { refreshFilename } from '../../src/block/graph/refresh-filename.ts';
 import { preadv } from '../../src/block/request/read.ts';
 import { Errno } from '../../src/util/errno.ts';
 import { DriverTable } from '../../src/block/open/driver-table.ts';
+import { defineFilter } from '../../src/block/request/filter.ts';
 
 export interface FakeHost {
   /** Contents by file name. */
@@ -185,10 +186,9 @@ function formatDriver(host: HostState): Driver {
 }
 
 function passDriver(host: HostState): Driver {
-  return {
+  return defineFilter({
     formatName: 'pass',
     protocolName: 'pass',
-    isFilter: true,
     parseFilename(filename, options) {
       if (!filename.startsWith('pass:')) throw new BlockError(Errno.EINVAL, "File name string must start with 'pass:'");
       options.set('x-image', filename.slice('pass:'.length));
@@ -206,7 +206,7 @@ function passDriver(host: HostState): Driver {
       if (typeof node.state === 'number' && node.state > 0) node.limits.requestAlignment = node.state;
     },
     async reopenPrepare() {},
-  };
+  });
 }
 
 /** The contents of a "fmt" image. */

@@ -177,9 +177,6 @@ export class BlockNode<S = unknown> {
     let sectors = hintSectors;
     if (this.driver.getLength !== undefined) {
       sectors = divRoundUp(this.driver.getLength(this), SECTOR_BYTES);
-    } else {
-      const filtered = this.filteredChild;
-      if (filtered !== null) sectors = divRoundUp(filtered.node.getLength(), SECTOR_BYTES);
     }
     this.totalSectors = sectors;
     this.#lengthEpoch = this.loop.epoch;

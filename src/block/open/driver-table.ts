@@ -1,19 +1,19 @@
 /** The drivers that a session has, and which of them a name or the beginning of an image asks for. */
-import type { KnownDriver } from '../driver.ts';
+import type { RegisteredDriver } from '../driver.ts';
 import { invalidArgument } from '../error.ts';
 import { assert } from '../../util/assert.ts';
 import { hasProtocol } from './filename.ts';
 
 /** The drivers of a session, in the order in which they are asked. */
 export class DriverTable {
-  readonly #drivers: KnownDriver[] = [];
+  readonly #drivers: RegisteredDriver[] = [];
 
-  constructor(drivers: readonly KnownDriver[]) {
+  constructor(drivers: readonly RegisteredDriver[]) {
     this.add(drivers);
   }
 
   /** Adds drivers. One with the name of a known driver takes its place. */
-  add(drivers: readonly KnownDriver[]): void {
+  add(drivers: readonly RegisteredDriver[]): void {
     for (const driver of drivers) {
       const index = this.#drivers.findIndex((known) => known.formatName === driver.formatName);
       if (index < 0) this.#drivers.push(driver);
@@ -22,12 +22,12 @@ export class DriverTable {
   }
 
   /** The driver of this name, or null. */
-  find(name: string): KnownDriver | null {
+  find(name: string): RegisteredDriver | null {
     return this.#drivers.find((driver) => driver.formatName === name) ?? null;
   }
 
   /** The driver of a file name: a device's, else that of its prefix, else "file". EINVAL for an unknown prefix. */
-  findProtocol(filename: string, allowPrefix: boolean): KnownDriver {
+  findProtocol(filename: string, allowPrefix: boolean): RegisteredDriver {
     const device = this.#best((driver) => driver.probeDevice?.(filename) ?? 0);
     if (device !== null) return device;
 
@@ -46,13 +46,13 @@ export class DriverTable {
   }
 
   /** The driver that recognises the beginning of an image best; null if none does. */
-  probe(head: Uint8Array, filename: string): KnownDriver | null {
+  probe(head: Uint8Array, filename: string): RegisteredDriver | null {
     return this.#best((driver) => driver.probe?.(head, filename) ?? 0);
   }
 
   /** The first driver with the highest positive score. */
-  #best(score: (driver: KnownDriver) => number): KnownDriver | null {
-    let winner: KnownDriver | null = null;
+  #best(score: (driver: RegisteredDriver) => number): RegisteredDriver | null {
+    let winner: RegisteredDriver | null = null;
     let highest = 0;
     for (const driver of this.#drivers) {
       const value = score(driver);
@@ -66,6 +66,6 @@ export class DriverTable {
 }
 
 /** Whether a driver opens its image itself instead of through a child that is opened for it. */
-export function isProtocol(driver: KnownDriver): boolean {
+export function isProtocol(driver: RegisteredDriver): boolean {
   return driver.protocolName !== undefined;
 }

@@ -1,6 +1,6 @@
 /** From a file name and options to complete options: `json:{…}`, the driver, the prefix of the name. */
 import { Errno } from '../../util/errno.ts';
-import type { KnownDriver } from '../driver.ts';
+import type { RegisteredDriver } from '../driver.ts';
 import { BlockError, invalidArgument, prependError } from '../error.ts';
 import { Open } from '../flags.ts';
 import { flattenJson, type JsonValue, parseJson } from '../options/json.ts';
@@ -36,7 +36,7 @@ interface Filled {
   /** The name as far as the options do not have it. */
   readonly filename: string | null;
   /** Null if it is to be found by probing. */
-  readonly driver: KnownDriver | null;
+  readonly driver: RegisteredDriver | null;
 }
 
 /**
@@ -64,7 +64,7 @@ export function fillOptions(drivers: DriverTable, options: Options, filename: st
   return { flags: filledFlags, filename, driver };
 }
 
-function namedDriver(drivers: DriverTable, options: Options): KnownDriver | null {
+function namedDriver(drivers: DriverTable, options: Options): RegisteredDriver | null {
   const name = options.getString('driver');
   if (name === undefined) return null;
   const driver = drivers.find(name);
@@ -73,7 +73,7 @@ function namedDriver(drivers: DriverTable, options: Options): KnownDriver | null
 }
 
 /** The driver that the file name asks for; only a name given as such may have a prefix. */
-function protocolDriver(drivers: DriverTable, options: Options, allowPrefix: boolean): KnownDriver {
+function protocolDriver(drivers: DriverTable, options: Options, allowPrefix: boolean): RegisteredDriver {
   const filename = options.getString('filename');
   if (filename === undefined) throw invalidArgument('Must specify either driver or file');
   const driver = drivers.findProtocol(filename, allowPrefix);

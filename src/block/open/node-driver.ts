@@ -1,6 +1,6 @@
 /** Makes a node and lets its driver open it. */
 import { strerror } from '../../util/errno.ts';
-import type { Driver, KnownDriver } from '../driver.ts';
+import type { Driver, RegisteredDriver } from '../driver.ts';
 import { BlockError, errorWithErrno, invalidArgument, withContext } from '../error.ts';
 import { Open } from '../flags.ts';
 import { chooseNodeName, detachChild, registerNode, releaseNode } from '../graph/graph.ts';
@@ -31,7 +31,7 @@ export interface DriverRequest {
 /** Opens a node with this driver; the caller owns one reference. Nothing is left open if it throws. */
 export async function openDriver(
   context: GraphContext,
-  known: KnownDriver,
+  known: RegisteredDriver,
   request: DriverRequest,
 ): Promise<BlockNode> {
   const driver = 'load' in known ? await known.load() : known;

@@ -11,7 +11,7 @@ import { openBacking } from './backing.ts';
 import { openDriver } from './node-driver.ts';
 import { fillOptions, takeJsonName } from './inherit.ts';
 import { Options, takeSub } from '../options/options.ts';
-import type { Driver, KnownDriver } from '../driver.ts';
+import type { Driver, RegisteredDriver } from '../driver.ts';
 import { findImageFormat } from './probe.ts';
 import { isProtocol } from './driver-table.ts';
 import { makeOverlay, overlaySettings } from './overlay.ts';
@@ -156,7 +156,7 @@ interface ImageRequest {
   readonly explicitOptions: Options;
   readonly flags: number;
   /** Null if it is to be found by probing. */
-  readonly driver: KnownDriver | null;
+  readonly driver: RegisteredDriver | null;
   readonly from: Inheritance | null;
 }
 
@@ -230,7 +230,7 @@ async function openForProbing(
   return attachRoot(node, { description: 'an unnamed block device', node: null }, 0, Perm.ALL);
 }
 
-async function probedDriver(file: ChildLink | null, filename: string | null): Promise<KnownDriver> {
+async function probedDriver(file: ChildLink | null, filename: string | null): Promise<RegisteredDriver> {
   if (file === null) throw invalidArgument('Must specify either driver or file');
   return findImageFormat(file, filename ?? '');
 }

@@ -1,6 +1,6 @@
 /** Guessing the format of an image from its first bytes. */
 import { Errno } from '../../util/errno.ts';
-import type { KnownDriver } from '../driver.ts';
+import type { RegisteredDriver } from '../driver.ts';
 import { BlockError, withContext } from '../error.ts';
 import type { ChildLink } from '../graph/node.ts';
 import type { DriverTable } from './driver-table.ts';
@@ -13,7 +13,7 @@ const HEAD_BYTES = 2048;
  * The driver that recognises the image behind `file` best; an empty one is raw. Throws ENOENT if none does, and what
  * reading it threw.
  */
-export async function findImageFormat(file: ChildLink, filename: string): Promise<KnownDriver> {
+export async function findImageFormat(file: ChildLink, filename: string): Promise<RegisteredDriver> {
   const { drivers } = file.node.context;
   if (file.node.getLength() === 0) return raw(drivers);
   const head = file.node.context.allocate(HEAD_BYTES);
@@ -26,7 +26,7 @@ export async function findImageFormat(file: ChildLink, filename: string): Promis
   return driver;
 }
 
-function raw(drivers: DriverTable): KnownDriver {
+function raw(drivers: DriverTable): RegisteredDriver {
   const driver = drivers.find('raw');
   assert(driver !== null, 'there is a driver for raw images');
   return driver;

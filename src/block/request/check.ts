@@ -1,8 +1,13 @@
-/** The first step of a request: whether its range can exist at all. */
+/** The first step of a request: whether the node is open, and whether the range can exist at all. */
 import { BlockError } from '../error.ts';
 import { MAX_LENGTH, QEMU_MAX_LENGTH, REQUEST_MAX_BYTES } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { Errno } from '../../util/errno.ts';
+
+/** Throws ENOMEDIUM for a node that was closed under the caller. */
+export function checkOpen(node: BlockNode): void {
+  if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
+}
 
 /**
  * Throws unless `[offset, offset + bytes)` lies in the range of offsets that a node can have: EIO for what no node of QEMU
@@ -19,7 +24,7 @@ export function checkRange(offset: number, bytes: number): void {
  * `REQUEST_MAX_BYTES`, otherwise as `checkRange`.
  */
 export function checkDataRequest(node: BlockNode, offset: number, bytes: number): void {
-  if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
+  checkOpen(node);
   if (bytes > REQUEST_MAX_BYTES) throw new BlockError(Errno.EIO);
   checkRange(offset, bytes);
 }

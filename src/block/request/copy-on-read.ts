@@ -1,53 +1,29 @@
 /** Copy on read: what a read finds in a backing file is written to the node, cluster by cluster. */
+import { assert } from '../../util/assert.ts';
 import { alignDown, alignUp, minNonZero } from '../../util/align.ts';
-import { Errno } from '../../util/errno.ts';
-import { isAllZero } from '../../util/zero.ts';
-import type { DriverInfo } from '../driver.ts';
+import { isAllZero } from '../../util/pattern.ts';
+import type { Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events/events.ts';
-import { MAX_ALIGNMENT, Req, REQUEST_MAX_BYTES } from '../flags.ts';
-import type { BlockNode, ChildLink } from '../graph/node.ts';
+import { Req, REQUEST_MAX_BYTES } from '../flags.ts';
+import type { BlockNode } from '../graph/node.ts';
 import { canZero, driverPreadv, driverPwritev } from './driver-io.ts';
+import { clusterBytes } from './info.ts';
+import type { TrackedRequest } from './serialise.ts';
 import { isAllocated } from './status.ts';
 import { zeroRange } from './zero.ts';
 
 const MAX_BOUNCE_BYTES = 16 * 1024 * 1024;
 
-/** What the driver says of the node, a filter what its child says. ENOTSUP if none does. */
-export function driverInfo(node: BlockNode): DriverInfo {
-  if (node.driver.getInfo !== undefined) {
-    const info = node.driver.getInfo(node);
-    if (info.clusterBytes > MAX_ALIGNMENT) throw new BlockError(Errno.EINVAL);
-    return info;
-  }
-  if (node.filteredChild === null) throw new BlockError(Errno.ENOTSUP);
-  return driverInfo(node.filteredChild.node);
-}
-
-function clusterBytes(node: BlockNode): number {
-  try {
-    return driverInfo(node).clusterBytes;
-  } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
-    return 0;
-  }
-}
-
-/** The node's cluster size in bytes, or its request alignment if it has no clusters. */
-export function blockCluster(node: BlockNode): number {
-  const bytes = clusterBytes(node);
-  return bytes === 0 ? node.limits.requestAlignment : bytes;
-}
-
-/** Whether every byte of the range is allocated in this node. */
-export async function isAllocatedWhole(node: BlockNode, offset: number, bytes: number): Promise<boolean> {
-  const status = await isAllocated(node, offset, bytes);
-  return status.allocated && status.bytes === bytes;
-}
-
-/** Reads a range, writing those of its clusters that the node does not have. The request must be serialising. */
-export async function copyOnRead(child: ChildLink, offset: number, data: Buffer, flags: number): Promise<void> {
-  const { node } = child;
+/** Reads a range under `request`, writing those of its clusters that the node does not have. */
+export function* copyOnRead(
+  node: BlockNode,
+  request: TrackedRequest,
+  offset: number,
+  data: Buffer,
+  flags: number,
+): Steps<void> {
+  assert(request.isSerialising, 'a request that copies keeps others out of its clusters');
   const maxTransfer = minNonZero(node.limits.maxTransfer, REQUEST_MAX_BYTES);
   const cluster = clusterBytes(node) || 1;
   const prefetch = (flags & Req.PREFETCH) !== 0;
@@ -58,7 +34,7 @@ export async function copyOnRead(child: ChildLink, offset: number, data: Buffer,
 
   while (rest > 0) {
     const wanted = Math.min(rest, maxTransfer);
-    const found = await allocationOrNone(node, position, wanted);
+    const found = yield* allocationOrNone(node, position, wanted);
     const { allocated } = found;
     const bytes = allocated ? found.bytes : Math.min(found.bytes, MAX_BOUNCE_BYTES);
     // The image ends in the middle of the last cluster.
@@ -69,12 +45,13 @@ export async function copyOnRead(child: ChildLink, offset: number, data: Buffer,
 
     if (!allocated) {
       const bounce = node.context.allocate(bytes);
-      await driverPreadv(node, position, bounce, 0);
-      await node.debugEvent(Event.COR_WRITE);
-      await writeCopy(node, position, bounce);
+      yield driverPreadv(node, position, bounce, 0);
+      yield node.debugEvent(Event.COR_WRITE);
+      if (canZero(node) && isAllZero(bounce)) yield* zeroRange(node, position, bytes, Req.WRITE_UNCHANGED);
+      else yield driverPwritev(node, position, bounce, Req.WRITE_UNCHANGED);
       bounce.copy(data, progress, before, before + wantedBytes);
     } else if (wantedBytes > 0) {
-      await driverPreadv(node, offset + progress, data.subarray(progress, progress + wantedBytes), 0);
+      yield driverPreadv(node, offset + progress, data.subarray(progress, progress + wantedBytes), 0);
     }
     position += bytes;
     rest -= bytes;
@@ -84,19 +61,15 @@ export async function copyOnRead(child: ChildLink, offset: number, data: Buffer,
 }
 
 /** An error of the question counts as "not allocated": the read that follows will say it better. */
-async function allocationOrNone(node: BlockNode, offset: number, bytes: number) {
+function* allocationOrNone(
+  node: BlockNode,
+  offset: number,
+  bytes: number,
+): Steps<{ readonly allocated: boolean; readonly bytes: number }> {
   try {
-    return await isAllocated(node, offset, bytes);
+    return yield isAllocated(node, offset, bytes);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     return { allocated: false, bytes };
-  }
-}
-
-async function writeCopy(node: BlockNode, offset: number, data: Buffer): Promise<void> {
-  if (canZero(node) && isAllZero(data)) {
-    await zeroRange(node, offset, data.length, Req.WRITE_UNCHANGED);
-  } else {
-    await driverPwritev(node, offset, data, Req.WRITE_UNCHANGED);
   }
 }

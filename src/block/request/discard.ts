@@ -1,14 +1,14 @@
 /** Discards: a hint that a range is not needed, cut to what the driver takes. */
 import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
-import type { Pending } from '../../util/steps.ts';
+import type { Pending, Steps } from '../../util/steps.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Open } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
-import { checkRange } from './check.ts';
-import { checkOpen } from './flush.ts';
+import { checkOpen, checkRange } from './check.ts';
 import { forgetDataRange } from './status.ts';
-import { whileTraced } from './traced.ts';
+import type { TrackedRequest } from './serialise.ts';
+import { runTracked } from './traced.ts';
 import { finishWrite, prepareWrite } from './write.ts';
 
 /** Discards a range at any offset. Does nothing where discards are switched off or the driver has none. */
@@ -17,28 +17,26 @@ export function pdiscard(child: ChildLink, offset: number, bytes: number): Pendi
   checkOpen(node);
   if (node.refusesChanges) throw new BlockError(Errno.EPERM);
   checkRange(offset, bytes);
-  if ((node.openFlags & Open.UNMAP) === 0) return undefined;
-  if (node.driver.pdiscard === undefined && node.filteredChild === null) return undefined;
+  if ((node.openFlags & Open.UNMAP) === 0 || node.driver.pdiscard === undefined) return undefined;
   forgetDataRange(node, offset, bytes);
-  if (!node.trace.active) return trackedDiscard(node, offset, bytes);
-  return whileTraced(node, 'discard', offset, bytes, () => trackedDiscard(node, offset, bytes));
+  const tracked = node.requests.begin('discard', offset, bytes);
+  return runTracked(node, tracked, 'discard', offset, bytes, discard(node, tracked));
 }
 
-async function trackedDiscard(node: BlockNode, offset: number, bytes: number): Promise<void> {
-  const request = node.requests.begin('discard', offset, bytes);
+function* discard(node: BlockNode, request: TrackedRequest): Steps<void> {
+  const { kind, offset, bytes } = request;
   let succeeded = false;
   try {
-    await prepareWrite(node, request, 0);
-    await discardPieces(node, offset, bytes);
+    yield prepareWrite(node, request, 0);
+    yield* discardPieces(node, offset, bytes);
     succeeded = true;
   } finally {
-    finishWrite(node, request.kind, offset, bytes, succeeded);
-    node.requests.end(request);
+    finishWrite(node, kind, offset, bytes, succeeded);
   }
 }
 
 /** Unaligned edges are passed on too: some devices collect them, the others say ENOTSUP. */
-async function discardPieces(node: BlockNode, offset: number, bytes: number): Promise<void> {
+function* discardPieces(node: BlockNode, offset: number, bytes: number): Steps<void> {
   const unit = node.limits.requestAlignment;
   const align = Math.max(node.limits.pdiscardAlignment, unit);
   const maxDiscard = alignDown(minNonZero(node.limits.maxPdiscard, Number.MAX_SAFE_INTEGER), align);
@@ -69,8 +67,7 @@ async function discardPieces(node: BlockNode, offset: number, bytes: number): Pr
     // The piece before may have found the image corrupt.
     checkOpen(node);
     try {
-      if (node.driver.pdiscard !== undefined) await node.driver.pdiscard(node, start, piece);
-      else if (node.filteredChild !== null) await pdiscard(node.filteredChild, start, piece);
+      yield node.driver.pdiscard?.(node, start, piece);
     } catch (error) {
       if (!isNotSupported(error)) throw error;
     }

@@ -1,44 +1,63 @@
 /** The last step of a request: the call of the driver, with the flags that it does not know emulated. */
-import type { Pending } from '../../util/steps.ts';
+import { assert } from '../../util/assert.ts';
+import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
+import { Errno } from '../../util/errno.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Req } from '../flags.ts';
-import type { BlockNode, ChildLink } from '../graph/node.ts';
-import { Errno } from '../../util/errno.ts';
-import { checkOpen, flush } from './flush.ts';
-import { preadv } from './read.ts';
-import { pwritev } from './write.ts';
-import { later } from '../../util/answer.ts';
+import type { BlockNode } from '../graph/node.ts';
+import { checkOpen } from './check.ts';
+import { flush } from './flush.ts';
 
-function filteredOrRefuse(node: BlockNode): ChildLink {
-  const filtered = node.filteredChild;
-  if (filtered === null) throw new BlockError(Errno.ENOTSUP);
-  return filtered;
+const INT_MAX = 0x7fffffff;
+
+/**
+ * The longest read or write in bytes that the driver takes in one go; a multiple of the request alignment. EINVAL where
+ * not even one block of that alignment goes through (qemu-io 7.2 aborts there).
+ */
+export function largestTransfer({ limits, context }: BlockNode): number {
+  const bytes = alignDown(minNonZero(limits.maxTransfer, INT_MAX), limits.requestAlignment);
+  if (bytes === 0) {
+    context.warn(`max-transfer ${limits.maxTransfer} is below the alignment of requests, ${limits.requestAlignment}`);
+    throw new BlockError(Errno.EINVAL);
+  }
+  return bytes;
 }
 
-/** Reads an aligned, bounded range. A filter without a method of its own passes it to its child. */
+/** The promise of the pipeline to drivers. */
+export function assertAligned({ limits }: BlockNode, offset: number, bytes: number): void {
+  const align = limits.requestAlignment;
+  assert(isAligned(offset, align) && isAligned(bytes, align), 'a request to a driver is aligned');
+}
+
+/** Reads an aligned range of at most `largestTransfer` bytes. ENOTSUP by a driver that cannot be read. */
 export function driverPreadv(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
   checkOpen(node);
-  const { driver } = node;
-  if (driver.preadv !== undefined) return driver.preadv(node, offset, data, flags);
-  return preadv(filteredOrRefuse(node), offset, data, flags);
+  if (node.driver.preadv === undefined) throw new BlockError(Errno.ENOTSUP);
+  return node.driver.preadv(node, offset, data, flags);
 }
 
-/** Writes an aligned, bounded range. FUA that the driver does not know becomes a flush afterwards. */
+/**
+ * Writes an aligned range of at most `largestTransfer` bytes. FUA that the driver does not know becomes a flush
+ * afterwards. ENOTSUP by a driver that cannot be written.
+ */
 export function driverPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
   checkOpen(node);
   const { driver, supportedWriteFlags } = node;
-  const driverFlags = flags & supportedWriteFlags;
-  const pending =
-    driver.pwritev !== undefined
-      ? driver.pwritev(node, offset, data, driverFlags)
-      : pwritev(filteredOrRefuse(node), offset, data, driverFlags);
-  if ((flags & ~supportedWriteFlags & Req.FUA) === 0) return pending;
-  return pending === undefined ? flush(node) : later(pending, flush, node);
+  if (driver.pwritev === undefined) throw new BlockError(Errno.ENOTSUP);
+  const writing = driver.pwritev(node, offset, data, flags & supportedWriteFlags);
+  if ((flags & ~supportedWriteFlags & Req.FUA) === 0) return writing;
+  return writing === undefined ? flush(node) : run(flushAfter(node, writing));
 }
 
-/** Whether the driver can zero a range without being given zeroes; a filter leaves that to its child. */
+function* flushAfter(node: BlockNode, writing: Promise<void>): Steps<void> {
+  yield writing;
+  yield flush(node);
+}
+
+/** Whether the driver can zero a range without being given zeroes. */
 export function canZero(node: BlockNode): boolean {
-  return node.driver.pwriteZeroes !== undefined || node.filteredChild !== null;
+  return node.driver.pwriteZeroes !== undefined;
 }
 
 /** Writes a range compressed; ENOTSUP unless the driver can. */

@@ -1,121 +1,86 @@
 /** Reads: check, pad, wait for overlapping writers, fragment, zeroes behind the end of the node. */
-import { alignDown, alignUp, isAligned, minNonZero } from '../../util/align.ts';
-import type { Pending } from '../../util/steps.ts';
+import { alignUp, isAligned } from '../../util/align.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { Req } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { checkDataRequest } from './check.ts';
-import { blockCluster, copyOnRead, isAllocatedWhole } from './copy-on-read.ts';
-import { driverPreadv } from './driver-io.ts';
-import { type Padding, paddingFor } from './padding.ts';
+import { copyOnRead } from './copy-on-read.ts';
+import { assertAligned, driverPreadv, largestTransfer } from './driver-io.ts';
+import { blockCluster } from './info.ts';
+import { noPadding, type Padding, paddingFor } from './padding.ts';
 import type { TrackedRequest } from './serialise.ts';
-import { whileTraced } from './traced.ts';
-import { later } from '../../util/answer.ts';
+import { isAllocatedWhole } from './status.ts';
+import { runTracked } from './traced.ts';
 
-const INT_MAX = 0x7fffffff;
-
-/** Reads `data.length` bytes at any offset. What lies behind the node's end reads as zeroes. */
+/** Reads `data.length` bytes at any offset. What lies behind the node's end reads as zeroes. `flags` are bits of `Req`. */
 export function preadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
   checkDataRequest(node, offset, data.length);
   // A request of no bytes cannot be aligned; it has nothing to read either.
   if (data.length === 0 && !isAligned(offset, node.limits.requestAlignment)) return undefined;
-  return node.trace.active ? tracedPreadv(child, offset, data, flags) : paddedPreadv(child, offset, data, flags);
-}
-
-function tracedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
-  return whileTraced(child.node, 'read', offset, data.length, () => paddedPreadv(child, offset, data, flags));
-}
-
-function paddedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
-  const { node } = child;
-  const requestFlags = node.copyOnRead > 0 ? flags | Req.COPY_ON_READ : flags;
   const padding = paddingFor(node, offset, data.length);
-  if (padding === null) return trackedPreadv(child, offset, data, requestFlags);
-
-  return paddedRead(child, offset, data, requestFlags, padding);
+  const { head, tail } = padding ?? noPadding;
+  const tracked = node.requests.begin('read', offset - head, head + data.length + tail);
+  const readFlags = node.copyOnRead > 0 ? flags | Req.COPY_ON_READ : flags;
+  const steps =
+    padding === null
+      ? alignedRead(node, tracked, offset, data, readFlags)
+      : paddedRead(node, tracked, padding, data, readFlags);
+  return runTracked(node, tracked, 'read', offset, data.length, steps);
 }
 
-/** Reads whole blocks and cuts the range out of them. */
-function paddedRead(child: ChildLink, offset: number, data: Buffer, flags: number, padding: Padding): Pending {
-  const padded = padding.merged
-    ? padding.buffer
-    : child.node.context.allocate(padding.head + data.length + padding.tail);
-  const pending = trackedPreadv(child, offset - padding.head, padded, flags);
-  const cutOut = (): undefined => {
-    padded.copy(data, 0, padding.head, padding.head + data.length);
-  };
-  return pending === undefined ? cutOut() : pending.then(cutOut);
-}
-
-function trackedPreadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
-  const { node } = child;
-  const request = node.requests.begin('read', offset, data.length);
-  let pending: Pending;
-  try {
-    pending = alignedPreadv(child, request, offset, data, flags);
-  } catch (error) {
-    node.requests.end(request);
-    throw error;
-  }
-  if (pending !== undefined) return node.requests.endAfter(request, pending);
-  node.requests.end(request);
-  return undefined;
+/** Reads whole blocks, and cuts the range out of them. */
+function* paddedRead(
+  node: BlockNode,
+  request: TrackedRequest,
+  { head, merged, buffer }: Padding,
+  data: Buffer,
+  flags: number,
+): Steps<void> {
+  const padded = merged ? buffer : node.context.allocate(request.bytes);
+  yield* alignedRead(node, request, request.offset, padded, flags);
+  padded.copy(data, 0, head, head + data.length);
 }
 
 /** Reads an aligned range under a request that is tracked already. */
-export function alignedPreadv(
-  child: ChildLink,
+export function* alignedRead(
+  node: BlockNode,
   request: TrackedRequest,
   offset: number,
   data: Buffer,
   flags: number,
-): Pending {
-  const { node } = child;
-  if ((flags & Req.COPY_ON_READ) !== 0) return copyingPreadv(child, request, offset, data, flags);
-  const wait = node.requests.waitForSerialising(request);
-  if (wait !== undefined) return later(wait, boundedPreadv, node, offset, data, flags);
-  return boundedPreadv(node, offset, data, flags);
-}
-
-async function copyingPreadv(
-  child: ChildLink,
-  request: TrackedRequest,
-  offset: number,
-  data: Buffer,
-  flags: number,
-): Promise<void> {
-  const { node } = child;
-  // Touching the same cluster counts as an overlap: the copy's read and write must not have a guest write in between.
-  await node.requests.makeSerialising(request, blockCluster(node));
-  const driverFlags = flags & ~Req.COPY_ON_READ;
-  if (!(await isAllocatedWhole(node, offset, data.length))) {
-    await copyOnRead(child, offset, data, driverFlags);
-  } else if ((driverFlags & Req.PREFETCH) === 0) {
-    await boundedPreadv(node, offset, data, driverFlags);
+): Steps<void> {
+  assertAligned(node, offset, data.length);
+  // Every read comes here; what has not to be waited for is not yielded.
+  let pending: Pending;
+  if ((flags & Req.COPY_ON_READ) === 0) {
+    pending = node.requests.waitForSerialising(request);
+    if (pending !== undefined) yield pending;
+  } else {
+    // Touching the same cluster counts as an overlap: the copy's read and write must not have a guest write in between.
+    yield node.requests.makeSerialising(request, blockCluster(node));
+    if (!(yield isAllocatedWhole(node, offset, data.length))) {
+      yield* copyOnRead(node, request, offset, data, flags);
+      return;
+    }
+    if ((flags & Req.PREFETCH) !== 0) return;
   }
+  pending = fragmentedRead(node, offset, data, flags & ~Req.COPY_ON_READ);
+  if (pending !== undefined) yield pending;
 }
 
 /** Reads what the node has in pieces that the driver takes; what lies behind its end is zero. */
-function boundedPreadv(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
-  const align = node.limits.requestAlignment;
-  const maxTransfer = alignDown(minNonZero(node.limits.maxTransfer, INT_MAX), align);
-  const readable = alignUp(Math.max(0, node.getLength() - offset), align);
+function fragmentedRead(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
+  const maxTransfer = largestTransfer(node);
+  const readable = alignUp(Math.max(0, node.getLength() - offset), node.limits.requestAlignment);
   if (data.length <= readable && data.length <= maxTransfer) return driverPreadv(node, offset, data, flags);
-  return fragmentedPreadv(node, offset, data, flags, Math.min(data.length, readable), maxTransfer);
+  const readBytes = Math.min(data.length, readable);
+  data.fill(0, readBytes);
+  return run(readPieces(node, offset, data.subarray(0, readBytes), flags, maxTransfer));
 }
 
-async function fragmentedPreadv(
-  node: BlockNode,
-  offset: number,
-  data: Buffer,
-  flags: number,
-  readBytes: number,
-  maxTransfer: number,
-): Promise<void> {
-  for (let done = 0; done < readBytes; ) {
-    const bytes = Math.min(readBytes - done, maxTransfer);
-    await driverPreadv(node, offset + done, data.subarray(done, done + bytes), flags);
-    done += bytes;
+function* readPieces(node: BlockNode, offset: number, data: Buffer, flags: number, maxTransfer: number): Steps<void> {
+  for (let start = 0; start < data.length; start += maxTransfer) {
+    yield driverPreadv(node, offset + start, data.subarray(start, start + maxTransfer), flags);
   }
-  data.fill(0, readBytes);
 }

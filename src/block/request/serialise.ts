@@ -2,8 +2,8 @@
  * Requests in flight on a node, and who waits for whom.
  *
  * A request that reads what it then writes back (read-modify-write at the edges, copy on read) must not have another
- * write in the range in between. It marks itself as serialising over that range, widened to an alignment; everybody who
- * overlaps a serialising request waits for it:
+ * write in the range in between. It marks itself as serialising over that range, widened to an alignment; each request
+ * that overlaps a serialising one waits for it:
  *
  *     A  write 1k@512  serialising, widened to 4k@0   ---- reads 4k ---- writes 4k ---- ends
  *     B  write 512@3k  overlaps A's widened range     waits .............................. goes on
@@ -15,6 +15,7 @@ import { CoroutineQueue } from '../loop/coroutine-queue.ts';
 import type { Coroutine, WaitReason } from '../loop/loop.ts';
 import { traceWait } from './traced.ts';
 import { alignDown, alignUp } from '../../util/align.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 
 /** What a request in flight does to its range. */
 export type TrackedKind = 'read' | 'write' | 'discard' | 'truncate';
@@ -55,11 +56,6 @@ export class RequestTracker {
     this.#node = node;
   }
 
-  /** Somebody keeps others out of a range. */
-  get hasSerialising(): boolean {
-    return this.#serialisingCount > 0;
-  }
-
   /**
    * Notes a request of `coroutine` (the running one) that begins, also as in flight on the node. It must be ended,
    * whatever happens.
@@ -83,28 +79,18 @@ export class RequestTracker {
     request.waiters?.wakeAll();
   }
 
-  /** Ends a request when `pending` ends, and hands on how that was. */
-  async endAfter(request: TrackedRequest, pending: Promise<void>): Promise<void> {
-    try {
-      await pending;
-    } finally {
-      this.end(request);
-    }
-  }
-
-  /** Waits for the serialising requests that overlap this one. Undefined if there is nothing to wait for. */
-  waitForSerialising(self: TrackedRequest): Promise<void> | undefined {
-    const mustWait = this.#serialisingCount > 0 && this.#findConflict(self) !== null;
-    return mustWait ? this.#waitForConflicts(self) : undefined;
+  /** Waits for the serialising requests that overlap this one. */
+  waitForSerialising(self: TrackedRequest): Pending {
+    return this.#serialisingCount > 0 ? this.#waitForConflicts(self) : undefined;
   }
 
   /** Makes a request serialising over its range widened to `align`, and waits for all that overlap it. */
-  async makeSerialising(request: TrackedRequest, align: number): Promise<void> {
+  makeSerialising(request: TrackedRequest, align: number): Pending {
     this.#widen(request, align);
-    await this.#waitForConflicts(request);
+    return this.#waitForConflicts(request);
   }
 
-  /** As `makeSerialising`, but false at once instead of waiting. */
+  /** Makes a request serialising over its range widened to `align`; false if another one overlaps it. */
   tryMakeSerialising(request: TrackedRequest, align: number): boolean {
     this.#widen(request, align);
     return this.#findConflict(request) === null;
@@ -112,16 +98,16 @@ export class RequestTracker {
 
   /**
    * Makes the newest request of the running coroutine serialising from `offset` to beyond the end of every node, and
-   * waits for all that overlap it: for a driver that makes its file longer. Undefined if there is nothing to wait for.
+   * waits for all that overlap it: for a driver that makes its file longer.
    */
-  keepOthersBehind(offset: number): Promise<void> | undefined {
+  serialiseToEnd(offset: number): Pending {
     const { current } = this.#node.loop;
     let own = this.#newest;
     while (own !== null && (own.coroutine !== current || own.offset > offset)) own = own.older;
     if (own === null) return undefined;
     this.#widen(own, this.#node.limits.requestAlignment);
     own.overlapBytes = Number.MAX_SAFE_INTEGER - own.overlapOffset;
-    return this.#findConflict(own) === null ? undefined : this.#waitForConflicts(own);
+    return this.#waitForConflicts(own);
   }
 
   #widen(request: TrackedRequest, align: number): void {
@@ -135,14 +121,19 @@ export class RequestTracker {
     request.overlapBytes = Math.max(request.overlapBytes, bytes);
   }
 
-  async #waitForConflicts(self: TrackedRequest): Promise<void> {
+  #waitForConflicts(self: TrackedRequest): Pending {
+    const first = this.#findConflict(self);
+    return first === null ? undefined : run(this.#waitFor(self, first));
+  }
+
+  *#waitFor(self: TrackedRequest, first: TrackedRequest): Steps<void> {
     const { loop } = this.#node;
-    for (let other = this.#findConflict(self); other !== null; other = this.#findConflict(self)) {
+    for (let other: TrackedRequest | null = first; other !== null; other = this.#findConflict(self)) {
       self.waitsFor = other;
       other.waiters ??= new CoroutineQueue(loop);
       const reason: WaitReason = { kind: 'overlap', blockedBy: other.coroutine };
       traceWait(this.#node, reason);
-      await other.waiters.wait(reason);
+      yield other.waiters.wait(reason);
       self.waitsFor = null;
     }
   }

@@ -1,11 +1,12 @@
 /** Block status: what a range is (data, zero, allocated here or in a backing file) and where it lies. */
+import { assert } from '../../util/assert.ts';
 import { alignDown, alignUp } from '../../util/align.ts';
-import { andThen, type Answer, lastly } from '../../util/answer.ts';
-import { Errno } from '../../util/errno.ts';
+import { type Answer, run, type Steps } from '../../util/steps.ts';
 import type { BlockStatus } from '../driver.ts';
 import { BlockError } from '../error.ts';
 import { Status } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
+import { checkOpen } from './check.ts';
 
 const END: Omit<BlockStatus, 'flags'> = { bytes: 0, map: 0, file: null };
 
@@ -16,79 +17,80 @@ const END: Omit<BlockStatus, 'flags'> = { bytes: 0, map: 0, file: null };
  * least one byte, except at and behind the end: then `bytes` is 0 and the flags are EOF.
  */
 export function blockStatus(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus> {
-  if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
+  return run(statusOf(node, wantZero, offset, bytes));
+}
+
+function* statusOf(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Steps<BlockStatus> {
+  checkOpen(node);
   const length = node.getLength();
   if (offset >= length) return { ...END, flags: Status.EOF };
   if (bytes === 0) return { ...END, flags: 0 };
   const wanted = Math.min(bytes, length - offset);
 
-  const { driver } = node;
-  if (driver.blockStatus === undefined && node.filteredChild === null) {
-    const isProtocol = driver.protocolName !== undefined;
-    return withEof(length, offset, {
-      flags: Status.DATA | Status.ALLOCATED | (isProtocol ? Status.OFFSET_VALID : 0),
-      bytes: wanted,
-      map: isProtocol ? offset : 0,
-      file: isProtocol ? node : null,
-    });
-  }
+  let status: BlockStatus;
   node.inFlight += 1;
-  const asking = lastly(
-    () => andThen(askDriver(node, wantZero, offset, wanted), (raw) => resolve(node, wantZero, offset, raw)),
-    () => {
-      node.inFlight -= 1;
-    },
-  );
-  return andThen(asking, (status) => withEof(length, offset, status));
-}
-
-function withEof(length: number, offset: number, status: BlockStatus): BlockStatus {
-  const { flags, bytes, map, file } = status;
-  return offset + bytes === length ? { flags: flags | Status.EOF, bytes, map, file } : status;
+  try {
+    status = yield* ownStatus(node, wantZero, offset, wanted);
+    status = yield* resolve(node, wantZero, offset, status);
+  } finally {
+    node.inFlight -= 1;
+  }
+  if (offset + status.bytes !== length) return status;
+  return { flags: status.flags | Status.EOF, bytes: status.bytes, map: status.map, file: status.file };
 }
 
 /** The driver's own answer, for the range rounded out to the node's alignment and cut back again. */
-function askDriver(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus> {
+function* ownStatus(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Steps<BlockStatus> {
+  if (node.driver.blockStatus === undefined) {
+    const isProtocol = node.driver.protocolName !== undefined;
+    const flags = Status.DATA | (isProtocol ? Status.OFFSET_VALID : 0);
+    return { flags, bytes, map: isProtocol ? offset : 0, file: isProtocol ? node : null };
+  }
   const align = node.limits.requestAlignment;
   const alignedOffset = alignDown(offset, align);
   const alignedBytes = alignUp(offset + bytes, align) - alignedOffset;
-  return andThen(askAligned(node, wantZero, alignedOffset, alignedBytes), (status) => {
-    const skip = offset - alignedOffset;
-    return {
-      flags: status.flags,
-      bytes: Math.min(status.bytes - skip, bytes),
-      map: (status.flags & Status.OFFSET_VALID) !== 0 ? status.map + skip : status.map,
-      file: status.file,
-    };
-  });
+  const { flags, bytes: found, map, file } = yield askDriver(node, wantZero, alignedOffset, alignedBytes);
+  const skip = offset - alignedOffset;
+  return {
+    flags,
+    bytes: Math.min(found - skip, bytes),
+    map: (flags & Status.OFFSET_VALID) !== 0 ? map + skip : map,
+    file,
+  };
 }
 
-function askAligned(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus> {
+/** Asks the driver; of a node without children what it said last of data is remembered. */
+function askDriver(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus> {
   const { driver } = node;
-  if (driver.blockStatus === undefined) {
-    const flags = Status.RAW | Status.OFFSET_VALID;
-    return { flags, bytes, map: offset, file: node.filteredChild?.node ?? null };
-  }
+  assert(driver.blockStatus !== undefined, 'the driver can be asked');
   if (node.children.length > 0) return driver.blockStatus(node, wantZero, offset, bytes);
-  const dataFlags = Status.DATA | Status.OFFSET_VALID;
   if (isKnownData(node, offset)) {
-    return { flags: dataFlags, bytes: node.dataRangeEnd - offset, map: offset, file: node };
+    const flags = Status.DATA | Status.OFFSET_VALID;
+    return { flags, bytes: node.dataRangeEnd - offset, map: offset, file: node };
   }
-  return andThen(driver.blockStatus(node, wantZero, offset, bytes), (status) => {
-    if (wantZero && status.flags === dataFlags) {
-      node.dataRangeStart = offset;
-      node.dataRangeEnd = offset + status.bytes;
-    }
-    return status;
-  });
+  return run(askAndRemember(node, wantZero, offset, driver.blockStatus(node, wantZero, offset, bytes)));
+}
+
+function* askAndRemember(
+  node: BlockNode,
+  wantZero: boolean,
+  offset: number,
+  answer: Answer<BlockStatus>,
+): Steps<BlockStatus> {
+  const status: BlockStatus = yield answer;
+  if (wantZero && status.flags === (Status.DATA | Status.OFFSET_VALID)) {
+    node.dataRangeStart = offset;
+    node.dataRangeEnd = offset + status.bytes;
+  }
+  return status;
 }
 
 /** Follows RAW and RECURSE to the node below, and adds what follows from having or not having a backing file. */
-function resolve(node: BlockNode, wantZero: boolean, offset: number, status: BlockStatus): Answer<BlockStatus> {
+function* resolve(node: BlockNode, wantZero: boolean, offset: number, status: BlockStatus): Steps<BlockStatus> {
   const { file, map, bytes } = status;
   if ((status.flags & Status.RAW) !== 0) {
-    if (file === null) throw new Error('a driver said RAW without a node');
-    return blockStatus(file, wantZero, map, bytes);
+    assert(file !== null, 'a driver that says RAW names a node');
+    return yield* statusOf(file, wantZero, map, bytes);
   }
   let { flags } = status;
   if ((flags & (Status.DATA | Status.ZERO)) !== 0) {
@@ -101,14 +103,14 @@ function resolve(node: BlockNode, wantZero: boolean, offset: number, status: Blo
   const mayRecurse = Status.RECURSE | Status.DATA | Status.OFFSET_VALID;
   const recurses = (flags & (mayRecurse | Status.ZERO)) === mayRecurse;
   const own = { flags, bytes, map, file };
-  return wantZero && recurses && file !== null && file !== node ? refine(own, file) : own;
+  return wantZero && recurses && file !== null && file !== node ? yield* refine(own, file) : own;
 }
 
 /** What the node below knows of data: there may be zeroes behind it. */
-async function refine(own: BlockStatus, file: BlockNode): Promise<BlockStatus> {
+function* refine(own: BlockStatus, file: BlockNode): Steps<BlockStatus> {
   const { flags, bytes, map } = own;
   try {
-    const below = await blockStatus(file, true, map, bytes);
+    const below = yield* statusOf(file, true, map, bytes);
     const isBehindEnd = (below.flags & Status.EOF) !== 0 && (below.bytes === 0 || (below.flags & Status.ZERO) !== 0);
     // A format may map what lies behind the end of its file; that reads as zeroes.
     if (isBehindEnd) return { flags: flags | Status.ZERO, bytes, map, file };
@@ -137,63 +139,56 @@ export interface ChainStatus extends BlockStatus {
   readonly depth: number;
 }
 
-/**
- * The state of a range looked up from `top` down to `base`: excluded, unless `includeBase`; null means the whole chain.
- */
+/** Which part of a chain of backing files is asked, and how exactly. */
+export interface ChainQuery {
+  /** Where the search ends; null for the whole chain. */
+  readonly base: BlockNode | null;
+  /** `base` itself is asked, too. */
+  readonly includeBase: boolean;
+  /** As for `blockStatus`. */
+  readonly wantZero: boolean;
+}
+
+/** The state of a range looked up from `top` down to the query's base. */
 export function blockStatusAbove(
   top: BlockNode,
-  base: BlockNode | null,
-  includeBase: boolean,
-  wantZero: boolean,
+  query: ChainQuery,
   offset: number,
   bytes: number,
 ): Answer<ChainStatus> {
-  if (!includeBase && top === base) return { flags: 0, bytes, map: 0, file: null, depth: 0 };
-  return andThen(blockStatus(top, wantZero, offset, bytes), (status) => {
-    const isFound = status.bytes === 0 || (status.flags & Status.ALLOCATED) !== 0 || top === base;
-    const below = isFound ? null : (top.filterOrCowChild?.node ?? null);
-    if (below === null || (!includeBase && below === base)) return inChain(status, status.flags, 1);
-    return statusBelow(status, below, base, includeBase, wantZero, offset);
-  });
+  return run(statusAbove(top, query, offset, bytes));
 }
 
-/** Goes on below the top, which has nothing of its own at this offset for the bytes that `own` says. */
-async function statusBelow(
-  own: BlockStatus,
-  below: BlockNode,
-  base: BlockNode | null,
-  includeBase: boolean,
-  wantZero: boolean,
-  offset: number,
-): Promise<ChainStatus> {
-  const endOfTop = (own.flags & Status.EOF) !== 0 ? offset + own.bytes : 0;
-  let depth = 1;
-  let status = own;
-  let wanted = own.bytes;
-  let node: BlockNode | null = below;
+function* statusAbove(top: BlockNode, query: ChainQuery, offset: number, bytes: number): Steps<ChainStatus> {
+  const { base, includeBase, wantZero } = query;
+  let depth = 0;
+  let status: BlockStatus = { flags: 0, bytes, map: 0, file: null };
+  let endOfTop = 0;
+  let node: BlockNode | null = top;
   while (node !== null && (includeBase || node !== base)) {
-    status = await blockStatus(node, wantZero, offset, wanted);
+    const wanted = status.bytes;
+    status = yield* statusOf(node, wantZero, offset, wanted);
     depth += 1;
-    if (status.bytes === 0) {
+    if (depth === 1) {
+      // At and behind the end of the top there is nothing, whatever lies below.
+      if (status.bytes === 0) break;
+      if ((status.flags & Status.EOF) !== 0) endOfTop = offset + status.bytes;
+    } else if (status.bytes === 0) {
       // A short backing file: what lies behind its end is zero, as if it were allocated there.
       status = { ...status, flags: Status.ZERO | Status.ALLOCATED, bytes: wanted, file: node };
       break;
     }
     if ((status.flags & Status.ALLOCATED) !== 0) {
-      status = { ...status, flags: status.flags & ~Status.EOF };
+      if (depth > 1) status = { ...status, flags: status.flags & ~Status.EOF };
       break;
     }
     if (node === base) break;
-    wanted = status.bytes;
     node = node.filterOrCowChild?.node ?? null;
   }
-  const flags = offset + status.bytes === endOfTop ? status.flags | Status.EOF : status.flags;
-  return inChain(status, flags, depth);
-}
-
-/** Field by field: spreading the status takes ten times as long, and each new cluster asks twice. */
-function inChain({ bytes, map, file }: BlockStatus, flags: number, depth: number): ChainStatus {
-  return { flags, bytes, map, file, depth };
+  const isEnd = depth > 1 && offset + status.bytes === endOfTop;
+  const { flags, bytes: found, map, file } = status;
+  // Field by field: spreading costs more than the rest, and each new cluster asks twice.
+  return { flags: isEnd ? flags | Status.EOF : flags, bytes: found, map, file, depth };
 }
 
 /** Whether the node itself (not its backing file) has the range, and for how many bytes that holds. */
@@ -202,15 +197,24 @@ export async function isAllocated(
   offset: number,
   bytes: number,
 ): Promise<{ allocated: boolean; bytes: number }> {
-  const status = await blockStatusAbove(node, node, true, false, offset, bytes);
+  const status = await blockStatusAbove(node, { base: node, includeBase: true, wantZero: false }, offset, bytes);
   return { allocated: (status.flags & Status.ALLOCATED) !== 0, bytes: status.bytes };
 }
 
-/** Whether the whole range is known, without much looking, to read as zeroes through the chain. */
+/** Whether every byte of the range is allocated in this node. */
+export async function isAllocatedWhole(node: BlockNode, offset: number, bytes: number): Promise<boolean> {
+  const status = await isAllocated(node, offset, bytes);
+  return status.allocated && status.bytes === bytes;
+}
+
+const wholeChain: ChainQuery = { base: null, includeBase: false, wantZero: false };
+
+/** True if a quick look proves that the whole range reads as zeroes through the chain; false if that is not known. */
 export function isZeroFast(node: BlockNode, offset: number, bytes: number): Answer<boolean> {
-  if (bytes === 0) return true;
-  return andThen(
-    blockStatusAbove(node, null, false, false, offset, bytes),
-    (status) => status.bytes === bytes && (status.flags & Status.ZERO) !== 0,
-  );
+  return bytes === 0 || run(isZeroInChain(node, offset, bytes));
+}
+
+function* isZeroInChain(node: BlockNode, offset: number, bytes: number): Steps<boolean> {
+  const status = yield* statusAbove(node, wholeChain, offset, bytes);
+  return status.bytes === bytes && (status.flags & Status.ZERO) !== 0;
 }

@@ -1,51 +1,74 @@
-/** Begin, waits and end of a request on the event bus. */
+/** The way into the pipeline: a request is run here, between its two records on the bus if anybody listens. */
 import { describeWait } from '../loop/in-flight.ts';
-import type { Pending } from '../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import type { WaitReason } from '../loop/loop.ts';
 import type { BlockNode } from '../graph/node.ts';
+import type { TrackedRequest } from './serialise.ts';
 
-/**
- * Runs a request between its two records. Call only when the bus is active. What need not wait does not wait here
- * either: a run takes the same steps whether it is watched or not.
- */
-export function whileTraced(
+/** A request as its records name it. Offset and length in bytes, 0 for one without a range. */
+interface RecordedRange {
+  readonly operation: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Runs the steps of a request on `node`. They are the same steps whether anybody listens or not. */
+export function runRequest(
   node: BlockNode,
   operation: string,
   offset: number,
   bytes: number,
-  body: () => Pending,
+  steps: Steps<void>,
 ): Pending {
-  const request = node.loop.current?.id ?? 0;
-  node.trace.emit(request, node.nodeName, { kind: 'request-begin', operation, offset, bytes });
+  return run(node.trace.active ? recorded(node, { operation, offset, bytes }, steps) : steps);
+}
+
+/** `runRequest` for one that is tracked: `tracked` ends when the steps have ended, however that was. */
+export function runTracked(
+  node: BlockNode,
+  tracked: TrackedRequest,
+  operation: string,
+  offset: number,
+  bytes: number,
+  steps: Steps<void>,
+): Pending {
+  // One generator less than a `finally` around the steps, on the way of every request.
   let pending: Pending;
   try {
-    pending = body();
+    pending = runRequest(node, operation, offset, bytes, steps);
   } catch (error) {
-    traceEnd(node, request, operation, error);
+    node.requests.end(tracked);
     throw error;
   }
-  if (pending !== undefined) return endAfter(node, request, operation, pending);
-  traceEnd(node, request, operation, undefined);
+  if (pending !== undefined) return run(endAfter(node, tracked, pending));
+  node.requests.end(tracked);
   return undefined;
 }
 
-async function endAfter(node: BlockNode, request: number, operation: string, pending: Promise<void>): Promise<void> {
+function* endAfter(node: BlockNode, tracked: TrackedRequest, pending: Promise<void>): Steps<void> {
   try {
-    await pending;
-  } catch (error) {
-    traceEnd(node, request, operation, error);
-    throw error;
+    yield pending;
+  } finally {
+    node.requests.end(tracked);
   }
-  traceEnd(node, request, operation, undefined);
 }
 
-function traceEnd(node: BlockNode, request: number, operation: string, error: unknown): void {
-  const errno = error instanceof BlockError ? error.errno : 0;
-  node.trace.emit(request, node.nodeName, { kind: 'request-end', operation, errno });
+function* recorded(node: BlockNode, { operation, offset, bytes }: RecordedRange, steps: Steps<void>): Steps<void> {
+  const request = node.loop.current?.id ?? 0;
+  node.trace.emit(request, node.nodeName, { kind: 'request-begin', operation, offset, bytes });
+  let errno = 0;
+  try {
+    yield* steps;
+  } catch (error) {
+    if (error instanceof BlockError) ({ errno } = error);
+    throw error;
+  } finally {
+    node.trace.emit(request, node.nodeName, { kind: 'request-end', operation, errno });
+  }
 }
 
-/** Tells that the running request is about to wait for another one, or for a lock. */
+/** Records that the running request is about to wait for another one, or for a lock. */
 export function traceWait(node: BlockNode, reason: WaitReason): void {
   node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, { kind: 'lock-wait', on: describeWait(reason) });
 }

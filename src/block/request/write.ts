@@ -1,34 +1,40 @@
-/** Writes, of data and of zeroes: check, pad with read-modify-write, serialise, fragment, and the events in between. */
-import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
+/**
+ * Writes, of data and of zeroes: check, pad with read-modify-write, serialise, fragment, and the events in between.
+ *
+ * Every write passes through `alignedWrite`, which needs a tracked request. One with edges that share blocks with other
+ * data is serialising before that, so that nothing is written to those blocks between their read and their write.
+ */
+import { alignDown, isAligned } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
-import { isAllZero } from '../../util/zero.ts';
-import type { Pending } from '../../util/steps.ts';
+import { isAllZero } from '../../util/pattern.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events/events.ts';
 import { Open, Req, SECTOR_BYTES } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
-import { checkDataRequest, checkRange } from './check.ts';
-import { blockCluster } from './copy-on-read.ts';
-import { canZero, driverPwritev, driverPwritevCompressed } from './driver-io.ts';
-import { checkOpen } from './flush.ts';
-import { type Padding, paddingFor, readPadding, tailBlock } from './padding.ts';
+import { checkDataRequest, checkOpen, checkRange } from './check.ts';
+import { assertAligned, canZero, driverPwritev, driverPwritevCompressed, largestTransfer } from './driver-io.ts';
+import { blockCluster } from './info.ts';
+import { noPadding, type Padding, paddingFor, tailBlock } from './padding.ts';
+import { alignedRead } from './read.ts';
 import type { TrackedKind, TrackedRequest } from './serialise.ts';
-import { whileTraced } from './traced.ts';
+import { runTracked } from './traced.ts';
 import { zeroRange } from './zero.ts';
-import { later } from '../../util/answer.ts';
-
-const INT_MAX = 0x7fffffff;
 
 /** Writes `data` at any offset; `flags` are bits of `Req`. */
 export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
   checkDataRequest(node, offset, data.length);
-  if (!isAlignedEnough(node, offset, data.length, flags)) return undefined;
-  return node.trace.active ? tracedPwritev(child, offset, data, flags) : paddedPwritev(child, offset, data, flags);
-}
-
-function tracedPwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
-  return whileTraced(child.node, 'write', offset, data.length, () => paddedPwritev(child, offset, data, flags));
+  checkFallback(node, offset, data.length, flags);
+  if (isNothing(node, offset, data.length)) return undefined;
+  const padding = paddingFor(node, offset, data.length);
+  const { head, tail } = padding ?? noPadding;
+  const tracked = node.requests.begin('write', offset - head, head + data.length + tail);
+  const steps =
+    padding === null
+      ? alignedWrite(node, tracked, offset, data, data.length, flags)
+      : paddedWrite(node, tracked, padding, data, flags);
+  return runTracked(node, tracked, 'write', offset, data.length, steps);
 }
 
 /**
@@ -40,199 +46,153 @@ export function pwriteZeroes(child: ChildLink, offset: number, bytes: number, fl
   return pwriteZeroesOfUser(child, offset, bytes, mayUnmap ? flags : flags & ~Req.MAY_UNMAP);
 }
 
-/** The same for a request of a backend's user: its MAY_UNMAP counts always (observed with qemu-io 7.2.22). */
+/** `pwriteZeroes` for a backend's user, whose MAY_UNMAP counts always (observed with qemu-io 7.2.22). */
 export function pwriteZeroesOfUser(child: ChildLink, offset: number, bytes: number, flags: number): Pending {
   const { node } = child;
-  const zeroFlags = flags | Req.ZERO_WRITE;
   checkOpen(node);
   checkRange(offset, bytes);
-  if (!isAlignedEnough(node, offset, bytes, zeroFlags)) return undefined;
-  return node.trace.active
-    ? tracedZeroes(child, offset, bytes, zeroFlags)
-    : zeroesInTurn(child, offset, bytes, zeroFlags);
+  checkFallback(node, offset, bytes, flags);
+  if (isNothing(node, offset, bytes)) return undefined;
+  const tracked = node.requests.begin('write', offset, bytes);
+  const steps = writeZeroes(node, tracked, flags | Req.ZERO_WRITE);
+  return runTracked(node, tracked, 'write_zeroes', offset, bytes, steps);
 }
 
-function tracedZeroes(child: ChildLink, offset: number, bytes: number, flags: number): Pending {
-  return whileTraced(child.node, 'write_zeroes', offset, bytes, () => zeroesInTurn(child, offset, bytes, flags));
-}
-
-function zeroesInTurn(child: ChildLink, offset: number, bytes: number, flags: number): Pending {
-  const { node } = child;
-  const request = node.requests.begin('write', offset, bytes);
-  const align = node.limits.requestAlignment;
-  if (bytes === 0 || !isAligned(offset, align) || !isAligned(bytes, align)) {
-    return node.requests.endAfter(request, paddedZeroes(child, request, offset, bytes, flags));
-  }
-  let pending: Pending;
-  try {
-    pending = alignedPwritev(node, request, offset, null, bytes, flags);
-  } catch (error) {
-    node.requests.end(request);
-    throw error;
-  }
-  if (pending !== undefined) return node.requests.endAfter(request, pending);
-  node.requests.end(request);
-  return undefined;
-}
-
-/**
- * Whether there is something to do. ENOTSUP for a misaligned request that must not fall back; false for one of no
- * bytes, which cannot be aligned.
- */
-function isAlignedEnough(node: BlockNode, offset: number, bytes: number, flags: number): boolean {
-  const align = node.limits.requestAlignment;
+/** ENOTSUP for a misaligned request that must not fall back to read-modify-write. */
+function checkFallback({ limits }: BlockNode, offset: number, bytes: number, flags: number): void {
+  const align = limits.requestAlignment;
   if ((flags & Req.NO_FALLBACK) !== 0 && !(isAligned(offset, align) && isAligned(bytes, align))) {
     throw new BlockError(Errno.ENOTSUP);
   }
-  return bytes !== 0 || isAligned(offset, align);
 }
 
-function paddedPwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
-  const { node } = child;
-  const padding = paddingFor(node, offset, data.length);
-  if (padding !== null) return readModifyWrite(child, offset, data, flags, padding);
-  const request = node.requests.begin('write', offset, data.length);
-  let pending: Pending;
-  try {
-    pending = alignedPwritev(node, request, offset, data, data.length, flags);
-  } catch (error) {
-    node.requests.end(request);
-    throw error;
-  }
-  if (pending !== undefined) return node.requests.endAfter(request, pending);
-  node.requests.end(request);
-  return undefined;
+/** Whether there is nothing to do: a request of no bytes that cannot be aligned. */
+function isNothing({ limits }: BlockNode, offset: number, bytes: number): boolean {
+  return bytes === 0 && !isAligned(offset, limits.requestAlignment);
 }
 
 /** A write whose edges share blocks with other data: those are read, and written back with it. */
-async function readModifyWrite(
-  child: ChildLink,
-  offset: number,
+function* paddedWrite(
+  node: BlockNode,
+  request: TrackedRequest,
+  padding: Padding,
   data: Buffer,
   flags: number,
-  padding: Padding,
-): Promise<void> {
-  const { node } = child;
-  const paddedOffset = offset - padding.head;
-  const paddedBytes = padding.head + data.length + padding.tail;
-  const request = node.requests.begin('write', paddedOffset, paddedBytes);
-  try {
-    await node.requests.makeSerialising(request, node.limits.requestAlignment);
-    await readPadding(child, request, padding);
-    const padded = padding.merged ? padding.buffer : node.context.allocate(paddedBytes);
-    if (!padding.merged) {
-      padding.buffer.copy(padded, 0, 0, padding.head);
-      if (padding.tail > 0) {
-        padding.buffer.copy(padded, paddedBytes - padding.tail, padding.buffer.length - padding.tail);
-      }
-    }
-    data.copy(padded, padding.head);
-    await alignedPwritev(node, request, paddedOffset, padded, paddedBytes, flags);
-  } finally {
-    node.requests.end(request);
-  }
+): Steps<void> {
+  yield* readEdges(node, request, padding);
+  const padded = putBetween(node, padding, data);
+  yield* alignedWrite(node, request, request.offset, padded, padded.length, flags);
 }
 
-/** Zeroes with edges that are not aligned: the edge blocks are read, changed and written as data. */
-async function paddedZeroes(
-  child: ChildLink,
-  request: TrackedRequest,
-  offset: number,
-  bytes: number,
-  flags: number,
-): Promise<void> {
-  const { node } = child;
+/** The data of a padded write: its edge blocks as they were read, and `data` between them. */
+function putBetween(node: BlockNode, padding: Padding, data: Buffer): Buffer {
+  const { head, tail, merged, buffer } = padding;
+  const padded = merged ? buffer : node.context.allocate(head + data.length + tail);
+  if (!merged) {
+    buffer.copy(padded, 0, 0, head);
+    if (tail > 0) buffer.copy(padded, padded.length - tail, buffer.length - tail);
+  }
+  data.copy(padded, head);
+  return padded;
+}
+
+/** Zeroes edge blocks by read-modify-write, and the whole blocks between them by a zero write. */
+function* writeZeroes(node: BlockNode, request: TrackedRequest, flags: number): Steps<void> {
+  const { offset, bytes } = request;
   const align = node.limits.requestAlignment;
   const dataFlags = flags & ~Req.ZERO_WRITE;
   const padding = paddingFor(node, offset, bytes);
   let start = offset;
   let rest = bytes;
-
   if (padding !== null) {
-    await node.requests.makeSerialising(request, align);
-    await readPadding(child, request, padding);
-    padding.buffer.fill(0, padding.head, padding.buffer.length - padding.tail);
-    if (padding.head > 0 || padding.merged) {
-      const edge = padding.merged ? padding.buffer : padding.buffer.subarray(0, align);
-      await alignedPwritev(node, request, alignDown(offset, align), edge, edge.length, dataFlags);
-      if (padding.merged) return;
-      start += edge.length - padding.head;
-      rest -= edge.length - padding.head;
+    const { head, tail, merged, buffer } = padding;
+    yield* readEdges(node, request, padding);
+    buffer.fill(0, head, buffer.length - tail);
+    if (head > 0 || merged) {
+      const edge = merged ? buffer : buffer.subarray(0, align);
+      yield* alignedWrite(node, request, alignDown(offset, align), edge, edge.length, dataFlags);
+      if (merged) return;
+      start += align - head;
+      rest -= align - head;
     }
   }
-  if (rest >= align) {
-    const middle = alignDown(rest, align);
-    await alignedPwritev(node, request, start, null, middle, flags);
-    start += middle;
-    rest -= middle;
+  const whole = alignDown(rest, align);
+  if (whole > 0) yield* alignedWrite(node, request, start, null, whole, flags);
+  if (padding !== null && rest > whole) {
+    yield* alignedWrite(node, request, start + whole, tailBlock(node, padding), align, dataFlags);
   }
-  if (rest > 0 && padding !== null) {
-    await alignedPwritev(node, request, start, tailBlock(node, padding), align, dataFlags);
+}
+
+/**
+ * Makes a padded write serialising and reads its edge blocks, so that they can be written back.
+ *
+ * A read that fails does not fail the write: it goes on with zeroes in the padding, and the events that would have come
+ * after the read do not. So does QEMU 7.2, where the result of this step is not looked at.
+ */
+function* readEdges(node: BlockNode, request: TrackedRequest, padding: Padding): Steps<void> {
+  yield node.requests.makeSerialising(request, node.limits.requestAlignment);
+  try {
+    yield* readEdgeBlocks(node, request, padding);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+  }
+}
+
+function* readEdgeBlocks(node: BlockNode, request: TrackedRequest, padding: Padding): Steps<void> {
+  const align = node.limits.requestAlignment;
+  const { head, tail, merged, buffer } = padding;
+  if (head > 0 || merged) {
+    const tailToo = merged && tail > 0;
+    if (head > 0) yield node.debugEvent(Event.PWRITEV_RMW_HEAD);
+    if (tailToo) yield node.debugEvent(Event.PWRITEV_RMW_TAIL);
+    yield* alignedRead(node, request, request.overlapOffset, merged ? buffer : buffer.subarray(0, align), 0);
+    if (head > 0) yield node.debugEvent(Event.PWRITEV_RMW_AFTER_HEAD);
+    if (tailToo) yield node.debugEvent(Event.PWRITEV_RMW_AFTER_TAIL);
+    if (merged) return;
+  }
+  if (tail > 0) {
+    yield node.debugEvent(Event.PWRITEV_RMW_TAIL);
+    const lastBlock = request.overlapOffset + request.overlapBytes - align;
+    yield* alignedRead(node, request, lastBlock, tailBlock(node, padding), 0);
+    yield node.debugEvent(Event.PWRITEV_RMW_AFTER_TAIL);
   }
 }
 
 /** Writes an aligned range under a request that is tracked already; `data` is null for zeroes. */
-function alignedPwritev(
+function* alignedWrite(
   node: BlockNode,
   request: TrackedRequest,
   offset: number,
   data: Buffer | null,
   bytes: number,
   flags: number,
-): Pending {
+): Steps<void> {
+  assertAligned(node, offset, bytes);
   if (node.refusesChanges) throw new BlockError(Errno.EPERM);
+  let succeeded = false;
+  // Every write comes here; what has not to be waited for is not yielded.
   let pending: Pending;
   try {
-    const wait = prepareWrite(node, request, flags);
-    pending =
-      wait === undefined
-        ? performWrite(node, offset, data, bytes, flags)
-        : later(wait, performWrite, node, offset, data, bytes, flags);
-  } catch (error) {
-    pending = Promise.reject(error);
-  }
-  if (pending !== undefined) return endWrite(node, request.kind, offset, bytes, pending);
-  const done = node.debugEvent(Event.PWRITEV_DONE);
-  if (done !== undefined) return later(done, finishWrite, node, request.kind, offset, bytes, true);
-  finishWrite(node, request.kind, offset, bytes, true);
-  return undefined;
-}
-
-function performWrite(node: BlockNode, offset: number, data: Buffer | null, bytes: number, flags: number): Pending {
-  if (data === null || wantsZeroDetection(node, data, flags)) {
-    const unmap = data !== null && node.detectZeroes === 'unmap' ? Req.MAY_UNMAP : 0;
-    const zeroFlags = flags | unmap | Req.ZERO_WRITE;
-    const told = node.debugEvent(Event.PWRITEV_ZERO);
-    return told === undefined
-      ? zeroRange(node, offset, bytes, zeroFlags)
-      : later(told, zeroRange, node, offset, bytes, zeroFlags);
-  }
-  if ((flags & Req.WRITE_COMPRESSED) !== 0) return driverPwritevCompressed(node, offset, data);
-  const told = node.debugEvent(Event.PWRITEV);
-  return told === undefined
-    ? fragmentedPwritev(node, offset, data, flags)
-    : later(told, fragmentedPwritev, node, offset, data, flags);
-}
-
-/** What follows the driver's part of a write, whether that went well or not. */
-async function endWrite(
-  node: BlockNode,
-  kind: TrackedKind,
-  offset: number,
-  bytes: number,
-  pending: Promise<void>,
-): Promise<void> {
-  let failure: unknown;
-  let succeeded = false;
-  try {
-    await pending;
+    pending = prepareWrite(node, request, flags);
+    if (pending !== undefined) yield pending;
+    if (data === null || wantsZeroDetection(node, data, flags)) {
+      const unmap = data !== null && node.detectZeroes === 'unmap' ? Req.MAY_UNMAP : 0;
+      yield node.debugEvent(Event.PWRITEV_ZERO);
+      yield* zeroRange(node, offset, bytes, flags | unmap | Req.ZERO_WRITE);
+    } else if ((flags & Req.WRITE_COMPRESSED) !== 0) {
+      yield driverPwritevCompressed(node, offset, data);
+    } else {
+      pending = node.debugEvent(Event.PWRITEV);
+      if (pending !== undefined) yield pending;
+      pending = fragmentedWrite(node, offset, data, flags);
+      if (pending !== undefined) yield pending;
+    }
     succeeded = true;
-  } catch (error) {
-    failure = error;
+  } finally {
+    pending = node.debugEvent(Event.PWRITEV_DONE);
+    if (pending !== undefined) yield pending;
+    finishWrite(node, request.kind, offset, bytes, succeeded);
   }
-  await node.debugEvent(Event.PWRITEV_DONE);
-  finishWrite(node, kind, offset, bytes, succeeded);
-  if (!succeeded) throw failure;
 }
 
 function wantsZeroDetection(node: BlockNode, data: Buffer, flags: number): boolean {
@@ -240,32 +200,20 @@ function wantsZeroDetection(node: BlockNode, data: Buffer, flags: number): boole
   return canZero(node) && isAllZero(data);
 }
 
-/** The longest write in bytes that the driver takes in one go. */
-function largestTransfer({ limits }: BlockNode): number {
-  return alignDown(minNonZero(limits.maxTransfer, INT_MAX), limits.requestAlignment);
-}
-
-function fragmentedPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
+/** Writes in pieces that the driver takes. */
+function fragmentedWrite(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
   const maxTransfer = largestTransfer(node);
   if (data.length <= maxTransfer) return driverPwritev(node, offset, data, flags);
-  return writePieces(node, offset, data, flags, maxTransfer);
+  return run(writePieces(node, offset, data, flags, maxTransfer));
 }
 
-async function writePieces(
-  node: BlockNode,
-  offset: number,
-  data: Buffer,
-  flags: number,
-  maxTransfer: number,
-): Promise<void> {
-  const emulatesFua = (node.supportedWriteFlags & Req.FUA) === 0;
-  for (let done = 0; done < data.length; ) {
-    const bytes = Math.min(data.length - done, maxTransfer);
-    const isLast = done + bytes === data.length;
-    // Where FUA becomes a flush, one flush after the last piece is enough.
-    const pieceFlags = emulatesFua && !isLast ? flags & ~Req.FUA : flags;
-    await driverPwritev(node, offset + done, data.subarray(done, done + bytes), pieceFlags);
-    done += bytes;
+/** Where FUA becomes a flush, one flush after the last piece is enough. */
+function* writePieces(node: BlockNode, offset: number, data: Buffer, flags: number, maxTransfer: number): Steps<void> {
+  const emulatedFua = Req.FUA & ~node.supportedWriteFlags;
+  for (let start = 0; start < data.length; start += maxTransfer) {
+    const end = Math.min(start + maxTransfer, data.length);
+    const pieceFlags = end === data.length ? flags : flags & ~emulatedFua;
+    yield driverPwritev(node, offset + start, data.subarray(start, end), pieceFlags);
   }
 }
 

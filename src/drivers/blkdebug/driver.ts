@@ -1,5 +1,5 @@
 /** blkdebug: a filter that injects errors by rules, suspends requests at events, and narrows the limits of its child. Found by `name.ts`. */
-import type { BlockStatus, Driver } from '../../block/driver.ts';
+import type { BlockStatus } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events/events.ts';
 import { Req, Status } from '../../block/flags.ts';
@@ -23,6 +23,7 @@ import { RuleTable } from './rule-table.ts';
 import { IoType } from './rules/condition.ts';
 import { type BlkdebugNode, type BlkdebugState, NodeContext } from './state.ts';
 import { SuspendedRequests } from './suspended-requests.ts';
+import { defineFilter } from '../../block/request/filter.ts';
 
 function fileOf(node: BlkdebugNode): ChildLink {
   assert(node.file !== null, 'a blkdebug node has an image');
@@ -37,10 +38,9 @@ function checkRequest({ limits }: BlkdebugNode, offset: number, bytes: number): 
 }
 
 /** The driver itself. */
-export const blkdebug: Driver<BlkdebugState> = {
+export const blkdebug = defineFilter<BlkdebugState>({
   formatName: 'blkdebug',
   protocolName: 'blkdebug',
-  isFilter: true,
   strongOptions,
 
   refreshFilename,
@@ -123,4 +123,4 @@ export const blkdebug: Driver<BlkdebugState> = {
 
   debugEvent: fireEvent,
   debugPort: (node) => new BlkdebugPort(node),
-};
+});

@@ -1,5 +1,4 @@
 /** copy-on-read: a filter that writes to its image what reads find in the backing files. */
-import type { Driver } from '../../block/driver.ts';
 import { invalidArgument } from '../../block/error.ts';
 import { Perm, Req } from '../../block/flags.ts';
 import { findNode } from '../../block/graph/graph.ts';
@@ -7,9 +6,11 @@ import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
 import { absorbOptions } from '../../block/options/options.ts';
 import { openFileChild } from '../../block/open/open.ts';
 import { preadv } from '../../block/request/read.ts';
-import { blockStatusAbove, isAllocated } from '../../block/request/status.ts';
+import { blockStatusAbove, type ChainStatus, isAllocated } from '../../block/request/status.ts';
 import { pwritev } from '../../block/request/write.ts';
 import { Status } from '../../block/flags.ts';
+import { defineFilter } from '../../block/request/filter.ts';
+import { run, type Steps } from '../../util/steps.ts';
 
 interface CopyOnReadState {
   /** The deepest node whose data is copied; null: the whole chain. */
@@ -45,24 +46,23 @@ function skipFilters(start: BlockNode | null): BlockNode | null {
 }
 
 /** Reads piece by piece, copying only what lies in the image's chain no deeper than `bottom`. */
-async function readAbove(
-  node: CopyOnReadNode,
-  bottom: BlockNode,
-  offset: number,
-  data: Buffer,
-  flags: number,
-): Promise<void> {
+function* readAbove(node: CopyOnReadNode, bottom: BlockNode, offset: number, data: Buffer, flags: number): Steps<void> {
   const file = fileOf(node);
   for (let done = 0; done < data.length; ) {
     const position = offset + done;
     let pieceFlags = flags;
     let bytes = data.length - done;
-    const own = await isAllocated(file.node, position, bytes);
+    const own: { readonly allocated: boolean; readonly bytes: number } = yield isAllocated(file.node, position, bytes);
     bytes = own.bytes;
     if (!own.allocated) {
       const backing = firstBacking(file.node);
       if (backing !== null) {
-        const above = await blockStatusAbove(backing, bottom, true, false, position, bytes);
+        const above: ChainStatus = yield blockStatusAbove(
+          backing,
+          { base: bottom, includeBase: true, wantZero: false },
+          position,
+          bytes,
+        );
         bytes = above.bytes;
         if ((above.flags & Status.ALLOCATED) !== 0) pieceFlags |= Req.COPY_ON_READ;
       }
@@ -70,15 +70,14 @@ async function readAbove(
       if (bytes === 0) break;
     }
     if ((pieceFlags & (Req.PREFETCH | Req.COPY_ON_READ)) !== Req.PREFETCH) {
-      await preadv(file, position, data.subarray(done, done + bytes), pieceFlags);
+      yield preadv(file, position, data.subarray(done, done + bytes), pieceFlags);
     }
     done += bytes;
   }
 }
 
-export const copyOnReadFilter: Driver<CopyOnReadState> = {
+export const copyOnReadFilter = defineFilter<CopyOnReadState>({
   formatName: 'copy-on-read',
-  isFilter: true,
   hasVariableLength: true,
 
   async open(node, options) {
@@ -99,13 +98,11 @@ export const copyOnReadFilter: Driver<CopyOnReadState> = {
     };
   },
 
-  async preadv(node, offset, data, flags) {
+  preadv(node, offset, data, flags) {
     const { bottom } = node.state;
-    if (bottom === null) await preadv(fileOf(node), offset, data, flags | Req.COPY_ON_READ);
-    else await readAbove(node, bottom, offset, data, flags);
+    if (bottom === null) return preadv(fileOf(node), offset, data, flags | Req.COPY_ON_READ);
+    return run(readAbove(node, bottom, offset, data, flags));
   },
 
-  async pwritevCompressed(node, offset, data) {
-    await pwritev(fileOf(node), offset, data, Req.WRITE_COMPRESSED);
-  },
-};
+  pwritevCompressed: (node, offset, data) => pwritev(fileOf(node), offset, data, Req.WRITE_COMPRESSED),
+});

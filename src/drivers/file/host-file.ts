@@ -1,7 +1,7 @@
 /** What all host files and devices have in common: reads, writes, permissions, limits. */
 import { closeSync, fstatSync } from 'node:fs';
 import type { Driver } from '../../block/driver.ts';
-import type { Pending } from '../../util/steps.ts';
+import { run, type Steps } from '../../util/steps.ts';
 import { asBlockError, BlockError } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { alignedBuffer, isBufferAligned } from '../../sys/aligned-memory.ts';
@@ -11,15 +11,7 @@ import { syncData } from '../../sys/sync.ts';
 import { hostFlagsFor, openDescriptor } from './descriptor.ts';
 import { directIoNeeds } from './direct-io.ts';
 import { takeReopenOptions } from './open.ts';
-import {
-  endHostCall,
-  hostCall,
-  hostResult,
-  isDirect,
-  type FileNode,
-  type FileState,
-  type Replacement,
-} from './state.ts';
+import { hostCall, isDirect, type FileNode, type FileState, type Replacement } from './state.ts';
 import { truncateHostFile } from './truncate.ts';
 import { discardHostRange, zeroHostRange } from './zero.ts';
 import { hostErrno } from '../../util/errno.ts';
@@ -109,55 +101,23 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
 
   getInfo: () => ({ clusterBytes: 0, vmStateOffset: 0 }),
 
-  // These two and the flush are most of what there is to do: no function is made for their calls.
-  preadv(node, offset, data) {
-    let failure: BlockError | null = null;
-    try {
-      readInto(node, offset, data);
-    } catch (error) {
-      failure = asBlockError(error);
-    }
-    return endHostCall(node, failure);
-  },
+  preadv: (node, offset, data) => hostCall(node, readInto, offset, data),
+  pwritev: (node, offset, data) => hostCall(node, writeFrom, offset, data),
+  pwriteZeroes: (node, offset, bytes, flags) => run(writeZeroes(node, offset, bytes, flags)),
+  pdiscard: (node, offset, bytes) => hostCall(node, discardHostRange, offset, bytes),
 
-  pwritev(node, offset, data) {
-    let failure: BlockError | null = null;
-    try {
-      writeFrom(node, offset, data);
-    } catch (error) {
-      failure = asBlockError(error);
-    }
-    return endHostCall(node, failure);
-  },
-
-  pwriteZeroes(node, offset, bytes, flags) {
-    const zero = (): Pending => hostResult(node, () => zeroHostRange(node, offset, bytes, flags));
-    // A file that is being made longer is not written to behind its end: some hosts would lose that.
-    const wait = offset + bytes > node.totalSectors * SECTOR_BYTES ? node.requests.keepOthersBehind(offset) : undefined;
-    return wait === undefined ? zero() : wait.then(zero);
-  },
-
-  pdiscard(node, offset, bytes) {
-    return hostResult(node, () => discardHostRange(node, offset, bytes));
-  },
-
-  flushToDisk(node) {
-    let failure: BlockError | null = null;
-    try {
-      syncFile(node.state);
-    } catch (error) {
-      failure = asBlockError(error);
-    }
-    return endHostCall(node, failure);
-  },
-
-  async truncate(node, bytes, exact, preallocation) {
-    await hostCall(node, () => truncateHostFile(node, bytes, exact, preallocation));
-  },
+  flushToDisk: (node) => hostCall(node, syncFile, undefined, undefined),
+  truncate: (node, bytes, options) => hostCall(node, truncateHostFile, bytes, options),
 };
 
+function* writeZeroes(node: FileNode, offset: number, bytes: number, flags: number): Steps<void> {
+  // A file that is being made longer is not written to behind its end: some hosts would lose that.
+  if (offset + bytes > node.totalSectors * SECTOR_BYTES) yield node.requests.serialiseToEnd(offset);
+  yield hostCall(node, zeroHostRange, { offset, bytes }, flags);
+}
+
 /** Puts on stable storage what was written. Once that has failed it fails for good: nobody knows what was lost. */
-function syncFile(state: FileState): void {
+function syncFile({ state }: FileNode): void {
   if (state.lostWriteErrno !== 0) throw new BlockError(state.lostWriteErrno);
   try {
     syncData(state.fd);

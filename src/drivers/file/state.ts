@@ -1,7 +1,7 @@
 /** What a node over a host file or device keeps, and how a host call becomes a step of a request. */
 import { constants } from 'node:fs';
 import type { Pending } from '../../util/steps.ts';
-import { asBlockError, BlockError } from '../../block/error.ts';
+import { asBlockError, type BlockError } from '../../block/error.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
 import type { FileLocks } from './locks.ts';
 
@@ -43,22 +43,22 @@ export function isDirect({ hostFlags }: Pick<FileState, 'hostFlags'>): boolean {
   return (hostFlags & constants.O_DIRECT) !== 0;
 }
 
-/** Makes a host call for a request, at once; see `endHostCall` for its end. */
-export function hostCall(node: FileNode, call: () => void): Pending {
+/**
+ * Makes a host call for a request: `call` with `first` and `second`. If there are other requests its end is put off as if
+ * a thread made the call, so that they run in between as they do in QEMU.
+ */
+export function hostCall<A, B>(
+  node: FileNode,
+  call: (node: FileNode, first: A, second: B) => void,
+  first: A,
+  second: B,
+): Pending {
   let failure: BlockError | null = null;
   try {
-    call();
+    call(node, first, second);
   } catch (error) {
     failure = asBlockError(error);
   }
-  return endHostCall(node, failure);
-}
-
-/**
- * The end of a host call that was made for a request and failed with `failure`, if with anything. If there are other
- * requests it is put off as if a thread made the call, so that they run in between as they do in QEMU.
- */
-export function endHostCall(node: FileNode, failure: BlockError | null): Pending {
   if (!node.loop.alone) return endInTurn(node, failure);
   if (failure !== null) throw failure;
   return undefined;
@@ -67,12 +67,4 @@ export function endHostCall(node: FileNode, failure: BlockError | null): Pending
 async function endInTurn(node: FileNode, failure: BlockError | null): Promise<void> {
   await node.loop.hostIo();
   if (failure !== null) throw failure;
-}
-
-/** As `hostCall`, for calls that return 0 or a positive errno. */
-export function hostResult(node: FileNode, call: () => number): Pending {
-  return hostCall(node, () => {
-    const errno = call();
-    if (errno !== 0) throw new BlockError(errno);
-  });
 }

@@ -1,6 +1,6 @@
 /** Making host files longer or shorter, with and without preallocation. */
 import { fstatSync, fsyncSync, ftruncateSync } from 'node:fs';
-import type { Preallocation } from '../../block/driver.ts';
+import type { Preallocation, TruncateOptions } from '../../block/driver.ts';
 import { BlockError, errorWithErrno, invalidArgument, withContext } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { alignedBuffer, unalignedBuffer } from '../../sys/aligned-memory.ts';
@@ -10,7 +10,7 @@ import { Errno, hostErrno, strerror } from '../../util/errno.ts';
 import type { FileNode } from './state.ts';
 
 /** Sets a file's length. Devices keep theirs: a shorter one is accepted unless `exact` is asked for. */
-export function truncateHostFile(node: FileNode, bytes: number, exact: boolean, preallocation: Preallocation): void {
+export function truncateHostFile(node: FileNode, bytes: number, { exact, preallocation }: TruncateOptions): void {
   const { fd } = node.state;
   if (fstatSync(fd).isFile()) {
     resizeFile(node, bytes, preallocation);

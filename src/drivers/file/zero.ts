@@ -4,9 +4,29 @@ import { discardDeviceRange, zeroDeviceRange } from '../../sys/block-device.ts';
 import { Fallocate, fallocate } from '../../sys/fallocate.ts';
 import { Errno } from '../../util/errno.ts';
 import type { FileNode } from './state.ts';
+import { BlockError } from '../../block/error.ts';
 
-/** Makes a range read as zeroes. 0, or a positive errno; ENOTSUP if the host has no way but writing them. */
-export function zeroHostRange(node: FileNode, offset: number, bytes: number, flags: number): number {
+/** A range of a file, in bytes. */
+interface FileRange {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Makes a range read as zeroes. Throws what the host says, ENOTSUP if it has no way but writing them. */
+export function zeroHostRange(node: FileNode, { offset, bytes }: FileRange, flags: number): void {
+  throwErrno(zero(node, offset, bytes, flags));
+}
+
+/** Gives a range back to the host. Throws what the host says; ENOTSUP if it cannot, and it is not asked again. */
+export function discardHostRange(node: FileNode, offset: number, bytes: number): void {
+  throwErrno(discard(node, offset, bytes));
+}
+
+function throwErrno(errno: number): void {
+  if (errno !== 0) throw new BlockError(errno);
+}
+
+function zero(node: FileNode, offset: number, bytes: number, flags: number): number {
   const { state } = node;
   if ((flags & Req.MAY_UNMAP) !== 0) {
     const errno = fallocate(state.fd, Fallocate.PUNCH_HOLE, offset, bytes);
@@ -63,8 +83,7 @@ function zeroDevice(node: FileNode, offset: number, bytes: number, flags: number
   return errno;
 }
 
-/** Gives a range back to the host. 0, or a positive errno; ENOTSUP if the host cannot, and it is not asked again. */
-export function discardHostRange(node: FileNode, offset: number, bytes: number): number {
+function discard(node: FileNode, offset: number, bytes: number): number {
   const { state } = node;
   if (!state.canDiscard) return Errno.ENOTSUP;
   const errno = state.isDevice

@@ -51,7 +51,7 @@ export const qcow2: Driver<Qcow2Image> = {
     return locking === undefined ? writeCachesAndUnlock(state) : later(locking, writeCachesAndUnlock, state);
   },
 
-  truncate: ({ state }, bytes, exact, preallocation, flags) => truncateImage(state, bytes, exact, preallocation, flags),
+  truncate: ({ state }, bytes, options) => truncateImage(state, bytes, options),
   blockStatus: ({ state }, _wantZero, offset, bytes) => statusOf(state, offset as GuestOffset, bytes),
 
   async saveVmState({ state }, offset, data) {

@@ -1,5 +1,5 @@
 /** How a qcow2 image is recognised, and its driver found. */
-import type { DriverOnNeed } from '../../block/driver.ts';
+import type { LazyDriver } from '../../block/driver.ts';
 
 /** "QFI\xfb". */
 export const MAGIC = 0x5146_49fb;
@@ -7,7 +7,7 @@ export const MAGIC = 0x5146_49fb;
 export const HEADER_BYTES = 112;
 
 /** Its entry in the registry; the rest is loaded when the first image is opened. */
-export const qcow2: DriverOnNeed = {
+export const qcow2: LazyDriver = {
   formatName: 'qcow2',
 
   probe: (head) => {

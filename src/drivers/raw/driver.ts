@@ -8,15 +8,15 @@ import { type Options, absorbOptions, optionText } from '../../block/options/opt
 import { openChild } from '../../block/open/open.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { refreshFilename } from '../../block/graph/refresh-filename.ts';
-import { driverInfo } from '../../block/request/copy-on-read.ts';
+import { driverInfo } from '../../block/request/info.ts';
 import { pdiscard } from '../../block/request/discard.ts';
 import { preadv } from '../../block/request/read.ts';
 import { truncate } from '../../block/request/truncate.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { isAligned } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
+import { run, type Steps } from '../../util/steps.ts';
 import { parseSize } from '../../util/parse-number.ts';
-import { later } from '../../util/answer.ts';
 
 /** The part of the file that was asked for, in bytes. */
 interface RawWindow {
@@ -101,6 +101,12 @@ function checkHead(node: RawNode, offset: number, data: Buffer): void {
   if (node.context.drivers.probe(data.subarray(0, PROBE_BYTES), '') !== node.driver) throw new BlockError(Errno.EPERM);
 }
 
+/** The rest of a request whose event has to wait. Most need not, and do without these steps. */
+function* after(told: Promise<void>, transfer: typeof preadv, ...request: Parameters<typeof preadv>): Steps<void> {
+  yield told;
+  yield transfer(...request);
+}
+
 function warnOfGuess(node: RawNode): void {
   const { node: file } = fileOf(node);
   refreshFilename(file);
@@ -170,18 +176,20 @@ export const raw: Driver<RawState> = {
   preadv(node, offset, data, flags) {
     const file = fileOf(node);
     const position = inFile(node, offset, data.length, false);
-    const wait = file.node.debugEvent(Event.READ_AIO);
-    return wait === undefined ? preadv(file, position, data, flags) : later(wait, preadv, file, position, data, flags);
+    const told = file.node.debugEvent(Event.READ_AIO);
+    return told === undefined
+      ? preadv(file, position, data, flags)
+      : run(after(told, preadv, file, position, data, flags));
   },
 
   pwritev(node, offset, data, flags) {
     const file = fileOf(node);
     if (node.probed) checkHead(node, offset, data);
     const position = inFile(node, offset, data.length, true);
-    const wait = file.node.debugEvent(Event.WRITE_AIO);
-    return wait === undefined
+    const told = file.node.debugEvent(Event.WRITE_AIO);
+    return told === undefined
       ? pwritev(file, position, data, flags)
-      : later(wait, pwritev, file, position, data, flags);
+      : run(after(told, pwritev, file, position, data, flags));
   },
 
   pwriteZeroes(node, offset, bytes, flags) {
@@ -192,7 +200,7 @@ export const raw: Driver<RawState> = {
     return pdiscard(fileOf(node), inFile(node, offset, bytes, true), bytes);
   },
 
-  async blockStatus(node, _wantZero, offset, bytes) {
+  blockStatus(node, _wantZero, offset, bytes) {
     return {
       flags: Status.RAW | Status.OFFSET_VALID,
       bytes,
@@ -201,13 +209,11 @@ export const raw: Driver<RawState> = {
     };
   },
 
-  async truncate(node, bytes, exact, preallocation, flags) {
+  truncate(node, bytes, options) {
     const { state } = node;
     if (state.sizeBytes !== null) throw new BlockError(Errno.ENOTSUP, 'Cannot resize fixed-size raw disks');
-    if (2 ** 63 - bytes < state.offsetBytes) {
-      throw invalidArgument('Disk size too large for the chosen offset');
-    }
+    if (2 ** 63 - bytes < state.offsetBytes) throw invalidArgument('Disk size too large for the chosen offset');
     state.lengthBytes = bytes;
-    await truncate(fileOf(node), bytes + state.offsetBytes, exact, preallocation, flags);
+    return truncate(fileOf(node), bytes + state.offsetBytes, options);
   },
 };

@@ -2,7 +2,7 @@
 import type { DriverInfo, SpecificInfo, SpecificValue } from '../../block/driver.ts';
 import { BlockError, errnoOf } from '../../block/error.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
-import { driverInfo } from '../../block/request/copy-on-read.ts';
+import { driverInfo } from '../../block/request/info.ts';
 import { Errno } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
 import type { Command } from '../command.ts';

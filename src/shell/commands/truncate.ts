@@ -51,5 +51,5 @@ async function runTruncate(session: SessionState, argv: string[]): Promise<void>
     session.error(`offset(${bytes}) exceeds maximum(${BigInt(QEMU_MAX_LENGTH)})`);
     throw new CommandFailure(Errno.EIO);
   }
-  await session.image.truncate(Number(bytes), false, parsed.options.preallocation ?? 'off', 0);
+  await session.image.truncate(Number(bytes), { preallocation: parsed.options.preallocation ?? 'off' });
 }

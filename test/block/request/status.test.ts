@@ -93,11 +93,15 @@ describe('block status', () => {
     const top = overlay(16 * KIB, 4 * KIB);
     const below = memoryNode(16 * KIB);
     stack(top, below);
-    expect(await blockStatusAbove(top.node, null, false, true, 0, 16 * KIB)).toMatchObject({
+    expect(
+      await blockStatusAbove(top.node, { base: null, includeBase: false, wantZero: true }, 0, 16 * KIB),
+    ).toMatchObject({
       depth: 1,
       bytes: 4 * KIB,
     });
-    expect(await blockStatusAbove(top.node, null, false, true, 4 * KIB, 16 * KIB)).toMatchObject({
+    expect(
+      await blockStatusAbove(top.node, { base: null, includeBase: false, wantZero: true }, 4 * KIB, 16 * KIB),
+    ).toMatchObject({
       depth: 2,
       bytes: 12 * KIB,
       flags: Status.DATA | Status.ALLOCATED | Status.OFFSET_VALID | Status.EOF,
@@ -108,7 +112,9 @@ describe('block status', () => {
     const top = overlay(16 * KIB, 0);
     const below = memoryNode(8 * KIB);
     stack(top, below);
-    expect(await blockStatusAbove(top.node, null, false, false, 8 * KIB, 8 * KIB)).toMatchObject({
+    expect(
+      await blockStatusAbove(top.node, { base: null, includeBase: false, wantZero: false }, 8 * KIB, 8 * KIB),
+    ).toMatchObject({
       bytes: 8 * KIB,
       flags: Status.ZERO | Status.ALLOCATED | Status.EOF,
     });

@@ -136,7 +136,7 @@ describe('flush', () => {
 
 describe('truncate', () => {
   async function truncate(image: BlockBackend, bytes: number, preallocation: Preallocation): Promise<string> {
-    const body = (): ReturnType<BlockBackend['truncate']> => image.truncate(bytes, false, preallocation, 0);
+    const body = (): ReturnType<BlockBackend['truncate']> => image.truncate(bytes, { preallocation });
     if ((await host.errno(body)) === 0) return `${host.bytes('x').length}`;
     return host.message(body);
   }
@@ -178,11 +178,11 @@ describe('truncate', () => {
   it('leaves devices as they are', async () => {
     const image = await host.open({ driver: 'host_device', filename: '/dev/null' });
     const message = (bytes: number, exact: boolean, mode: Preallocation): Promise<string> =>
-      host.message(() => image.truncate(bytes, exact, mode, 0));
+      host.message(() => image.truncate(bytes, { exact, preallocation: mode }));
     expect(await message(512, false, 'off')).toBe('Cannot grow device files');
     expect(await message(512, true, 'off')).toBe('Cannot resize device files');
     expect(await message(512, false, 'full')).toBe("Preallocation mode 'full' unsupported for this non-regular file");
-    expect(await host.errno(() => image.truncate(0, true, 'off', 0))).toBe(0);
+    expect(await host.errno(() => image.truncate(0, { exact: true }))).toBe(0);
   });
 });
 
@@ -193,7 +193,7 @@ describe('a drive without a disc', () => {
     expect(() => image.getLength()).toThrow('No medium found');
     expect(await host.errno(() => image.pread(0, Buffer.alloc(512)))).toBe(Errno.ENOMEDIUM);
     expect(await host.write(image, 0, 512, 1)).toBe(Errno.ENOMEDIUM);
-    expect(await host.message(() => image.truncate(512, false, 'off', 0))).toBe('No medium inserted');
+    expect(await host.message(() => image.truncate(512))).toBe('No medium inserted');
   });
 });
 

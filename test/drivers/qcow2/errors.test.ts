@@ -28,8 +28,8 @@ async function workload(image: BlockBackend): Promise<number> {
     () => image.flush(),
     () => image.pread(0, Buffer.alloc(300_000)),
     () => image.saveVmState(0, Buffer.alloc(5000, 5)),
-    () => image.truncate(600 * 1024, true, 'off', 0),
-    () => image.truncate(2 << 20, true, 'metadata', 0),
+    () => image.truncate(600 * 1024, { exact: true }),
+    () => image.truncate(2 << 20, { exact: true, preallocation: 'metadata' }),
     () => image.pwrite(1_500_000, Buffer.alloc(100_000, 6), 0),
   ];
   for (const step of steps) if ((await host.errno(step)) !== 0) failures += 1;

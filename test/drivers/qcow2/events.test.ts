@@ -72,7 +72,7 @@ function request(image: BlockBackend, line: string): Pending {
     case 'discard':
       return image.pdiscard(offset, bytes);
     case 'truncate':
-      return image.truncate(offset, false, 'off', 0);
+      return image.truncate(offset);
     case 'flush':
       return image.flush();
     default:

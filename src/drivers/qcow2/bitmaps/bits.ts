@@ -1,5 +1,5 @@
 /** One dirty bitmap in memory: a bit for each granule of the disk that was written. */
-import { isAllZero } from '../../../util/zero.ts';
+import { isAllZero } from '../../../util/pattern.ts';
 
 /** Bits are kept in pieces: a small image can claim bitmaps of gigabytes, nearly all of which is of one value. */
 const PIECE_BYTES = 65536;

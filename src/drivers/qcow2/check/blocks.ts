@@ -66,7 +66,7 @@ async function truncateBehind(image: Qcow2Image, offset: number): Promise<void> 
   try {
     // No host has files that end behind the offsets that are exact here.
     if (!Number.isSafeInteger(offset + image.clusterBytes)) throw errorWithErrno(Errno.EFBIG, 'Could not resize file');
-    await truncate(image.file, offset + image.clusterBytes, false, 'off', 0);
+    await truncate(image.file, offset + image.clusterBytes);
   } catch (error) {
     if (error instanceof BlockError) image.node.context.report(error.message);
     throw error;

@@ -61,7 +61,7 @@ export async function writeCompressed(image: Qcow2Image, guest: GuestOffset, dat
   if (image.hasDataFile) throw new BlockError(Errno.ENOTSUP);
   if (data.length === 0) {
     // A file that ends at a sector can be read by sectors.
-    await truncate(image.file, image.file.node.getLength(), false, 'off', 0);
+    await truncate(image.file, image.file.node.getLength());
     return;
   }
   const endsInCluster = image.intoCluster(data.length) !== 0;

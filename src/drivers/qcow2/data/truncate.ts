@@ -1,5 +1,5 @@
 /** Truncate: the virtual disk made longer or shorter, with or without space for its content. */
-import type { Preallocation } from '../../../block/driver.ts';
+import type { Preallocation, TruncateOptions } from '../../../block/driver.ts';
 import { BlockError, errorWithErrno, prependError } from '../../../block/error.ts';
 import { Req, SECTOR_BYTES } from '../../../block/flags.ts';
 import type { ChildLink } from '../../../block/graph/node.ts';
@@ -29,20 +29,14 @@ const HEADER_LENGTH = 24;
 const INT_MAX = 0x7fff_ffff;
 
 /** Sets the length of the virtual disk, a multiple of 512. ZERO_WRITE: what is new reads as zeroes, whatever is below. */
-export async function truncateImage(
-  image: Qcow2Image,
-  length: number,
-  exact: boolean,
-  preallocation: Preallocation,
-  flags: number,
-): Promise<void> {
+export async function truncateImage(image: Qcow2Image, length: number, options: TruncateOptions): Promise<void> {
   if (length % SECTOR_BYTES !== 0) {
     throw new BlockError(Errno.EINVAL, `The new size must be a multiple of ${SECTOR_BYTES}`);
   }
   const locking = image.lock.lock();
   if (locking !== undefined) await locking;
   try {
-    await truncateLocked(image, length, exact, preallocation, flags);
+    await truncateLocked(image, length, options);
   } finally {
     image.lock.unlock();
   }
@@ -51,9 +45,7 @@ export async function truncateImage(
 async function truncateLocked(
   image: Qcow2Image,
   length: number,
-  exact: boolean,
-  preallocation: Preallocation,
-  flags: number,
+  { exact, preallocation, flags }: TruncateOptions,
 ): Promise<void> {
   if (image.snapshots.length > 0 && image.version < 3) {
     throw new BlockError(Errno.ENOTSUP, "Can't resize a v2 image which has snapshots");
@@ -76,7 +68,7 @@ async function truncateLocked(
 
   let restFlags = flags;
   if (mode === 'off') {
-    if (image.hasDataFile) await truncate(image.dataFile, length, exact, 'off', 0);
+    if (image.hasDataFile) await truncate(image.dataFile, length, { exact });
   } else if (mode === 'metadata' || image.hasDataFile) {
     await preallocateMetadata(image, oldLength, length, mode);
   } else {
@@ -123,7 +115,7 @@ async function shrink(
 
 async function cutFile(image: Qcow2Image, end: number): Promise<void> {
   try {
-    await truncate(image.file, end, false, 'off', 0);
+    await truncate(image.file, end);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     image.node.context.report(`warning: Failed to truncate the tail of the image: ${error.message}`);
@@ -178,7 +170,7 @@ async function preallocateMetadata(
     }
     const fileLength = lengthOf(image.dataFile, 'Could not get file size');
     // Reading a cluster that is mapped must not run into the end of the file.
-    if (end > fileLength) await truncate(image.dataFile, end, false, mode === 'metadata' ? 'off' : mode, 0);
+    if (end > fileLength) await truncate(image.dataFile, end, { preallocation: mode === 'metadata' ? 'off' : mode });
   } finally {
     await abandonParts(image, allocation);
   }
@@ -232,14 +224,14 @@ async function growFile(
   const bytes = clusterCount * image.clusterBytes;
   if ((flags & Req.ZERO_WRITE) !== 0) {
     try {
-      await truncate(image.file, start + bytes, false, mode, Req.ZERO_WRITE);
+      await truncate(image.file, start + bytes, { preallocation: mode, flags: Req.ZERO_WRITE });
       return true;
     } catch (error) {
       if (!(error instanceof BlockError)) throw error;
     }
   }
   try {
-    await truncate(image.file, start + bytes, false, mode, 0);
+    await truncate(image.file, start + bytes, { preallocation: mode });
     return false;
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;

@@ -53,7 +53,12 @@ async function isZero(image: Qcow2Image, offset: number, bytes: number): Promise
   for (let position = offset; position < end; ) {
     let status;
     try {
-      status = await blockStatusAbove(image.node, null, false, true, position, end - position);
+      status = await blockStatusAbove(
+        image.node,
+        { base: null, includeBase: false, wantZero: true },
+        position,
+        end - position,
+      );
     } catch (error) {
       if (error instanceof BlockError) return false;
       throw error;

@@ -23,7 +23,7 @@ import {
 import { updateRefcount } from './refcounts.ts';
 import { REFCOUNT_ENTRY_BYTES, RefcountTable } from '../tables/refcount-table.ts';
 import { later } from '../../../util/answer.ts';
-import { isAllZero } from '../../../util/zero.ts';
+import { isAllZero } from '../../../util/pattern.ts';
 
 /** The largest refcount table that is accepted, in bytes. */
 export const MAX_REFCOUNT_TABLE_BYTES = 8 * 1024 * 1024;

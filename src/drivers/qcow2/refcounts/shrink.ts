@@ -1,7 +1,7 @@
 /** Refcount blocks that count nothing are given back when the disk is made shorter. */
 import { BlockError } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
-import { isAllZero } from '../../../util/zero.ts';
+import { isAllZero } from '../../../util/pattern.ts';
 import { corrupt } from '../tables/corruption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { writeFileSync } from '../tables/io.ts';

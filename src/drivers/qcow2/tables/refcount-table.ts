@@ -1,6 +1,6 @@
 /** The refcount table in memory: as it is on disk, with the set of the refcount blocks that it points to. */
 import { readBe32 } from '../../../util/big-endian.ts';
-import { isAllZero } from '../../../util/zero.ts';
+import { isAllZero } from '../../../util/pattern.ts';
 import { ClusterSet } from './cluster-set.ts';
 import { hex64, type HostOffset, highOf, lowOf, refcountEntryOffset } from '../format/offsets.ts';
 

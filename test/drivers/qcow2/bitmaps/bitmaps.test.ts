@@ -57,7 +57,7 @@ describe('a bitmap', () => {
 
   it('of a disk without length is lost', async () => {
     const image = await host.openQcow2('x');
-    expect(await host.errno(() => image.truncate(0, true, 'off', 0))).toBe(0);
+    expect(await host.errno(() => image.truncate(0, { exact: true }))).toBe(0);
     const name = image.top.nodeName;
     await host.close(image);
     expect(host.warnings).toEqual([
@@ -98,7 +98,7 @@ describe('an error on reading the directory of bitmaps', () => {
     const image = await host.openDebug('x', failingReads);
     expect(await host.write(image, 0, 65536, 1)).toBe(0);
     const problem = 'Failed to read bitmap directory: Input/output error';
-    expect(await host.message(() => image.truncate(2 << 20, true, 'off', 0))).toBe(problem);
+    expect(await host.message(() => image.truncate(2 << 20, { exact: true }))).toBe(problem);
     expect(await host.message(async () => void (await image.top.driver.getSpecificInfo?.(image.top)))).toBe(problem);
     const name = image.top.nodeName;
     expect(stateOf(image).bitmaps?.all.length).toBe(1);

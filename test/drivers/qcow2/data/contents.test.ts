@@ -149,11 +149,11 @@ describe('truncate', () => {
     host.image('x', { clusterBits: 9, lengthBytes: 1 << 20 });
     const image = await host.openQcow2('x');
     expect(await host.write(image, 0, 1 << 20, 1)).toBe(0);
-    expect(await host.errno(() => image.truncate(100 * 1024, true, 'off', 0))).toBe(0);
+    expect(await host.errno(() => image.truncate(100 * 1024, { exact: true }))).toBe(0);
     expect(image.getLength()).toBe(100 * 1024);
     expect(host.bytes('x').length).toBeLessThan(1 << 19);
     expect(await host.check(image)).toEqual(CLEAN);
-    expect(await host.errno(() => image.truncate(1 << 20, true, 'off', 0))).toBe(0);
+    expect(await host.errno(() => image.truncate(1 << 20, { exact: true }))).toBe(0);
     const data = await host.read(image, 0, 1 << 20);
     expect(data.subarray(0, 100 * 1024).every((byte) => byte === 1)).toBe(true);
     expect(data.subarray(100 * 1024).every((byte) => byte === 0)).toBe(true);
@@ -167,14 +167,14 @@ describe('truncate', () => {
     const options = { 'inject-error.0.event': 'refblock_update_part', 'inject-error.0.once': 'on' };
     const image = await host.openDebug('x', options);
     const fullBytes = host.bytes('x').length;
-    expect(await host.errno(() => image.truncate(0, true, 'off', 0))).toBe(Errno.EIO);
+    expect(await host.errno(() => image.truncate(0, { exact: true }))).toBe(Errno.EIO);
     expect(host.bytes('x').length).toBeLessThan(fullBytes - (1 << 19));
   });
 
   it.each(['metadata', 'falloc', 'full'] as const)('preallocates: %s', async (mode) => {
     host.image('x', { clusterBits: 12, lengthBytes: 64 * 1024 });
     const image = await host.openQcow2('x');
-    expect(await host.errno(() => image.truncate(1 << 20, true, mode, 0))).toBe(0);
+    expect(await host.errno(() => image.truncate(1 << 20, { exact: true, preallocation: mode }))).toBe(0);
     const before = host.bytes('x').length;
     expect(before).toBeGreaterThan(900 * 1024);
     expect(await host.write(image, 64 * 1024, 960 * 1024, 7)).toBe(0);
@@ -185,7 +185,7 @@ describe('truncate', () => {
   it('cannot preallocate what is cut off', async () => {
     host.image('x');
     const image = await host.openQcow2('x');
-    expect(await host.message(() => image.truncate(65536, true, 'full', 0))).toBe(
+    expect(await host.message(() => image.truncate(65536, { exact: true, preallocation: 'full' }))).toBe(
       "Preallocation can't be used for shrinking an image",
     );
   });
