@@ -170,6 +170,9 @@ export interface Driver<S = unknown> extends DriverIdentity {
   saveVmState?(node: BlockNode<S>, offset: number, data: Buffer): Pending;
   loadVmState?(node: BlockNode<S>, offset: number, data: Buffer): Pending;
 
+  /** The file of the host that the node has open, as stat(2) tells of it. Default: it has none. */
+  hostFile?(node: BlockNode<S>): { readonly dev: number; readonly ino: number };
+
   /** The space in bytes that the node takes on the host; a file with holes counts without them. */
   getAllocatedBytes?(node: BlockNode<S>): number;
 

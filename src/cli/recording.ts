@@ -2,10 +2,14 @@
 import type { BlockError } from '../block/error.ts';
 import { Recorder } from '../live/record/recorder.ts';
 import type { Session } from '../shell/session.ts';
-import { listenerOptions } from './session-snapshot.ts';
+import { holdsImage, listenerOptions } from './session-snapshot.ts';
 
 /** Begins to record; `command` are the words of the command line. Fails with BlockError if the file cannot be made. */
 export function openRecorder(session: Session, path: string, command: readonly string[]): Promise<Recorder> {
   const onError = (error: BlockError): void => session.warn(`the recording has ended: ${error.message}`);
-  return Recorder.open(path, { ...listenerOptions(session, command), onError });
+  return Recorder.open(path, {
+    ...listenerOptions(session, command),
+    objection: (file) => (holdsImage(session, file) ? 'the image is in it' : null),
+    onError,
+  });
 }

@@ -1,5 +1,5 @@
 /** Recordings from the command line: `--record`, `report`, `attach`. */
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { blkscope, runProgram } from '../helpers/run-program.ts';
@@ -29,7 +29,7 @@ function recorded(name: string): Record<string, unknown>[] {
 }
 
 describe('--record', () => {
-  it('keeps the run and changes nothing of what the program says', async () => {
+  it('records the session and changes nothing of what the program says', async () => {
     const plain = await run(['--image-opts', `${image},${rule}`], script);
     const kept = await run(['--record', 'run.ndjson', '--image-opts', `${image},${rule}`], script);
     expect(kept).toEqual(plain);
@@ -48,6 +48,21 @@ describe('--record', () => {
     });
   });
 
+  it('to the image itself, through whatever link, is refused before anything of it is lost', async () => {
+    const disk = path.join(folder, 'disk.raw');
+    writeFileSync(disk, Buffer.alloc(1 << 20, 0xa5));
+    symlinkSync('disk.raw', path.join(folder, 'link.ndjson'));
+    linkSync(disk, path.join(folder, 'hard.html'));
+    for (const name of ['link.ndjson', 'hard.html']) {
+      const first = await run(['--record', name, '--image-opts', image, '-c', 'read 0 512']);
+      expect(first).toMatchObject({ exit: '1', stdout: '' });
+      expect(first.stderr).toBe(`qemu-io: '${name}' is not replaced: it has content that is no recording\n`);
+      const later = await run(['--image-opts', image, '-c', `record start ${name}`]);
+      expect(later.stderr).toBe(`qemu-io: '${name}' is not replaced: the image is in it\n`);
+    }
+    expect(readFileSync(disk).equals(Buffer.alloc(1 << 20, 0xa5))).toBe(true);
+  });
+
   it('of a name that says no form is refused before the image is opened', async () => {
     const { exit, stderr } = await run(['--record', 'run.txt', '-f', 'raw', 'missing.raw', '-c', 'quit']);
     expect(exit).toBe('1');
@@ -57,7 +72,7 @@ describe('--record', () => {
 });
 
 describe('report', () => {
-  it('makes a page of a kept run', async () => {
+  it('makes a page of a recording', async () => {
     await run(['--record', 'run.ndjson', '--image-opts', image, '-c', 'write -q 0 4k']);
     const { exit, stdout } = await run(['report', 'run.ndjson', '-o', 'run.html']);
     expect(exit).toBe('0');
@@ -80,5 +95,14 @@ describe('attach', () => {
     const { exit, stderr } = await run(['attach', 'none.sock']);
     expect(exit).toBe('1');
     expect(stderr.split('\n')).toHaveLength(2);
+  });
+
+  it.each([
+    [['attach', ''], "qemu-io: Could not attach to '': No such file or directory\n"],
+    [['attach', '8080'], "qemu-io: Could not attach to '8080': No such file or directory\n"],
+    [['--monitor', '', '-c', 'quit'], "qemu-io: Could not listen on '': No such file or directory\n"],
+    [['--monitor', 'disk.raw/s', '-c', 'quit'], "qemu-io: Could not listen on 'disk.raw/s': Not a directory\n"],
+  ])('%j is refused in one line', async (words, message) => {
+    expect(await run(words)).toEqual({ exit: '1', stdout: '', stderr: message });
   });
 });

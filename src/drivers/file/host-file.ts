@@ -90,6 +90,11 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
     }
   },
 
+  hostFile(node) {
+    const { dev, ino } = fstatSync(node.state.fd);
+    return { dev, ino };
+  },
+
   getAllocatedBytes(node) {
     try {
       // In units of 512 bytes, whatever the file system's blocks are.

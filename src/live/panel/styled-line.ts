@@ -8,9 +8,12 @@ export interface Part {
   readonly style: Style;
 }
 
+/** No terminal has more cells in a row. */
+const MAX_TEXT_CHARS = 4096;
+
 /** A text of one style; characters that a terminal would act on are replaced. */
 export function part(text: string, style: Style = 'plain'): Part {
-  return { text: printable(text), style };
+  return { text: printable(text.length > MAX_TEXT_CHARS ? text.slice(0, MAX_TEXT_CHARS) : text), style };
 }
 
 /** The parts as one string of exactly `width` cells, in the styles of `paint`. */

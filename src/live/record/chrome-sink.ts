@@ -13,8 +13,8 @@ export class ChromeSink implements RecordingSink {
   readonly #file: EndedFile;
   #held: string;
 
-  constructor(path: string) {
-    this.#file = new EndedFile(path, () => this.#trace.ending());
+  constructor(fd: number) {
+    this.#file = new EndedFile(fd, () => this.#trace.ending());
     this.#held = this.#trace.beginning;
   }
 

@@ -216,7 +216,15 @@ export class ChromeTrace {
   }
 
   #event(phase: string, name: string, timeNs: number, extra: Extra): string {
-    const event = { ph: phase, name, ts: Math.round(timeNs) / 1000, pid: PROCESS, tid: THREAD, ...extra };
+    // A recording from elsewhere may have empty names, which a reader of traces takes for none.
+    const event = {
+      ph: phase,
+      name: name || 'unnamed',
+      ts: Math.round(timeNs) / 1000,
+      pid: PROCESS,
+      tid: THREAD,
+      ...extra,
+    };
     const separator = this.#isFirst ? '' : ',\n';
     this.#isFirst = false;
     return separator + JSON.stringify(event);

@@ -12,6 +12,8 @@ export type LineSink = (lines: Buffer) => void;
 const CAPACITY_BYTES = 64 << 10;
 /** More than the numbers at the end of a line take, with what is around them. */
 const OWN_BYTES = 64;
+/** Records with longer names of node and operation together are written the slow way. */
+const MAX_NAME_CHARS = 512;
 /** Nodes and operations are few; names that a script makes up without end are forgotten. */
 const MAX_SHAPES = 4096;
 
@@ -46,27 +48,24 @@ export class Encoder {
   record(record: TraceRecord): void {
     switch (record.kind) {
       case 'event':
-        this.#shared(record, this.#ofNode(record.node).events, record.event);
+        if (this.#shared(record, 'events', record.event)) return;
         break;
       case 'request-begin':
-        this.#shared(record, this.#ofNode(record.node).begins, record.operation);
+        if (!this.#shared(record, 'begins', record.operation)) break;
         this.#integer(record.offset);
         this.#short(bytesPart);
         this.#integer(record.bytes);
         this.#short(endPart);
-        break;
+        return;
       case 'request-end':
-        if (record.errno < 0) {
-          this.line(withIntegerTime(record));
-          break;
-        }
-        this.#shared(record, this.#ofNode(record.node).ends, record.operation);
+        if (record.errno < 0 || !this.#shared(record, 'ends', record.operation)) break;
         this.#integer(record.errno);
         this.#short(endPart);
-        break;
+        return;
       default:
-        this.line(withIntegerTime(record));
+        break;
     }
+    this.line(withIntegerTime(record));
   }
 
   /** Any line, the slow way. */
@@ -100,8 +99,13 @@ export class Encoder {
     return shapes;
   }
 
-  /** Writes what a record shares with others of its kind, node and `what`, the event or operation. */
-  #shared(record: TraceRecord, shapes: Map<string, LineShape>, what: string): void {
+  /**
+   * Writes what a record shares with others of its kind, node and `what`, the event or operation. False, and nothing
+   * written, for names that are too long to be kept.
+   */
+  #shared(record: TraceRecord, kind: keyof NodeShapes, what: string): boolean {
+    if (record.node.length + what.length > MAX_NAME_CHARS) return false;
+    const shapes = this.#ofNode(record.node)[kind];
     let shape = shapes.get(what);
     if (shape === undefined || !shape.become(record)) {
       if (shape === undefined) this.#shapeCount += 1;
@@ -113,6 +117,7 @@ export class Encoder {
     this.#buffer.set(line, this.#length);
     this.#length += line.length;
     if (this.#shapeCount > MAX_SHAPES) this.#forget();
+    return true;
   }
 
   #forget(): void {

@@ -15,8 +15,8 @@ export class PageSink implements RecordingSink {
   #records = 0;
   #dropped = 0;
 
-  constructor(path: string) {
-    const file = new EndedFile(path, () => this.#noteOfDropped() + pageEnd);
+  constructor(fd: number) {
+    const file = new EndedFile(fd, () => this.#noteOfDropped() + pageEnd);
     this.#file = file;
     this.#encoder = new Encoder((lines) => file.append(lines));
     file.append(Buffer.from(pageStart));

@@ -4,7 +4,7 @@ import type { TraceBus, TraceRecord } from '../../block/events/trace.ts';
 import { openSink } from './sinks.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { SCHEMA_VERSION } from './schema.ts';
-import type { RecordingSink } from './recording-file.ts';
+import type { Objection, RecordingSink } from './recording-file.ts';
 
 /** What is recorded. */
 export interface RecorderOptions {
@@ -16,6 +16,8 @@ export interface RecorderOptions {
   /** Name and version of the program, and the words of its command line, for the reader. */
   readonly program: string;
   readonly command: readonly string[];
+  /** Why a file must not be replaced: the image is in it. */
+  readonly objection: Objection;
   /** Told once if the file cannot be written any more. The recording has ended then; the session goes on. */
   readonly onError: (error: BlockError) => void;
 }
@@ -38,11 +40,12 @@ export class Recorder {
   #wantsSnapshot = false;
 
   /**
-   * Begins a recording; the end of `path` says the form (`.ndjson`, `.json`, `.html`). A file of that name is replaced.
-   * EINVAL for another ending, the host's errno if the file cannot be made.
+   * Begins a recording; the extension of `path` chooses the form (`.ndjson`, `.json`, `.html`). A recording of that name is
+   * replaced. EINVAL for another extension, EEXIST for a file that must not be replaced, the host's errno if it cannot be
+   * made.
    */
   static async open(path: string, options: RecorderOptions): Promise<Recorder> {
-    const sink = await openSink(path);
+    const sink = await openSink(path, options.objection);
     try {
       return new Recorder(path, sink, options);
     } catch (error) {

@@ -1,5 +1,15 @@
 /** The file of a recording, written in pieces; what is on the disk is whole at any moment. */
-import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  type Stats,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { BlockError, withContext } from '../../block/error.ts';
 import type { TraceRecord } from '../../block/events/trace.ts';
 import { Errno, hostErrno } from '../../util/errno.ts';
@@ -16,17 +26,68 @@ export interface RecordingSink {
   close(): void;
 }
 
-/** Makes or empties a file. Fails with the host's errno and "Could not open 'NAME': …". */
-function openRecordingFile(path: string): number {
-  return withContext(`Could not open '${path}'`, () => openSync(path, 'w'));
+/** What tells one file of the host from another, whatever their names. */
+export interface FileIdentity {
+  readonly dev: number;
+  readonly ino: number;
+}
+
+/** Why a recording must not replace a file; null if it may. */
+export type Objection = (file: FileIdentity) => string | null;
+
+/** The identity in what stat(2) tells of a file. */
+export function fileIdentity({ dev, ino }: Stats): FileIdentity {
+  return { dev, ino };
+}
+
+/** Whether both are one file. */
+export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
+}
+
+/** The beginnings of a recording's three forms. */
+const beginnings = ['{"kind":"header"', '{"displayTimeUnit"', '<!doctype html>'];
+const LONGEST_BEGINNING = 32;
+
+/**
+ * Opens a file for a recording and empties it; a pipe is opened without waiting for its reader. EEXIST, before anything is
+ * lost, for a file to which there is an objection and for one that has content and is no recording: a slip must not cost an
+ * image. ENXIO for a pipe without a reader. Other failures have the host's errno.
+ */
+export function openRecordingFile(path: string, objection: Objection): number {
+  const context = `Could not open '${path}'`;
+  const present = withContext(context, () => statSync(path, { throwIfNoEntry: false }));
+  if (present?.isBlockDevice() === true)
+    throw new BlockError(Errno.EEXIST, `'${path}' is not replaced: it is a device`);
+  const isRegular = present === undefined || present.isFile();
+  const mode = isRegular ? constants.O_RDWR | constants.O_CREAT : constants.O_WRONLY;
+  const fd = withContext(context, () => openSync(path, mode | constants.O_NONBLOCK, 0o666));
+  try {
+    const stats = withContext(context, () => fstatSync(fd));
+    const reason = objection(fileIdentity(stats)) ?? (stats.isFile() ? contentObjection(fd) : null);
+    if (reason !== null) throw new BlockError(Errno.EEXIST, `'${path}' is not replaced: ${reason}`);
+    if (stats.isFile()) withContext(context, () => ftruncateSync(fd));
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function contentObjection(fd: number): string | null {
+  const head = Buffer.alloc(LONGEST_BEGINNING);
+  const text = head.toString('latin1', 0, readSync(fd, head, 0, LONGEST_BEGINNING, 0));
+  const isRecording = text === '' || beginnings.some((beginning) => text.startsWith(beginning));
+  return isRecording ? null : 'it has content that is no recording';
 }
 
 /** Lines that follow each other; may be a pipe. */
 export class LogFile {
   readonly #fd: number;
 
-  constructor(path: string) {
-    this.#fd = openRecordingFile(path);
+  /** Takes over the descriptor. */
+  constructor(fd: number) {
+    this.#fd = fd;
   }
 
   /** Writes all of it. Fails with the host's errno. */
@@ -51,9 +112,9 @@ export class EndedFile {
   #position = 0;
   #size = 0;
 
-  /** `ending` gives what has to follow after everything appended so far. */
-  constructor(path: string, ending: () => string) {
-    this.#fd = openRecordingFile(path);
+  /** Takes over the descriptor; `ending` gives what has to follow after everything appended so far. */
+  constructor(fd: number, ending: () => string) {
+    this.#fd = fd;
     this.#ending = ending;
   }
 
@@ -74,14 +135,24 @@ export class EndedFile {
 }
 
 function writeAll(fd: number, bytes: Buffer, position: number | null): void {
+  let waitedMs = 0;
   for (let done = 0; done < bytes.length; ) {
     const at = position === null ? null : position + done;
     try {
       done += writeSync(fd, bytes, done, bytes.length - done, at);
+      waitedMs = 0;
     } catch (error) {
       const errno = hostErrno(error);
-      if (errno === Errno.EAGAIN || errno === Errno.EINTR) continue;
-      throw new BlockError(errno);
+      if (errno === Errno.EINTR) continue;
+      // A pipe whose reader is slow gets a while; the session cannot wait for it for ever.
+      if (errno !== Errno.EAGAIN || waitedMs >= PIPE_WAIT_MS) throw new BlockError(errno);
+      Atomics.wait(sleeping, 0, 0, PIPE_POLL_MS);
+      waitedMs += PIPE_POLL_MS;
     }
   }
 }
+
+/** How long a full pipe is waited for, and how often it is tried. */
+const PIPE_WAIT_MS = 2000;
+const PIPE_POLL_MS = 5;
+const sleeping = new Int32Array(new SharedArrayBuffer(4));

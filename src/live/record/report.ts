@@ -3,6 +3,7 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { BlockError, withContext } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
+import { fileIdentity, isSameFile } from './recording-file.ts';
 import { openSink } from './sinks.ts';
 import { isRecord, parseLine, type RecordingLine, SCHEMA_VERSION, SchemaError } from './schema.ts';
 
@@ -16,7 +17,7 @@ export interface Report {
 
 const CHUNK_BYTES = 1 << 20;
 /** Far beyond any line of ours. */
-const MAX_LINE_CHARS = 64 << 20;
+const MAX_LINE_CHARS = 16 << 20;
 
 /**
  * Reads `input` and writes `output`; the extension of its name chooses the form. EINVAL with the line's number for a line
@@ -31,8 +32,8 @@ export async function makeReport(input: string, output: string): Promise<Report>
   // The output is not made before the input has turned out to be a recording.
   const first = lines.next();
   if (first.done === true) throw new BlockError(Errno.EINVAL, `'${input}' is empty`);
-  if (isSameFile(input, output)) throw new BlockError(Errno.EINVAL, `'${output}' is the recording itself`);
-  const sink = await openSink(output);
+  const own = fileIdentity(statSync(input));
+  const sink = await openSink(output, (other) => (isSameFile(other, own) ? 'it is the recording itself' : null));
   try {
     for (let step: IteratorResult<RecordingLine> = first; step.done !== true; step = lines.next()) {
       const line = step.value;
@@ -53,12 +54,6 @@ export async function makeReport(input: string, output: string): Promise<Report>
     sink.close();
   }
   return { records, notes };
-}
-
-function isSameFile(a: string, b: string): boolean {
-  const other = statSync(b, { throwIfNoEntry: false });
-  const one = statSync(a);
-  return other !== undefined && other.ino === one.ino && other.dev === one.dev;
 }
 
 /** The lines of a recording, checked. A torn last line goes to `notes`. */

@@ -13,6 +13,11 @@ import { renderParts, part } from '../panel/styled-line.ts';
 /** Far beyond any line of ours. */
 const MAX_LINE_CHARS = 16 << 20;
 
+/** The name of a socket as Node takes it: a number alone would be a TCP port. */
+export function socketName(path: string): string {
+  return /^\d+$/.test(path) ? `./${path}` : path;
+}
+
 /** A connection to a monitor that gives lines. */
 class LineSocket {
   readonly #socket: Socket;
@@ -25,7 +30,8 @@ class LineSocket {
 
   /** ENOENT or ECONNREFUSED if no session listens there. */
   static async open(path: string): Promise<LineSocket> {
-    const socket = connect(path);
+    if (path === '') throw errorWithErrno(Errno.ENOENT, "Could not attach to ''");
+    const socket = connect(socketName(path));
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', (error) => reject(errorWithErrno(hostErrno(error), `Could not attach to '${path}'`)));

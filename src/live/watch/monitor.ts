@@ -2,13 +2,14 @@
 import { chmodSync, lstatSync, statSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import path from 'node:path';
-import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { BlockError, errorWithErrno, withContext } from '../../block/error.ts';
 import type { TraceBus } from '../../block/events/trace.ts';
 import { Errno, hostErrno } from '../../util/errno.ts';
 import { Broadcast } from './broadcast.ts';
 import { encodeLine } from '../record/encoder.ts';
 import { latestEvents } from '../panel/model.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { socketName } from './attach.ts';
 import { type RecordingLine, SCHEMA_VERSION, WANT_LATEST } from '../record/schema.ts';
 
 /** The session that clients see. */
@@ -53,7 +54,8 @@ export class Monitor {
     this.#options = options;
     this.#everything = new Broadcast(options.snapshot);
     this.#latest = new Broadcast(options.snapshot);
-    this.#server = createServer((socket) => this.#welcome(socket));
+    // A client that has nothing to send may close its half, and is served on.
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#welcome(socket));
     // Clients do not keep the session alive.
     this.#server.unref();
   }
@@ -64,6 +66,7 @@ export class Monitor {
    * change, ENAMETOOLONG.
    */
   static async open(socketPath: string, options: MonitorOptions): Promise<Monitor> {
+    if (socketPath === '') throw refusal(socketPath, Errno.ENOENT);
     if (Buffer.byteLength(socketPath) > MAX_PATH_BYTES) throw refusal(socketPath, Errno.ENAMETOOLONG);
     checkFolder(socketPath);
     await removeStale(socketPath);
@@ -97,7 +100,7 @@ export class Monitor {
     try {
       await new Promise<void>((resolve, reject) => {
         this.#server.once('error', reject);
-        this.#server.listen(this.path, resolve);
+        this.#server.listen(socketName(this.path), resolve);
         process.umask(mask);
       });
       chmodSync(this.path, 0o600);
@@ -122,6 +125,8 @@ export class Monitor {
     socket.on('error', leave);
     socket.on('close', leave);
     socket.on('drain', () => broadcast.catchUp(socket));
+    // A client that is gone altogether shows when it is written to.
+    socket.on('end', () => socket.write(encodeLine({ kind: 'snapshot', ...this.#options.snapshot() })));
     socket.on('data', (words: Buffer) => {
       // Anything else that a client sends is ignored. The line is short and comes in one piece.
       if (broadcast === this.#latest || !words.includes(WANT_LATEST)) return;
@@ -231,18 +236,17 @@ function endSocket(socket: Socket): Promise<void> {
 }
 
 function refusal(socketPath: string, errno: number): BlockError {
-  return errorWithErrno(errno, `Could not listen on '${socketPath}'`);
+  return errorWithErrno(errno, contextOf(socketPath));
+}
+
+function contextOf(socketPath: string): string {
+  return `Could not listen on '${socketPath}'`;
 }
 
 /** A user who may change the folder could replace the socket. */
 function checkFolder(socketPath: string): void {
   const folder = path.dirname(path.resolve(socketPath));
-  let stats;
-  try {
-    stats = statSync(folder);
-  } catch (error) {
-    throw refusal(socketPath, hostErrno(error));
-  }
+  const stats = withContext(contextOf(socketPath), () => statSync(folder));
   const self = process.getuid?.() ?? stats.uid;
   const isForeign = stats.uid !== self && stats.uid !== 0;
   const isOpen = (stats.mode & 0o022) !== 0 && (stats.mode & 0o1000) === 0;
@@ -252,16 +256,17 @@ function checkFolder(socketPath: string): void {
 }
 
 async function removeStale(socketPath: string): Promise<void> {
-  const stats = lstatSync(socketPath, { throwIfNoEntry: false });
+  const context = contextOf(socketPath);
+  const stats = withContext(context, () => lstatSync(socketPath, { throwIfNoEntry: false }));
   if (stats === undefined) return;
   if (!stats.isSocket()) throw refusal(socketPath, Errno.EEXIST);
   if (await isAnswered(socketPath)) throw refusal(socketPath, Errno.EADDRINUSE);
-  unlinkSync(socketPath);
+  withContext(context, () => unlinkSync(socketPath));
 }
 
 function isAnswered(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const probe = connect(socketPath);
+    const probe = connect(socketName(socketPath));
     probe.once('connect', () => {
       probe.destroy();
       resolve(true);

@@ -259,6 +259,33 @@ describe('recording a session', () => {
     await session.close();
   });
 
+  it('a file that is no recording is left alone, and so is a device; an older recording is replaced', async () => {
+    const { session, options } = await openSession(folder);
+    writeFileSync(inFolder('notes.html'), 'my notes');
+    await expect(Recorder.open(inFolder('notes.html'), options)).rejects.toThrow('it has content that is no recording');
+    expect(readFileSync(inFolder('notes.html'), 'utf8')).toBe('my notes');
+    for (const name of ['run.ndjson', 'run.json', 'run.html']) {
+      for (let round = 0; round < 2; round += 1) (await Recorder.open(inFolder(name), options)).close();
+    }
+    const objection = (): string => 'the image is in it';
+    await expect(Recorder.open(inFolder('run.html'), { ...options, objection })).rejects.toThrow('the image is in it');
+    expect(readFileSync(inFolder('run.html'), 'utf8')).toContain('</html>');
+    await session.close();
+  });
+
+  it('a pipe without a reader is refused at once, and one whose reader is slow ends the recording', async () => {
+    const { session, options, run, errors } = await openSession(folder);
+    execFileSync('mkfifo', [inFolder('run.ndjson')]);
+    await expect(Recorder.open(inFolder('run.ndjson'), options)).rejects.toThrow('No such device or address');
+    const reader = openSync(inFolder('run.ndjson'), constants.O_RDONLY | constants.O_NONBLOCK);
+    const recorder = await Recorder.open(inFolder('run.ndjson'), options);
+    await run(...Array.from({ length: 500 }, () => 'read -q 0 4k'));
+    expect(errors).toEqual(['Resource temporarily unavailable']);
+    expect(recorder.isRecording).toBe(false);
+    closeSync(reader);
+    await session.close();
+  });
+
   it('other names, and folders that are not there, are refused', async () => {
     const { session, options } = await openSession(folder);
     await expect(Recorder.open(inFolder('run.txt'), options)).rejects.toThrow('a recording is .ndjson, .json');

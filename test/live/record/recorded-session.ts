@@ -39,6 +39,7 @@ export async function openSession(folder: string, config = ''): Promise<RunningS
     snapshot: () => takeSnapshot(session.loop, session.backend?.top ?? null),
     program: 'blkscope test',
     command: ['--record', 'x'],
+    objection: () => null,
     onError: (error) => errors.push(error.message),
   };
   const run = async (...lines: string[]): Promise<void> => {

@@ -10,7 +10,7 @@ import { Monitor } from '../../../src/live/watch/monitor.ts';
 import { parseLine, type RecordingLine, WANT_LATEST } from '../../../src/live/record/schema.ts';
 import { terminalPaint } from '../../../src/cli/style.ts';
 import { unpainted } from '../../../src/util/style.ts';
-import { snapshot } from '../panel/snapshots.ts';
+import { eventfulEvents, snapshot } from '../panel/snapshots.ts';
 import { VirtualTerminal } from '../panel/virtual-terminal.ts';
 import { useEmptyFolder } from '../../helpers/sandbox.ts';
 
@@ -220,6 +220,47 @@ describe('the socket of the monitor', () => {
   it('has a short name in a folder that exists', async () => {
     await expect(openMonitor(path.join(folder, 'x'.repeat(120)))).rejects.toThrow('File name too long');
     await expect(openMonitor(path.join(folder, 'no', 's'))).rejects.toThrow('No such file or directory');
+    await expect(openMonitor('')).rejects.toThrow("Could not listen on '': No such file or directory");
+    writeFileSync(path.join(folder, 'file'), '');
+    await expect(openMonitor(path.join(folder, 'file', 's'))).rejects.toThrow('Not a directory');
+  });
+
+  it('may be a number, which is no TCP port', async () => {
+    const before = process.cwd();
+    process.chdir(folder);
+    try {
+      const { monitor } = await openMonitor('12345');
+      expect(statSync(path.join(folder, '12345')).isSocket()).toBe(true);
+      let lines = '';
+      const reading = attachLines('12345', (text) => {
+        lines += text;
+      });
+      await until(() => monitor.clientCount === 1);
+      await monitor.close();
+      await reading;
+      expect(lines).toContain('"kind":"end"');
+    } finally {
+      process.chdir(before);
+    }
+  });
+
+  it('serves a client that closes its writing half, and drops one that is gone', async () => {
+    const { bus, monitor } = await openMonitor();
+    let text = '';
+    const socket = connect({ path: socketPath, allowHalfOpen: true }, () => socket.end());
+    socket.on('data', (bytes: Buffer) => {
+      text += bytes.toString();
+    });
+    await until(() => text.split('"kind":"snapshot"').length > 2);
+    bus.emit(4, 'debug', { kind: 'resume', tag: 'A' });
+    await until(() => text.includes('"kind":"resume"'));
+    expect(monitor.clientCount).toBe(1);
+    socket.destroy();
+    await until(() => {
+      bus.emit(4, 'debug', { kind: 'resume', tag: 'B' });
+      return monitor.clientCount === 0;
+    });
+    await monitor.close();
   });
 });
 
@@ -234,6 +275,7 @@ describe('attaching', () => {
     });
     await expect(view.run()).rejects.toThrow('No such file or directory');
     expect(view.restore()).toBe('');
+    await expect(attachLines('', () => {})).rejects.toThrow("Could not attach to '': No such file or directory");
   });
 
   it('without a terminal gives the lines as they come', async () => {
@@ -264,6 +306,19 @@ describe('attaching', () => {
     await expect(view.run()).rejects.toThrow('The session sends what is no record: not JSON');
     expect(written.indexOf('\x1b[?1049h')).toBe(0);
     expect(written).toContain('\x1b[?1049l');
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('to a session whose notes are no texts ends with an error that names the member', async () => {
+    const line = {
+      ...eventfulEvents(),
+      latest: [{ ...eventfulEvents().latest[0], notes: [{ kind: 'suspend', tag: 7 }] }],
+    };
+    const server = createServer((socket) => socket.resume().end(`${JSON.stringify(line)}\n`));
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+    const size = { columns: 80, rows: 24 };
+    const view = new AttachedView({ path: socketPath, write: () => {}, size, paint: unpainted });
+    await expect(view.run()).rejects.toThrow("The session sends what is no record: 'tag' of notes is missing or wrong");
     await new Promise((resolve) => server.close(resolve));
   });
 
