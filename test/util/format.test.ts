@@ -1,4 +1,5 @@
 /** Numbers and sizes as C prints them. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatDuration, formatFixed, formatSize } from '../../src/util/format.ts';
 import { hexDump } from '../../src/util/hex-dump.ts';
@@ -20,7 +21,41 @@ describe('formatFixed', () => {
   ])('writes %f with %i digits as glibc does', (value, digits, expected) => {
     expect(formatFixed(value, digits)).toBe(expected);
   });
+
+  it('writes the nearest decimal of any value, near halves and far from them', () => {
+    const anyValue = fc.oneof(
+      fc.double({ min: 0, max: 2 ** 45, noNaN: true }),
+      fc.double({ min: 0, max: 2000, noNaN: true }),
+      // Halves of the last digit, exact and a little beside.
+      fc
+        .tuple(fc.integer({ min: 0, max: 2 ** 30 }), fc.constantFrom(0, 1e-12, -1e-12))
+        .map(([n, off]) => n / 2000 + off),
+      fc.integer({ min: 0, max: 2 ** 40 }).map((n) => n / 2 ** 10),
+    );
+    fc.assert(
+      fc.property(anyValue, fc.integer({ min: 0, max: 6 }), (value, digits) => {
+        fc.pre(value >= 0);
+        expect(formatFixed(value, digits)).toBe(exactDecimal(value, digits));
+      }),
+      { numRuns: 5000 },
+    );
+  });
 });
+
+/** A double is a fraction of 2^1074: rounded to the nearest decimal, halves to the even digit, in whole numbers. */
+function exactDecimal(value: number, digits: number): string {
+  const view = new DataView(new ArrayBuffer(8));
+  view.setFloat64(0, value);
+  const bits = view.getBigUint64(0);
+  const exponent = Number(bits >> 52n) || 1;
+  const mantissa = (bits & ((1n << 52n) - 1n)) | (Number(bits >> 52n) === 0 ? 0n : 1n << 52n);
+  const numerator = (mantissa << BigInt(exponent - 1)) * 10n ** BigInt(digits);
+  const one = 1n << 1074n;
+  const [whole, twice] = [numerator / one, (numerator % one) * 2n];
+  const units = twice > one || (twice === one && whole % 2n === 1n) ? whole + 1n : whole;
+  const text = String(units).padStart(digits + 1, '0');
+  return digits === 0 ? text : `${text.slice(0, -digits)}.${text.slice(-digits)}`;
+}
 
 describe('formatSize', () => {
   it.each([
