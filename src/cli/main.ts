@@ -4,6 +4,7 @@ import { runLines, runList } from '../shell/script.ts';
 import type { Session } from '../shell/session.ts';
 import { isTerminal } from '../sys/terminal.ts';
 import { type Invocation, parseArguments } from './arguments.ts';
+import { ImageExports } from './exports.ts';
 import { openInput, type StoppableSource } from './input.ts';
 import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
 import { Stdio } from './stdio.ts';
@@ -65,6 +66,7 @@ class Program {
     onFatalSignals((signal) => this.#stop(signal));
     if (invocation.wantsTrace && stdio.isTerminal) session.warn("QEMU's trace events do not exist here");
     const views = new Views(session, stdio, this.#words);
+    session.exports = new ImageExports(session);
     try {
       if (invocation.record !== null) await views.startRecording(invocation.record);
       if (invocation.monitor !== null) await views.startMonitor(invocation.monitor);

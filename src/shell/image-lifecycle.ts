@@ -59,12 +59,13 @@ async function openInCoroutine(session: SessionState, request: OpenRequest): Pro
 }
 
 /**
- * Ends every request and closes the image, if one is open. Requests that are suspended are listed on standard error and
- * cancelled; then the exit status is 1.
+ * Ends its exports and every request, and closes the image, if one is open. Requests that are suspended are listed on
+ * standard error and cancelled; then the exit status is 1.
  */
 export async function closeImage(session: SessionState): Promise<void> {
   const { backend, background } = session;
   if (backend === null) return;
+  await session.exports?.end();
   background.begin();
   if (!(await background.drain())) await cancelAll(session, backend);
   const { trace } = session.context;

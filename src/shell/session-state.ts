@@ -14,6 +14,7 @@ import type { Output } from './output/output.ts';
 import { suspendedLines } from './output/suspended-text.ts';
 import { Background } from './requests/background.ts';
 import { Transfer } from './requests/transfer.ts';
+import type { SessionExports } from './session-exports.ts';
 import type { SessionViews } from './session-views.ts';
 
 /** How far `-m` puts data behind an aligned address. */
@@ -51,6 +52,8 @@ export class SessionState {
   backend: BlockBackend | null = null;
   /** The recording and the panel; null if there is neither. */
   views: SessionViews | null = null;
+  /** The exports to NBD clients; null where there can be none. */
+  exports: SessionExports | null = null;
   /** A script stops at its first error. */
   bail = false;
   quitRequested = false;

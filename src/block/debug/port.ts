@@ -19,6 +19,8 @@ export interface SuspendedRequest {
   /** The range in bytes; null for a request without one (flush). */
   readonly offset: number | null;
   readonly bytes: number | null;
+  /** The client of an export that asked for it; left out for the shell's own requests. */
+  readonly client?: string;
   /** The event that it is suspended at. */
   readonly event: EventName;
   /** Since when, in nanoseconds of the loop's clock. */

@@ -10,6 +10,8 @@ export interface RequestInFlight {
   /** The range in bytes; null for a request without one (flush). */
   readonly offset: number | null;
   readonly bytes: number | null;
+  /** The client of an export that asked for it; left out for the shell's own requests. */
+  readonly client?: string;
   /** What it waits for: "breakpoint A", "w4", "lock qcow2", "sleep". */
   readonly waitsFor: string;
   readonly startedNs: number;
@@ -33,9 +35,10 @@ export function countInFlight({ alive, current }: EventLoop): number {
 }
 
 function viewRequest(coroutine: Coroutine): RequestInFlight {
-  const { id, operation, offset = null, bytes = null, waitsFor, startedNs, waitsSinceNs } = coroutine;
+  const { id, operation, offset = null, bytes = null, origin, waitsFor, startedNs, waitsSinceNs } = coroutine;
   const sinceNs = waitsSinceNs === 0 ? startedNs : waitsSinceNs;
-  return { request: id, operation, offset, bytes, waitsFor: describeWait(waitsFor), startedNs, sinceNs };
+  const request = { request: id, operation, offset, bytes, waitsFor: describeWait(waitsFor), startedNs, sinceNs };
+  return origin === null ? request : { ...request, client: origin };
 }
 
 /** "breakpoint A", "w4", "allocation of w4", "lock qcow2", "sleep". `null`: it can run and waits for its turn. */

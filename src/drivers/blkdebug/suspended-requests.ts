@@ -40,9 +40,10 @@ export class Suspension {
   readonly view: SuspendedRequest;
 
   constructor(tag: string, stopped: StoppedRequest, sinceNs: number) {
-    const { id, operation, offset = null, bytes = null } = stopped.coroutine;
+    const { id, operation, offset = null, bytes = null, origin } = stopped.coroutine;
+    const view = { tag, request: id, operation, offset, bytes, event: stopped.event, sinceNs };
     this.stopped = stopped;
-    this.view = { tag, request: id, operation, offset, bytes, event: stopped.event, sinceNs };
+    this.view = origin === null ? view : { ...view, client: origin };
   }
 }
 

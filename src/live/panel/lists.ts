@@ -203,7 +203,7 @@ function suspendedRow(one: SuspendedRequest, nowNs: number): WaitingRow {
     tag: one.tag,
     who: requestName(one.operation, one.request),
     request,
-    reason: one.event,
+    reason: one.client === undefined ? one.event : `${one.event}, ${one.client}`,
     age: ageText(nowNs - one.sinceNs),
     isHeld: true,
   };

@@ -11,6 +11,7 @@ import { cancel } from './cancel.ts';
 import { close } from './close.ts';
 import { aioDiscard, discard } from './discard.ts';
 import { events } from './events.ts';
+import { exportCommand } from './export.ts';
 import { flush } from './flush.ts';
 import { help } from './help.ts';
 import { info } from './info.ts';
@@ -52,6 +53,7 @@ export const commandTable = new CommandTable([
   close,
   discard,
   events,
+  exportCommand,
   flush,
   help,
   info,

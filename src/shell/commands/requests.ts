@@ -3,7 +3,14 @@ import { type RequestInFlight, requestsInFlight } from '../../block/loop/in-flig
 import { CommandOptions, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 import type { Session } from '../session.ts';
-import { type Age, rangeColumns, requestColumn, secondsBetween, sinceColumn } from '../output/columns.ts';
+import {
+  type Age,
+  clientColumns,
+  rangeColumns,
+  requestColumn,
+  secondsBetween,
+  sinceColumn,
+} from '../output/columns.ts';
 import { type Column, printTable } from '../output/table.ts';
 
 export const requests = {
@@ -38,8 +45,8 @@ function runRequests(session: Session, argv: string[]): void {
   while (options.next()) if (options.name === 'j') json = true;
   if (options.operands.length > 0) throw usage();
   const now = session.loop.clock.nowNs();
-  const rows = requestsInFlight(session.loop).map(({ request, operation, offset, bytes, waitsFor, sinceNs }): Row => {
-    return { request, operation, offset, bytes, waitsFor, seconds: secondsBetween(sinceNs, now) };
+  const rows = requestsInFlight(session.loop).map(({ sinceNs, startedNs: _started, ...request }): Row => {
+    return { ...request, seconds: secondsBetween(sinceNs, now) };
   });
-  printTable(session, rows, columns, { json, none: 'nothing is in flight' });
+  printTable(session, rows, [...columns, ...clientColumns(rows)], { json, none: 'nothing is in flight' });
 }

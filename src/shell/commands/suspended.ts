@@ -3,7 +3,14 @@ import { suspendedRequests, type SuspendedRequest } from '../../block/debug/port
 import { CommandOptions, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
 import type { Session } from '../session.ts';
-import { type Age, rangeColumns, requestColumn, secondsBetween, sinceColumn } from '../output/columns.ts';
+import {
+  type Age,
+  clientColumns,
+  rangeColumns,
+  requestColumn,
+  secondsBetween,
+  sinceColumn,
+} from '../output/columns.ts';
 import { type Column, printTable } from '../output/table.ts';
 
 export const suspended = {
@@ -41,5 +48,5 @@ function runSuspended(session: Session, argv: string[]): void {
   const rows = suspendedRequests(session.top).map(({ sinceNs, ...request }): Row => {
     return { ...request, seconds: secondsBetween(sinceNs, now) };
   });
-  printTable(session, rows.reverse(), columns, { json, none: 'no request is suspended' });
+  printTable(session, rows.reverse(), [...columns, ...clientColumns(rows)], { json, none: 'no request is suspended' });
 }

@@ -25,6 +25,14 @@ export const requestColumn: Column<{ readonly operation: string; readonly reques
   text: ({ operation, request }) => requestName(operation, request),
 };
 
+/** The client of an export that asked for a request: a column only where there is one, as most sessions have none. */
+export function clientColumns(
+  rows: readonly { readonly client?: string }[],
+): readonly Column<{ readonly client?: string }>[] {
+  if (rows.every(({ client }) => client === undefined)) return [];
+  return [{ title: 'CLIENT', text: ({ client = '' }) => client }];
+}
+
 /** What a request does, at which offset and length. */
 export const rangeColumns: readonly Column<{
   readonly operation: string;

@@ -8,7 +8,8 @@ export function suspendedLines(suspended: readonly SuspendedRequest[], nowNs: nu
   return suspended.toReversed().map((request) => {
     const age = formatFixed((nowNs - request.sinceNs) / 1e9, 1);
     const range = request.offset === null ? '' : ` of ${request.bytes} bytes at offset ${request.offset}`;
-    return `'${request.tag}': ${request.operation}${range}, suspended at ${request.event} for ${age} s`;
+    const client = request.client === undefined ? '' : ` of ${request.client}`;
+    return `'${request.tag}': ${request.operation}${client}${range}, suspended at ${request.event} for ${age} s`;
   });
 }
 
