@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { suspendedRequests } from '../../src/block/debug/port.ts';
 import type { Pending } from '../../src/util/steps.ts';
 import { BlockError } from '../../src/block/error.ts';
+import type { BlockNode } from '../../src/block/graph/node.ts';
 import { Open, Perm, Req } from '../../src/block/flags.ts';
 import { parseOptionString } from '../../src/block/options/option-string.ts';
 import { setBackendPermissions } from '../../src/block/graph/permissions.ts';
@@ -30,12 +31,16 @@ export function scriptText({ disk, steps, readsAlways }: Script): string {
   return [...setUpLines(disk), header, ...commands.map(commandOf)].join('\n');
 }
 
-/** Throws about the first sector that is read with a value that it must not hold. */
-export async function runScript({ disk, steps, readsAlways }: Script): Promise<void> {
+/** Throws about the first sector that is read with a value that it must not hold. `plant` may change every node. */
+export async function runScript(
+  { disk, steps, readsAlways }: Script,
+  plant: (node: BlockNode) => void = () => {},
+): Promise<void> {
   const folder = makeFolder();
   try {
     makeFiles(disk, folder);
     const run = await ScriptRun.open(disk, folder);
+    run.eachNode(plant);
     for (const step of steps) {
       await run.step(step);
       if (readsAlways) await run.step(readAll);
@@ -75,6 +80,11 @@ class ScriptRun {
     const { root } = session.image;
     setBackendPermissions(session.image, root.perm | Perm.WRITE, root.shared);
     return new ScriptRun(session, new DiskModel(DISK_SECTORS, initialValue(disk)), disk.format);
+  }
+
+  eachNode(visit: (node: BlockNode) => void, node = this.#session.top): void {
+    visit(node);
+    for (const child of node.children) this.eachNode(visit, child.node);
   }
 
   async step(step: Step): Promise<void> {

@@ -2,20 +2,19 @@
 import type { Driver } from '../../block/driver.ts';
 import { Event } from '../../block/events/events.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
-import { later } from '../../util/answer.ts';
-import { closeImage } from './close.ts';
-import { writeCompressed } from './data/compressed.ts';
+import { run, type Steps } from '../../util/steps.ts';
 import { discardRange } from './data/discard.ts';
-import { writeCachesAndUnlock } from './tables/header-write.ts';
+import { writeCaches } from './tables/header-write.ts';
 import type { Qcow2Image } from './tables/image.ts';
 import { advance, type GuestOffset } from './format/offsets.ts';
 import { openImage } from './open.ts';
-import { joinOptions, mutableOptions } from './options.ts';
+import { joinOptions, mutableOptions } from './tables/options.ts';
 import { readRange } from './data/read.ts';
-import { abortReopen, afterReopen, commitReopen, prepareReopen } from './reopen.ts';
+import { abortReopen, afterReopen, closeImage, commitReopen, prepareReopen } from './reopen.ts';
 import { infoOf, specificInfoOf, statusOf } from './data/status.ts';
 import { truncateImage } from './data/truncate.ts';
 import { writeRange } from './data/write.ts';
+import { writeCompressed } from './data/write-compressed.ts';
 import { writeZeroes } from './data/zero.ts';
 
 /** The driver itself. */
@@ -27,7 +26,7 @@ export const qcow2: Driver<Qcow2Image> = {
   strongOptions: ['encrypt.key-secret'],
 
   open: openImage,
-  close: ({ state }) => closeImage(state),
+  close: async ({ state }) => run(closeImage(state)),
   joinOptions,
   reopenPrepare: prepareReopen,
   reopenCommit: commitReopen,
@@ -40,30 +39,30 @@ export const qcow2: Driver<Qcow2Image> = {
     limits.pdiscardAlignment = state.clusterBytes;
   },
 
-  preadv: ({ state }, offset, data) => readRange(state, offset as GuestOffset, data),
-  pwritev: ({ state }, offset, data) => writeRange(state, offset as GuestOffset, data),
-  pwritevCompressed: ({ state }, offset, data) => writeCompressed(state, offset as GuestOffset, data),
-  pwriteZeroes: ({ state }, offset, bytes, flags) => writeZeroes(state, offset as GuestOffset, bytes, flags),
-  pdiscard: ({ state }, offset, bytes) => discardRange(state, offset as GuestOffset, bytes),
+  preadv: ({ state }, offset, data) => run(readRange(state, offset as GuestOffset, data)),
+  pwritev: ({ state }, offset, data) => run(writeRange(state, offset as GuestOffset, data)),
+  pwritevCompressed: ({ state }, offset, data) => run(writeCompressed(state, offset as GuestOffset, data)),
+  pwriteZeroes: ({ state }, offset, bytes, flags) => run(writeZeroes(state, offset as GuestOffset, bytes, flags)),
+  pdiscard: ({ state }, offset, bytes) => run(discardRange(state, offset as GuestOffset, bytes)),
 
-  flushToOs({ state }) {
-    const locking = state.lock.lock();
-    return locking === undefined ? writeCachesAndUnlock(state) : later(locking, writeCachesAndUnlock, state);
-  },
+  flushToOs: ({ state }) => run(state.locked(writeCaches(state))),
 
-  truncate: ({ state }, bytes, options) => truncateImage(state, bytes, options),
-  blockStatus: ({ state }, _wantZero, offset, bytes) => statusOf(state, offset as GuestOffset, bytes),
+  truncate: ({ state }, bytes, options) => run(truncateImage(state, bytes, options)),
+  blockStatus: ({ state }, _wantZero, offset, bytes) => run(statusOf(state, offset as GuestOffset, bytes)),
 
-  async saveVmState({ state }, offset, data) {
-    await state.fire(Event.VMSTATE_SAVE);
-    await writeRange(state, advance(state.vmStateOffset, offset), data);
-  },
-
-  async loadVmState({ state }, offset, data) {
-    await state.fire(Event.VMSTATE_LOAD);
-    await readRange(state, advance(state.vmStateOffset, offset), data);
-  },
+  saveVmState: ({ state }, offset, data) => run(saveVmState(state, offset, data)),
+  loadVmState: ({ state }, offset, data) => run(loadVmState(state, offset, data)),
 
   getInfo: ({ state }) => infoOf(state),
-  getSpecificInfo: ({ state }) => specificInfoOf(state),
+  getSpecificInfo: async ({ state }) => run(specificInfoOf(state)),
 };
+
+function* saveVmState(image: Qcow2Image, offset: number, data: Buffer): Steps<void> {
+  yield image.fire(Event.VMSTATE_SAVE);
+  yield* writeRange(image, advance(image.vmStateOffset, offset), data);
+}
+
+function* loadVmState(image: Qcow2Image, offset: number, data: Buffer): Steps<void> {
+  yield image.fire(Event.VMSTATE_LOAD);
+  yield* readRange(image, advance(image.vmStateOffset, offset), data);
+}

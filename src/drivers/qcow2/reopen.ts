@@ -1,35 +1,60 @@
-/** Reopening: new run-time options, and everything written when the image becomes read-only. */
+/** Reopening with other run-time options, and closing: in both everything that is cached is written. */
 import type { ReopenState } from '../../block/driver.ts';
+import { BlockError } from '../../block/error.ts';
 import { Open } from '../../block/flags.ts';
 import { flush } from '../../block/request/flush.ts';
-import { resumeBitmaps, storeBitmapsReadOnly } from './bitmaps/bitmaps.ts';
+import { strerror } from '../../util/errno.ts';
+import { run, type Steps } from '../../util/steps.ts';
+import { resumeBitmaps, storeBitmaps, storeBitmapsReadOnly } from './bitmaps/bitmaps.ts';
 import { markClean } from './tables/header-write.ts';
 import type { Qcow2Image, Qcow2Node } from './tables/image.ts';
-import { commitOptions, type PreparedOptions, prepareOptions } from './options.ts';
+import { ignoringErrors } from './tables/io.ts';
+import { commitOptions, type PreparedOptions, prepareOptions } from './tables/options.ts';
+import type { TableCache } from './tables/table-cache.ts';
 
 /**
  * Checks the new options and makes caches for them. An image that becomes read-only stores its bitmaps, is flushed and
- * marked clean. Throws as opening does for wrong options, and what the writes throw.
+ * marked clean. Throws as opening does for wrong options, and the errors of the writes.
  */
 export async function prepareReopen(state: ReopenState<Qcow2Image>): Promise<void> {
   const { node } = state;
   const image = node.state;
-  state.prepared = await prepareOptions(image, state.options, state.flags);
+  state.prepared = await run(prepareOptions(image, state.options, state.flags));
   if ((state.flags & Open.READ_WRITE) !== 0) return;
-  await storeBitmapsReadOnly(image);
+  await run(storeBitmapsReadOnly(image));
   await flush(node);
-  await markClean(image);
+  await run(markClean(image));
 }
 
-/** Puts what `prepareReopen` made into force. */
+/** Puts the options that `prepareReopen` made into force. */
 export function commitReopen({ node, prepared }: ReopenState<Qcow2Image>): void {
   commitOptions(node.state, prepared as PreparedOptions);
 }
 
 /** Bitmaps are in use again once the image can be written. */
-export function afterReopen({ state }: Qcow2Node): Promise<void> {
-  return resumeBitmaps(state);
+export async function afterReopen({ state }: Qcow2Node): Promise<void> {
+  await run(resumeBitmaps(state));
 }
 
 /** The caches that were prepared are dropped. */
 export function abortReopen(): void {}
+
+/** Writes the bitmaps and the caches, and clears the dirty bit. A failure is printed, and the dirty bit then stays. */
+export function* closeImage(image: Qcow2Image): Steps<void> {
+  image.l1.isReleased = true;
+  let succeeded = yield* storeBitmaps(image);
+  succeeded = (yield* flushCache(image, image.l2Cache, 'L2 table')) && succeeded;
+  succeeded = (yield* flushCache(image, image.refcountCache, 'refcount block')) && succeeded;
+  if (succeeded) yield* ignoringErrors(markClean(image));
+}
+
+function* flushCache(image: Qcow2Image, cache: TableCache, name: string): Steps<boolean> {
+  try {
+    yield* cache.flush();
+    return true;
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    image.node.context.report(`Failed to flush the ${name} cache: ${strerror(error.errno)}`);
+    return false;
+  }
+}

@@ -6,15 +6,13 @@ import type { TemporaryOverlay } from '../../block/open/overlay.ts';
 import { loadNow } from '../../util/load-now.ts';
 import { divRoundUp } from '../../util/align.ts';
 import { Errno, hostErrno } from '../../util/errno.ts';
+import { HEADER_BYTES, HeaderField, L1_ENTRY_BYTES, MAGIC, MAX_L1_BYTES } from './format/header-fields.ts';
 
 const CLUSTER_BITS = 16;
 const CLUSTER_BYTES = 1 << CLUSTER_BITS;
-const ENTRY_BYTES = 8;
-/** What one L2 table of a cluster's size covers. */
-const L2_COVERS_BYTES = (CLUSTER_BYTES / ENTRY_BYTES) * CLUSTER_BYTES;
-/** The largest L1 table that is opened. */
-const MAX_L1_BYTES = 32 << 20;
-const HEADER_BYTES = 112;
+const L2_ENTRY_BYTES = 8;
+/** The bytes of the disk that one L2 table covers. */
+const L2_COVERS_BYTES = (CLUSTER_BYTES / L2_ENTRY_BYTES) * CLUSTER_BYTES;
 
 /**
  * Makes the file, private to the user. Throws EFBIG for a length that no L1 table covers, and what the host says when
@@ -43,10 +41,10 @@ export async function makeTemporaryOverlay(lengthBytes: number): Promise<Tempora
 /** An empty version 3 image: header, refcount table, one refcount block, L1 table, each in clusters of its own. */
 export function emptyImage(lengthBytes: number): Buffer {
   const l1Entries = Math.max(1, divRoundUp(lengthBytes, L2_COVERS_BYTES));
-  if (l1Entries * ENTRY_BYTES > MAX_L1_BYTES) {
+  if (l1Entries * L1_ENTRY_BYTES > MAX_L1_BYTES) {
     throw new BlockError(Errno.EFBIG, 'Could not create temporary overlay: the image is too large for qcow2');
   }
-  const l1Clusters = divRoundUp(l1Entries * ENTRY_BYTES, CLUSTER_BYTES);
+  const l1Clusters = divRoundUp(l1Entries * L1_ENTRY_BYTES, CLUSTER_BYTES);
   const usedClusters = 3 + l1Clusters;
   const image = Buffer.alloc(usedClusters * CLUSTER_BYTES);
   writeHeader(image, lengthBytes, l1Entries);
@@ -55,18 +53,18 @@ export function emptyImage(lengthBytes: number): Buffer {
   return image;
 }
 
-/** Field by field as in the qcow2 specification; what is zero there is zero here. */
+/** Field by field as in the qcow2 specification; fields that are not written are zero. */
 function writeHeader(image: Buffer, lengthBytes: number, l1Entries: number): void {
   const refcountTable = { offset: CLUSTER_BYTES, clusters: 1 };
-  image.write('QFI\xfb', 0, 'latin1');
-  image.writeUInt32BE(3, 4);
-  image.writeUInt32BE(CLUSTER_BITS, 20);
-  image.writeBigUInt64BE(BigInt(lengthBytes), 24);
-  image.writeUInt32BE(l1Entries, 36);
-  image.writeBigUInt64BE(BigInt(3 * CLUSTER_BYTES), 40);
-  image.writeBigUInt64BE(BigInt(refcountTable.offset), 48);
-  image.writeUInt32BE(refcountTable.clusters, 56);
+  image.writeUInt32BE(MAGIC, HeaderField.MAGIC);
+  image.writeUInt32BE(3, HeaderField.VERSION);
+  image.writeUInt32BE(CLUSTER_BITS, HeaderField.CLUSTER_BITS);
+  image.writeBigUInt64BE(BigInt(lengthBytes), HeaderField.LENGTH);
+  image.writeUInt32BE(l1Entries, HeaderField.L1_ENTRY_COUNT);
+  image.writeBigUInt64BE(BigInt(3 * CLUSTER_BYTES), HeaderField.L1_OFFSET);
+  image.writeBigUInt64BE(BigInt(refcountTable.offset), HeaderField.REFCOUNT_TABLE_OFFSET);
+  image.writeUInt32BE(refcountTable.clusters, HeaderField.REFCOUNT_TABLE_CLUSTERS);
   // 2 to the 4th is a refcount width of 16 bits.
-  image.writeUInt32BE(4, 96);
-  image.writeUInt32BE(HEADER_BYTES, 100);
+  image.writeUInt32BE(4, HeaderField.REFCOUNT_ORDER);
+  image.writeUInt32BE(HEADER_BYTES, HeaderField.HEADER_BYTES);
 }

@@ -2,8 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import type { BlockBackend } from '../../../src/block/backend.ts';
 import type { OptionValue } from '../../../src/block/options/options.ts';
-import { checkImage, type CheckResult } from '../../../src/drivers/qcow2/check/check.ts';
+import { checkImage } from '../../../src/drivers/qcow2/check/check.ts';
+import type { CheckResult } from '../../../src/drivers/qcow2/check/state.ts';
 import type { Qcow2Image } from '../../../src/drivers/qcow2/tables/image.ts';
+import { run } from '../../../src/util/steps.ts';
 import { HostImages } from '../../helpers/host-images.ts';
 import { type ImageSettings, makeImage } from './make-image.ts';
 
@@ -53,9 +55,9 @@ export class Qcow2Host extends HostImages {
   async check(image: BlockBackend): Promise<CheckResult> {
     let result: CheckResult | undefined;
     const errno = await this.errno(async () => {
-      await stateOf(image).l2Cache.flush();
-      await stateOf(image).refcountCache.flush();
-      result = await checkImage(stateOf(image), { fixesErrors: false, fixesLeaks: false });
+      await run(stateOf(image).l2Cache.flush());
+      await run(stateOf(image).refcountCache.flush());
+      result = await run(checkImage(stateOf(image), { fixesErrors: false, fixesLeaks: false }));
     });
     if (result === undefined) throw new Error(`the check failed with errno ${errno}`);
     return result;

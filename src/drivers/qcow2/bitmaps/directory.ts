@@ -1,10 +1,11 @@
 /** The directory of persistent bitmaps: parsed, checked, encoded. */
-import { BlockError, invalidArgument } from '../../../block/error.ts';
+import { BlockError, invalidArgument, withContext } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
+import type { Steps } from '../../../util/steps.ts';
 import type { Qcow2Image } from '../tables/image.ts';
-import { explained, readFile } from '../tables/io.ts';
+import { readFile } from '../tables/io.ts';
 import { readUint64, writeUint64 } from '../format/offsets.ts';
-import { untilNul } from '../format/text.ts';
+import { untilNul } from '../format/validate.ts';
 
 /** Flags of an entry (qcow2 specification, "Bitmap directory"). */
 export const BitmapFlag = { IN_USE: 1, AUTO: 2 } as const;
@@ -30,12 +31,12 @@ export interface DirectoryEntry {
 }
 
 /** Reads the directory that the header names. EINVAL for anything wrong with it. */
-export async function readDirectory(image: Qcow2Image): Promise<DirectoryEntry[]> {
+export function* readDirectory(image: Qcow2Image): Steps<DirectoryEntry[]> {
   const bytes = image.bitmapDirectoryBytes;
   if (bytes === 0) throw invalidArgument('Requested bitmap directory size is zero');
   // At most 64 MiB, by the check of the extension.
   const data = Buffer.alloc(bytes);
-  await explained(readFile(image, image.bitmapDirectoryOffset, data), 'Failed to read bitmap directory');
+  yield withContext('Failed to read bitmap directory', () => readFile(image, image.bitmapDirectoryOffset, data));
   const entries: DirectoryEntry[] = [];
   let at = 0;
   while (at < bytes) {

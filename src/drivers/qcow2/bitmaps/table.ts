@@ -1,10 +1,11 @@
 /** The tables of persistent bitmaps, and the clusters with their bits. */
-import { BlockError, errorWithErrno } from '../../../block/error.ts';
+import type { Steps } from '../../../util/steps.ts';
+import { BlockError, stepsWithContext, withContext } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { BitmapBits } from './bits.ts';
+import type { BitmapBits } from '../tables/bitmap-bits.ts';
 import type { DirectoryEntry } from './directory.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
-import { explained, readFile, writeFile } from '../tables/io.ts';
+import { readFile, writeFile } from '../tables/io.ts';
 import { entryOffset, writeUint64 } from '../format/offsets.ts';
 import { checkOverlap } from '../tables/overlap.ts';
 import { allocateClusters, freeClusters } from '../refcounts/refcounts.ts';
@@ -16,9 +17,9 @@ const RESERVED_LOW = 0x1fe;
 const ALL_ONES = 1;
 
 /** Reads the table of a bitmap. EINVAL for an entry that cannot be. */
-export async function readTable(image: Qcow2Image, entry: DirectoryEntry): Promise<Buffer> {
+export function* readTable(image: Qcow2Image, entry: DirectoryEntry): Steps<Buffer> {
   const table = Buffer.alloc(entry.tableEntries * TABLE_ENTRY_BYTES);
-  await readFile(image, entry.tableOffset, table);
+  yield readFile(image, entry.tableOffset, table);
   for (let at = 0; at < table.length; at += TABLE_ENTRY_BYTES) {
     const high = table.readUInt32BE(at);
     const low = table.readUInt32BE(at + 4);
@@ -41,7 +42,7 @@ export function clustersOf(table: Buffer): number[] {
 }
 
 /** Reads the bits of a bitmap. EINVAL if the table does not fit the disk, ENOMEM if they take more than `maxBytes`. */
-export async function readBits(image: Qcow2Image, table: Buffer, bits: BitmapBits, maxBytes: number): Promise<void> {
+export function* readBits(image: Qcow2Image, table: Buffer, bits: BitmapBits, maxBytes: number): Steps<void> {
   const { clusterBytes } = image;
   const { storedBytes } = bits;
   if (table.length / TABLE_ENTRY_BYTES !== image.clustersFor(storedBytes)) throw new BlockError(Errno.EINVAL);
@@ -54,7 +55,7 @@ export async function readBits(image: Qcow2Image, table: Buffer, bits: BitmapBit
     const start = index * clusterBytes;
     const bytes = Math.min(clusterBytes, storedBytes - start);
     if (offset !== 0) {
-      await readFile(image, offset, cluster);
+      yield readFile(image, offset, cluster);
       bits.store(start, cluster.subarray(0, bytes));
       readBytes += bytes;
       // Asking costs time, and is needed only when there is reason to.
@@ -68,7 +69,7 @@ export async function readBits(image: Qcow2Image, table: Buffer, bits: BitmapBit
 }
 
 /** Writes a bitmap to new clusters, and sets where its table is. What was taken is given back on failure. */
-export async function writeBitmap(image: Qcow2Image, entry: DirectoryEntry, bits: BitmapBits): Promise<void> {
+export function* writeBitmap(image: Qcow2Image, entry: DirectoryEntry, bits: BitmapBits): Steps<void> {
   const name = entry.name.toString('latin1');
   const tableEntries = image.clustersFor(bits.storedBytes);
   // A disk without length: QEMU finds no memory for a table without entries.
@@ -76,17 +77,17 @@ export async function writeBitmap(image: Qcow2Image, entry: DirectoryEntry, bits
   const table = Buffer.alloc(tableEntries * TABLE_ENTRY_BYTES);
   let tableOffset = 0;
   try {
-    for (let index = 0; index < tableEntries; index++) await writePart(image, table, index, bits, name);
-    tableOffset = await explained(
-      () => allocateClusters(image, table.length),
+    for (let index = 0; index < tableEntries; index++) yield* writePart(image, table, index, bits, name);
+    tableOffset = yield* stepsWithContext(
       `Failed to allocate clusters for bitmap '${name}'`,
+      allocateClusters(image, table.length),
     );
-    await checkPlace(image, tableOffset, table.length);
-    await explained(() => writeFile(image, tableOffset, table), `Failed to write bitmap '${name}' to file`);
+    yield withContext('Qcow2 overlap check failed', () => checkOverlap(image, 0, tableOffset, table.length));
+    yield withContext(`Failed to write bitmap '${name}' to file`, () => writeFile(image, tableOffset, table));
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
-    await freeParts(image, table);
-    if (tableOffset > 0) await freeClusters(image, tableOffset, table.length, DiscardReason.OTHER);
+    yield* freeParts(image, table);
+    if (tableOffset > 0) yield* freeClusters(image, tableOffset, table.length, DiscardReason.OTHER);
     throw error;
   }
   entry.tableOffset = tableOffset;
@@ -94,50 +95,35 @@ export async function writeBitmap(image: Qcow2Image, entry: DirectoryEntry, bits
 }
 
 /** Clusters of bits that are all zero are not stored. */
-async function writePart(
-  image: Qcow2Image,
-  table: Buffer,
-  index: number,
-  bits: BitmapBits,
-  name: string,
-): Promise<void> {
+function* writePart(image: Qcow2Image, table: Buffer, index: number, bits: BitmapBits, name: string): Steps<void> {
   const { clusterBytes } = image;
   const start = index * clusterBytes;
   const cluster = Buffer.alloc(clusterBytes);
   if (!bits.load(start, cluster.subarray(0, bits.storedBytes - start))) return;
-  const offset = await explained(
-    () => allocateClusters(image, clusterBytes),
+  const offset = yield* stepsWithContext(
     `Failed to allocate clusters for bitmap '${name}'`,
+    allocateClusters(image, clusterBytes),
   );
   writeUint64(table, offset, index * TABLE_ENTRY_BYTES);
-  await checkPlace(image, offset, clusterBytes);
-  await explained(() => writeFile(image, offset, cluster), `Failed to write bitmap '${name}' to file`);
+  yield withContext('Qcow2 overlap check failed', () => checkOverlap(image, 0, offset, clusterBytes));
+  yield withContext(`Failed to write bitmap '${name}' to file`, () => writeFile(image, offset, cluster));
 }
 
-async function checkPlace(image: Qcow2Image, offset: number, bytes: number): Promise<void> {
-  try {
-    await checkOverlap(image, 0, offset, bytes);
-  } catch (error) {
-    if (error instanceof BlockError) throw errorWithErrno(error.errno, 'Qcow2 overlap check failed');
-    throw error;
-  }
-}
-
-async function freeParts(image: Qcow2Image, table: Buffer): Promise<void> {
+function* freeParts(image: Qcow2Image, table: Buffer): Steps<void> {
   for (const offset of clustersOf(table)) {
-    await freeClusters(image, offset, image.clusterBytes, DiscardReason.ALWAYS);
+    yield* freeClusters(image, offset, image.clusterBytes, DiscardReason.ALWAYS);
   }
 }
 
 /** Gives back all clusters of a bitmap; nothing if its table cannot be read. */
-export async function freeBitmap(image: Qcow2Image, entry: DirectoryEntry): Promise<void> {
+export function* freeBitmap(image: Qcow2Image, entry: DirectoryEntry): Steps<void> {
   let table: Buffer;
   try {
-    table = await readTable(image, entry);
+    table = yield* readTable(image, entry);
   } catch (error) {
     if (error instanceof BlockError) return;
     throw error;
   }
-  await freeParts(image, table);
-  await freeClusters(image, entry.tableOffset, table.length, DiscardReason.OTHER);
+  yield* freeParts(image, table);
+  yield* freeClusters(image, entry.tableOffset, table.length, DiscardReason.OTHER);
 }

@@ -2,11 +2,12 @@
 import { BlockError, errorWithErrno } from '../../../block/error.ts';
 import { truncate } from '../../../block/request/truncate.ts';
 import { Errno, strerror } from '../../../util/errno.ts';
-import { type CheckState, verb } from './check.ts';
+import { type CheckState, verb } from './state.ts';
+import type { Steps } from '../../../util/steps.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 
 /** Counts the refcount blocks. One that is behind the end of the file can be had by making the file longer. */
-export async function checkRefcountBlocks(image: Qcow2Image, state: CheckState): Promise<void> {
+export function* checkRefcountBlocks(image: Qcow2Image, state: CheckState): Steps<void> {
   const { result, map, fix } = state;
   const { refcountTable } = image;
   const { warn } = image.node.context;
@@ -24,7 +25,7 @@ export async function checkRefcountBlocks(image: Qcow2Image, state: CheckState):
     } else if (cluster >= map.clusterCount) {
       result.corruptions += 1;
       warn(`${verb(fix.fixesErrors)} refcount block ${index} is outside image`);
-      if (fix.fixesErrors) await growFile(image, state, offset);
+      if (fix.fixesErrors) yield* growFile(image, state, offset);
     } else if (offset !== 0) {
       map.addReference(result, offset, image.clusterBytes);
       const refcount = map.get(cluster);
@@ -37,12 +38,12 @@ export async function checkRefcountBlocks(image: Qcow2Image, state: CheckState):
   }
 }
 
-async function growFile(image: Qcow2Image, state: CheckState, offset: number): Promise<void> {
+function* growFile(image: Qcow2Image, state: CheckState, offset: number): Steps<void> {
   const { result, map } = state;
   const { warn } = image.node.context;
   let cannotGrow = '';
   try {
-    await truncateBehind(image, offset);
+    yield* truncateBehind(image, offset);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     cannotGrow = strerror(error.errno);
@@ -61,12 +62,12 @@ async function growFile(image: Qcow2Image, state: CheckState, offset: number): P
   map.addReference(result, offset, image.clusterBytes);
 }
 
-async function truncateBehind(image: Qcow2Image, offset: number): Promise<void> {
+function* truncateBehind(image: Qcow2Image, offset: number): Steps<void> {
   if (offset >= 2 ** 63 - image.clusterBytes) throw new BlockError(Errno.EINVAL);
   try {
     // No host has files that end behind the offsets that are exact here.
     if (!Number.isSafeInteger(offset + image.clusterBytes)) throw errorWithErrno(Errno.EFBIG, 'Could not resize file');
-    await truncate(image.file, offset + image.clusterBytes);
+    yield truncate(image.file, offset + image.clusterBytes);
   } catch (error) {
     if (error instanceof BlockError) image.node.context.report(error.message);
     throw error;

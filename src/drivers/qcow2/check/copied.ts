@@ -1,7 +1,8 @@
 /** Checking the copied flag of L1 and L2 entries: set if, and only if, the cluster has one reference. */
 import { BlockError } from '../../../block/error.ts';
 import { strerror } from '../../../util/errno.ts';
-import { type CheckResult, type FixMode, verb } from './check.ts';
+import type { Pending, Steps } from '../../../util/steps.ts';
+import { type CheckResult, type FixMode, verb } from './state.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { readFile, writeFile } from '../tables/io.ts';
 import { writeL1Entry } from '../tables/l1.ts';
@@ -11,36 +12,36 @@ import { checkOverlap, Overlap } from '../tables/overlap.ts';
 import { getRefcount } from '../refcounts/refcounts.ts';
 
 /** Checks the active tables. Leaks alone may be fixed without fixing errors, and then only if all else is well. */
-export async function checkCopiedFlags(image: Qcow2Image, result: CheckResult, fix: FixMode): Promise<void> {
+export function* checkCopiedFlags(image: Qcow2Image, result: CheckResult, fix: FixMode): Steps<void> {
   const isClean = result.checkErrors === 0 && result.corruptions === 0 && result.leaks === 0;
   const repairs = fix.fixesErrors || (fix.fixesLeaks && isClean);
   for (let index = 0; index < image.l1.entryCount; index++) {
     const l2Offset = image.l1.l2Offset(index);
     if (l2Offset === 0) continue;
-    const refcount = await refcountOf(image, l2Offset);
+    const refcount = yield* refcountOf(image, l2Offset);
     if (refcount === null) continue;
-    await checkL1Entry(image, result, index, refcount, repairs);
-    await checkL2Table(image, result, l2Offset, repairs);
+    yield* checkL1Entry(image, result, index, refcount, repairs);
+    yield* checkL2Table(image, result, l2Offset, repairs);
   }
 }
 
 /** Null if it cannot be read, which has been said before. */
-async function refcountOf(image: Qcow2Image, offset: number): Promise<number | null> {
+function* refcountOf(image: Qcow2Image, offset: number): Steps<number | null> {
   try {
-    return await getRefcount(image, image.clusterIndexOf(offset));
+    return yield getRefcount(image, image.clusterIndexOf(offset));
   } catch (error) {
     if (error instanceof BlockError) return null;
     throw error;
   }
 }
 
-async function checkL1Entry(
+function* checkL1Entry(
   image: Qcow2Image,
   result: CheckResult,
   index: number,
   refcount: number,
   repairs: boolean,
-): Promise<void> {
+): Steps<void> {
   const { l1 } = image;
   const high = l1.high(index);
   const low = l1.low(index);
@@ -52,7 +53,7 @@ async function checkL1Entry(
   if (!repairs) return;
   l1.set(index, withFlag(high, refcount), low);
   try {
-    await writeL1Entry(image, index);
+    yield* writeL1Entry(image, index);
   } catch (error) {
     if (error instanceof BlockError) result.checkErrors += 1;
     throw error;
@@ -65,17 +66,17 @@ function withFlag(high: number, refcount: number): number {
   return (refcount === 1 ? high | COPIED : high & ~COPIED) >>> 0;
 }
 
-async function checkL2Table(image: Qcow2Image, result: CheckResult, l2Offset: number, repairs: boolean): Promise<void> {
+function* checkL2Table(image: Qcow2Image, result: CheckResult, l2Offset: number, repairs: boolean): Steps<void> {
   const { warn } = image.node.context;
   const table = Buffer.alloc(image.clusterBytes);
-  await failing(image, result, 'ERROR: Could not read L2 table', readFile(image, l2Offset, table));
+  yield* failing(image, result, 'ERROR: Could not read L2 table', () => readFile(image, l2Offset, table));
   let changed = 0;
   for (let at = 0; at < table.length; at += image.l2EntryBytes) {
     const high = table.readUInt32BE(at);
     const low = table.readUInt32BE(at + 4);
     const type = clusterType(image, high, low);
     if (type !== Cluster.NORMAL && type !== Cluster.ZERO_ALLOC) continue;
-    const refcount = image.hasDataFile ? 1 : await refcountOf(image, entryOffset(high, low));
+    const refcount = image.hasDataFile ? 1 : yield* refcountOf(image, entryOffset(high, low));
     if (refcount === null || (refcount === 1) === ((high & COPIED) !== 0)) continue;
     result.corruptions += 1;
     warn(`${verb(repairs)} OFLAG_COPIED data cluster: l2_entry=${hex64(high, low)} refcount=${refcount}`);
@@ -84,21 +85,16 @@ async function checkL2Table(image: Qcow2Image, result: CheckResult, l2Offset: nu
     changed += 1;
   }
   if (changed === 0) return;
-  const overlaps = checkOverlap(image, Overlap.ACTIVE_L2, l2Offset, image.clusterBytes);
-  await failing(image, result, 'ERROR: Could not write L2 table; metadata overlap check failed', overlaps);
-  await failing(image, result, 'ERROR: Could not write L2 table', writeFile(image, l2Offset, table));
+  const overlaps = (): Pending => checkOverlap(image, Overlap.ACTIVE_L2, l2Offset, image.clusterBytes);
+  yield* failing(image, result, 'ERROR: Could not write L2 table; metadata overlap check failed', overlaps);
+  yield* failing(image, result, 'ERROR: Could not write L2 table', () => writeFile(image, l2Offset, table));
   result.corruptions -= changed;
   result.corruptionsFixed += changed;
 }
 
-async function failing(
-  image: Qcow2Image,
-  result: CheckResult,
-  message: string,
-  step: Promise<void> | undefined,
-): Promise<void> {
+function* failing(image: Qcow2Image, result: CheckResult, message: string, call: () => Pending): Steps<void> {
   try {
-    await step;
+    yield call();
   } catch (error) {
     if (error instanceof BlockError) {
       image.node.context.warn(`${message}: ${strerror(error.errno)}`);

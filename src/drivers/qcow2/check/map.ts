@@ -4,7 +4,7 @@
  */
 import { BlockError } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { CheckResult } from './check.ts';
+import type { CheckResult } from './state.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { hex64, highOf, lowOf } from '../format/offsets.ts';
 

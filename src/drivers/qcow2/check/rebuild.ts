@@ -1,13 +1,14 @@
 /** New refcount structures for an image whose own cannot be trusted: written from the counts made by the check. */
-import { BlockError, errorWithErrno } from '../../../block/error.ts';
+import { errorWithErrno, stepsWithContext, withContext } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { RefcountMap } from './map.ts';
 import { ignoringErrors, writeFile, writeFileSync } from '../tables/io.ts';
+import type { Steps } from '../../../util/steps.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { writeUint64 } from '../format/offsets.ts';
 import { checkOverlap } from '../tables/overlap.ts';
-import { HEADER_REFCOUNT_TABLE, MAX_REFCOUNT_TABLE_BYTES } from '../refcounts/grow.ts';
-import { REFCOUNT_ENTRY_BYTES, RefcountTable } from '../tables/refcount-table.ts';
+import { HeaderField, MAX_REFCOUNT_TABLE_BYTES, POINTER_BYTES, REFCOUNT_ENTRY_BYTES } from '../format/header-fields.ts';
+import { RefcountTable } from '../tables/refcount-table.ts';
 
 /** The table while it is made: offsets of blocks by index, and its length on disk. */
 interface NewTable {
@@ -19,29 +20,29 @@ interface NewTable {
  * Writes a block for every cluster in use and a table of them, all in clusters that are free, and switches over. The
  * old structures are left behind, counted as leaks by the next check.
  */
-export async function rebuildRefcounts(image: Qcow2Image, map: RefcountMap): Promise<void> {
-  await ignoringErrors(() => image.refcountCache.empty());
+export function* rebuildRefcounts(image: Qcow2Image, map: RefcountMap): Steps<void> {
+  yield* ignoringErrors(image.refcountCache.empty());
   const table: NewTable = { blocks: new Map(), entryCount: 0 };
-  await writeBlocks(image, map, 0, map.clusterCount, table);
+  yield* writeBlocks(image, map, 0, map.clusterCount, table);
   // The table needs clusters, and with them perhaps more blocks, and for those a longer table.
   let offset = 0;
   for (let grew = true; grew; ) {
     const clusters = image.clustersFor(table.entryCount * REFCOUNT_ENTRY_BYTES);
     const first = map.allocate(clusters, 0).cluster;
     offset = first * image.clusterBytes;
-    grew = await writeBlocks(image, map, first, first + clusters, table);
+    grew = yield* writeBlocks(image, map, first, first + clusters, table);
   }
-  await writeTable(image, offset, table);
+  yield* writeTable(image, offset, table);
 }
 
 /** Writes all blocks for the clusters in use in a range. True if the table had to become longer. */
-async function writeBlocks(
+function* writeBlocks(
   image: Qcow2Image,
   map: RefcountMap,
   firstCluster: number,
   endCluster: number,
   table: NewTable,
-): Promise<boolean> {
+): Steps<boolean> {
   const { refcountBlockEntries, clusterBytes } = image;
   let firstFree = 0;
   let end = endCluster;
@@ -64,33 +65,24 @@ async function writeBlocks(
       }
       table.blocks.set(index, offset);
     }
-    await orSay('ERROR writing refblock', checkOverlap(image, 0, offset, clusterBytes));
-    await orSay('ERROR writing refblock', writeFile(image, offset, map.block(index)));
+    yield withContext('ERROR writing refblock', () => checkOverlap(image, 0, offset, clusterBytes));
+    yield withContext('ERROR writing refblock', () => writeFile(image, offset, map.block(index)));
     cluster = start + refcountBlockEntries - 1;
   }
   return grew;
 }
 
-async function writeTable(image: Qcow2Image, offset: number, table: NewTable): Promise<void> {
+function* writeTable(image: Qcow2Image, offset: number, table: NewTable): Steps<void> {
   // No image with a longer one can be opened. Only a file with enormous holes gets here.
   if (table.entryCount * REFCOUNT_ENTRY_BYTES > MAX_REFCOUNT_TABLE_BYTES)
     throw errorWithErrno(Errno.EFBIG, 'ERROR writing reftable');
   const bytes = Buffer.alloc(table.entryCount * REFCOUNT_ENTRY_BYTES);
   for (const [index, block] of table.blocks) writeUint64(bytes, block, index * REFCOUNT_ENTRY_BYTES);
-  await orSay('ERROR writing reftable', checkOverlap(image, 0, offset, bytes.length));
-  await orSay('ERROR writing reftable', writeFile(image, offset, bytes));
-  const pointer = Buffer.alloc(12);
+  yield withContext('ERROR writing reftable', () => checkOverlap(image, 0, offset, bytes.length));
+  yield withContext('ERROR writing reftable', () => writeFile(image, offset, bytes));
+  const pointer = Buffer.alloc(POINTER_BYTES);
   writeUint64(pointer, offset, 0);
   pointer.writeUInt32BE(bytes.length / image.clusterBytes, 8);
-  await orSay('ERROR setting reftable', writeFileSync(image, HEADER_REFCOUNT_TABLE, pointer));
+  yield* stepsWithContext('ERROR setting reftable', writeFileSync(image, HeaderField.REFCOUNT_TABLE_OFFSET, pointer));
   image.refcountTable = new RefcountTable(offset, bytes, image.clusterBytes);
-}
-
-async function orSay(message: string, step: Promise<void> | undefined): Promise<void> {
-  try {
-    await step;
-  } catch (error) {
-    if (error instanceof BlockError) throw errorWithErrno(error.errno, message);
-    throw error;
-  }
 }

@@ -1,10 +1,11 @@
 /** Counting the references of an L1 table: its L2 tables and the clusters that those point to. */
 import { BlockError } from '../../../block/error.ts';
 import { strerror } from '../../../util/errno.ts';
-import { type CheckState, verb } from './check.ts';
+import { type CheckState, verb } from './state.ts';
+import type { Steps } from '../../../util/steps.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { readFile, writeFileSync } from '../tables/io.ts';
-import { L1_ENTRY_BYTES } from '../tables/l1.ts';
+import { L1_ENTRY_BYTES } from '../format/header-fields.ts';
 import { Cluster, clusterType } from '../format/l2-entry.ts';
 import {
   COPIED,
@@ -21,19 +22,19 @@ import {
 import { checkOverlap, Overlap } from '../tables/overlap.ts';
 
 /** Counts an L1 table and everything below it, and checks the entries. `isActive`: not that of a snapshot. */
-export async function countL1(
+export function* countL1(
   image: Qcow2Image,
   state: CheckState,
   l1Offset: number,
   entryCount: number,
   isActive: boolean,
-): Promise<void> {
+): Steps<void> {
   if (entryCount === 0) return;
   const { result, map } = state;
   const { warn } = image.node.context;
   map.addReference(result, l1Offset, entryCount * L1_ENTRY_BYTES);
   const l1 = Buffer.alloc(entryCount * L1_ENTRY_BYTES);
-  await readOrCount(image, state, l1Offset, l1, 'check_refcounts_l1');
+  yield* readOrCount(image, state, l1Offset, l1, 'check_refcounts_l1');
   for (let at = 0; at < l1.length; at += L1_ENTRY_BYTES) {
     const high = l1.readUInt32BE(at);
     const low = l1.readUInt32BE(at + 4);
@@ -48,7 +49,7 @@ export async function countL1(
       warn(`ERROR l2_offset=${hexOf(l2Offset)}: Table is not cluster aligned; L1 entry corrupted`);
       result.corruptions += 1;
     }
-    await countL2(image, state, l2Offset, isActive);
+    yield* countL2(image, state, l2Offset, isActive);
   }
 }
 
@@ -56,15 +57,9 @@ function hexOf(offset: number): string {
   return hex64(highOf(offset), lowOf(offset));
 }
 
-async function readOrCount(
-  image: Qcow2Image,
-  state: CheckState,
-  offset: number,
-  data: Buffer,
-  where: string,
-): Promise<void> {
+function* readOrCount(image: Qcow2Image, state: CheckState, offset: number, data: Buffer, where: string): Steps<void> {
   try {
-    await readFile(image, offset, data);
+    yield readFile(image, offset, data);
   } catch (error) {
     if (error instanceof BlockError) {
       image.node.context.warn(`ERROR: I/O error in ${where}`);
@@ -74,16 +69,16 @@ async function readOrCount(
   }
 }
 
-async function countL2(image: Qcow2Image, state: CheckState, l2Offset: number, isActive: boolean): Promise<void> {
+function* countL2(image: Qcow2Image, state: CheckState, l2Offset: number, isActive: boolean): Steps<void> {
   const table = Buffer.alloc(image.clusterBytes);
-  await readOrCount(image, state, l2Offset, table, 'check_refcounts_l2');
+  yield* readOrCount(image, state, l2Offset, table, 'check_refcounts_l2');
   for (let index = 0; index < image.l2Entries; index++) {
     const at = index * image.l2EntryBytes;
     const high = table.readUInt32BE(at);
     const low = table.readUInt32BE(at + 4);
     const hasBitmap = image.hasSubclusters && !table.subarray(at + 8, at + 16).equals(NO_BITMAP);
     if (high === 0 && low === 0 && !hasBitmap) continue;
-    await countEntry(image, state, { table, index, at, high, low, l2Offset, isActive });
+    yield* countEntry(image, state, { table, index, at, high, low, l2Offset, isActive });
   }
 }
 
@@ -99,7 +94,7 @@ interface Entry {
   readonly isActive: boolean;
 }
 
-async function countEntry(image: Qcow2Image, state: CheckState, entry: Entry): Promise<void> {
+function* countEntry(image: Qcow2Image, state: CheckState, entry: Entry): Steps<void> {
   const { result } = state;
   const { warn } = image.node.context;
   const { table, at, high, low } = entry;
@@ -114,7 +109,7 @@ async function countEntry(image: Qcow2Image, state: CheckState, entry: Entry): P
       break;
     case Cluster.NORMAL:
     case Cluster.ZERO_ALLOC:
-      await countCluster(image, state, entry);
+      yield* countCluster(image, state, entry);
       break;
     case Cluster.UNALLOCATED:
       if (image.hasSubclusters && table.readUInt32BE(at + 12) !== 0) {
@@ -153,7 +148,7 @@ function countCompressed(image: Qcow2Image, state: CheckState, entry: Entry): vo
   map.addReference(result, range.offset, range.bytes, shown);
 }
 
-async function countCluster(image: Qcow2Image, state: CheckState, entry: Entry): Promise<void> {
+function* countCluster(image: Qcow2Image, state: CheckState, entry: Entry): Steps<void> {
   const { result, fix, map } = state;
   const { warn } = image.node.context;
   const { table, at, high, low } = entry;
@@ -174,14 +169,14 @@ async function countCluster(image: Qcow2Image, state: CheckState, entry: Entry):
         `${verb(fix.fixesErrors)} offset=${hexOf(offset)}: Preallocated cluster is not properly aligned; ` +
           'L2 entry corrupted.',
       );
-      if (fix.fixesErrors && (await zeroEntry(image, state, entry))) return;
+      if (fix.fixesErrors && (yield* zeroEntry(image, state, entry))) return;
     }
   }
   if (!image.hasDataFile) map.addReference(result, offset, image.clusterBytes);
 }
 
 /** Makes an entry say "zero", without a cluster. False if that could not be written. */
-async function zeroEntry(image: Qcow2Image, state: CheckState, entry: Entry): Promise<boolean> {
+function* zeroEntry(image: Qcow2Image, state: CheckState, entry: Entry): Steps<boolean> {
   const { result } = state;
   const { warn } = image.node.context;
   const { table, at, index, l2Offset, isActive } = entry;
@@ -196,7 +191,7 @@ async function zeroEntry(image: Qcow2Image, state: CheckState, entry: Entry): Pr
   }
   const offset = l2Offset + index * image.l2EntryBytes;
   try {
-    await checkOverlap(image, isActive ? Overlap.ACTIVE_L2 : Overlap.INACTIVE_L2, offset, image.l2EntryBytes);
+    yield checkOverlap(image, isActive ? Overlap.ACTIVE_L2 : Overlap.INACTIVE_L2, offset, image.l2EntryBytes);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     // Something is very wrong: no more of this table.
@@ -205,7 +200,7 @@ async function zeroEntry(image: Qcow2Image, state: CheckState, entry: Entry): Pr
     throw error;
   }
   try {
-    await writeFileSync(image, offset, table.subarray(at, at + image.l2EntryBytes));
+    yield* writeFileSync(image, offset, table.subarray(at, at + image.l2EntryBytes));
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     warn(`ERROR: Failed to overwrite L2 table entry: ${strerror(error.errno)}`);

@@ -11,27 +11,20 @@
 import { REQUEST_MAX_BYTES } from '../../../block/flags.ts';
 import type { WaitReason } from '../../../block/loop/loop.ts';
 import { traceWait } from '../../../block/request/traced.ts';
-import type { Steps } from '../../../util/steps.ts';
+import { assert } from '../../../util/assert.ts';
 import { readBe32 } from '../../../util/big-endian.ts';
-import { corrupt } from '../tables/corruption.ts';
-import { sliceForUpdate } from './cluster-table.ts';
-import type { Qcow2Image } from '../tables/image.ts';
-import { isOwnData, needsNewCluster } from '../format/l2-entry.ts';
-import type { L2Meta } from './l2-meta.ts';
-import { advance, COPIED, entryOffset, type GuestOffset, hex, type HostOffset, ZERO } from '../format/offsets.ts';
+import type { Steps } from '../../../util/steps.ts';
+import { needsNewCluster } from '../format/l2-entry.ts';
+import { advance, entryOffset, type GuestOffset, hex, type HostOffset, ZERO } from '../format/offsets.ts';
 import { allocateClusters, allocateClustersAt } from '../refcounts/refcounts.ts';
-import { addPart, checkPart, NOTHING_TO_DO } from './write-parts.ts';
+import { corrupt } from '../tables/corruption.ts';
+import type { Qcow2Image } from '../tables/image.ts';
+import type { Allocation, PendingL2Update } from '../tables/pending-update.ts';
+import { sliceForUpdate } from './cluster-table.ts';
+import { addPart } from './pending-parts.ts';
 
 /** No place, or any. */
-export const NOWHERE = -1 as HostOffset;
-
-/** What `allocate` found: contiguous host space, and the parts of it that have yet to be entered into the L2 table. */
-export class Allocation {
-  host: HostOffset = NOWHERE;
-  bytes = 0;
-  /** Newest first. Must be linked or given back, also if `allocate` failed. */
-  parts: L2Meta | null = null;
-}
+const NOWHERE = -1 as HostOffset;
 
 /** Where a search is, and what one step of it finds. */
 interface Cursor {
@@ -52,6 +45,8 @@ interface Search extends Cursor {
  * Waits for other writes that allocate the same clusters. The lock is held, and given up only while waiting.
  */
 export function* allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): Steps<void> {
+  assert(image.lock.isLocked, 'the lock is held');
+  assert(bytes > 0, 'a write of nothing needs no space');
   for (;;) {
     result.host = NOWHERE;
     result.bytes = 0;
@@ -67,7 +62,7 @@ export function* allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, 
 }
 
 /** Extends `result` as far as it goes; the write in flight that is in the way from the first byte on, if there is one. */
-function* searchSpace(image: Qcow2Image, search: Search, result: Allocation): Steps<L2Meta | null> {
+function* searchSpace(image: Qcow2Image, search: Search, result: Allocation): Steps<PendingL2Update | null> {
   while (search.remaining > 0) {
     search.bytes = search.remaining;
     const conflict = findConflict(image, search.position, search.remaining, search, result.parts !== null);
@@ -95,9 +90,9 @@ function findConflict(
   wanted: number,
   cursor: Cursor,
   hasParts: boolean,
-): L2Meta | null {
+): PendingL2Update | null {
   let bytes = wanted;
-  for (const other of image.allocations) {
+  for (const other of image.pendingUpdates.touching(start, wanted)) {
     const end = start + bytes;
     const otherStart = image.startOfCluster(other.start);
     const otherEnd = image.alignUpToCluster(other.end);
@@ -113,48 +108,12 @@ function findConflict(
   return null;
 }
 
-function* waitFor(image: Qcow2Image, other: L2Meta): Steps<void> {
+function* waitFor(image: Qcow2Image, other: PendingL2Update): Steps<void> {
   const reason: WaitReason = { kind: 'allocation', blockedBy: other.owner };
   image.lock.unlock();
   traceWait(image.node, reason);
   yield other.dependents.wait(reason);
-  const wait = image.lock.lock();
-  if (wait !== undefined) yield wait;
-}
-
-/**
- * The host offset of a guest range that can be overwritten in place as a whole, all of it holding data already; NOWHERE
- * if it is not so simple, or if finding out would take time. Nobody holds the lock.
- */
-export function findOverwritable(image: Qcow2Image, guest: GuestOffset, bytes: number): HostOffset {
-  if (image.lock.isLocked || image.allocations.length > 0 || bytes > REQUEST_MAX_BYTES) return NOWHERE;
-  const { l1, l2Cache } = image;
-  const l1Index = image.l1IndexOf(guest);
-  if (l1Index >= l1.entryCount || (l1.high(l1Index) & COPIED) === 0) return NOWHERE;
-  const l2Offset = l1.l2Offset(l1Index);
-  const index = image.sliceIndexOf(guest);
-  const into = image.intoCluster(guest);
-  const clusterCount = image.clustersFor(into + bytes);
-  if (image.intoCluster(l2Offset) !== 0 || index + clusterCount > image.sliceEntries) return NOWHERE;
-  const sliceOffset = l2Offset + image.sliceStartOf(guest);
-  const slot = l2Cache.find(sliceOffset);
-  if (slot === -1) return NOWHERE;
-
-  const table = l2Cache.table(slot);
-  const at = index * image.l2EntryBytes;
-  const high = readBe32(table, at);
-  const low = readBe32(table, at + 4);
-  const host = entryOffset(high, low);
-  const isSimple =
-    image.intoCluster(host) === 0 &&
-    (clusterCount === 1 && !image.hasSubclusters
-      ? isOwnData(image, high, low)
-      : countForWrite(image, table, index, clusterCount, false) === clusterCount &&
-        checkPart(image, table, index, clusterCount, into, into + bytes, true) === NOTHING_TO_DO);
-  if (!isSimple) return NOWHERE;
-  // In use just now.
-  l2Cache.touch(slot);
-  return advance(host, into);
+  yield image.lock.lock();
 }
 
 /** How many clusters to look at, from the one with `position` on: within the slice and the longest request. */
@@ -192,7 +151,7 @@ function* findInPlace(
   const into = image.intoCluster(position);
   if (image.intoCluster(cluster) !== 0) {
     const what = (low & ZERO) !== 0 ? 'Preallocated zero' : 'Data';
-    yield corrupt(image, `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`);
+    yield* corrupt(image, `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`);
   }
   if (cursor.host !== NOWHERE && cluster !== cursor.host) {
     cursor.bytes = 0;
@@ -201,8 +160,7 @@ function* findInPlace(
   const clusters = countForWrite(image, table, index, clusterLimit(image, position, cursor.bytes), false);
   cursor.bytes = Math.min(cursor.bytes, clusters * image.clusterBytes - into);
   cursor.host = advance(cluster, into);
-  const refusing = addPart(image, table, cluster, position, cursor.bytes, true, result);
-  if (refusing !== undefined) yield refusing;
+  yield* addPart(image, table, { cluster, position, bytes: cursor.bytes, keepsOldClusters: true }, result);
   return true;
 }
 
@@ -221,10 +179,9 @@ function* findNew(
     host = image.startOfCluster(position) as number as HostOffset;
   } else if (cursor.host !== NOWHERE) {
     host = image.startOfCluster(cursor.host);
-    count = yield allocateClustersAt(image, host, count);
+    count = yield* allocateClustersAt(image, host, count);
   } else {
-    const taking = allocateClusters(image, count * image.clusterBytes);
-    host = typeof taking === 'number' ? taking : yield taking;
+    host = yield* allocateClusters(image, count * image.clusterBytes);
   }
   if (count === 0) {
     cursor.bytes = 0;
@@ -233,8 +190,7 @@ function* findNew(
   const into = image.intoCluster(position);
   cursor.host = advance(host, into);
   cursor.bytes = Math.min(cursor.bytes, count * image.clusterBytes - into);
-  const refusing = addPart(image, table, host, position, cursor.bytes, false, result);
-  if (refusing !== undefined) yield refusing;
+  yield* addPart(image, table, { cluster: host, position, bytes: cursor.bytes, keepsOldClusters: false }, result);
   return true;
 }
 
@@ -247,8 +203,7 @@ function* withSlice(
   result: Allocation,
 ): Steps<boolean> {
   const { l2Cache } = image;
-  const loading = sliceForUpdate(image, position);
-  const slot: number = typeof loading === 'number' ? loading : yield loading;
+  const slot: number = yield sliceForUpdate(image, position);
   try {
     return yield* look(image, l2Cache.table(slot), position, cursor, result);
   } finally {

@@ -1,24 +1,23 @@
-/** What a write to new clusters does beside writing its data: copy what was there around it, and enter the clusters. */
+/** The work of a write to new clusters beside its data: old content copied around it, and the clusters entered into L2. */
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
 import { Req } from '../../../block/flags.ts';
 import { isZeroFast } from '../../../block/request/status.ts';
 import { pwriteZeroes, pwritev } from '../../../block/request/write.ts';
-import { andThen, type Answer } from '../../../util/answer.ts';
-import type { Steps } from '../../../util/steps.ts';
-import { Errno } from '../../../util/errno.ts';
+import { assert } from '../../../util/assert.ts';
 import { readBe32, writeBe32 } from '../../../util/big-endian.ts';
-import type { Allocation } from './allocate.ts';
-import { sliceForUpdate } from './cluster-table.ts';
+import { Errno } from '../../../util/errno.ts';
+import type { Steps } from '../../../util/steps.ts';
+import { bitRange } from '../format/l2-entry.ts';
+import { advance, COPIED, type GuestOffset, highOf, type HostOffset, lowOf } from '../format/offsets.ts';
+import { freeClusters, freeEntry } from '../refcounts/refcounts.ts';
 import { markDirty } from '../tables/header-write.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
 import { ignoringErrors } from '../tables/io.ts';
-import { bitRange } from '../format/l2-entry.ts';
-import type { L2Meta } from './l2-meta.ts';
-import { advance, COPIED, type GuestOffset, highOf, type HostOffset, lowOf } from '../format/offsets.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
-import { isZeroNow, readRange } from './read.ts';
-import { freeClusters, freeEntry } from '../refcounts/refcounts.ts';
+import type { Allocation, PendingL2Update } from '../tables/pending-update.ts';
+import { sliceForUpdate } from './cluster-table.ts';
+import { readRange } from './read.ts';
 
 /** Head and tail are read in one go if no more than this lies between them. */
 const MAX_READ_BETWEEN = 16384;
@@ -27,25 +26,21 @@ const MAX_READ_BETWEEN = 16384;
  * Zeroes the space of parts whose head and tail read as zeroes, so that nothing has to be copied there. Only where the
  * file can zero without writing.
  */
-export function* zeroNewSpace(image: Qcow2Image, parts: L2Meta | null): Steps<void> {
+export function* zeroNewSpace(image: Qcow2Image, parts: PendingL2Update | null): Steps<void> {
   if ((image.dataFile.node.supportedZeroFlags & Req.NO_FALLBACK) === 0) return;
   for (let part = parts; part !== null; part = part.next) {
     if (!part.needsCow) continue;
-    const looking = readsAsZero(image, part);
-    if (typeof looking === 'boolean' ? looking : yield looking) yield* zeroPart(image, part);
+    if (yield* readsAsZero(image, part)) yield* zeroPart(image, part);
   }
 }
 
-function* zeroPart(image: Qcow2Image, part: L2Meta): Steps<void> {
+function* zeroPart(image: Qcow2Image, part: PendingL2Update): Steps<void> {
   const host = part.host + part.head.offset;
   const bytes = part.tail.offset + part.tail.bytes - part.head.offset;
-  const checking = checkDataOverlap(image, host, bytes);
-  if (checking !== undefined) yield checking;
-  const told = image.fire(Event.CLUSTER_ALLOC_SPACE);
-  if (told !== undefined) yield told;
+  yield checkDataOverlap(image, host, bytes);
+  yield image.fire(Event.CLUSTER_ALLOC_SPACE);
   try {
-    const zeroing = pwriteZeroes(image.dataFile, host, bytes, Req.NO_FALLBACK);
-    if (zeroing !== undefined) yield zeroing;
+    yield pwriteZeroes(image.dataFile, host, bytes, Req.NO_FALLBACK);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     if (error.errno !== Errno.ENOTSUP && error.errno !== Errno.EAGAIN) throw error;
@@ -54,18 +49,13 @@ function* zeroPart(image: Qcow2Image, part: L2Meta): Steps<void> {
   part.skipsCow = true;
 }
 
-function readsAsZero(image: Qcow2Image, part: L2Meta): Answer<boolean> {
-  const { head, tail, guest } = part;
-  // What is between them is mostly as they are: one look for all.
-  if (isZeroNow(image, advance(guest, head.offset), tail.offset + tail.bytes - head.offset)) return true;
-  return andThen(
-    isZeroFast(image.node, guest + head.offset, head.bytes),
-    (isZero) => isZero && isZeroFast(image.node, guest + tail.offset, tail.bytes),
-  );
+function* readsAsZero(image: Qcow2Image, { head, tail, guest }: PendingL2Update): Steps<boolean> {
+  const isZeroBefore: boolean = yield isZeroFast(image.node, guest + head.offset, head.bytes);
+  return isZeroBefore && (yield isZeroFast(image.node, guest + tail.offset, tail.bytes));
 }
 
 /** Leaves the data to the part around which head and tail are copied, if there is one that it fits into. */
-export function mergeIntoCow(parts: L2Meta | null, guest: GuestOffset, data: Buffer): boolean {
+export function mergeIntoCow(parts: PendingL2Update | null, guest: GuestOffset, data: Buffer): boolean {
   for (let part = parts; part !== null; part = part.next) {
     if (!part.needsCow || part.skipsCow) continue;
     // A part with a head begins where the write begins, one with a tail ends where it ends; other parts are inside.
@@ -82,6 +72,7 @@ export function mergeIntoCow(parts: L2Meta | null, guest: GuestOffset, data: Buf
  * `allocation.parts`. The lock is held.
  */
 export function* linkParts(image: Qcow2Image, allocation: Allocation): Steps<void> {
+  assert(image.lock.isLocked, 'the lock is held');
   for (let part = allocation.parts; part !== null; part = allocation.parts) {
     yield* linkPart(image, part);
     endPart(image, allocation, part);
@@ -89,42 +80,40 @@ export function* linkParts(image: Qcow2Image, allocation: Allocation): Steps<voi
 }
 
 /** Gives back what the parts took, because the write has failed. The lock is held. */
-export async function abandonParts(image: Qcow2Image, allocation: Allocation): Promise<void> {
+export function* abandonParts(image: Qcow2Image, allocation: Allocation): Steps<void> {
+  assert(image.lock.isLocked, 'the lock is held');
   for (let part = allocation.parts; part !== null; part = part.next) {
     if (!image.hasDataFile && !part.keepsOldClusters) {
-      await freeClusters(image, part.host, part.clusterCount * image.clusterBytes, DiscardReason.NEVER);
+      yield* freeClusters(image, part.host, part.clusterCount * image.clusterBytes, DiscardReason.NEVER);
     }
     endPart(image, allocation, part);
   }
 }
 
-/** A part is done with: those that wait for it go on. */
-function endPart(image: Qcow2Image, allocation: Allocation, part: L2Meta): void {
-  const at = image.allocations.indexOf(part);
-  if (at >= 0) image.allocations.splice(at, 1);
+/** A part is done: the writers that wait for it go on. */
+export function endPart(image: Qcow2Image, allocation: Allocation, part: PendingL2Update): void {
+  image.pendingUpdates.delete(part);
   part.dependents.wakeAll();
   allocation.parts = part.next;
 }
 
 /** Copies head and tail and enters one part's clusters into the L2 table; the old ones are freed. */
-export function* linkPart(image: Qcow2Image, part: L2Meta): Steps<void> {
-  if (part.needsCow && !part.skipsCow) yield copyAround(image, part);
-  if (image.useLazyRefcounts) yield ignoringErrors(() => markDirty(image));
+export function* linkPart(image: Qcow2Image, part: PendingL2Update): Steps<void> {
+  if (part.needsCow && !part.skipsCow) yield* copyAround(image, part);
+  if (image.useLazyRefcounts) yield* ignoringErrors(markDirty(image));
   // A new cluster's refcount is on disk before the L2 entry that points to it.
-  const depending = image.needsAccurateRefcounts ? image.l2Cache.dependOn(image.refcountCache) : undefined;
-  if (depending !== undefined) yield ignoringErrors(() => depending);
+  if (image.needsAccurateRefcounts) yield* ignoringErrors(image.l2Cache.dependOn(image.refcountCache));
 
   const { l2Cache } = image;
-  const loading = sliceForUpdate(image, part.guest);
-  const slot: number = typeof loading === 'number' ? loading : yield loading;
+  const slot: number = yield sliceForUpdate(image, part.guest);
   l2Cache.markDirty(slot);
   const old = enterClusters(image, part, l2Cache.table(slot));
   l2Cache.put(slot);
-  if (!part.keepsOldClusters && old.length > 0) yield freeOld(image, old);
+  if (!part.keepsOldClusters) yield* freeOld(image, old);
 }
 
 /** Writes the entries of a part into its slice. Returns those that were there, two numbers each, without the empty ones. */
-function enterClusters(image: Qcow2Image, part: L2Meta, table: Buffer): number[] {
+function enterClusters(image: Qcow2Image, part: PendingL2Update, table: Buffer): number[] {
   const index = image.sliceIndexOf(part.guest);
   const old: number[] = [];
   for (let step = 0; step < part.clusterCount; step++) {
@@ -140,15 +129,15 @@ function enterClusters(image: Qcow2Image, part: L2Meta, table: Buffer): number[]
   return old;
 }
 
-async function freeOld(image: Qcow2Image, old: readonly number[]): Promise<void> {
+function* freeOld(image: Qcow2Image, old: readonly number[]): Steps<void> {
   for (let at = 0; at < old.length; at += 2) {
     // No discard: the next write takes these clusters again.
-    await freeEntry(image, old[at] ?? 0, old[at + 1] ?? 0, DiscardReason.NEVER);
+    yield* freeEntry(image, old[at] ?? 0, old[at + 1] ?? 0, DiscardReason.NEVER);
   }
 }
 
 /** Notes in one entry's bitmap which subclusters now hold data. */
-function markWritten(image: Qcow2Image, table: Buffer, at: number, part: L2Meta, step: number): void {
+function markWritten(image: Qcow2Image, table: Buffer, at: number, part: PendingL2Update, step: number): void {
   const from = Math.max(part.head.offset, step * image.clusterBytes);
   const to = Math.min(part.tail.offset + part.tail.bytes, (step + 1) * image.clusterBytes);
   const written = bitRange(image.subclusterIndexOf(from), image.subclusterIndexOf(to - 1) + 1);
@@ -157,20 +146,18 @@ function markWritten(image: Qcow2Image, table: Buffer, at: number, part: L2Meta,
 }
 
 /** Copies head and tail into the new clusters, together with the data if the part has it. Gives up the lock meanwhile. */
-async function copyAround(image: Qcow2Image, part: L2Meta): Promise<void> {
-  if (!part.needsCow || part.skipsCow) return;
+function* copyAround(image: Qcow2Image, part: PendingL2Update): Steps<void> {
   image.lock.unlock();
   try {
-    await copyUnlocked(image, part);
+    yield* copyUnlocked(image, part);
   } finally {
-    const wait = image.lock.lock();
-    if (wait !== undefined) await wait;
+    yield image.lock.lock();
   }
   // The copy has to be on disk before the L2 entry that points to it.
   image.l2Cache.dependOnFlush();
 }
 
-async function copyUnlocked(image: Qcow2Image, part: L2Meta): Promise<void> {
+function* copyUnlocked(image: Qcow2Image, part: PendingL2Update): Steps<void> {
   const { head, tail, data } = part;
   const between = tail.offset - (head.offset + head.bytes);
   const start = advance(part.guest, head.offset);
@@ -182,33 +169,32 @@ async function copyUnlocked(image: Qcow2Image, part: L2Meta): Promise<void> {
   const headData = buffer.subarray(0, head.bytes);
   const tailData = buffer.subarray(buffer.length - tail.bytes);
   if (readsTogether) {
-    await readOld(image, start, buffer);
+    yield* readOld(image, start, buffer);
   } else {
-    await readOld(image, start, headData);
-    await readOld(image, advance(part.guest, tail.offset), tailData);
+    yield* readOld(image, start, headData);
+    yield* readOld(image, advance(part.guest, tail.offset), tailData);
   }
   if (data !== null) {
     data.copy(buffer, head.bytes);
     // Two events, one write: so it is in QEMU.
-    await image.fire(Event.WRITE_AIO);
-    await writeCopy(image, host, buffer);
+    yield image.fire(Event.WRITE_AIO);
+    yield* writeCopy(image, host, buffer);
   } else {
-    await writeCopy(image, host, headData);
-    await writeCopy(image, advance(part.host, tail.offset), tailData);
+    yield* writeCopy(image, host, headData);
+    yield* writeCopy(image, advance(part.host, tail.offset), tailData);
   }
 }
 
-async function readOld(image: Qcow2Image, guest: GuestOffset, data: Buffer): Promise<void> {
+function* readOld(image: Qcow2Image, guest: GuestOffset, data: Buffer): Steps<void> {
   if (data.length === 0) return;
-  await image.fire(Event.COW_READ);
+  yield image.fire(Event.COW_READ);
   image.checkUsable();
-  await readRange(image, guest, data);
+  yield* readRange(image, guest, data);
 }
 
-async function writeCopy(image: Qcow2Image, host: HostOffset, data: Buffer): Promise<void> {
+function* writeCopy(image: Qcow2Image, host: HostOffset, data: Buffer): Steps<void> {
   if (data.length === 0) return;
-  const wait = checkDataOverlap(image, host, data.length);
-  if (wait !== undefined) await wait;
-  await image.fire(Event.COW_WRITE);
-  await pwritev(image.dataFile, host, data, 0);
+  yield checkDataOverlap(image, host, data.length);
+  yield image.fire(Event.COW_WRITE);
+  yield pwritev(image.dataFile, host, data, 0);
 }

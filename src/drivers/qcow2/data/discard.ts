@@ -1,6 +1,8 @@
 /** Discards: clusters given back, reading as zeroes from then on where the format can say so. */
 import { BlockError } from '../../../block/error.ts';
+import { assert } from '../../../util/assert.ts';
 import { Errno } from '../../../util/errno.ts';
+import type { Steps } from '../../../util/steps.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
 import { clusterType, isAllocated } from '../format/l2-entry.ts';
@@ -8,66 +10,62 @@ import { advance, type GuestOffset, ZERO } from '../format/offsets.ts';
 import { freeEntry } from '../refcounts/refcounts.ts';
 
 /** A discard by the guest. ENOTSUP, which counts as done, for parts of clusters, and where old content could show. */
-export async function discardRange(image: Qcow2Image, guest: GuestOffset, bytes: number): Promise<void> {
+export function* discardRange(image: Qcow2Image, guest: GuestOffset, bytes: number): Steps<void> {
   if (image.version < 3 && image.node.backing !== null) throw new BlockError(Errno.ENOTSUP);
   if (image.intoCluster(guest) !== 0 || image.intoCluster(bytes) !== 0) {
     // Part of a cluster can only be all of the last one.
     const isTail = image.intoCluster(guest) === 0 && guest + bytes === image.lengthBytes;
     if (!isTail) throw new BlockError(Errno.ENOTSUP);
   }
-  const locking = image.lock.lock();
-  if (locking !== undefined) await locking;
-  try {
-    await discardClusters(image, guest, bytes, DiscardReason.REQUEST, false);
-  } finally {
-    image.lock.unlock();
+  yield* image.locked(discardClusters(image, guest, bytes, { reason: DiscardReason.REQUEST, full: false }));
+}
+
+/** How clusters are given back. */
+export interface DiscardMode {
+  /** A value of `DiscardReason`. */
+  readonly reason: number;
+  /** The backing file shows through again; otherwise the range reads as zeroes. */
+  readonly full: boolean;
+}
+
+/** Gives back the clusters of a range that begins at one. The lock is held. */
+export function* discardClusters(image: Qcow2Image, guest: GuestOffset, bytes: number, mode: DiscardMode): Steps<void> {
+  assert(image.lock.isLocked, 'the lock is held');
+  assert(image.intoCluster(guest) === 0, 'a discard begins at a cluster');
+  yield* withHeldDiscards(image, discardSlices(image, guest, bytes, mode));
+}
+
+function* discardSlices(image: Qcow2Image, guest: GuestOffset, bytes: number, mode: DiscardMode): Steps<void> {
+  let position = guest;
+  for (let rest = image.clustersFor(bytes); rest > 0; ) {
+    const count = Math.min(rest, image.sliceEntries - image.sliceIndexOf(position));
+    yield* discardInSlice(image, position, count, mode);
+    rest -= count;
+    position = advance(position, count * image.clusterBytes);
   }
 }
 
-/**
- * Gives back the clusters of a range that begins at one. `full`: the backing file shows through again; otherwise they
- * read as zeroes. The lock is held.
- */
-export async function discardClusters(
-  image: Qcow2Image,
-  guest: GuestOffset,
-  bytes: number,
-  reason: number,
-  full: boolean,
-): Promise<void> {
-  await withHeldDiscards(image, async () => {
-    let position = guest;
-    for (let rest = image.clustersFor(bytes); rest > 0; ) {
-      const count = Math.min(rest, image.sliceEntries - image.sliceIndexOf(position));
-      await discardInSlice(image, position, count, reason, full);
-      rest -= count;
-      position = advance(position, count * image.clusterBytes);
-    }
-  });
-}
-
-/** Collects the discards of all clusters that `body` frees, and passes them on when it is done. */
-export async function withHeldDiscards(image: Qcow2Image, body: () => Promise<void>): Promise<void> {
+/** Collects the discards of all clusters that `steps` free, and passes them on at the end. */
+export function* withHeldDiscards(image: Qcow2Image, steps: Steps<void>): Steps<void> {
   image.discards.isHeld = true;
   let succeeded = false;
   try {
-    await body();
+    yield* steps;
     succeeded = true;
   } finally {
     image.discards.isHeld = false;
-    await image.discards.process(succeeded);
+    yield* image.discards.process({ succeeded });
   }
 }
 
-async function discardInSlice(
+function* discardInSlice(
   image: Qcow2Image,
   guest: GuestOffset,
   clusterCount: number,
-  reason: number,
-  full: boolean,
-): Promise<void> {
+  { reason, full }: DiscardMode,
+): Steps<void> {
   const { l2Cache, l2EntryBytes, hasSubclusters } = image;
-  const slot = await sliceForUpdate(image, guest);
+  const slot: number = yield sliceForUpdate(image, guest);
   try {
     const table = l2Cache.table(slot);
     const index = image.sliceIndexOf(guest);
@@ -91,7 +89,7 @@ async function discardInSlice(
         table.writeUInt32BE(newZero, at + 8);
         table.writeUInt32BE(0, at + 12);
       }
-      await freeEntry(image, high, low, reason);
+      yield* freeEntry(image, high, low, reason);
     }
   } finally {
     l2Cache.put(slot);

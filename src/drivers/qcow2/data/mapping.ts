@@ -1,8 +1,10 @@
 /** Where a guest range is: the lookup through L1 and L2, for reads and block status. */
+import { assert } from '../../../util/assert.ts';
 import { readBe32 } from '../../../util/big-endian.ts';
+import type { Steps } from '../../../util/steps.ts';
 import { corrupt } from '../tables/corruption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
-import { Subcluster, subclusterRun, subclusterType } from '../format/l2-entry.ts';
+import { hasHost, Subcluster, subclusterRun, subclusterType } from '../format/l2-entry.ts';
 import { type GuestOffset, entryOffset, hex, type HostOffset } from '../format/offsets.ts';
 
 /** The answer of `lookUp`; made once for a request and filled again for each part of it. */
@@ -22,41 +24,19 @@ export class Mapping {
  * Looks up `bytes` at a guest offset. The answer is for as many of them as are alike, at most to the end of the table
  * slice; a compressed cluster is alone. EIO, the image marked corrupt, for what no entry may be. The lock is held.
  */
-export function lookUp(
-  image: Qcow2Image,
-  guest: GuestOffset,
-  bytes: number,
-  result: Mapping,
-): Promise<void> | undefined {
+export function* lookUp(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Mapping): Steps<void> {
+  assert(image.lock.isLocked, 'the lock is held');
   const l1Index = image.l1IndexOf(guest);
   const l2Offset = l1Index < image.l1.entryCount ? image.l1.l2Offset(l1Index) : 0;
   if (l2Offset === 0) {
     findNothing(image, guest, bytes, result);
-    return undefined;
+    return;
   }
-  if (image.intoCluster(l2Offset) !== 0) return refuseL2Offset(image, l2Offset, l1Index);
-  const slot = image.l2Cache.get(l2Offset + image.sliceStartOf(guest));
-  if (typeof slot === 'number') return lookUpIn(image, slot, guest, bytes, result);
-  return lookUpWhenLoaded(image, slot, guest, bytes, result);
-}
-
-/**
- * As `lookUp` where that takes no time and no lock: nobody holds the lock, the table is cached if there is one, and
- * nothing is wrong with the entry. False where it is not so; `lookUp` has the answer then.
- */
-export function lookUpNow(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Mapping): boolean {
-  if (image.lock.isLocked) return false;
-  const { l1, l2Cache } = image;
-  const l1Index = image.l1IndexOf(guest);
-  const l2Offset = l1Index < l1.entryCount ? l1.l2Offset(l1Index) : 0;
-  if (l2Offset === 0) {
-    findNothing(image, guest, bytes, result);
-    return true;
-  }
-  const slot = l2Cache.find(l2Offset + image.sliceStartOf(guest));
-  if (slot === -1) return false;
-  l2Cache.touch(slot);
-  return readEntry(image, l2Cache.table(slot), guest, bytes, result) === null;
+  if (image.intoCluster(l2Offset) !== 0) yield* refuseL2Offset(image, l2Offset, l1Index);
+  const slot: number = yield image.l2Cache.get(l2Offset + image.sliceStartOf(guest));
+  const problem = readEntry(image, image.l2Cache.table(slot), guest, bytes, result);
+  image.l2Cache.put(slot);
+  if (problem !== null) yield* corrupt(image, problem);
 }
 
 /** The answer where there is no L2 table. */
@@ -72,34 +52,12 @@ function withinSlice(image: Qcow2Image, guest: GuestOffset, bytes: number): numb
   return Math.min(bytes, (image.sliceEntries - image.sliceIndexOf(guest)) * image.clusterBytes);
 }
 
-/** Marks the image corrupt for an L1 entry that points between clusters; rejects with EIO. */
-export function refuseL2Offset(image: Qcow2Image, l2Offset: number, l1Index: number): Promise<never> {
+/** Marks the image corrupt for an L1 entry that points between clusters; EIO. */
+export function refuseL2Offset(image: Qcow2Image, l2Offset: number, l1Index: number): Steps<never> {
   return corrupt(image, `L2 table offset ${hex(l2Offset)} unaligned (L1 index: ${hex(l1Index)})`);
 }
 
-async function lookUpWhenLoaded(
-  image: Qcow2Image,
-  slot: Promise<number>,
-  guest: GuestOffset,
-  bytes: number,
-  result: Mapping,
-): Promise<void> {
-  await lookUpIn(image, await slot, guest, bytes, result);
-}
-
-function lookUpIn(
-  image: Qcow2Image,
-  slot: number,
-  guest: GuestOffset,
-  bytes: number,
-  result: Mapping,
-): Promise<void> | undefined {
-  const problem = readEntry(image, image.l2Cache.table(slot), guest, bytes, result);
-  image.l2Cache.put(slot);
-  return problem === null ? undefined : corrupt(image, problem);
-}
-
-/** Fills the answer from a slice; or says what is wrong there. */
+/** Fills the answer from a slice. Returns the problem of an entry that must not be, or null. */
 function readEntry(
   image: Qcow2Image,
   table: Buffer,
@@ -148,18 +106,9 @@ function readEntry(
   return null;
 }
 
-/** As `place`, for an entry of the table that a guest offset is in. */
-function placeOf(image: Qcow2Image, guest: GuestOffset, index: number): string {
-  return place(image.l1.l2Offset(image.l1IndexOf(guest)), index);
-}
-
-/** Where an entry is, as messages say it. */
-export function place(l2Offset: number, index: number): string {
-  return `(L2 offset: ${hex(l2Offset)}, L2 index: ${hex(index)})`;
-}
-
-function hasHost(type: number): boolean {
-  return type === Subcluster.NORMAL || type === Subcluster.ZERO_ALLOC || type === Subcluster.UNALLOCATED_ALLOC;
+/** Where an entry of the table with a guest offset is, as messages say it. */
+export function placeOf(image: Qcow2Image, guest: GuestOffset, index: number): string {
+  return `(L2 offset: ${hex(image.l1.l2Offset(image.l1IndexOf(guest)))}, L2 index: ${hex(index)})`;
 }
 
 /**

@@ -4,13 +4,15 @@ import { BlockError } from '../../../block/error.ts';
 import { Status } from '../../../block/flags.ts';
 import type { BlockNode } from '../../../block/graph/node.ts';
 import { hashOrder } from '../../../block/options/options.ts';
-import type { Answer } from '../../../util/answer.ts';
+import type { Steps } from '../../../util/steps.ts';
 import { bitmapInfo } from '../bitmaps/bitmaps.ts';
-import { Compatible, Compression, Incompatible, type Qcow2Image } from '../tables/image.ts';
-import { Subcluster } from '../format/l2-entry.ts';
-import { lookUp, lookUpNow, Mapping } from './mapping.ts';
+import { Compatible, Compression, Incompatible } from '../format/features.ts';
+import type { Qcow2Image } from '../tables/image.ts';
+import { hasHost, Subcluster } from '../format/l2-entry.ts';
+import { lookUp, Mapping } from './mapping.ts';
 import type { GuestOffset } from '../format/offsets.ts';
-import { getRefcount, nextCovered } from '../refcounts/refcounts.ts';
+import { getRefcount } from '../refcounts/refcounts.ts';
+import { nextCovered } from '../refcounts/used-clusters.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
@@ -18,36 +20,22 @@ const INT_MAX = 0x7fff_ffff;
  * What the image itself, without its backing file, has at a guest offset: at most `bytes`, and as far as it is of one
  * kind. Takes the lock. What reading the L2 table throws.
  */
-export function statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Answer<BlockStatus> {
+export function* statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Steps<BlockStatus> {
   const mapping = new Mapping();
-  const wanted = Math.min(bytes, INT_MAX);
-  if (image.isPreallocated !== null && lookUpNow(image, guest, wanted, mapping)) return statusFrom(image, mapping);
-  return statusLocked(image, guest, wanted, mapping);
+  yield* image.locked(findStatus(image, guest, Math.min(bytes, INT_MAX), mapping));
+  return statusFrom(image, mapping);
 }
 
-async function statusLocked(
-  image: Qcow2Image,
-  guest: GuestOffset,
-  bytes: number,
-  mapping: Mapping,
-): Promise<BlockStatus> {
-  const locking = image.lock.lock();
-  if (locking !== undefined) await locking;
-  try {
-    image.isPreallocated ??= await looksPreallocated(image);
-    const looking = lookUp(image, guest, bytes, mapping);
-    if (looking !== undefined) await looking;
-  } finally {
-    image.lock.unlock();
-  }
-  return statusFrom(image, mapping);
+function* findStatus(image: Qcow2Image, guest: GuestOffset, bytes: number, mapping: Mapping): Steps<void> {
+  image.isPreallocated ??= yield* looksPreallocated(image);
+  yield* lookUp(image, guest, bytes, mapping);
 }
 
 function statusFrom(image: Qcow2Image, mapping: Mapping): BlockStatus {
   const { type } = mapping;
   let flags = 0;
-  const hasHost = type === Subcluster.NORMAL || type === Subcluster.ZERO_ALLOC || type === Subcluster.UNALLOCATED_ALLOC;
-  if (hasHost) flags |= Status.OFFSET_VALID;
+  const isMapped = hasHost(type);
+  if (isMapped) flags |= Status.OFFSET_VALID;
   if (type === Subcluster.ZERO_PLAIN || type === Subcluster.ZERO_ALLOC) flags |= Status.ZERO;
   else if (type === Subcluster.NORMAL || type === Subcluster.COMPRESSED) flags |= Status.DATA;
   const isMappedData = Status.DATA | Status.OFFSET_VALID;
@@ -55,8 +43,8 @@ function statusFrom(image: Qcow2Image, mapping: Mapping): BlockStatus {
   return {
     flags,
     bytes: mapping.bytes,
-    map: hasHost ? mapping.host : 0,
-    file: hasHost ? image.dataFile.node : null,
+    map: isMapped ? mapping.host : 0,
+    file: isMapped ? image.dataFile.node : null,
   };
 }
 
@@ -73,7 +61,7 @@ function allocatedBytes(node: BlockNode): number | null {
  * Whether far more clusters are counted than the file has space for: then metadata was preallocated, and what L2 calls
  * data may be holes. The lock is held.
  */
-async function looksPreallocated(image: Qcow2Image): Promise<boolean> {
+function* looksPreallocated(image: Qcow2Image): Steps<boolean> {
   try {
     const { node } = image.file;
     const fileLength = node.getLength();
@@ -86,8 +74,7 @@ async function looksPreallocated(image: Qcow2Image): Promise<boolean> {
     for (let cluster = 0; counted < threshold; cluster++) {
       cluster = nextCovered(image, cluster, end);
       if (cluster >= end) break;
-      const refcount = getRefcount(image, cluster);
-      if ((typeof refcount === 'number' ? refcount : await refcount) !== 0) counted += 1;
+      if ((yield getRefcount(image, cluster)) !== 0) counted += 1;
     }
     return counted >= threshold;
   } catch (error) {
@@ -105,14 +92,14 @@ export function infoOf(image: Qcow2Image): DriverInfo {
   };
 }
 
-/** What `info` prints about the format, in the order in which it does. */
-export async function specificInfoOf(image: Qcow2Image): Promise<SpecificInfo> {
+/** The values that `info` prints about the format, in the order in which it does. */
+export function* specificInfoOf(image: Qcow2Image): Steps<SpecificInfo> {
   const always = {
     'refcount-bits': 1 << image.refcountOrder,
     'compression-type': image.compressionType === Compression.ZSTD ? 'zstd' : 'zlib',
   };
   if (image.version === 2) return inQemuOrder({ compat: '0.10', ...always });
-  const bitmaps = await bitmapInfo(image);
+  const bitmaps = yield* bitmapInfo(image);
   return inQemuOrder({
     compat: '1.1',
     ...(image.dataFileName === null ? {} : { 'data-file': image.dataFileName.toString('utf8') }),

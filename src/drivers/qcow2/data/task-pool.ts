@@ -1,5 +1,6 @@
 /** The parts of one request that are under way at the same time: a bounded number of coroutines. */
-import type { Pending } from '../../../util/steps.ts';
+import { assert } from '../../../util/assert.ts';
+import type { Pending, Steps } from '../../../util/steps.ts';
 import type { Coroutine, EventLoop, WaitReason } from '../../../block/loop/loop.ts';
 
 const MAX_BUSY = 8;
@@ -14,7 +15,7 @@ export class TaskPool {
   #failure: unknown = undefined;
 
   constructor(loop: EventLoop) {
-    if (loop.current === null) throw new Error('a request outside of a coroutine');
+    assert(loop.current !== null, 'a request runs in a coroutine');
     this.#loop = loop;
     this.#main = loop.current;
   }
@@ -25,11 +26,11 @@ export class TaskPool {
   }
 
   /** Starts a part, when fewer than eight are under way. Returns as soon as it waits for something. */
-  async start(part: () => Pending): Promise<void> {
-    if (this.#busy >= MAX_BUSY) await this.#waitForOne();
+  *start(part: () => Pending): Steps<void> {
+    if (this.#busy >= MAX_BUSY) yield this.#waitForOne();
     this.#busy += 1;
     const coroutine = this.#loop.create(this.#main, part, (error) => this.#end(error));
-    await this.#loop.enter(coroutine);
+    yield this.#loop.enter(coroutine);
   }
 
   #end(error: unknown): void {
@@ -46,8 +47,8 @@ export class TaskPool {
   }
 
   /** Waits until all parts have ended. */
-  async drain(): Promise<void> {
-    while (this.#busy > 0) await this.#waitForOne();
+  *drain(): Steps<void> {
+    while (this.#busy > 0) yield this.#waitForOne();
   }
 
   /** Throws the first failure of a part. */

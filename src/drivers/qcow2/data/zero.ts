@@ -1,9 +1,12 @@
 /** Zero writes: clusters and subclusters marked as zero, without writing them. */
+import type { BlockStatus } from '../../../block/driver.ts';
 import { BlockError } from '../../../block/error.ts';
 import { Req, Status } from '../../../block/flags.ts';
 import { blockStatusAbove } from '../../../block/request/status.ts';
 import { pwriteZeroes } from '../../../block/request/write.ts';
+import { assert } from '../../../util/assert.ts';
 import { Errno } from '../../../util/errno.ts';
+import type { Steps } from '../../../util/steps.ts';
 import { readBe32 } from '../../../util/big-endian.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { discardClusters, withHeldDiscards } from './discard.ts';
@@ -17,43 +20,39 @@ import { freeEntry } from '../refcounts/refcounts.ts';
  * A zero write of whole subclusters, or of a part of one. ENOTSUP, which asks for a write of zeroes, if the rest of
  * that one holds something.
  */
-export async function writeZeroes(image: Qcow2Image, guest: GuestOffset, bytes: number, flags: number): Promise<void> {
+export function* writeZeroes(image: Qcow2Image, guest: GuestOffset, bytes: number, flags: number): Steps<void> {
   const { subclusterBytes } = image;
   const end = guest + bytes;
   const head = guest % subclusterBytes;
   const tail = end === image.lengthBytes ? 0 : (subclusterBytes - (end % subclusterBytes)) % subclusterBytes;
   const isPart = head > 0 || tail > 0;
-  if (isPart && !((await isZero(image, guest - head, head)) && (await isZero(image, end, tail)))) {
+  if (isPart && !((yield* isZero(image, guest - head, head)) && (yield* isZero(image, end, tail)))) {
     throw new BlockError(Errno.ENOTSUP);
   }
-  const locking = image.lock.lock();
-  if (locking !== undefined) await locking;
-  try {
-    if (!isPart) {
-      await zeroSubclusters(image, guest, bytes, flags);
-      return;
-    }
-    const start = advance(guest, -head);
-    // Somebody may have written there since.
-    const mapping = new Mapping();
-    await lookUp(image, start, subclusterBytes, mapping);
-    if (mapping.type === Subcluster.NORMAL || mapping.type === Subcluster.COMPRESSED) {
-      throw new BlockError(Errno.ENOTSUP);
-    }
-    await zeroSubclusters(image, start, subclusterBytes, flags);
-  } finally {
-    image.lock.unlock();
+  yield* image.locked(
+    isPart ? zeroOneSubcluster(image, advance(guest, -head), flags) : zeroSubclusters(image, guest, bytes, flags),
+  );
+}
+
+/** Zeroes the subcluster around a range whose surroundings were zero before the lock was taken. */
+function* zeroOneSubcluster(image: Qcow2Image, start: GuestOffset, flags: number): Steps<void> {
+  // Another request may have written there since.
+  const mapping = new Mapping();
+  yield* lookUp(image, start, image.subclusterBytes, mapping);
+  if (mapping.type === Subcluster.NORMAL || mapping.type === Subcluster.COMPRESSED) {
+    throw new BlockError(Errno.ENOTSUP);
   }
+  yield* zeroSubclusters(image, start, image.subclusterBytes, flags);
 }
 
 /** Whether a range reads as zeroes, as far as the image and its backing files can tell. */
-async function isZero(image: Qcow2Image, offset: number, bytes: number): Promise<boolean> {
+function* isZero(image: Qcow2Image, offset: number, bytes: number): Steps<boolean> {
   const end = Math.min(offset + bytes, image.lengthBytes);
   // Zeroes of different kinds come one after the other.
   for (let position = offset; position < end; ) {
-    let status;
+    let status: BlockStatus;
     try {
-      status = await blockStatusAbove(
+      status = yield blockStatusAbove(
         image.node,
         { base: null, includeBase: false, wantZero: true },
         position,
@@ -73,39 +72,47 @@ async function isZero(image: Qcow2Image, offset: number, bytes: number): Promise
  * Makes whole subclusters read as zeroes; the range may end in one only at the image's end. With MAY_UNMAP their
  * clusters are given back. The lock is held.
  */
-export async function zeroSubclusters(
-  image: Qcow2Image,
-  guest: GuestOffset,
-  bytes: number,
-  flags: number,
-): Promise<void> {
-  // A raw data file has to show the same.
-  if (image.hasRawDataFile) await pwriteZeroes(image.dataFile, guest, bytes, flags);
+export function* zeroSubclusters(image: Qcow2Image, guest: GuestOffset, bytes: number, flags: number): Steps<void> {
+  assert(image.lock.isLocked, 'the lock is held');
+  assert(guest % image.subclusterBytes === 0, 'subclusters are zeroed as a whole');
+  // A raw data file has to show the same content.
+  if (image.hasRawDataFile) yield pwriteZeroes(image.dataFile, guest, bytes, flags);
   if (image.version < 3) {
     if (image.node.backing !== null) throw new BlockError(Errno.ENOTSUP);
-    await discardClusters(image, guest, bytes, DiscardReason.REQUEST, false);
+    yield* discardClusters(image, guest, bytes, { reason: DiscardReason.REQUEST, full: false });
     return;
   }
   const end = guest + bytes;
   const firstCluster = Math.min(end, image.alignUpToCluster(guest)) as GuestOffset;
   const isAtEnd = end >= image.lengthBytes;
-  const lastCluster = isAtEnd ? end : Math.max(firstCluster, image.startOfCluster(end));
-  await withHeldDiscards(image, async () => {
-    if (firstCluster > guest) await zeroPart(image, guest, firstCluster - guest);
-    let position = firstCluster;
-    for (let rest = image.clustersFor(lastCluster - firstCluster); rest > 0; ) {
-      const count = Math.min(rest, image.sliceEntries - image.sliceIndexOf(position));
-      await zeroInSlice(image, position, count, flags);
-      rest -= count;
-      position = advance(position, count * image.clusterBytes);
-    }
-    if (end > lastCluster) await zeroPart(image, lastCluster as GuestOffset, end - lastCluster);
-  });
+  const lastCluster = (isAtEnd ? end : Math.max(firstCluster, image.startOfCluster(end))) as GuestOffset;
+  yield* withHeldDiscards(image, zeroParts(image, { guest, end, firstCluster, lastCluster, flags }));
 }
 
-async function zeroInSlice(image: Qcow2Image, guest: GuestOffset, clusterCount: number, flags: number): Promise<void> {
+/** A range to be zeroed: whole clusters, between parts of the clusters before and behind them. */
+interface ZeroRange {
+  readonly guest: GuestOffset;
+  readonly firstCluster: GuestOffset;
+  readonly lastCluster: GuestOffset;
+  readonly end: number;
+  readonly flags: number;
+}
+
+function* zeroParts(image: Qcow2Image, { guest, firstCluster, lastCluster, end, flags }: ZeroRange): Steps<void> {
+  if (firstCluster > guest) yield* zeroPart(image, guest, firstCluster - guest);
+  let position = firstCluster;
+  for (let rest = image.clustersFor(lastCluster - firstCluster); rest > 0; ) {
+    const count = Math.min(rest, image.sliceEntries - image.sliceIndexOf(position));
+    yield* zeroInSlice(image, position, count, flags);
+    rest -= count;
+    position = advance(position, count * image.clusterBytes);
+  }
+  if (end > lastCluster) yield* zeroPart(image, lastCluster, end - lastCluster);
+}
+
+function* zeroInSlice(image: Qcow2Image, guest: GuestOffset, clusterCount: number, flags: number): Steps<void> {
   const { l2Cache, l2EntryBytes, hasSubclusters } = image;
-  const slot = await sliceForUpdate(image, guest);
+  const slot: number = yield sliceForUpdate(image, guest);
   try {
     const table = l2Cache.table(slot);
     const index = image.sliceIndexOf(guest);
@@ -129,7 +136,7 @@ async function zeroInSlice(image: Qcow2Image, guest: GuestOffset, clusterCount: 
       l2Cache.markDirty(slot);
       table.writeUInt32BE(newHigh, at);
       table.writeUInt32BE(newLow, at + 4);
-      if (unmaps) await freeEntry(image, high, low, DiscardReason.REQUEST);
+      if (unmaps) yield* freeEntry(image, high, low, DiscardReason.REQUEST);
     }
   } finally {
     l2Cache.put(slot);
@@ -137,9 +144,9 @@ async function zeroInSlice(image: Qcow2Image, guest: GuestOffset, clusterCount: 
 }
 
 /** Marks some subclusters of one cluster. ENOTSUP for a compressed cluster, which is all or nothing. */
-async function zeroPart(image: Qcow2Image, guest: GuestOffset, bytes: number): Promise<void> {
+function* zeroPart(image: Qcow2Image, guest: GuestOffset, bytes: number): Steps<void> {
   const { l2Cache } = image;
-  const slot = await sliceForUpdate(image, guest);
+  const slot: number = yield sliceForUpdate(image, guest);
   try {
     const table = l2Cache.table(slot);
     const at = image.sliceIndexOf(guest) * image.l2EntryBytes;

@@ -1,6 +1,6 @@
 /** What an L2 entry says of its cluster and, in images with extended entries, of each of the 32 subclusters. */
 import { COMPRESSED, COPIED, ZERO } from './offsets.ts';
-import type { Qcow2Image } from '../tables/image.ts';
+import type { Geometry } from './geometry.ts';
 
 /** What a guest cluster is; `ZERO_ALLOC` has a host cluster whose content does not count. */
 export const Cluster = { UNALLOCATED: 0, ZERO_PLAIN: 1, ZERO_ALLOC: 2, NORMAL: 3, COMPRESSED: 4 } as const;
@@ -19,18 +19,23 @@ export const Subcluster = {
 const ALL = 0xffff_ffff;
 
 /** The type of a whole cluster, from the halves of its entry. */
-export function clusterType(image: Qcow2Image, high: number, low: number): number {
+export function clusterType(geometry: Geometry, high: number, low: number): number {
   if ((high & COMPRESSED) !== 0) return Cluster.COMPRESSED;
   const hasOffset = (high & 0x00ff_ffff) !== 0 || (low & 0xffff_fe00) !== 0;
-  if ((low & ZERO) !== 0 && !image.hasSubclusters) return hasOffset ? Cluster.ZERO_ALLOC : Cluster.ZERO_PLAIN;
+  if ((low & ZERO) !== 0 && !geometry.hasSubclusters) return hasOffset ? Cluster.ZERO_ALLOC : Cluster.ZERO_PLAIN;
   if (hasOffset) return Cluster.NORMAL;
   // Offset 0 is a cluster too in an external data file, where every cluster that is in use has the flag.
-  return image.hasDataFile && (high & COPIED) !== 0 ? Cluster.NORMAL : Cluster.UNALLOCATED;
+  return geometry.hasDataFile && (high & COPIED) !== 0 ? Cluster.NORMAL : Cluster.UNALLOCATED;
 }
 
 /** Whether a cluster of this type (`Cluster`) has space in the file. */
 export function isAllocated(type: number): boolean {
   return type >= Cluster.ZERO_ALLOC;
+}
+
+/** Whether a subcluster of this type (`Subcluster`) has space in the file. */
+export function hasHost(type: number): boolean {
+  return type === Subcluster.NORMAL || type === Subcluster.ZERO_ALLOC || type === Subcluster.UNALLOCATED_ALLOC;
 }
 
 /** The types of subclusters in images that have none: one a cluster. */
@@ -47,15 +52,15 @@ const whole = [
  * ignored and `index` is 0. INVALID if any part of the entry is, not only this subcluster's.
  */
 export function subclusterType(
-  image: Qcow2Image,
+  geometry: Geometry,
   high: number,
   low: number,
   allocated: number,
   zero: number,
   index: number,
 ): number {
-  const type = clusterType(image, high, low);
-  if (!image.hasSubclusters) return whole[type] as number;
+  const type = clusterType(geometry, high, low);
+  if (!geometry.hasSubclusters) return whole[type] as number;
   const bit = 1 << index;
   switch (type) {
     case Cluster.COMPRESSED:
@@ -71,8 +76,14 @@ export function subclusterType(
 }
 
 /** How many subclusters from `index` on, within the cluster, have this type, which `index` has and is not INVALID. */
-export function subclusterRun(image: Qcow2Image, type: number, allocated: number, zero: number, index: number): number {
-  if (!image.hasSubclusters || type === Subcluster.COMPRESSED) return image.subclustersPerCluster - index;
+export function subclusterRun(
+  geometry: Geometry,
+  type: number,
+  allocated: number,
+  zero: number,
+  index: number,
+): number {
+  if (!geometry.hasSubclusters || type === Subcluster.COMPRESSED) return geometry.subclustersPerCluster - index;
   switch (type) {
     case Subcluster.NORMAL:
       return trailingOnes(allocated | bitRange(0, index)) - index;
@@ -101,13 +112,13 @@ function trailingOnes(word: number): number {
 }
 
 /** Whether a whole cluster holds data in the file and belongs to this entry alone: it can be overwritten. */
-export function isOwnData(image: Qcow2Image, high: number, low: number): boolean {
-  return (high & COPIED) !== 0 && clusterType(image, high, low) === Cluster.NORMAL;
+export function isOwnData(geometry: Geometry, high: number, low: number): boolean {
+  return (high & COPIED) !== 0 && clusterType(geometry, high, low) === Cluster.NORMAL;
 }
 
 /** Whether a write to the cluster needs a new one: it has none, or shares it with a snapshot. */
-export function needsNewCluster(image: Qcow2Image, high: number, low: number): boolean {
-  const type = clusterType(image, high, low);
+export function needsNewCluster(geometry: Geometry, high: number, low: number): boolean {
+  const type = clusterType(geometry, high, low);
   if (type === Cluster.NORMAL || type === Cluster.ZERO_ALLOC) return (high & COPIED) === 0;
   return true;
 }

@@ -1,100 +1,86 @@
 /**
  * New refcount blocks, and a longer refcount table.
  *
- * A new block needs a cluster that has a refcount itself, and that may be in this very block. And the caller, who wants
- * to count a cluster of its own, may have chosen just the cluster that the block then gets. So whoever makes a block
- * fails with EAGAIN after it is done, and the caller looks for space again.
+ * A new block needs a cluster that has a refcount itself, which may be counted in this very block. And the caller, which
+ * is about to count a cluster of its own, may have chosen just the cluster that the block then gets. So making a block
+ * ends with EAGAIN, and the caller looks for space again.
  */
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
-import type { Answer } from '../../../util/answer.ts';
+import { assert } from '../../../util/assert.ts';
 import { Errno } from '../../../util/errno.ts';
+import type { Steps } from '../../../util/steps.ts';
+import { isAllZero } from '../../../util/pattern.ts';
+import { HeaderField, MAX_REFCOUNT_TABLE_BYTES, POINTER_BYTES, REFCOUNT_ENTRY_BYTES } from '../format/header-fields.ts';
+import { type HostOffset, writeUint64 } from '../format/offsets.ts';
 import { corrupt } from '../tables/corruption.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
 import { writeFileSync } from '../tables/io.ts';
-import { type HostOffset, writeUint64 } from '../format/offsets.ts';
-import {
-  blockIndexOf,
-  findFreeClusters,
-  freeClusters,
-  refcountTableIndexOf,
-  refuseUnalignedBlock,
-} from './refcounts.ts';
-import { updateRefcount } from './refcounts.ts';
-import { REFCOUNT_ENTRY_BYTES, RefcountTable } from '../tables/refcount-table.ts';
-import { later } from '../../../util/answer.ts';
-import { isAllZero } from '../../../util/pattern.ts';
-
-/** The largest refcount table that is accepted, in bytes. */
-export const MAX_REFCOUNT_TABLE_BYTES = 8 * 1024 * 1024;
-/** Where the offset of the refcount table and, behind it, its clusters are in the header. */
-export const HEADER_REFCOUNT_TABLE = 48;
+import { RefcountTable } from '../tables/refcount-table.ts';
+import { findFreeClusters, freeClusters, refuseUnalignedBlock, updateRefcount } from './refcounts.ts';
 
 /** The slot of the block that counts a cluster, held. Where there is none it is made, and EAGAIN thrown. */
-export function refcountBlockForUpdate(image: Qcow2Image, clusterIndex: number): Answer<number> {
-  const wait = image.fire(Event.REFBLOCK_ALLOC);
-  return wait === undefined ? findBlock(image, clusterIndex) : later(wait, findBlock, image, clusterIndex);
-}
-
-function findBlock(image: Qcow2Image, clusterIndex: number): Answer<number> {
-  const tableIndex = refcountTableIndexOf(image, clusterIndex);
+export function* refcountBlockForUpdate(image: Qcow2Image, clusterIndex: number): Steps<number> {
+  yield image.fire(Event.REFBLOCK_ALLOC);
+  const tableIndex = image.refcountTableIndexOf(clusterIndex);
   const offset = image.refcountTable.blockOffset(tableIndex);
-  if (offset === 0) return makeBlock(image, clusterIndex);
-  if (image.refcountTable.isUnaligned(tableIndex)) return refuseUnalignedBlock(image, tableIndex);
-  return loadBlock(image, offset);
+  if (offset === 0) yield* makeBlock(image, clusterIndex);
+  if (image.refcountTable.isUnaligned(tableIndex)) yield* refuseUnalignedBlock(image, tableIndex);
+  return yield* loadBlock(image, offset);
 }
 
-function loadBlock(image: Qcow2Image, offset: number): Answer<number> {
-  const wait = image.fire(Event.REFBLOCK_LOAD);
-  return wait === undefined ? image.refcountCache.get(offset) : wait.then(() => image.refcountCache.get(offset));
+function* loadBlock(image: Qcow2Image, offset: number): Steps<number> {
+  yield image.fire(Event.REFBLOCK_LOAD);
+  return yield image.refcountCache.get(offset);
 }
 
-async function makeBlock(image: Qcow2Image, clusterIndex: number): Promise<never> {
+/** Makes the block that counts a cluster, and throws EAGAIN. */
+function* makeBlock(image: Qcow2Image, clusterIndex: number): Steps<never> {
   const { refcountCache, clusterBytes } = image;
   // The refcount table is about to be written, and what it says may depend on L2 tables.
-  await image.l2Cache.flush();
-  const offset = await findFreeClusters(image, clusterBytes, Number.MAX_SAFE_INTEGER);
-  if (offset === 0) await corrupt(image, 'Preventing invalid allocation of refcount block at offset 0');
+  yield* image.l2Cache.flush();
+  const offset = yield* findFreeClusters(image, clusterBytes, Number.MAX_SAFE_INTEGER);
+  if (offset === 0) yield* corrupt(image, 'Preventing invalid allocation of refcount block at offset 0');
 
-  const tableIndex = refcountTableIndexOf(image, clusterIndex);
+  const tableIndex = image.refcountTableIndexOf(clusterIndex);
   const ownIndex = image.clusterIndexOf(offset);
-  const countsItself = refcountTableIndexOf(image, ownIndex) === tableIndex;
+  const countsItself = image.refcountTableIndexOf(ownIndex) === tableIndex;
   if (!countsItself) {
     // At most twice, then a block counts itself.
-    await updateRefcount(image, offset, clusterBytes, 1, DiscardReason.NEVER);
-    await refcountCache.flush();
+    yield* updateRefcount(image, offset, clusterBytes, 1, DiscardReason.NEVER);
+    yield* refcountCache.flush();
   }
-  const slot = await refcountCache.getEmpty(offset);
+  const slot: number = yield refcountCache.getEmpty(offset);
   try {
     const block = refcountCache.table(slot);
     block.fill(0);
-    if (countsItself) image.refcountWidth.set(block, blockIndexOf(image, ownIndex), 1);
-    await image.fire(Event.REFBLOCK_ALLOC_WRITE);
+    if (countsItself) image.refcountWidth.set(block, image.blockIndexOf(ownIndex), 1);
+    yield image.fire(Event.REFBLOCK_ALLOC_WRITE);
     refcountCache.markDirty(slot);
-    await refcountCache.flush();
-    if (tableIndex < image.refcountTable.entryCount) await hookUp(image, tableIndex, offset);
+    yield* refcountCache.flush();
+    if (tableIndex < image.refcountTable.entryCount) yield* hookUp(image, tableIndex, offset);
   } finally {
     refcountCache.put(slot);
   }
 
   if (tableIndex >= image.refcountTable.entryCount) {
-    await image.fire(Event.REFTABLE_GROW);
+    yield image.fire(Event.REFTABLE_GROW);
     // The new structures go behind everything that is in use, the block that was just made included.
     const used = Math.ceil((Math.max(clusterIndex, ownIndex) + 1) / image.refcountBlockEntries);
     const start = used * image.refcountBlockEntries * clusterBytes;
-    await makeRefcountArea(image, start, 0, false, tableIndex, offset);
-    const grown = await loadBlock(image, offset);
+    yield* makeRefcountArea(image, { start, extraClusters: 0, exact: false, newBlock: { tableIndex, offset } });
+    const grown = yield* loadBlock(image, offset);
     refcountCache.put(grown);
   }
   throw new BlockError(Errno.EAGAIN);
 }
 
 /** Enters a block into the refcount table, on disk and then in memory. */
-async function hookUp(image: Qcow2Image, tableIndex: number, offset: HostOffset): Promise<void> {
+function* hookUp(image: Qcow2Image, tableIndex: number, offset: HostOffset): Steps<void> {
   const entry = Buffer.alloc(REFCOUNT_ENTRY_BYTES);
   writeUint64(entry, offset, 0);
-  await image.fire(Event.REFBLOCK_ALLOC_HOOKUP);
-  await writeFileSync(image, image.refcountTable.offset + tableIndex * REFCOUNT_ENTRY_BYTES, entry);
+  yield image.fire(Event.REFBLOCK_ALLOC_HOOKUP);
+  yield* writeFileSync(image, image.refcountTable.offset + tableIndex * REFCOUNT_ENTRY_BYTES, entry);
   image.refcountTable.setBlock(tableIndex, offset);
 }
 
@@ -123,19 +109,25 @@ function refcountBlocksFor(image: Qcow2Image, clusterCount: number, generous: bo
   return blocks;
 }
 
+/** The new structures of `makeRefcountArea`. */
+export interface RefcountArea {
+  /** The offset in bytes where they begin, at a cluster; the file must be unused from there on. */
+  readonly start: number;
+  /** Clusters behind them that are counted in advance. */
+  readonly extraClusters: number;
+  /** Without it the table gets half as many entries again as it needs. */
+  readonly exact: boolean;
+  /** A block that is written already, to be entered into the new table. */
+  readonly newBlock: { readonly tableIndex: number; readonly offset: number } | null;
+}
+
 /**
- * Makes a new refcount table at `start`, behind which the file must be unused, with blocks that count the new
- * structures and `extraClusters` behind them. The table has half as many entries again as it needs unless `exact`.
- * `newBlock`, if not 0, is a block to be entered at `newBlockIndex`. Returns the offset behind the new structures.
+ * Makes a new refcount table, with blocks that count the new structures and the clusters behind them. Returns the offset
+ * behind the new structures.
  */
-export async function makeRefcountArea(
-  image: Qcow2Image,
-  start: number,
-  extraClusters: number,
-  exact: boolean,
-  newBlockIndex: number,
-  newBlock: number,
-): Promise<number> {
+export function* makeRefcountArea(image: Qcow2Image, area: RefcountArea): Steps<number> {
+  const { start, extraClusters, exact, newBlock } = area;
+  assert(image.intoCluster(start) === 0, 'refcount structures begin at a cluster');
   const { clusterBytes, refcountBlockEntries, refcountCache, refcountWidth } = image;
   const old = image.refcountTable;
   const blockCount = refcountBlocksFor(image, start / clusterBytes + extraClusters, !exact);
@@ -150,7 +142,7 @@ export async function makeRefcountArea(
   const bytes = image.node.context.allocate(entryCount * REFCOUNT_ENTRY_BYTES);
   old.bytes.copy(bytes, 0, 0, Math.min(bytes.length, (old.lastUsedIndex + 1) * REFCOUNT_ENTRY_BYTES));
   const layout = new RefcountTable(0, bytes, clusterBytes);
-  if (newBlock !== 0) layout.setBlock(newBlockIndex, newBlock);
+  if (newBlock !== null) layout.setBlock(newBlock.tableIndex, newBlock.offset);
 
   let missing = 0;
   for (let index = firstIndex; index < blockCount; index++) if (layout.blockOffset(index) === 0) missing += 1;
@@ -160,7 +152,7 @@ export async function makeRefcountArea(
   let blockOffset = start;
   for (let index = firstIndex; index < blockCount; index++) {
     const existing = layout.blockOffset(index);
-    const slot = await (existing === 0 ? refcountCache.getEmpty(blockOffset) : refcountCache.get(existing));
+    const slot: number = yield existing === 0 ? refcountCache.getEmpty(blockOffset) : refcountCache.get(existing);
     try {
       const block = refcountCache.table(slot);
       if (existing === 0) {
@@ -185,24 +177,24 @@ export async function makeRefcountArea(
     }
   }
 
-  await image.fire(Event.REFBLOCK_ALLOC_WRITE_BLOCKS);
-  await refcountCache.flush();
-  await image.fire(Event.REFBLOCK_ALLOC_WRITE_TABLE);
-  await writeFileSync(image, tableOffset, asQemuWrites(bytes, blockCount));
-  await image.fire(Event.REFBLOCK_ALLOC_SWITCH_TABLE);
-  const pointer = Buffer.alloc(12);
+  yield image.fire(Event.REFBLOCK_ALLOC_WRITE_BLOCKS);
+  yield* refcountCache.flush();
+  yield image.fire(Event.REFBLOCK_ALLOC_WRITE_TABLE);
+  yield* writeFileSync(image, tableOffset, asQemuWrites(bytes, blockCount));
+  yield image.fire(Event.REFBLOCK_ALLOC_SWITCH_TABLE);
+  const pointer = Buffer.alloc(POINTER_BYTES);
   writeUint64(pointer, tableOffset, 0);
   pointer.writeUInt32BE(tableClusters, 8);
-  await writeFileSync(image, HEADER_REFCOUNT_TABLE, pointer);
+  yield* writeFileSync(image, HeaderField.REFCOUNT_TABLE_OFFSET, pointer);
 
   image.refcountTable = new RefcountTable(tableOffset, bytes, clusterBytes);
-  await freeClusters(image, old.offset, old.entryCount * REFCOUNT_ENTRY_BYTES, DiscardReason.OTHER);
+  yield* freeClusters(image, old.offset, old.entryCount * REFCOUNT_ENTRY_BYTES, DiscardReason.OTHER);
   return end;
 }
 
 /**
- * QEMU brings only the first `entryCount` entries into the byte order of the file. What a damaged table has behind those
- * it writes as the host's memory holds it (observed with qemu-io 7.2.22 on x86).
+ * The table as QEMU writes it. It brings only the first `entryCount` entries into the byte order of the file; entries of a
+ * damaged table behind those are written as the host's memory holds them (observed with qemu-io 7.2.22 on x86).
  */
 function asQemuWrites(table: Buffer, entryCount: number): Buffer {
   const needed = entryCount * REFCOUNT_ENTRY_BYTES;

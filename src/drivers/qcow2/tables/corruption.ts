@@ -1,15 +1,17 @@
-/** What happens when an image turns out to be corrupt: a message, the corrupt bit, and no more requests. */
+/** A corrupt image: a message, the corrupt bit, and no more requests. */
 import { BlockError } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
+import type { Steps } from '../../../util/steps.ts';
+import { Incompatible } from '../format/features.ts';
 import { updateHeader } from './header-write.ts';
-import { Incompatible, type Qcow2Image } from './image.ts';
+import type { Qcow2Image } from './image.ts';
 import { ignoringErrors } from './io.ts';
 
 /**
- * Says that the image is corrupt. Fatal, unless the image is open for reading only: it is marked on disk and refuses
+ * Reports that the image is corrupt. Fatal, unless the image is open for reading only: it is marked on disk and refuses
  * every further request. Only the first message is printed, and the first fatal one.
  */
-export async function signalCorruption(image: Qcow2Image, isFatal: boolean, message: string): Promise<void> {
+export function* signalCorruption(image: Qcow2Image, isFatal: boolean, message: string): Steps<void> {
   const fatal = isFatal && image.isWritable;
   const isMarked = (image.incompatible & Incompatible.CORRUPT) !== 0n;
   if (image.signaledCorruption && (!fatal || isMarked)) return;
@@ -20,15 +22,15 @@ export async function signalCorruption(image: Qcow2Image, isFatal: boolean, mess
   );
   if (fatal) {
     image.incompatible |= Incompatible.CORRUPT;
-    await ignoringErrors(() => updateHeader(image));
+    yield* ignoringErrors(updateHeader(image));
     image.isUnusable = true;
     image.node.closed = true;
   }
   image.signaledCorruption = true;
 }
 
-/** As `signalCorruption`, fatal, and then throws `errno`. */
-export async function corrupt(image: Qcow2Image, message: string, errno: number = Errno.EIO): Promise<never> {
-  await signalCorruption(image, true, message);
+/** Reports a fatal corruption, as `signalCorruption` does, and throws `errno`. */
+export function* corrupt(image: Qcow2Image, message: string, errno: number = Errno.EIO): Steps<never> {
+  yield* signalCorruption(image, true, message);
   throw new BlockError(errno);
 }

@@ -1,9 +1,11 @@
 /** Header extensions: read when an image is opened. Those that are not known are kept. */
-import { invalidArgument } from '../../../block/error.ts';
-import { Autoclear, type Qcow2Image } from './image.ts';
-import { explained, readFile } from './io.ts';
+import { invalidArgument, withContext } from '../../../block/error.ts';
+import type { Pending, Steps } from '../../../util/steps.ts';
+import { Autoclear, FeatureType } from '../format/features.ts';
 import { readUint64 } from '../format/offsets.ts';
-import { untilNul } from '../format/text.ts';
+import { untilNul } from '../format/validate.ts';
+import type { Qcow2Image } from './image.ts';
+import { readFile } from './io.ts';
 
 /** The types of extensions (qcow2 specification, "Header extensions"). */
 export const Extension = {
@@ -17,12 +19,15 @@ export const Extension = {
 
 const MAX_BITMAPS = 65535;
 const MAX_BITMAP_DIRECTORY_BYTES = 1024 * MAX_BITMAPS;
-const BITMAPS_BYTES = 24;
+/** Bytes of the bitmaps extension. */
+export const BITMAPS_EXTENSION_BYTES = 24;
+/** Bytes of an entry of the feature name table: type, bit, and 46 bytes of name. */
+export const FEATURE_BYTES = 48;
 /** QEMU keeps the format's name in 16 bytes, the terminator included. */
 const MAX_FORMAT_BYTES = 16;
 const CRYPT_LUKS = 2;
 
-/** What comes of the extensions beside what is noted in the image. */
+/** Results of reading the extensions that are not noted in the image. */
 export interface ExtensionsRead {
   readonly featureTable: Buffer | null;
   /** An extension had to be dropped, and the header should be written without it. */
@@ -30,20 +35,20 @@ export interface ExtensionsRead {
 }
 
 /**
- * Reads the extensions between two offsets into `image`; the names of features only if they are wanted. Throws what is
- * wrong with them.
+ * Reads the extensions between two offsets into `image`; the names of features only if they are wanted. EINVAL
+ * for an extension that is malformed.
  */
-export async function readExtensions(
+export function* readExtensions(
   image: Qcow2Image,
   start: number,
   end: number,
-  wantsFeatures: boolean,
-): Promise<ExtensionsRead> {
+  { wantsFeatures }: { wantsFeatures: boolean },
+): Steps<ExtensionsRead> {
   let featureTable: Buffer | null = null;
   let needsUpdate = false;
   const head = Buffer.alloc(8);
   for (let offset = start; offset < end; ) {
-    await readOr(image, offset, head, `qcow2_read_extension: ERROR: pread fail from offset ${offset}`);
+    yield readOr(image, offset, head, `qcow2_read_extension: ERROR: pread fail from offset ${offset}`);
     const magic = head.readUInt32BE(0);
     const bytes = head.readUInt32BE(4);
     offset += head.length;
@@ -51,9 +56,10 @@ export async function readExtensions(
     if (magic === Extension.END) break;
 
     // Bounded by the first cluster, which is 2 MiB at most.
-    const read = async (what: string): Promise<Buffer> => {
+    const position = offset;
+    const read = function* (message: string): Steps<Buffer> {
       const data = Buffer.alloc(bytes);
-      await readOr(image, offset, data, what);
+      yield readOr(image, position, data, message);
       return data;
     };
     switch (magic) {
@@ -61,10 +67,10 @@ export async function readExtensions(
         if (bytes >= MAX_FORMAT_BYTES) {
           throw invalidArgument(`ERROR: ext_backing_format: len=${bytes} too large (>=${MAX_FORMAT_BYTES})`);
         }
-        image.backingFormat = untilNul(await read('ERROR: ext_backing_format: Could not read format name'));
+        image.backingFormat = untilNul(yield* read('ERROR: ext_backing_format: Could not read format name'));
         break;
       case Extension.FEATURE_TABLE:
-        if (wantsFeatures) featureTable = await read('ERROR: ext_feature_table: Could not read table');
+        if (wantsFeatures) featureTable = yield* read('ERROR: ext_feature_table: Could not read table');
         break;
       case Extension.CRYPTO_HEADER:
         if (image.cryptMethod !== CRYPT_LUKS) {
@@ -72,21 +78,21 @@ export async function readExtensions(
         }
         break;
       case Extension.BITMAPS:
-        if (bytes !== BITMAPS_BYTES) throw invalidArgument('bitmaps_ext: Invalid extension length');
+        if (bytes !== BITMAPS_EXTENSION_BYTES) throw invalidArgument('bitmaps_ext: Invalid extension length');
         if ((image.autoclear & Autoclear.BITMAPS) === 0n) {
           warnOfStaleBitmaps(image);
           needsUpdate = true;
         } else {
-          takeBitmaps(image, await read('bitmaps_ext: Could not read ext header'));
+          takeBitmaps(image, yield* read('bitmaps_ext: Could not read ext header'));
         }
         break;
       case Extension.DATA_FILE:
-        image.dataFileName = untilNul(await read('ERROR: Could not read data file name'));
+        image.dataFileName = untilNul(yield* read('ERROR: Could not read data file name'));
         break;
       default:
         image.unknownExtensions.unshift({
           magic,
-          data: await read('ERROR: unknown extension: Could not read data'),
+          data: yield* read('ERROR: unknown extension: Could not read data'),
         });
     }
     offset += bytes + ((8 - (bytes % 8)) % 8);
@@ -94,8 +100,8 @@ export async function readExtensions(
   return { featureTable, needsUpdate };
 }
 
-function readOr(image: Qcow2Image, offset: number, data: Buffer, message: string): Promise<void> {
-  return explained(readFile(image, offset, data), message);
+function readOr(image: Qcow2Image, offset: number, data: Buffer, message: string): Pending {
+  return withContext(message, () => readFile(image, offset, data));
 }
 
 function warnOfStaleBitmaps(image: Qcow2Image): void {
@@ -133,9 +139,6 @@ function takeBitmaps(image: Qcow2Image, data: Buffer): void {
   image.bitmapDirectoryBytes = directoryBytes;
 }
 
-const FEATURE_BYTES = 48;
-const FEATURE_INCOMPATIBLE = 0;
-
 /** The names of incompatible features that are not known here, by the image's own table. */
 export function unsupportedFeatures(table: Buffer | null, unknown: bigint): string {
   const names: string[] = [];
@@ -146,7 +149,7 @@ export function unsupportedFeatures(table: Buffer | null, unknown: bigint): stri
     const name = untilNul(entry.subarray(2));
     if (name.length === 0) break;
     const bit = 1n << BigInt((entry[1] ?? 0) & 63);
-    if (entry[0] !== FEATURE_INCOMPATIBLE || (rest & bit) === 0n) continue;
+    if (entry[0] !== FeatureType.INCOMPATIBLE || (rest & bit) === 0n) continue;
     names.push(name.toString('latin1'));
     rest &= ~bit;
   }

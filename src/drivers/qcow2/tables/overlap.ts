@@ -1,11 +1,12 @@
 /** Overlap checks: does a write hit metadata that it must not? A last guard against corrupt refcounts. */
 import { readBe32 } from '../../../util/big-endian.ts';
+import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { readFile } from './io.ts';
 import { corrupt } from './corruption.ts';
-import { Autoclear, type Qcow2Image } from './image.ts';
-import { L1_ENTRY_BYTES, MAX_L1_BYTES } from './l1.ts';
+import type { Qcow2Image } from './image.ts';
+import { Autoclear } from '../format/features.ts';
+import { L1_ENTRY_BYTES, MAX_L1_BYTES, REFCOUNT_ENTRY_BYTES } from '../format/header-fields.ts';
 import { entryOffset } from '../format/offsets.ts';
-import { REFCOUNT_ENTRY_BYTES } from './refcount-table.ts';
 import { tableProblem } from '../format/validate.ts';
 
 /** The kinds of metadata, as bits. Their order is that in which messages prefer one. */
@@ -49,36 +50,23 @@ const names: ReadonlyMap<number, string> = new Map([
  * Checks a write to the image file before it is done; `ignored` are bits of `Overlap`. Fails with EIO, the image marked
  * corrupt, if it hits metadata. Undefined, without waiting, if all is well.
  */
-export function checkOverlap(
-  image: Qcow2Image,
-  ignored: number,
-  offset: number,
-  bytes: number,
-): Promise<void> | undefined {
+export function checkOverlap(image: Qcow2Image, ignored: number, offset: number, bytes: number): Pending {
   const checks = image.overlapChecks & ~ignored;
   if (checks === 0 || bytes === 0) return undefined;
   const hit = findOverlap(image, checks, offset, bytes);
-  if (hit !== 0) return refuse(image, hit);
+  if (hit !== 0) return run(refuse(image, hit));
   if ((checks & Overlap.INACTIVE_L2) !== 0 && image.snapshots.length > 0) {
-    return checkInactiveL2(image, checks, offset, bytes);
+    return run(checkInactiveL2(image, checks, offset, bytes));
   }
-  return hitsBitmapDirectory(image, checks, offset, bytes) ? refuse(image, Overlap.BITMAP_DIRECTORY) : undefined;
+  return hitsBitmapDirectory(image, checks, offset, bytes) ? run(refuse(image, Overlap.BITMAP_DIRECTORY)) : undefined;
 }
 
-/** Whether a write of guest data hits no metadata, as far as that can be told at once. */
-export function isClearOfMetadata(image: Qcow2Image, offset: number, bytes: number): boolean {
-  const checks = image.overlapChecks;
-  if (checks === 0 || image.hasDataFile) return true;
-  if ((checks & Overlap.INACTIVE_L2) !== 0 && image.snapshots.length > 0) return false;
-  return findOverlap(image, checks, offset, bytes) === 0 && !hitsBitmapDirectory(image, checks, offset, bytes);
-}
-
-/** As `checkOverlap`, for a write of guest data, which may go to a file that has no metadata. */
-export function checkDataOverlap(image: Qcow2Image, offset: number, bytes: number): Promise<void> | undefined {
+/** Checks a write of guest data as `checkOverlap` does; an external data file has no metadata to hit. */
+export function checkDataOverlap(image: Qcow2Image, offset: number, bytes: number): Pending {
   return image.hasDataFile ? undefined : checkOverlap(image, 0, offset, bytes);
 }
 
-function refuse(image: Qcow2Image, hit: number): Promise<never> {
+function refuse(image: Qcow2Image, hit: number): Steps<never> {
   return corrupt(image, `Preventing invalid write on metadata (overlaps with ${names.get(hit) ?? hit})`);
 }
 
@@ -131,20 +119,20 @@ function hitsBitmapDirectory(image: Qcow2Image, checks: number, offset: number, 
 }
 
 /** Reads the L1 table of every snapshot: only `all` asks for this. */
-async function checkInactiveL2(image: Qcow2Image, checks: number, offset: number, bytes: number): Promise<void> {
+function* checkInactiveL2(image: Qcow2Image, checks: number, offset: number, bytes: number): Steps<void> {
   const start = image.startOfCluster(offset);
   const end = image.alignUpToCluster(offset + bytes);
   for (const { l1Offset, l1EntryCount } of image.snapshots) {
     const problem = tableProblem(image, l1Offset, l1EntryCount, L1_ENTRY_BYTES, MAX_L1_BYTES, '');
     if (problem !== null) throw problem;
     const table = Buffer.alloc(l1EntryCount * L1_ENTRY_BYTES);
-    await readFile(image, l1Offset, table);
+    yield readFile(image, l1Offset, table);
     for (let at = 0; at < table.length; at += L1_ENTRY_BYTES) {
       const l2Offset = entryOffset(readBe32(table, at), readBe32(table, at + 4));
       if (l2Offset !== 0 && overlaps(start, end, l2Offset, image.clusterBytes)) {
-        await refuse(image, Overlap.INACTIVE_L2);
+        yield* refuse(image, Overlap.INACTIVE_L2);
       }
     }
   }
-  if (hitsBitmapDirectory(image, checks, offset, bytes)) await refuse(image, Overlap.BITMAP_DIRECTORY);
+  if (hitsBitmapDirectory(image, checks, offset, bytes)) yield* refuse(image, Overlap.BITMAP_DIRECTORY);
 }

@@ -2,10 +2,9 @@
 import { readBe32 } from '../../../util/big-endian.ts';
 import { isAllZero } from '../../../util/pattern.ts';
 import { ClusterSet } from './cluster-set.ts';
+import { REFCOUNT_ENTRY_BYTES } from '../format/header-fields.ts';
 import { hex64, type HostOffset, highOf, lowOf, refcountEntryOffset } from '../format/offsets.ts';
 
-/** Bytes of an entry of the table (qcow2 specification, "Host cluster management"). */
-export const REFCOUNT_ENTRY_BYTES = 8;
 const PIECE_ENTRIES = 512;
 
 /** The table of one image; entries are 64-bit offsets in bytes. */

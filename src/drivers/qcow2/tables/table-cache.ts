@@ -8,11 +8,11 @@
  * A table's slot, and with it the order in which tables are written back, is chosen as QEMU does: the first unused slot
  * from a place that follows from the table's offset, else the one that was put back longest ago.
  */
-import type { Pending } from '../../../util/steps.ts';
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
-import { andThen, later } from '../../../util/answer.ts';
+import { assert } from '../../../util/assert.ts';
 import { Errno } from '../../../util/errno.ts';
+import { type Answer, run, type Steps } from '../../../util/steps.ts';
 import { corrupt } from './corruption.ts';
 import type { Qcow2Image } from './image.ts';
 import { flushFile, readFile, writeFile } from './io.ts';
@@ -67,17 +67,18 @@ export class TableCache {
   }
 
   /** The slot of the table at this offset of the file, held; read from disk if it is not cached. */
-  get(offset: number): number | Promise<number> {
-    const slot = this.#slots.get(offset);
-    if (slot === undefined) return this.#load(offset, true);
-    this.#hold(slot);
-    return slot;
+  get(offset: number): Answer<number> {
+    return this.#getFrom(offset, true);
   }
 
-  /** As `get`, for a table that is new: its content is undefined. */
-  getEmpty(offset: number): number | Promise<number> {
+  /** The slot for a new table at this offset, held; its content is undefined. */
+  getEmpty(offset: number): Answer<number> {
+    return this.#getFrom(offset, false);
+  }
+
+  #getFrom(offset: number, fromDisk: boolean): Answer<number> {
     const slot = this.#slots.get(offset);
-    if (slot === undefined) return this.#load(offset, false);
+    if (slot === undefined) return run(this.#load(offset, fromDisk));
     this.#hold(slot);
     return slot;
   }
@@ -90,7 +91,7 @@ export class TableCache {
   /** Ends one hold of `get` or `getEmpty`. */
   put(slot: number): void {
     const holders = (this.#holders[slot] ?? 0) - 1;
-    if (holders < 0) throw new Error('a table is put back that nobody holds');
+    assert(holders >= 0, 'a table that is put back is held');
     this.#holders[slot] = holders;
     if (holders === 0) this.#append(slot);
   }
@@ -105,16 +106,9 @@ export class TableCache {
     return this.#slots.get(offset) ?? -1;
   }
 
-  /** Marks a table that is cached as just used. */
-  touch(slot: number): void {
-    if (slot === this.#newest || this.#holders[slot] !== 0) return;
-    this.#unlink(slot);
-    this.#append(slot);
-  }
-
   /**
-   * Forgets a table without writing it back. EIO if it is held: then it was freed through an entry of its own, as only
-   * a corrupt image has one.
+   * Forgets a table without writing it back. EIO if it is held: then it was freed through an entry of its own, which
+   * only a corrupt image has.
    */
   discard(slot: number): void {
     if (this.#holders[slot] !== 0) throw new BlockError(Errno.EIO);
@@ -123,19 +117,18 @@ export class TableCache {
     this.#release(slot);
   }
 
-  /** From now on `other` is written back, and flushed, before this cache. Undefined if nothing had to be written for it. */
-  dependOn(other: TableCache): Promise<void> | undefined {
-    const others = other.#dependsOn !== null;
-    const own = this.#dependsOn !== null && this.#dependsOn !== other;
-    if (others || own) return this.#changeDependency(other);
+  /** From now on `other` is written back, and flushed, before this cache. */
+  *dependOn(other: TableCache): Steps<void> {
+    // Only one level deep: dependencies of the other cache, and an older one of this, are satisfied now.
+    yield* other.#flushDependency();
+    if (this.#dependsOn !== other) yield* this.#flushDependency();
     this.#dependsOn = other;
-    return undefined;
   }
 
-  async #changeDependency(other: TableCache): Promise<void> {
-    if (other.#dependsOn !== null) await other.#flushDependency(other.#dependsOn);
-    if (this.#dependsOn !== null && this.#dependsOn !== other) await this.#flushDependency(this.#dependsOn);
-    this.#dependsOn = other;
+  *#flushDependency(): Steps<void> {
+    if (this.#dependsOn === null) return;
+    yield* this.#dependsOn.flush();
+    this.#settle();
   }
 
   /** Before the next table is written back, what the file was given by now is flushed. */
@@ -144,34 +137,18 @@ export class TableCache {
   }
 
   /** Writes back all dirty tables. Goes on after a failure; of several, no space left counts before the last one. */
-  write(): Pending {
-    return this.#writeFrom(0, null);
-  }
-
-  #writeFrom(first: number, failure: BlockError | null): Pending {
-    // Looked at anew after each write: writing back this cache can write back another, which may change this one.
-    for (let slot = this.#nextDirty(first); slot !== -1; slot = this.#nextDirty(slot + 1)) {
-      let writing: Pending;
+  *write(): Steps<void> {
+    let failure: BlockError | null = null;
+    // Searched anew after each write: writing back this cache can write back another, which may change this one.
+    for (let slot = this.#nextDirty(0); slot !== -1; slot = this.#nextDirty(slot + 1)) {
       try {
-        writing = this.#writeBack(slot);
+        yield* this.#writeBack(slot);
       } catch (error) {
-        writing = Promise.reject(error);
+        if (!(error instanceof BlockError)) throw error;
+        if (failure?.errno !== Errno.ENOSPC) failure = error;
       }
-      if (writing !== undefined) return this.#writeOn(writing, slot + 1, failure);
     }
     if (failure !== null) throw failure;
-    return undefined;
-  }
-
-  async #writeOn(writing: Promise<void>, next: number, failure: BlockError | null): Promise<void> {
-    let counts = failure;
-    try {
-      await writing;
-    } catch (error) {
-      if (!(error instanceof BlockError)) throw error;
-      if (counts?.errno !== Errno.ENOSPC) counts = error;
-    }
-    await this.#writeFrom(next, counts);
   }
 
   /** The first dirty slot from `first` on; -1 if there is none. */
@@ -186,34 +163,35 @@ export class TableCache {
   }
 
   /** Writes back all dirty tables and puts them on stable storage. */
-  flush(): Pending {
-    return andThen(this.write(), () => flushFile(this.#image));
+  *flush(): Steps<void> {
+    yield* this.write();
+    yield flushFile(this.#image);
   }
 
   /** Flushes, and forgets every table. */
-  async empty(): Promise<void> {
-    await this.flush();
+  *empty(): Steps<void> {
+    yield* this.flush();
     this.#slots.clear();
     for (let slot = 0; slot < this.slotCount; slot++) {
-      if (this.#holders[slot] !== 0) throw new Error('a cache is emptied that is in use');
+      assert(this.#holders[slot] === 0, 'no table of a cache that is emptied is held');
       this.#offsets[slot] = 0;
       this.#release(slot);
     }
   }
 
-  async #load(offset: number, fromDisk: boolean): Promise<number> {
+  *#load(offset: number, fromDisk: boolean): Steps<number> {
     const image = this.#image;
     if (offset % this.tableBytes !== 0) {
-      await corrupt(image, `Cannot get entry from ${this.kind} cache: Offset ${hex(offset)} is unaligned`);
+      yield* corrupt(image, `Cannot get entry from ${this.kind} cache: Offset ${hex(offset)} is unaligned`);
     }
     // Offset 0 is the header: nothing that points there is a table.
     if (offset === 0) throw new BlockError(Errno.EIO);
     const slot = this.#victim(offset);
-    await this.#writeBack(slot);
+    yield* this.#writeBack(slot);
     this.#forget(slot);
     if (fromDisk) {
-      if (this.kind === 'L2 table') await image.fire(Event.L2_LOAD);
-      await readFile(image, offset, this.table(slot));
+      if (this.kind === 'L2 table') yield image.fire(Event.L2_LOAD);
+      yield readFile(image, offset, this.table(slot));
     }
     this.#offsets[slot] = offset;
     this.#slots.set(offset, slot);
@@ -224,7 +202,7 @@ export class TableCache {
   #victim(offset: number): number {
     const slot =
       this.#unusedCount > 0 ? this.#firstUnused(((offset / this.tableBytes) * 4) % this.slotCount) : this.#oldest;
-    if (slot === -1) throw new Error(`all slots of the ${this.kind} cache are held`);
+    assert(slot !== -1, 'a slot of the cache is not held');
     return slot;
   }
 
@@ -240,67 +218,26 @@ export class TableCache {
     return -1;
   }
 
-  #writeBack(slot: number): Pending {
+  *#writeBack(slot: number): Steps<void> {
     const offset = this.#offsets[slot] ?? 0;
-    if (!this.#isDirty(slot) || offset === 0) return undefined;
-    const flushing = this.#flushBefore();
-    return flushing === undefined
-      ? this.#writeTable(slot, offset)
-      : later(flushing, TableCache.#writeTableLater, this, slot, offset);
+    if (!this.#isDirty(slot) || offset === 0) return;
+    if (this.#dependsOn !== null) {
+      yield* this.#flushDependency();
+    } else if (this.#dependsOnFlush) {
+      yield flushFile(this.#image);
+      this.#settle();
+    }
+    const isL2 = this.kind === 'L2 table';
+    yield checkOverlap(this.#image, isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK, offset, this.tableBytes);
+    yield this.#image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
+    yield writeFile(this.#image, offset, this.table(slot));
+    this.#clearDirty(slot);
   }
 
-  /** What has to be on stable storage before a table of this cache is written. */
-  #flushBefore(): Pending {
-    if (this.#dependsOn !== null) return this.#flushDependency(this.#dependsOn);
-    return this.#dependsOnFlush ? this.#settledBy(flushFile(this.#image)) : undefined;
-  }
-
-  #flushDependency(other: TableCache): Pending {
-    return this.#settledBy(other.flush());
-  }
-
-  /** A flush of the other cache, or of the file: when it has been done, nothing has to come before this cache any more. */
-  #settledBy(flushing: Pending): Pending {
-    if (flushing !== undefined) return later(flushing, TableCache.#settle, this);
-    TableCache.#settle(this);
-    return undefined;
-  }
-
-  static #settle(this: void, cache: TableCache): void {
-    cache.#dependsOn = null;
-    cache.#dependsOnFlush = false;
-  }
-
-  #writeTable(slot: number, offset: number): Pending {
-    const kind = this.kind === 'L2 table' ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK;
-    const checking = checkOverlap(this.#image, kind, offset, this.tableBytes);
-    return checking === undefined
-      ? TableCache.#announceTable(this, slot, offset)
-      : later(checking, TableCache.#announceTable, this, slot, offset);
-  }
-
-  // The steps of writing a table back. Each goes on to the next, at once or when it has waited.
-
-  static #writeTableLater(this: void, cache: TableCache, slot: number, offset: number): Pending {
-    return cache.#writeTable(slot, offset);
-  }
-
-  static #announceTable(this: void, cache: TableCache, slot: number, offset: number): Pending {
-    const told = cache.#image.fire(cache.kind === 'L2 table' ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
-    return told === undefined
-      ? TableCache.#putTable(cache, slot, offset)
-      : later(told, TableCache.#putTable, cache, slot, offset);
-  }
-
-  static #putTable(this: void, cache: TableCache, slot: number, offset: number): Pending {
-    const writing = writeFile(cache.#image, offset, cache.table(slot));
-    if (writing !== undefined) return later(writing, TableCache.#markClean, cache, slot);
-    TableCache.#markClean(cache, slot);
-    return undefined;
-  }
-
-  static #markClean(this: void, cache: TableCache, slot: number): void {
-    cache.#clearDirty(slot);
+  /** Another cache, or the file, was flushed: nothing has to come before this cache any more. */
+  #settle(): void {
+    this.#dependsOn = null;
+    this.#dependsOnFlush = false;
   }
 
   #isDirty(slot: number): boolean {

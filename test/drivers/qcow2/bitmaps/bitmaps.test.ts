@@ -101,7 +101,7 @@ describe('an error on reading the directory of bitmaps', () => {
     expect(await host.message(() => image.truncate(2 << 20, { exact: true }))).toBe(problem);
     expect(await host.message(async () => void (await image.top.driver.getSpecificInfo?.(image.top)))).toBe(problem);
     const name = image.top.nodeName;
-    expect(stateOf(image).bitmaps?.all.length).toBe(1);
+    expect(stateOf(image).bitmaps.length).toBe(1);
     await host.close(image);
     expect(host.warnings).toEqual([
       `qemu-io: Lost persistent bitmaps during inactivation of node '${name}': ${problem}`,

@@ -6,6 +6,18 @@ const PIECE_BYTES = 65536;
 /** Stands for every piece whose bits are all set; made with the first bitmap. */
 let full = Buffer.alloc(0);
 
+/** A persistent bitmap of an open image. */
+export interface Bitmap {
+  readonly name: Buffer;
+  readonly granularityBits: number;
+  /** Null if the bits on disk are not valid: the image was not closed after the bitmap was last in use. */
+  readonly bits: BitmapBits | null;
+  /** Whether writes are noted. */
+  readonly isEnabled: boolean;
+  /** Not marked in use: the image was opened, or reopened, read-only. */
+  isReadOnly: boolean;
+}
+
 /** The bits of one bitmap; memory grows with the pieces that are of both values. */
 export class BitmapBits {
   readonly granularityBits: number;

@@ -1,15 +1,16 @@
 /** Run-time options: sizes of the caches, lazy refcounts, overlap checks, which discards are passed down. */
-import { BlockError, invalidArgument } from '../../block/error.ts';
-import { Open } from '../../block/flags.ts';
-import { absorbOptions, type Options, takeSub } from '../../block/options/options.ts';
-import { isPowerOf2 } from '../../util/align.ts';
-import { Errno } from '../../util/errno.ts';
-import { markClean } from './tables/header-write.ts';
-import { MIN_CLUSTER_BITS } from './format/header.ts';
-import { Compatible, type Qcow2Image } from './tables/image.ts';
-import { explained } from './tables/io.ts';
-import { Overlap, overlapTemplates } from './tables/overlap.ts';
-import { TableCache } from './tables/table-cache.ts';
+import { BlockError, invalidArgument, stepsWithContext } from '../../../block/error.ts';
+import { Open } from '../../../block/flags.ts';
+import { absorbOptions, type Options, takeSub } from '../../../block/options/options.ts';
+import { isPowerOf2 } from '../../../util/align.ts';
+import { Errno } from '../../../util/errno.ts';
+import type { Steps } from '../../../util/steps.ts';
+import { markClean } from './header-write.ts';
+import { MIN_CLUSTER_BITS } from '../format/header.ts';
+import { Compatible } from '../format/features.ts';
+import type { Qcow2Image } from './image.ts';
+import { Overlap, overlapTemplates } from './overlap.ts';
+import { TableCache } from './table-cache.ts';
 
 const spec = {
   'lazy-refcounts': 'bool',
@@ -58,7 +59,7 @@ export interface PreparedOptions {
 }
 
 /** Takes the run-time options out of `options`, and checks them. Caches that exist are flushed. */
-export async function prepareOptions(image: Qcow2Image, options: Options, flags: number): Promise<PreparedOptions> {
+export function* prepareOptions(image: Qcow2Image, options: Options, flags: number): Steps<PreparedOptions> {
   const encryption = takeSub(options, 'encrypt.');
   const given = absorbOptions(options, spec);
   const sizes = cacheSizes(image, given);
@@ -68,8 +69,8 @@ export async function prepareOptions(image: Qcow2Image, options: Options, flags:
   if (refcountSlots > INT_MAX) throw invalidArgument('Refcount cache size too big');
 
   if (image.l2Cache !== undefined) {
-    await explained(() => image.l2Cache.flush(), 'Failed to flush the L2 table cache');
-    await explained(() => image.refcountCache.flush(), 'Failed to flush the refcount block cache');
+    yield* stepsWithContext('Failed to flush the L2 table cache', image.l2Cache.flush());
+    yield* stepsWithContext('Failed to flush the refcount block cache', image.refcountCache.flush());
   }
   const { l2Cache, refcountCache } = makeCaches(image, l2Slots, sizes.entryBytes, refcountSlots);
 
@@ -81,7 +82,7 @@ export async function prepareOptions(image: Qcow2Image, options: Options, flags:
     throw invalidArgument('Lazy refcounts require a qcow2 image with at least qemu 1.1 compatibility level');
   }
   if (image.useLazyRefcounts && !useLazyRefcounts) {
-    await explained(markClean(image), 'Failed to disable lazy refcounts');
+    yield* stepsWithContext('Failed to disable lazy refcounts', markClean(image));
   }
 
   const overlapChecks = overlapBits(given);

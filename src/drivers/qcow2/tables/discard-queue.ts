@@ -1,7 +1,7 @@
 /** Freed host ranges that wait to be discarded on the image file; neighbours are joined. */
-import { pdiscard } from '../../../block/request/discard.ts';
-import type { Qcow2Image } from '../tables/image.ts';
-import { ignoringErrors } from '../tables/io.ts';
+import type { Steps } from '../../../util/steps.ts';
+import type { Qcow2Image } from './image.ts';
+import { discardHint } from './io.ts';
 
 interface Region {
   offset: number;
@@ -12,7 +12,7 @@ interface Region {
 
 /** Ranges of the file, in bytes, that wait to be discarded. */
 export class DiscardQueue {
-  /** While set, regions are collected; without it each change of refcounts passes its regions on by itself. */
+  /** While set, regions are collected; otherwise each change of refcounts discards its own regions. */
   isHeld = false;
   readonly #image: Qcow2Image;
   /** In the order in which they are discarded. */
@@ -23,6 +23,11 @@ export class DiscardQueue {
 
   constructor(image: Qcow2Image) {
     this.#image = image;
+  }
+
+  /** No range waits. */
+  get isEmpty(): boolean {
+    return this.#regions.size === 0;
   }
 
   /** Queues a range. Freed clusters have no reference left, so no range is freed twice: ranges touch but never overlap. */
@@ -46,19 +51,15 @@ export class DiscardQueue {
   }
 
   /**
-   * Discards what was collected, or with `succeeded` false forgets it. Failures do not matter: discards are hints.
-   * Undefined if there is nothing.
+   * Discards what was collected, oldest first; for operations that failed, forgets it. Failures of the discards do not
+   * matter.
    */
-  process(succeeded: boolean): Promise<void> | undefined {
-    return this.#regions.size === 0 ? undefined : this.#processAll(succeeded);
-  }
-
-  async #processAll(succeeded: boolean): Promise<void> {
+  *process({ succeeded }: { succeeded: boolean }): Steps<void> {
     for (const region of this.#regions) {
       this.#regions.delete(region);
       this.#byStart.delete(region.offset);
       this.#byEnd.delete(region.offset + region.bytes);
-      if (succeeded) await ignoringErrors(() => pdiscard(this.#image.file, region.offset, region.bytes));
+      if (succeeded) yield* discardHint(this.#image.file, region.offset, region.bytes);
     }
   }
 }

@@ -1,15 +1,12 @@
-/**
- * The parts of a write whose L2 entries change: which subclusters are written, and what has to be copied around them.
- */
-import type { Pending } from '../../../util/steps.ts';
+/** The pending L2 updates of a write: which subclusters are written, and what has to be copied around them. */
 import { readBe32 } from '../../../util/big-endian.ts';
-import type { Allocation } from './allocate.ts';
+import type { Steps } from '../../../util/steps.ts';
+import { Subcluster, subclusterRun, subclusterType, trailingZeroes } from '../format/l2-entry.ts';
+import type { GuestOffset, HostOffset } from '../format/offsets.ts';
 import { corrupt } from '../tables/corruption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
-import { Subcluster, subclusterRun, subclusterType, trailingZeroes } from '../format/l2-entry.ts';
-import { L2Meta } from './l2-meta.ts';
-import { place } from './mapping.ts';
-import type { GuestOffset, HostOffset } from '../format/offsets.ts';
+import { type Allocation, PendingL2Update } from '../tables/pending-update.ts';
+import { placeOf } from './mapping.ts';
 
 /** The state of one subcluster in a slice. */
 function typeAt(image: Qcow2Image, table: Buffer, index: number, subcluster: number): number {
@@ -20,31 +17,30 @@ function typeAt(image: Qcow2Image, table: Buffer, index: number, subcluster: num
   return subclusterType(image, high, low, readBe32(table, at + 12), readBe32(table, at + 8), subcluster);
 }
 
-/** Notes a part whose L2 entries will change, unless all of it is overwritten in place. */
-export function addPart(
-  image: Qcow2Image,
-  table: Buffer,
-  cluster: HostOffset,
-  position: GuestOffset,
-  bytes: number,
-  keepsOldClusters: boolean,
-  result: Allocation,
-): Pending {
+/** A piece of a write, within one slice, and the host cluster where it begins. */
+export interface WritePiece {
+  readonly cluster: HostOffset;
+  readonly position: GuestOffset;
+  readonly bytes: number;
+  /** The clusters are the guest's already: only the state of subclusters may change. */
+  readonly keepsOldClusters: boolean;
+}
+
+/** Notes a pending update, unless all of the piece is overwritten in place. EIO for an L2 entry that is invalid. */
+export function* addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, result: Allocation): Steps<void> {
+  const { position, keepsOldClusters } = piece;
   const index = image.sliceIndexOf(position);
   const into = image.intoCluster(position);
-  const end = into + bytes;
+  const end = into + piece.bytes;
   const clusterCount = image.clustersFor(end);
   const invalid = checkPart(image, table, index, clusterCount, into, end, keepsOldClusters);
-  if (invalid === NOTHING_TO_DO) return undefined;
-  if (invalid >= 0) {
-    const l2Offset = image.l1.l2Offset(image.l1IndexOf(position));
-    return corrupt(image, `Invalid cluster entry found ${place(l2Offset, invalid)}`);
-  }
+  if (invalid === NOTHING_TO_DO) return;
+  if (invalid >= 0) yield* corrupt(image, `Invalid cluster entry found ${placeOf(image, position, invalid)}`);
   const copiesFrom = headStart(image, table, index, position, keepsOldClusters);
   const copiesTo = tailEnd(image, table, index + clusterCount - 1, end, keepsOldClusters);
-  const part = new L2Meta(image, {
+  const part = new PendingL2Update(image, {
     guest: image.startOfCluster(position),
-    host: cluster,
+    host: piece.cluster,
     clusterCount,
     keepsOldClusters,
     head: { offset: copiesFrom, bytes: into - copiesFrom },
@@ -52,16 +48,15 @@ export function addPart(
     next: result.parts,
   });
   result.parts = part;
-  image.allocations.unshift(part);
-  return undefined;
+  image.pendingUpdates.add(part);
 }
 
 /** Every subcluster that is written holds data already. */
-export const NOTHING_TO_DO = -2;
+const NOTHING_TO_DO = -2;
 const ALL_VALID = -1;
 
 /** The index of an invalid entry, ALL_VALID, or NOTHING_TO_DO if every subcluster written holds data already. */
-export function checkPart(
+function checkPart(
   image: Qcow2Image,
   table: Buffer,
   index: number,

@@ -1,0 +1,176 @@
+/** Pending L2 updates: parts of writes in flight whose clusters are not yet, or not yet fully, in the L2 table. */
+import { CoroutineQueue } from '../../../block/loop/coroutine-queue.ts';
+import type { Coroutine } from '../../../block/loop/loop.ts';
+import { assert } from '../../../util/assert.ts';
+import type { Steps } from '../../../util/steps.ts';
+import type { GuestOffset, HostOffset } from '../format/offsets.ts';
+import type { Qcow2Image } from './image.ts';
+
+/** Bytes that are copied from the old content; the offset counts from the first cluster's start. */
+export interface CowRegion {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** One part of a write that has yet to be entered into the L2 table (QEMU's QCowL2Meta). */
+export class PendingL2Update {
+  /** Of the first cluster, on both sides. */
+  readonly guest: GuestOffset;
+  readonly host: HostOffset;
+  readonly clusterCount: number;
+  /** The clusters were there before, and only their state changes. */
+  readonly keepsOldClusters: boolean;
+  /** Right before the guest's data. */
+  readonly head: CowRegion;
+  /** Right behind the guest's data; its offset counts even if it is empty. */
+  readonly tail: CowRegion;
+  /** The part of the same request that was found before this one. */
+  readonly next: PendingL2Update | null;
+  /** The request that it is a part of. */
+  readonly owner: Coroutine | null;
+  /** Writers that overlap with this one and begin anew when it is done. */
+  readonly dependents: CoroutineQueue;
+  /** Head and tail need no copy: the space is zeroed already. */
+  skipsCow = false;
+  /** Subclusters keep their state: nothing is written, the space is only reserved. */
+  isPreallocation = false;
+  /** The guest's data, if it is to be written together with head and tail. */
+  data: Buffer | null = null;
+  /** Counts up with age; set while the update is one of the image's. */
+  order = -1;
+  /** Neighbours among the image's updates. */
+  newer: PendingL2Update | null = null;
+  older: PendingL2Update | null = null;
+
+  constructor(
+    image: Qcow2Image,
+    part: Pick<PendingL2Update, 'guest' | 'host' | 'clusterCount' | 'keepsOldClusters' | 'head' | 'tail' | 'next'>,
+  ) {
+    assert(image.intoCluster(part.guest) === 0, 'a pending update begins at a cluster');
+    this.guest = part.guest;
+    this.host = part.host;
+    this.clusterCount = part.clusterCount;
+    this.keepsOldClusters = part.keepsOldClusters;
+    this.head = part.head;
+    this.tail = part.tail;
+    this.next = part.next;
+    this.owner = image.loop.current;
+    this.dependents = new CoroutineQueue(image.loop);
+  }
+
+  /** Guest offsets between which everything is written, copied parts included. */
+  get start(): number {
+    return this.guest + this.head.offset;
+  }
+
+  /** See `start`. */
+  get end(): number {
+    return this.guest + this.tail.offset + this.tail.bytes;
+  }
+
+  /** Something of the old clusters or of the backing file is to be copied around the guest's data. */
+  get needsCow(): boolean {
+    return this.head.bytes !== 0 || this.tail.bytes !== 0;
+  }
+}
+
+const none: readonly PendingL2Update[] = [];
+
+/**
+ * The pending updates of an image, in order of age, indexed by the guest clusters that they touch. Several may touch one
+ * cluster: updates that keep old clusters only exclude each other where their subclusters overlap.
+ */
+export class PendingUpdates {
+  readonly #image: Qcow2Image;
+  readonly #byCluster = new Map<number, PendingL2Update[]>();
+  #newest: PendingL2Update | null = null;
+  #size = 0;
+  #nextOrder = 0;
+
+  constructor(image: Qcow2Image) {
+    this.#image = image;
+  }
+
+  /** Adds an update, as the newest. */
+  add(update: PendingL2Update): void {
+    assert(update.order === -1, 'an update is added once');
+    update.order = this.#nextOrder++;
+    update.older = this.#newest;
+    if (this.#newest !== null) this.#newest.newer = update;
+    this.#newest = update;
+    this.#size += 1;
+    const { first, end } = this.#clustersOf(update);
+    for (let cluster = first; cluster < end; cluster++) {
+      const others = this.#byCluster.get(cluster);
+      if (others === undefined) this.#byCluster.set(cluster, [update]);
+      else others.push(update);
+    }
+  }
+
+  /** Removes an update; false if it is none of the image's. */
+  delete(update: PendingL2Update): boolean {
+    if (update.order === -1) return false;
+    update.order = -1;
+    if (update.newer === null) this.#newest = update.older;
+    else update.newer.older = update.older;
+    if (update.older !== null) update.older.newer = update.newer;
+    update.newer = null;
+    update.older = null;
+    this.#size -= 1;
+    const { first, end } = this.#clustersOf(update);
+    for (let cluster = first; cluster < end; cluster++) {
+      const others = this.#byCluster.get(cluster) ?? [];
+      if (others.length <= 1) this.#byCluster.delete(cluster);
+      else others.splice(others.indexOf(update), 1);
+    }
+    return true;
+  }
+
+  /** The updates that touch a cluster of a guest range, newest first. */
+  touching(guest: GuestOffset, bytes: number): readonly PendingL2Update[] {
+    if (this.#size === 0) return none;
+    const first = this.#image.clusterIndexOf(guest);
+    const end = this.#image.clusterIndexOf(guest + bytes - 1) + 1;
+    if (end - first < this.#size) return this.#inClusters(first, end);
+    const found: PendingL2Update[] = [];
+    for (let update = this.#newest; update !== null; update = update.older) {
+      const own = this.#clustersOf(update);
+      if (own.first < end && first < own.end) found.push(update);
+    }
+    return found;
+  }
+
+  #inClusters(first: number, end: number): readonly PendingL2Update[] {
+    const found = new Set<PendingL2Update>();
+    for (let cluster = first; cluster < end; cluster++) {
+      for (const update of this.#byCluster.get(cluster) ?? []) found.add(update);
+    }
+    return [...found].sort((a, b) => b.order - a.order);
+  }
+
+  /** The guest clusters of an update, copied parts included. */
+  #clustersOf(update: PendingL2Update): { first: number; end: number } {
+    return {
+      first: this.#image.clusterIndexOf(update.start),
+      end: Math.ceil(update.end / this.#image.clusterBytes),
+    };
+  }
+}
+
+/** Host space found for a write: contiguous, with the parts of it that have yet to be entered into the L2 table. */
+export class Allocation {
+  /** Where the guest's data goes; -1 while nothing is found. */
+  host = -1 as HostOffset;
+  bytes = 0;
+  /** Newest first. Must be linked or given back, also if the search failed. */
+  parts: PendingL2Update | null = null;
+}
+
+/**
+ * The order of the steps of a write, which is the promise that a crash and a concurrent read rely on. An object of the
+ * image, so that tests can break the promise and see it noticed.
+ */
+export interface WriteOrdering {
+  /** Writes one part of a request to the space found for it, and makes its new clusters visible. */
+  writePart(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Steps<void>;
+}
