@@ -22,15 +22,6 @@ export function later<A extends unknown[], T>(
   return wait.then(() => step(...args)) as Promise<Awaited<T>>;
 }
 
-/** As `later`, for a step whose first argument is what was waited for. */
-export function laterWith<V, A extends unknown[], T>(
-  wait: Promise<V>,
-  step: (value: V, ...args: A) => T,
-  ...args: A
-): Promise<Awaited<T>> {
-  return wait.then((value) => step(value, ...args)) as Promise<Awaited<T>>;
-}
-
 /** Does `step`, and `end` behind it whatever comes of it. */
 export function lastly(step: () => Promise<void> | undefined, end: () => void): Promise<void> | undefined;
 export function lastly<T>(step: () => Answer<T>, end: () => void): Answer<T>;

@@ -26,85 +26,82 @@ import { addPart } from './pending-parts.ts';
 /** No place, or any. */
 const NOWHERE = -1 as HostOffset;
 
-/** Where a search is, and what one step of it finds. */
-interface Cursor {
-  /** Where the next cluster has to be to continue what was found; NOWHERE if anywhere will do. */
-  host: HostOffset;
-  /** Bytes wanted at first, then those found. */
-  bytes: number;
-}
-
-/** A search: what it has found so far ends at `position` and, in the file, at `host`. */
-interface Search extends Cursor {
+/** A search for space: what it has found so far ends at `position` and, in the file, at `host`. */
+interface Search {
   position: GuestOffset;
   remaining: number;
+  /** Where the next cluster has to be to continue what was found; NOWHERE if anywhere will do. */
+  host: HostOffset;
+  /** Bytes wanted by the step under way, then those found. */
+  bytes: number;
+  /** The problem of an L2 entry that must not be; null if there is none. */
+  problem: string | null;
 }
 
 /**
  * Finds space for a write of `bytes` at a guest offset: as many as can be written in one piece, which is at least one.
- * Waits for other writes that allocate the same clusters. The lock is held, and given up only while waiting.
+ * Waits for other writes that allocate the same clusters. EIO, the image marked corrupt, for an L2 entry that must not
+ * be. The lock is held, and given up only while waiting.
  */
 export function* allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): Steps<void> {
   assert(image.lock.isLocked, 'the lock is held');
   assert(bytes > 0, 'a write of nothing needs no space');
-  for (;;) {
-    result.host = NOWHERE;
-    result.bytes = 0;
-    result.parts = null;
-    const search: Search = { host: NOWHERE, bytes: 0, position: guest, remaining: bytes };
-    const mustWaitFor = yield* searchSpace(image, search, result);
-    if (mustWaitFor === null) {
-      result.bytes = bytes - search.remaining;
-      return;
-    }
-    yield* waitFor(image, mustWaitFor);
-  }
-}
-
-/** Extends `result` as far as it goes; the write in flight that is in the way from the first byte on, if there is one. */
-function* searchSpace(image: Qcow2Image, search: Search, result: Allocation): Steps<PendingL2Update | null> {
+  const { l2Cache } = image;
+  let search = beginSearch(guest, bytes, result);
   while (search.remaining > 0) {
     search.bytes = search.remaining;
-    const conflict = findConflict(image, search.position, search.remaining, search, result.parts !== null);
-    if (conflict !== null) return conflict;
+    const blocking = findConflict(image, search, result.parts !== null);
+    if (blocking !== null) {
+      yield* waitFor(image, blocking);
+      search = beginSearch(guest, bytes, result);
+      continue;
+    }
     if (search.bytes === 0) break;
-    const isFound =
-      (yield* withSlice(image, search.position, findInPlace, search, result)) ||
-      (search.bytes > 0 && (yield* withSlice(image, search.position, findNew, search, result)));
+
+    const loading = sliceForUpdate(image, search.position);
+    const slot: number = typeof loading === 'number' ? loading : yield loading;
+    let isFound: boolean;
+    try {
+      const table = l2Cache.table(slot);
+      isFound = findInPlace(image, table, search, result);
+      if (!isFound && search.bytes > 0) isFound = yield* findNew(image, table, search, result);
+    } finally {
+      l2Cache.put(slot);
+    }
+    if (search.problem !== null) yield* corrupt(image, search.problem);
     if (!isFound) break;
     if (result.host === NOWHERE) result.host = search.host;
     search.host = advance(search.host, search.bytes);
     search.position = advance(search.position, search.bytes);
     search.remaining -= search.bytes;
   }
-  return null;
+  result.bytes = bytes - search.remaining;
+}
+
+function beginSearch(guest: GuestOffset, bytes: number, result: Allocation): Search {
+  result.host = NOWHERE;
+  result.bytes = 0;
+  result.parts = null;
+  return { host: NOWHERE, bytes: 0, position: guest, remaining: bytes, problem: null };
 }
 
 /**
- * Looks for writes in flight that allocate what this one touches. Cuts `cursor.bytes` where such a one begins; returns
+ * Finds the pending updates that touch the clusters of the search. Cuts `search.bytes` where such a one begins; returns
  * it if it is in the way from the first byte on. With parts found already the search ends there instead.
  */
-function findConflict(
-  image: Qcow2Image,
-  start: GuestOffset,
-  wanted: number,
-  cursor: Cursor,
-  hasParts: boolean,
-): PendingL2Update | null {
-  let bytes = wanted;
-  for (const other of image.pendingUpdates.touching(start, wanted)) {
-    const end = start + bytes;
+function findConflict(image: Qcow2Image, search: Search, hasParts: boolean): PendingL2Update | null {
+  if (image.pendingUpdates.isEmpty) return null;
+  const start = search.position;
+  for (const other of image.pendingUpdates.touching(start, search.bytes)) {
+    const end = start + search.bytes;
     const otherStart = image.startOfCluster(other.start);
     const otherEnd = image.alignUpToCluster(other.end);
     if (end <= otherStart || start >= otherEnd) continue;
     // The cluster is there already, and what is copied in it is somewhere else.
     if (other.keepsOldClusters && (end <= other.start || start >= other.end)) continue;
-    bytes = start < otherStart ? otherStart - start : 0;
-    if (bytes > 0) continue;
-    cursor.bytes = 0;
-    return hasParts ? null : other;
+    search.bytes = Math.max(0, otherStart - start);
+    if (search.bytes === 0) return hasParts ? null : other;
   }
-  cursor.bytes = bytes;
   return null;
 }
 
@@ -125,23 +122,9 @@ function clusterLimit(image: Qcow2Image, position: GuestOffset, bytes: number): 
   );
 }
 
-/** A look into the slice that has a position's entry. True, with `cursor` set, if there are clusters to be had. */
-type SliceLook = (
-  image: Qcow2Image,
-  table: Buffer,
-  position: GuestOffset,
-  cursor: Cursor,
-  result: Allocation,
-) => Steps<boolean>;
-
-/** Clusters that can be overwritten where they are. If there are some but at the wrong place, `cursor.bytes` becomes 0. */
-function* findInPlace(
-  image: Qcow2Image,
-  table: Buffer,
-  position: GuestOffset,
-  cursor: Cursor,
-  result: Allocation,
-): Steps<boolean> {
+/** Clusters that can be overwritten where they are. If there are some but at the wrong place, `search.bytes` becomes 0. */
+function findInPlace(image: Qcow2Image, table: Buffer, search: Search, result: Allocation): boolean {
+  const { position } = search;
   const index = image.sliceIndexOf(position);
   const at = index * image.l2EntryBytes;
   const high = readBe32(table, at);
@@ -151,64 +134,43 @@ function* findInPlace(
   const into = image.intoCluster(position);
   if (image.intoCluster(cluster) !== 0) {
     const what = (low & ZERO) !== 0 ? 'Preallocated zero' : 'Data';
-    yield* corrupt(image, `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`);
+    search.problem = `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`;
+    return true;
   }
-  if (cursor.host !== NOWHERE && cluster !== cursor.host) {
-    cursor.bytes = 0;
+  if (search.host !== NOWHERE && cluster !== search.host) {
+    search.bytes = 0;
     return false;
   }
-  const clusters = countForWrite(image, table, index, clusterLimit(image, position, cursor.bytes), false);
-  cursor.bytes = Math.min(cursor.bytes, clusters * image.clusterBytes - into);
-  cursor.host = advance(cluster, into);
-  yield* addPart(image, table, { cluster, position, bytes: cursor.bytes, keepsOldClusters: true }, result);
+  const clusters = countForWrite(image, table, index, clusterLimit(image, position, search.bytes), false);
+  search.bytes = Math.min(search.bytes, clusters * image.clusterBytes - into);
+  search.host = advance(cluster, into);
+  search.problem = addPart(image, table, { cluster, position, bytes: search.bytes, keepsOldClusters: true }, result);
   return true;
 }
 
-/** New clusters for those that need them. False, and `cursor.bytes` 0, if there are none at the place wanted. */
-function* findNew(
-  image: Qcow2Image,
-  table: Buffer,
-  position: GuestOffset,
-  cursor: Cursor,
-  result: Allocation,
-): Steps<boolean> {
-  const limit = clusterLimit(image, position, cursor.bytes);
+/** New clusters for those that need them. False, and `search.bytes` 0, if there are none at the place wanted. */
+function* findNew(image: Qcow2Image, table: Buffer, search: Search, result: Allocation): Steps<boolean> {
+  const { position } = search;
+  const limit = clusterLimit(image, position, search.bytes);
   let count = countForWrite(image, table, image.sliceIndexOf(position), limit, true);
-  let host: HostOffset;
+  let cluster: HostOffset;
   if (image.hasDataFile) {
-    host = image.startOfCluster(position) as number as HostOffset;
-  } else if (cursor.host !== NOWHERE) {
-    host = image.startOfCluster(cursor.host);
-    count = yield* allocateClustersAt(image, host, count);
+    cluster = image.startOfCluster(position) as number as HostOffset;
+  } else if (search.host !== NOWHERE) {
+    cluster = image.startOfCluster(search.host);
+    count = yield* allocateClustersAt(image, cluster, count);
   } else {
-    host = yield* allocateClusters(image, count * image.clusterBytes);
+    cluster = yield* allocateClusters(image, count * image.clusterBytes);
   }
   if (count === 0) {
-    cursor.bytes = 0;
+    search.bytes = 0;
     return false;
   }
   const into = image.intoCluster(position);
-  cursor.host = advance(host, into);
-  cursor.bytes = Math.min(cursor.bytes, count * image.clusterBytes - into);
-  yield* addPart(image, table, { cluster: host, position, bytes: cursor.bytes, keepsOldClusters: false }, result);
+  search.host = advance(cluster, into);
+  search.bytes = Math.min(search.bytes, count * image.clusterBytes - into);
+  search.problem = addPart(image, table, { cluster, position, bytes: search.bytes, keepsOldClusters: false }, result);
   return true;
-}
-
-/** Looks into the slice that has a guest offset's entry, and holds it meanwhile. */
-function* withSlice(
-  image: Qcow2Image,
-  position: GuestOffset,
-  look: SliceLook,
-  cursor: Cursor,
-  result: Allocation,
-): Steps<boolean> {
-  const { l2Cache } = image;
-  const slot: number = yield sliceForUpdate(image, position);
-  try {
-    return yield* look(image, l2Cache.table(slot), position, cursor, result);
-  } finally {
-    l2Cache.put(slot);
-  }
 }
 
 /**

@@ -26,32 +26,31 @@ const MAX_READ_BETWEEN = 16384;
  * Zeroes the space of parts whose head and tail read as zeroes, so that nothing has to be copied there. Only where the
  * file can zero without writing.
  */
-export function* zeroNewSpace(image: Qcow2Image, parts: PendingL2Update | null): Steps<void> {
+export function* zeroNewSpace(image: Qcow2Image, parts: PendingL2Update): Steps<void> {
   if ((image.dataFile.node.supportedZeroFlags & Req.NO_FALLBACK) === 0) return;
-  for (let part = parts; part !== null; part = part.next) {
+  for (let part: PendingL2Update | null = parts; part !== null; part = part.next) {
     if (!part.needsCow) continue;
-    if (yield* readsAsZero(image, part)) yield* zeroPart(image, part);
-  }
-}
+    const { guest, head, tail } = part;
+    const isHeadZero = isZeroFast(image.node, guest + head.offset, head.bytes);
+    if (!(typeof isHeadZero === 'boolean' ? isHeadZero : yield isHeadZero)) continue;
+    const isTailZero = isZeroFast(image.node, guest + tail.offset, tail.bytes);
+    if (!(typeof isTailZero === 'boolean' ? isTailZero : yield isTailZero)) continue;
 
-function* zeroPart(image: Qcow2Image, part: PendingL2Update): Steps<void> {
-  const host = part.host + part.head.offset;
-  const bytes = part.tail.offset + part.tail.bytes - part.head.offset;
-  yield checkDataOverlap(image, host, bytes);
-  yield image.fire(Event.CLUSTER_ALLOC_SPACE);
-  try {
-    yield pwriteZeroes(image.dataFile, host, bytes, Req.NO_FALLBACK);
-  } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
-    if (error.errno !== Errno.ENOTSUP && error.errno !== Errno.EAGAIN) throw error;
-    return;
+    const host = part.host + head.offset;
+    const bytes = tail.offset + tail.bytes - head.offset;
+    const refusing = checkDataOverlap(image, host, bytes);
+    if (refusing !== undefined) yield refusing;
+    const told = image.fire(Event.CLUSTER_ALLOC_SPACE);
+    if (told !== undefined) yield told;
+    try {
+      const zeroing = pwriteZeroes(image.dataFile, host, bytes, Req.NO_FALLBACK);
+      if (zeroing !== undefined) yield zeroing;
+      part.skipsCow = true;
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      if (error.errno !== Errno.ENOTSUP && error.errno !== Errno.EAGAIN) throw error;
+    }
   }
-  part.skipsCow = true;
-}
-
-function* readsAsZero(image: Qcow2Image, { head, tail, guest }: PendingL2Update): Steps<boolean> {
-  const isZeroBefore: boolean = yield isZeroFast(image.node, guest + head.offset, head.bytes);
-  return isZeroBefore && (yield isZeroFast(image.node, guest + tail.offset, tail.bytes));
 }
 
 /** Leaves the data to the part around which head and tail are copied, if there is one that it fits into. */
@@ -102,14 +101,16 @@ export function* linkPart(image: Qcow2Image, part: PendingL2Update): Steps<void>
   if (part.needsCow && !part.skipsCow) yield* copyAround(image, part);
   if (image.useLazyRefcounts) yield* ignoringErrors(markDirty(image));
   // A new cluster's refcount is on disk before the L2 entry that points to it.
-  if (image.needsAccurateRefcounts) yield* ignoringErrors(image.l2Cache.dependOn(image.refcountCache));
+  const depending = image.needsAccurateRefcounts ? image.l2Cache.dependOn(image.refcountCache) : undefined;
+  if (depending !== undefined) yield depending;
 
   const { l2Cache } = image;
-  const slot: number = yield sliceForUpdate(image, part.guest);
+  const loading = sliceForUpdate(image, part.guest);
+  const slot: number = typeof loading === 'number' ? loading : yield loading;
   l2Cache.markDirty(slot);
   const old = enterClusters(image, part, l2Cache.table(slot));
   l2Cache.put(slot);
-  if (!part.keepsOldClusters) yield* freeOld(image, old);
+  if (!part.keepsOldClusters && old.length > 0) yield* freeOld(image, old);
 }
 
 /** Writes the entries of a part into its slice. Returns those that were there, two numbers each, without the empty ones. */

@@ -1,7 +1,7 @@
 /** Where a guest range is: the lookup through L1 and L2, for reads and block status. */
 import { assert } from '../../../util/assert.ts';
 import { readBe32 } from '../../../util/big-endian.ts';
-import type { Steps } from '../../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { corrupt } from '../tables/corruption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { hasHost, Subcluster, subclusterRun, subclusterType } from '../format/l2-entry.ts';
@@ -24,19 +24,35 @@ export class Mapping {
  * Looks up `bytes` at a guest offset. The answer is for as many of them as are alike, at most to the end of the table
  * slice; a compressed cluster is alone. EIO, the image marked corrupt, for what no entry may be. The lock is held.
  */
-export function* lookUp(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Mapping): Steps<void> {
+export function lookUp(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Mapping): Pending {
   assert(image.lock.isLocked, 'the lock is held');
   const l1Index = image.l1IndexOf(guest);
   const l2Offset = l1Index < image.l1.entryCount ? image.l1.l2Offset(l1Index) : 0;
   if (l2Offset === 0) {
     findNothing(image, guest, bytes, result);
-    return;
+    return undefined;
   }
-  if (image.intoCluster(l2Offset) !== 0) yield* refuseL2Offset(image, l2Offset, l1Index);
-  const slot: number = yield image.l2Cache.get(l2Offset + image.sliceStartOf(guest));
+  if (image.intoCluster(l2Offset) !== 0) return run(refuseL2Offset(image, l2Offset, l1Index));
+  const slot = image.l2Cache.get(l2Offset + image.sliceStartOf(guest));
+  if (typeof slot === 'number') return lookUpIn(image, slot, guest, bytes, result);
+  return lookUpWhenLoaded(image, slot, guest, bytes, result);
+}
+
+async function lookUpWhenLoaded(
+  image: Qcow2Image,
+  slot: Promise<number>,
+  guest: GuestOffset,
+  bytes: number,
+  result: Mapping,
+): Promise<void> {
+  await lookUpIn(image, await slot, guest, bytes, result);
+}
+
+/** Fills the answer from a slice that is held, and puts it back. */
+function lookUpIn(image: Qcow2Image, slot: number, guest: GuestOffset, bytes: number, result: Mapping): Pending {
   const problem = readEntry(image, image.l2Cache.table(slot), guest, bytes, result);
   image.l2Cache.put(slot);
-  if (problem !== null) yield* corrupt(image, problem);
+  return problem === null ? undefined : run(corrupt(image, problem));
 }
 
 /** The answer where there is no L2 table. */

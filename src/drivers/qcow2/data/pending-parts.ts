@@ -1,9 +1,7 @@
 /** The pending L2 updates of a write: which subclusters are written, and what has to be copied around them. */
 import { readBe32 } from '../../../util/big-endian.ts';
-import type { Steps } from '../../../util/steps.ts';
 import { Subcluster, subclusterRun, subclusterType, trailingZeroes } from '../format/l2-entry.ts';
 import type { GuestOffset, HostOffset } from '../format/offsets.ts';
-import { corrupt } from '../tables/corruption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { type Allocation, PendingL2Update } from '../tables/pending-update.ts';
 import { placeOf } from './mapping.ts';
@@ -26,16 +24,19 @@ export interface WritePiece {
   readonly keepsOldClusters: boolean;
 }
 
-/** Notes a pending update, unless all of the piece is overwritten in place. EIO for an L2 entry that is invalid. */
-export function* addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, result: Allocation): Steps<void> {
+/**
+ * Adds a pending update, unless all of the piece is overwritten in place. Returns the problem of an L2 entry that is
+ * invalid, as a message; null if there is none.
+ */
+export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, result: Allocation): string | null {
   const { position, keepsOldClusters } = piece;
   const index = image.sliceIndexOf(position);
   const into = image.intoCluster(position);
   const end = into + piece.bytes;
   const clusterCount = image.clustersFor(end);
   const invalid = checkPart(image, table, index, clusterCount, into, end, keepsOldClusters);
-  if (invalid === NOTHING_TO_DO) return;
-  if (invalid >= 0) yield* corrupt(image, `Invalid cluster entry found ${placeOf(image, position, invalid)}`);
+  if (invalid === NOTHING_TO_DO) return null;
+  if (invalid >= 0) return `Invalid cluster entry found ${placeOf(image, position, invalid)}`;
   const copiesFrom = headStart(image, table, index, position, keepsOldClusters);
   const copiesTo = tailEnd(image, table, index + clusterCount - 1, end, keepsOldClusters);
   const part = new PendingL2Update(image, {
@@ -49,6 +50,7 @@ export function* addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, re
   });
   result.parts = part;
   image.pendingUpdates.add(part);
+  return null;
 }
 
 /** Every subcluster that is written holds data already. */

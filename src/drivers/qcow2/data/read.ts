@@ -1,7 +1,7 @@
 /** Reads: each part of the range from where it is, several parts at the same time. */
 import { Event } from '../../../block/events/events.ts';
 import { preadv } from '../../../block/request/read.ts';
-import { run, type Steps } from '../../../util/steps.ts';
+import type { Steps } from '../../../util/steps.ts';
 import { Subcluster } from '../format/l2-entry.ts';
 import { advance, type GuestOffset } from '../format/offsets.ts';
 import type { Qcow2Image } from '../tables/image.ts';
@@ -20,7 +20,14 @@ export function* readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer):
     while (done < data.length && pool?.hasFailed !== true) {
       const position = advance(guest, done);
       const mapping = new Mapping();
-      yield* image.locked(lookUp(image, position, Math.min(data.length - done, INT_MAX), mapping));
+      const locking = image.lock.lock();
+      if (locking !== undefined) yield locking;
+      try {
+        const looking = lookUp(image, position, Math.min(data.length - done, INT_MAX), mapping);
+        if (looking !== undefined) yield looking;
+      } finally {
+        image.lock.unlock();
+      }
       const part = data.subarray(done, done + mapping.bytes);
       if (isZero(image, mapping.type)) {
         part.fill(0);
@@ -28,7 +35,7 @@ export function* readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer):
         yield* readPart(image, position, part, mapping);
       } else {
         pool ??= new TaskPool(image.loop);
-        yield* pool.start(() => run(readPart(image, position, part, mapping)));
+        yield* pool.start(readPart(image, position, part, mapping));
       }
       done += part.length;
     }
@@ -49,10 +56,13 @@ function* readPart(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping:
     case Subcluster.COMPRESSED:
       yield* readCompressed(image, guest, data, mapping.high, mapping.low);
       return;
-    case Subcluster.NORMAL:
-      yield image.fire(Event.READ_AIO);
-      yield readChild(image.dataFile, mapping.host, data);
+    case Subcluster.NORMAL: {
+      const told = image.fire(Event.READ_AIO);
+      if (told !== undefined) yield told;
+      const reading = readChild(image.dataFile, mapping.host, data);
+      if (reading !== undefined) yield reading;
       return;
+    }
     default: {
       const { backing } = image.node;
       yield image.fire(Event.READ_BACKING_AIO);

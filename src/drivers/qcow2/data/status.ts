@@ -22,13 +22,16 @@ const INT_MAX = 0x7fff_ffff;
  */
 export function* statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Steps<BlockStatus> {
   const mapping = new Mapping();
-  yield* image.locked(findStatus(image, guest, Math.min(bytes, INT_MAX), mapping));
+  const locking = image.lock.lock();
+  if (locking !== undefined) yield locking;
+  try {
+    image.isPreallocated ??= yield* looksPreallocated(image);
+    const looking = lookUp(image, guest, Math.min(bytes, INT_MAX), mapping);
+    if (looking !== undefined) yield looking;
+  } finally {
+    image.lock.unlock();
+  }
   return statusFrom(image, mapping);
-}
-
-function* findStatus(image: Qcow2Image, guest: GuestOffset, bytes: number, mapping: Mapping): Steps<void> {
-  image.isPreallocated ??= yield* looksPreallocated(image);
-  yield* lookUp(image, guest, bytes, mapping);
 }
 
 function statusFrom(image: Qcow2Image, mapping: Mapping): BlockStatus {
@@ -74,7 +77,9 @@ function* looksPreallocated(image: Qcow2Image): Steps<boolean> {
     for (let cluster = 0; counted < threshold; cluster++) {
       cluster = nextCovered(image, cluster, end);
       if (cluster >= end) break;
-      if ((yield getRefcount(image, cluster)) !== 0) counted += 1;
+      const answer = getRefcount(image, cluster);
+      const refcount: number = typeof answer === 'number' ? answer : yield answer;
+      if (refcount !== 0) counted += 1;
     }
     return counted >= threshold;
   } catch (error) {

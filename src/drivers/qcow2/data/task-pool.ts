@@ -1,6 +1,6 @@
 /** The parts of one request that are under way at the same time: a bounded number of coroutines. */
 import { assert } from '../../../util/assert.ts';
-import type { Pending, Steps } from '../../../util/steps.ts';
+import { run, type Steps } from '../../../util/steps.ts';
 import type { Coroutine, EventLoop, WaitReason } from '../../../block/loop/loop.ts';
 
 const MAX_BUSY = 8;
@@ -26,10 +26,14 @@ export class TaskPool {
   }
 
   /** Starts a part, when fewer than eight are under way. Returns as soon as it waits for something. */
-  *start(part: () => Pending): Steps<void> {
+  *start(part: Steps<void>): Steps<void> {
     if (this.#busy >= MAX_BUSY) yield this.#waitForOne();
     this.#busy += 1;
-    const coroutine = this.#loop.create(this.#main, part, (error) => this.#end(error));
+    const coroutine = this.#loop.create(
+      this.#main,
+      () => run(part),
+      (error) => this.#end(error),
+    );
     yield this.#loop.enter(coroutine);
   }
 

@@ -2,7 +2,7 @@
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
 import { pwritev } from '../../../block/request/write.ts';
-import { run, type Steps } from '../../../util/steps.ts';
+import type { Steps } from '../../../util/steps.ts';
 import { advance, type GuestOffset } from '../format/offsets.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
@@ -21,18 +21,27 @@ export function* writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer)
     while (done < data.length && pool?.hasFailed !== true) {
       const position = advance(guest, done);
       const allocation = new Allocation();
-      yield* findSpace(image, position, Math.min(data.length - done, INT_MAX), allocation);
-      const part = data.subarray(done, done + allocation.bytes);
-      if (pool === null && part.length === data.length - done) {
-        yield* image.ordering.writePart(image, position, part, allocation);
-      } else {
-        pool ??= new TaskPool(image.loop);
-        yield* pool.start(() => run(image.ordering.writePart(image, position, part, allocation)));
+      const locking = image.lock.lock();
+      if (locking !== undefined) yield locking;
+      try {
+        yield* allocate(image, position, Math.min(data.length - done, INT_MAX), allocation);
+        const refusing = checkDataOverlap(image, allocation.host, allocation.bytes);
+        if (refusing !== undefined) yield refusing;
+      } catch (error) {
+        if (error instanceof BlockError) yield* abandonParts(image, allocation);
+        throw error;
+      } finally {
+        image.lock.unlock();
       }
+      const part = data.subarray(done, done + allocation.bytes);
+      const writing = image.ordering.writePart(image, position, part, allocation);
       done += part.length;
+      if (part.length === data.length) yield* writing;
+      else yield* (pool ??= new TaskPool(image.loop)).start(writing);
     }
     // QEMU takes the lock once more when a write ends: none ends while another request holds it.
-    yield image.lock.lock();
+    const locking = image.lock.lock();
+    if (locking !== undefined) yield locking;
     image.lock.unlock();
   } finally {
     if (pool !== null) yield* pool.drain();
@@ -40,39 +49,28 @@ export function* writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer)
   pool?.check();
 }
 
-/** Finds space with the lock held; on failure gives back what was found before. */
-function* findSpace(image: Qcow2Image, guest: GuestOffset, bytes: number, allocation: Allocation): Steps<void> {
-  yield image.lock.lock();
-  try {
-    yield* allocate(image, guest, bytes, allocation);
-    yield checkDataOverlap(image, allocation.host, allocation.bytes);
-  } catch (error) {
-    if (error instanceof BlockError) yield* abandonParts(image, allocation);
-    throw error;
-  } finally {
-    image.lock.unlock();
-  }
-}
-
 /** Data before the L2 entries that point to it; after a failure the new clusters are given back. */
 export const dataFirst: WriteOrdering = {
   *writePart(image, guest, data, allocation) {
     let failure: BlockError | null = null;
     try {
-      yield* zeroNewSpace(image, allocation.parts);
+      if (allocation.parts !== null) yield* zeroNewSpace(image, allocation.parts);
       if (!mergeIntoCow(allocation.parts, guest, data)) {
-        yield image.fire(Event.WRITE_AIO);
-        yield pwritev(image.dataFile, allocation.host, data, 0);
+        const told = image.fire(Event.WRITE_AIO);
+        if (told !== undefined) yield told;
+        const writing = pwritev(image.dataFile, allocation.host, data, 0);
+        if (writing !== undefined) yield writing;
       }
     } catch (error) {
       if (!(error instanceof BlockError)) throw error;
       failure = error;
     }
     // Also without pending updates: the write ends behind the request that holds the lock.
-    yield image.lock.lock();
+    const locking = image.lock.lock();
+    if (locking !== undefined) yield locking;
     try {
       if (failure !== null) throw failure;
-      yield* linkParts(image, allocation);
+      if (allocation.parts !== null) yield* linkParts(image, allocation);
     } finally {
       if (allocation.parts !== null) yield* abandonParts(image, allocation);
       image.lock.unlock();

@@ -38,7 +38,7 @@ export function* writeZeroes(image: Qcow2Image, guest: GuestOffset, bytes: numbe
 function* zeroOneSubcluster(image: Qcow2Image, start: GuestOffset, flags: number): Steps<void> {
   // Another request may have written there since.
   const mapping = new Mapping();
-  yield* lookUp(image, start, image.subclusterBytes, mapping);
+  yield lookUp(image, start, image.subclusterBytes, mapping);
   if (mapping.type === Subcluster.NORMAL || mapping.type === Subcluster.COMPRESSED) {
     throw new BlockError(Errno.ENOTSUP);
   }

@@ -111,11 +111,6 @@ function trailingOnes(word: number): number {
   return trailingZeroes(~word);
 }
 
-/** Whether a whole cluster holds data in the file and belongs to this entry alone: it can be overwritten. */
-export function isOwnData(geometry: Geometry, high: number, low: number): boolean {
-  return (high & COPIED) !== 0 && clusterType(geometry, high, low) === Cluster.NORMAL;
-}
-
 /** Whether a write to the cluster needs a new one: it has none, or shares it with a snapshot. */
 export function needsNewCluster(geometry: Geometry, high: number, low: number): boolean {
   const type = clusterType(geometry, high, low);

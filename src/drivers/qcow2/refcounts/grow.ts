@@ -21,17 +21,16 @@ import { findFreeClusters, freeClusters, refuseUnalignedBlock, updateRefcount } 
 
 /** The slot of the block that counts a cluster, held. Where there is none it is made, and EAGAIN thrown. */
 export function* refcountBlockForUpdate(image: Qcow2Image, clusterIndex: number): Steps<number> {
-  yield image.fire(Event.REFBLOCK_ALLOC);
+  const told = image.fire(Event.REFBLOCK_ALLOC);
+  if (told !== undefined) yield told;
   const tableIndex = image.refcountTableIndexOf(clusterIndex);
   const offset = image.refcountTable.blockOffset(tableIndex);
   if (offset === 0) yield* makeBlock(image, clusterIndex);
   if (image.refcountTable.isUnaligned(tableIndex)) yield* refuseUnalignedBlock(image, tableIndex);
-  return yield* loadBlock(image, offset);
-}
-
-function* loadBlock(image: Qcow2Image, offset: number): Steps<number> {
-  yield image.fire(Event.REFBLOCK_LOAD);
-  return yield image.refcountCache.get(offset);
+  const loadingTold = image.fire(Event.REFBLOCK_LOAD);
+  if (loadingTold !== undefined) yield loadingTold;
+  const loading = image.refcountCache.get(offset);
+  return typeof loading === 'number' ? loading : yield loading;
 }
 
 /** Makes the block that counts a cluster, and throws EAGAIN. */
@@ -69,8 +68,8 @@ function* makeBlock(image: Qcow2Image, clusterIndex: number): Steps<never> {
     const used = Math.ceil((Math.max(clusterIndex, ownIndex) + 1) / image.refcountBlockEntries);
     const start = used * image.refcountBlockEntries * clusterBytes;
     yield* makeRefcountArea(image, { start, extraClusters: 0, exact: false, newBlock: { tableIndex, offset } });
-    const grown = yield* loadBlock(image, offset);
-    refcountCache.put(grown);
+    yield image.fire(Event.REFBLOCK_LOAD);
+    refcountCache.put(yield refcountCache.get(offset));
   }
   throw new BlockError(Errno.EAGAIN);
 }

@@ -64,7 +64,7 @@ export function* updateRefcount(
   if (bytes === 0) return;
   const { refcountCache, l2Cache, clusterBytes } = image;
   // A cluster must not be free on disk while an L2 table on disk still points to it.
-  if (change < 0) yield* ignoringErrors(refcountCache.dependOn(l2Cache));
+  if (change < 0) yield refcountCache.dependOn(l2Cache);
 
   const start = image.startOfCluster(offset);
   const last = image.startOfCluster(offset + bytes - 1);
@@ -79,7 +79,7 @@ export function* updateRefcount(
       if (wantedIndex !== tableIndex) {
         if (slot !== -1) refcountCache.put(slot);
         slot = -1;
-        slot = yield* blockForUpdate(image, clusterIndex, start / clusterBytes);
+        slot = yield* refcountBlockForUpdate(image, clusterIndex);
       }
       tableIndex = wantedIndex;
       refcountCache.markDirty(slot);
@@ -101,6 +101,8 @@ export function* updateRefcount(
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     failure = error;
+    // The search that follows a restart tries the same clusters first: they may still be free.
+    if (isRestart(error)) image.freeClusterIndex = Math.min(image.freeClusterIndex, start / clusterBytes);
   }
 
   if (!image.discards.isHeld && !image.discards.isEmpty) {
@@ -110,16 +112,6 @@ export function* updateRefcount(
   if (failure !== null) {
     yield* ignoringErrors(updateRefcount(image, offset, position - offset, -change, DiscardReason.NEVER));
     throw failure;
-  }
-}
-
-function* blockForUpdate(image: Qcow2Image, clusterIndex: number, startIndex: number): Steps<number> {
-  try {
-    return yield* refcountBlockForUpdate(image, clusterIndex);
-  } catch (error) {
-    // The search that follows tries the same clusters first: they may still be free.
-    if (isRestart(error) && image.freeClusterIndex > startIndex) image.freeClusterIndex = startIndex;
-    throw error;
   }
 }
 
@@ -147,15 +139,9 @@ function isRestart(error: unknown): boolean {
   return error instanceof BlockError && error.errno === Errno.EAGAIN;
 }
 
-/** Repeats steps as long as they ask for that with EAGAIN. */
-function* withRestarts<T>(steps: () => Steps<T>): Steps<T> {
-  for (let count = 0; ; count++) {
-    try {
-      return yield* steps();
-    } catch (error) {
-      if (!isRestart(error) || count >= MAX_RESTARTS) throw error;
-    }
-  }
+/** Whether an allocation begins anew: its refcounts needed space themselves, which may be the space it had chosen. */
+function mayRestart(error: unknown, restarts: number): boolean {
+  return isRestart(error) && restarts < MAX_RESTARTS;
 }
 
 /** Finds free clusters in a row, without taking them. EFBIG if they end behind `maxOffset`. */
@@ -179,29 +165,34 @@ export function* findFreeClusters(image: Qcow2Image, bytes: number, maxOffset: n
 
 /** Takes free clusters in a row and returns their offset. */
 export function* allocateClusters(image: Qcow2Image, bytes: number): Steps<HostOffset> {
-  yield image.fire(Event.CLUSTER_ALLOC);
-  return yield* withRestarts(() => takeFree(image, bytes));
-}
-
-function* takeFree(image: Qcow2Image, bytes: number): Steps<HostOffset> {
-  const offset = yield* findFreeClusters(image, bytes, MAX_CLUSTER_OFFSET);
-  yield* updateRefcount(image, offset, bytes, 1, DiscardReason.NEVER);
-  return offset;
+  const told = image.fire(Event.CLUSTER_ALLOC);
+  if (told !== undefined) yield told;
+  for (let restarts = 0; ; restarts++) {
+    try {
+      const offset = yield* findFreeClusters(image, bytes, MAX_CLUSTER_OFFSET);
+      yield* updateRefcount(image, offset, bytes, 1, DiscardReason.NEVER);
+      return offset;
+    } catch (error) {
+      if (!mayRestart(error, restarts)) throw error;
+    }
+  }
 }
 
 /** Takes up to `clusterCount` clusters from a host offset on, as far as they are free; returns how many. */
 export function* allocateClustersAt(image: Qcow2Image, offset: number, clusterCount: number): Steps<number> {
   if (clusterCount === 0) return 0;
   assert(image.intoCluster(offset) === 0, 'clusters are taken at a cluster boundary');
-  return yield* withRestarts(() => takeAt(image, offset, clusterCount));
-}
-
-function* takeAt(image: Qcow2Image, offset: number, clusterCount: number): Steps<number> {
   const first = image.clusterIndexOf(offset);
-  let free = 0;
-  while (free < clusterCount && (yield getRefcount(image, first + free)) === 0) free += 1;
-  yield* updateRefcount(image, offset, free * image.clusterBytes, 1, DiscardReason.NEVER);
-  return free;
+  for (let restarts = 0; ; restarts++) {
+    try {
+      let free = 0;
+      while (free < clusterCount && (yield getRefcount(image, first + free)) === 0) free += 1;
+      yield* updateRefcount(image, offset, free * image.clusterBytes, 1, DiscardReason.NEVER);
+      return free;
+    } catch (error) {
+      if (!mayRestart(error, restarts)) throw error;
+    }
+  }
 }
 
 /** Takes space for a compressed cluster of at most one cluster's size, right behind the last one where there is room. */
@@ -216,7 +207,7 @@ export function* allocateBytes(image: Qcow2Image, bytes: number): Steps<HostOffs
   }
   let free = clusterBytes - image.intoCluster(offset);
   const maxOffset = Math.min(2 ** (70 - image.clusterBits) - 1, MAX_CLUSTER_OFFSET);
-  yield* withRestarts(function* (): Steps<void> {
+  for (let restarts = 0, isTaken = false; !isTaken; restarts++) {
     if (offset === 0 || free < bytes) {
       const cluster = yield* findFreeClusters(image, clusterBytes, maxOffset);
       if (cluster === 0) {
@@ -231,13 +222,14 @@ export function* allocateBytes(image: Qcow2Image, bytes: number): Steps<HostOffs
     }
     try {
       yield* updateRefcount(image, offset, bytes, 1, DiscardReason.NEVER);
+      isTaken = true;
     } catch (error) {
-      if (error instanceof BlockError) offset = 0;
-      throw error;
+      if (!mayRestart(error, restarts)) throw error;
+      offset = 0;
     }
-  });
+  }
   // The refcount has to be on disk before the L2 entry that the caller is about to write.
-  yield* ignoringErrors(image.l2Cache.dependOn(image.refcountCache));
+  yield image.l2Cache.dependOn(image.refcountCache);
   const end = offset + bytes;
   image.freeByteOffset = image.intoCluster(end) === 0 ? 0 : end;
   return offset as HostOffset;

@@ -74,8 +74,6 @@ export class PendingL2Update {
   }
 }
 
-const none: readonly PendingL2Update[] = [];
-
 /**
  * The pending updates of an image, in order of age, indexed by the guest clusters that they touch. Several may touch one
  * cluster: updates that keep old clusters only exclude each other where their subclusters overlap.
@@ -89,6 +87,11 @@ export class PendingUpdates {
 
   constructor(image: Qcow2Image) {
     this.#image = image;
+  }
+
+  /** No write is in flight that takes clusters. */
+  get isEmpty(): boolean {
+    return this.#size === 0;
   }
 
   /** Adds an update, as the newest. */
@@ -128,7 +131,6 @@ export class PendingUpdates {
 
   /** The updates that touch a cluster of a guest range, newest first. */
   touching(guest: GuestOffset, bytes: number): readonly PendingL2Update[] {
-    if (this.#size === 0) return none;
     const first = this.#image.clusterIndexOf(guest);
     const end = this.#image.clusterIndexOf(guest + bytes - 1) + 1;
     if (end - first < this.#size) return this.#inClusters(first, end);

@@ -12,10 +12,10 @@ import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
 import { assert } from '../../../util/assert.ts';
 import { Errno } from '../../../util/errno.ts';
-import { type Answer, run, type Steps } from '../../../util/steps.ts';
+import { type Answer, type Pending, run, type Steps } from '../../../util/steps.ts';
 import { corrupt } from './corruption.ts';
 import type { Qcow2Image } from './image.ts';
-import { flushFile, readFile, writeFile } from './io.ts';
+import { flushFile, ignoringErrors, readFile, writeFile } from './io.ts';
 import { hex } from '../format/offsets.ts';
 import { checkOverlap, Overlap } from './overlap.ts';
 
@@ -117,9 +117,18 @@ export class TableCache {
     this.#release(slot);
   }
 
-  /** From now on `other` is written back, and flushed, before this cache. */
-  *dependOn(other: TableCache): Steps<void> {
-    // Only one level deep: dependencies of the other cache, and an older one of this, are satisfied now.
+  /**
+   * From now on `other` is written back, and flushed, before this cache. Only one level deep: if `other` depends on a
+   * third, or this on another, that is satisfied first; should it fail, all stays as it was.
+   */
+  dependOn(other: TableCache): Pending {
+    const isDeep = other.#dependsOn !== null || (this.#dependsOn !== null && this.#dependsOn !== other);
+    if (isDeep) return run(ignoringErrors(this.#changeDependency(other)));
+    this.#dependsOn = other;
+    return undefined;
+  }
+
+  *#changeDependency(other: TableCache): Steps<void> {
     yield* other.#flushDependency();
     if (this.#dependsOn !== other) yield* this.#flushDependency();
     this.#dependsOn = other;
@@ -228,7 +237,8 @@ export class TableCache {
       this.#settle();
     }
     const isL2 = this.kind === 'L2 table';
-    yield checkOverlap(this.#image, isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK, offset, this.tableBytes);
+    const kind = isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK;
+    yield checkOverlap(this.#image, kind, offset, this.tableBytes);
     yield this.#image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
     yield writeFile(this.#image, offset, this.table(slot));
     this.#clearDirty(slot);
