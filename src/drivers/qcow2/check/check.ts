@@ -12,7 +12,7 @@ import { hex } from '../format/offsets.ts';
 import { getRefcount, updateRefcount } from '../refcounts/refcounts.ts';
 import { markClean, markConsistent } from '../tables/header-write.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
-import { countBitmaps } from './bitmaps.ts';
+import { countBitmaps } from './bitmap-references.ts';
 import { checkRefcountBlocks } from './blocks.ts';
 import { checkCopiedFlags } from './copied.ts';
 import { RefcountMap } from './map.ts';
