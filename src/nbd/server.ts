@@ -7,7 +7,7 @@ import type { Clock } from '../block/loop/clock.ts';
 import type { EventLoop } from '../block/loop/loop.ts';
 import { assert } from '../util/assert.ts';
 import { Errno, errnoByName } from '../util/errno.ts';
-import { claimSocketPath } from '../util/socket-path.ts';
+import { claimSocketPath, socketName } from '../util/socket-path.ts';
 import { type Address, formatAddress } from './address.ts';
 import { Budget } from './budget.ts';
 import { Connection, type ConnectionHost, type ConnectionInfo } from './connection.ts';
@@ -213,7 +213,7 @@ async function bind(server: Server, address: Address): Promise<Address> {
     });
   });
   try {
-    if (address.kind === 'unix') server.listen(address.path);
+    if (address.kind === 'unix') server.listen(socketName(address.path));
     else server.listen({ host: address.host, port: address.port });
   } finally {
     if (mask !== null) process.umask(mask);

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { Errno, hostErrno } from '../../util/errno.ts';
+import { socketName } from '../../util/socket-path.ts';
 import type { Paint } from '../../util/style.ts';
 import { LiveModel } from '../panel/model.ts';
 import { renderPanel } from '../panel/panel.ts';
@@ -12,11 +13,6 @@ import { renderParts, part } from '../panel/styled-line.ts';
 
 /** Far beyond any line of ours. */
 const MAX_LINE_CHARS = 16 << 20;
-
-/** The name of a socket as Node takes it: a number alone would be a TCP port. */
-export function socketName(path: string): string {
-  return /^\d+$/.test(path) ? `./${path}` : path;
-}
 
 /** A connection to a monitor that gives lines. */
 class LineSocket {

@@ -1,15 +1,14 @@
 /** Serves a session to clients on a Unix socket: the lines of the record schema, a snapshot first. */
-import { chmodSync, lstatSync, statSync, unlinkSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import path from 'node:path';
-import { BlockError, errorWithErrno, withContext } from '../../block/error.ts';
+import { chmodSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { BlockError, errorWithErrno } from '../../block/error.ts';
 import type { TraceBus } from '../../block/events/trace.ts';
-import { Errno, hostErrno } from '../../util/errno.ts';
+import { Errno, errnoByName, hostErrno } from '../../util/errno.ts';
+import { claimSocketPath, socketName, type SocketRefusal } from '../../util/socket-path.ts';
 import { Broadcast } from './broadcast.ts';
 import { encodeLine } from '../record/encoder.ts';
 import { latestEvents } from '../panel/model.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { socketName } from './attach.ts';
 import { type RecordingLine, SCHEMA_VERSION, WANT_LATEST } from '../record/schema.ts';
 
 /** The session that clients see. */
@@ -23,8 +22,6 @@ export interface MonitorOptions {
   readonly command: readonly string[];
 }
 
-/** The longest path that a socket can have (sun_path of Linux, with its NUL). */
-const MAX_PATH_BYTES = 107;
 /** Records are sent in batches. */
 const BATCH_MS = 50;
 /** Snapshots are sent at most so often. */
@@ -66,10 +63,8 @@ export class Monitor {
    * change, ENAMETOOLONG.
    */
   static async open(socketPath: string, options: MonitorOptions): Promise<Monitor> {
-    if (socketPath === '') throw refusal(socketPath, Errno.ENOENT);
-    if (Buffer.byteLength(socketPath) > MAX_PATH_BYTES) throw refusal(socketPath, Errno.ENAMETOOLONG);
-    checkFolder(socketPath);
-    await removeStale(socketPath);
+    const refusal = await claimSocketPath(socketPath);
+    if (refusal !== null) throw refused(socketPath, refusal);
     const monitor = new Monitor(socketPath, options);
     await monitor.#listen();
     return monitor;
@@ -105,7 +100,7 @@ export class Monitor {
       });
       chmodSync(this.path, 0o600);
     } catch (error) {
-      throw refusal(this.path, hostErrno(error));
+      throw errorWithErrno(hostErrno(error), contextOf(this.path));
     } finally {
       process.umask(mask);
     }
@@ -235,45 +230,12 @@ function endSocket(socket: Socket): Promise<void> {
   });
 }
 
-function refusal(socketPath: string, errno: number): BlockError {
-  return errorWithErrno(errno, contextOf(socketPath));
+function refused(socketPath: string, { code, reason }: SocketRefusal): BlockError {
+  const errno = errnoByName(code) ?? Errno.EIO;
+  const context = contextOf(socketPath);
+  return reason === undefined ? errorWithErrno(errno, context) : new BlockError(errno, `${context}: ${reason}`);
 }
 
 function contextOf(socketPath: string): string {
   return `Could not listen on '${socketPath}'`;
-}
-
-/** A user who may change the folder could replace the socket. */
-function checkFolder(socketPath: string): void {
-  const folder = path.dirname(path.resolve(socketPath));
-  const stats = withContext(contextOf(socketPath), () => statSync(folder));
-  const self = process.getuid?.() ?? stats.uid;
-  const isForeign = stats.uid !== self && stats.uid !== 0;
-  const isOpen = (stats.mode & 0o022) !== 0 && (stats.mode & 0o1000) === 0;
-  if (isForeign || isOpen) {
-    throw new BlockError(Errno.EPERM, `Could not listen on '${socketPath}': others may change the folder '${folder}'`);
-  }
-}
-
-async function removeStale(socketPath: string): Promise<void> {
-  const context = contextOf(socketPath);
-  const stats = withContext(context, () => lstatSync(socketPath, { throwIfNoEntry: false }));
-  if (stats === undefined) return;
-  if (!stats.isSocket()) throw refusal(socketPath, Errno.EEXIST);
-  if (await isAnswered(socketPath)) throw refusal(socketPath, Errno.EADDRINUSE);
-  withContext(context, () => unlinkSync(socketPath));
-}
-
-function isAnswered(socketPath: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(socketName(socketPath));
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    // Refused: no process listens any more. Any other error (no right to connect) means that one may.
-    probe.once('error', (error: NodeJS.ErrnoException) =>
-      resolve(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'),
-    );
-  });
 }
