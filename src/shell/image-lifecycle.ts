@@ -5,11 +5,13 @@ import { BlockError } from '../block/error.ts';
 import { closeBackend } from '../block/graph/graph.ts';
 import { openBackend } from '../block/open/open.ts';
 import { Options } from '../block/options/options.ts';
-import { suspendedLines } from './output/suspended-text.ts';
+import { suspendedLines, waitingLine } from './output/suspended-text.ts';
 import type { SessionState } from './session-state.ts';
 
 /** Cancelled requests can run into further breakpoints, each of which stops one request once. */
 const MAX_CANCELS = 100_000;
+/** How long a server may take to answer when the program was told to end by a signal, in nanoseconds. */
+const GRACE_NS = 1e9;
 
 /** What `openImage` opens. `options` are used up. */
 export interface OpenRequest {
@@ -46,26 +48,36 @@ async function openInCoroutine(session: SessionState, request: OpenRequest): Pro
     }
     allOptions.set('force-share', 'on');
   }
+  let backend: BlockBackend;
   try {
-    session.backend = await openBackend(session.context, { filename, options: allOptions, flags });
+    backend = await openBackend(session.context, { filename, options: allOptions, flags });
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     session.error(`can't open${filename === null ? '' : ` device ${filename}`}: ${error.message}`);
     return false;
   }
-  session.backend.writeCacheEnabled = !writethrough;
+  // An interrupted open that waited for its server goes on in the background; another one may have been first.
+  if (session.backend !== null) {
+    await closeBackend(backend);
+    session.error("file open already, try 'help close'");
+    return false;
+  }
+  session.backend = backend;
+  backend.writeCacheEnabled = !writethrough;
   session.context.trace.emit(0, session.top.nodeName, { kind: 'image-opened' });
   return true;
 }
 
 /**
  * Ends its exports and every request, and closes the image, if one is open. Requests that are suspended are listed on
- * standard error and cancelled; then the exit status is 1.
+ * standard error and cancelled; then the exit status is 1. So are those that wait for a server when this is interrupted,
+ * or soon after what led here was.
  */
 export async function closeImage(session: SessionState): Promise<void> {
-  const { backend, background } = session;
+  const { backend, background, loop } = session;
   if (backend === null) return;
   await session.exports?.end();
+  const endGrace = background.wasInterrupted ? loop.clock.after(GRACE_NS, () => session.interrupt()) : null;
   background.begin();
   if (!(await background.drain())) await cancelAll(session, backend);
   const { trace } = session.context;
@@ -74,23 +86,34 @@ export async function closeImage(session: SessionState): Promise<void> {
   for (const node of debugNodes(backend.top)) portOf(node)?.rules.disablePersistentBreakpoints();
   session.backend = null;
   // Something that cannot be cancelled still uses the image; the host will close it.
-  if (backend.inFlight > 0) return;
+  if (backend.inFlight > 0) {
+    endGrace?.();
+    return;
+  }
   let isClosed = false;
-  await session.loop.run('close', async () => {
+  await loop.run('close', async () => {
     await closeBackend(backend);
     isClosed = true;
   });
-  // The flush of a close can meet a breakpoint, too.
+  endGrace?.();
+  // The flush of a close can meet a breakpoint, too, or a server that says nothing.
   if (!isClosed) await cancelAll(session, backend);
   trace.emit(0, nodeName, { kind: 'image-closed' });
 }
 
-/** Cancels every suspended request, after a line about each. */
+/** Cancels every request that is suspended or waits for a server, after a line about each. */
 async function cancelAll(session: SessionState, backend: BlockBackend): Promise<void> {
-  const { background } = session;
+  const { background, loop } = session;
   session.hadStuckRequests = true;
-  const lines = suspendedLines(suspendedRequests(backend.top), session.loop.clock.nowNs());
+  background.begin();
+  const lines = suspendedLines(suspendedRequests(backend.top), loop.clock.nowNs());
   for (const line of lines) session.error(`cancelled: ${line}`);
+  for (const coroutine of loop.alive) {
+    if (coroutine.waitsFor?.kind !== 'network') continue;
+    session.error(`cancelled: ${waitingLine(coroutine, loop.clock.nowNs())}`);
+    loop.cancel(coroutine);
+  }
+  await background.pollUntil(() => false);
   for (let attempt = 0; attempt < MAX_CANCELS; attempt += 1) {
     const oldest = suspendedRequests(backend.top).at(-1);
     if (oldest === undefined) break;

@@ -119,6 +119,7 @@ export class NbdClient implements Exchanges {
     while (this.#admitted === MAX_REQUESTS || (this.#state !== 'connected' && this.#admitted > 0)) {
       this.#settings.onWait(waitsForServer);
       yield this.#queue.wait(waitsForServer);
+      this.#loop.checkCancelled();
     }
     this.#admitted += 1;
     try {

@@ -1,4 +1,4 @@
-/** Messages about requests that breakpoints suspend. */
+/** Messages about requests that breakpoints suspend, and about those that a server does not answer. */
 import type { SuspendedRequest } from '../../block/debug/port.ts';
 import type { Coroutine } from '../../block/loop/loop.ts';
 import { formatFixed } from '../../util/format.ts';
@@ -11,6 +11,12 @@ export function suspendedLines(suspended: readonly SuspendedRequest[], nowNs: nu
     const client = request.client === undefined ? '' : ` of ${request.client}`;
     return `'${request.tag}': ${request.operation}${client}${range}, suspended at ${request.event} for ${age} s`;
   });
+}
+
+/** A line about a request that waits for a server: request, age. */
+export function waitingLine({ operation, offset, bytes, waitsSinceNs }: Coroutine, nowNs: number): string {
+  const range = bytes === undefined ? '' : ` of ${bytes} bytes at offset ${offset ?? 0}`;
+  return `${operation}${range}, waiting for the server for ${formatFixed((nowNs - waitsSinceNs) / 1e9, 1)} s`;
 }
 
 /** The hint on a terminal when a command gives the prompt back before it has ended. */

@@ -83,11 +83,14 @@ export function nbdShell(): NbdShell {
   };
 }
 
+/** Gives sockets and timers of the host one turn. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
 /** Gives sockets the time to deliver, until `condition` holds. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
-  }
+  while (!condition()) await turn();
 }
