@@ -26,9 +26,12 @@ export class Channel {
   /** Bytes that arrived and were not asked for yet. */
   #early: Buffer[] = [];
   #failure: BlockError | null = null;
+  /** A write has failed; the end of the stream will follow. */
+  #writeFailure: BlockError | null = null;
 
   constructor(socket: Socket) {
     this.socket = socket;
+    this.#keepReadingAfterWriteErrors();
     socket.on('data', (data: Buffer) => this.#take(data));
     socket.on('end', () => this.#fail(endOfFile()));
     socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(socketError(error)));
@@ -68,13 +71,12 @@ export class Channel {
   }
 
   /** Writes; resolves when the host has taken the bytes, throws EIO with the reason. */
-  write(data: Buffer): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.socket.write(data, (error?: Error | null) => {
-        if (error === undefined || error === null) resolve();
-        else reject(socketError(error));
-      });
+  async write(data: Buffer): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.socket.write(data, () => resolve());
     });
+    const failure = this.#writeFailure ?? this.#failure;
+    if (failure !== null) throw failure;
   }
 
   /** Writes a message and its data, without a word of how that went: a failure ends the connection. */
@@ -103,6 +105,30 @@ export class Channel {
     this.#reading = null;
     if (lastMessage === null) this.socket.destroy();
     else this.socket.destroySoon();
+  }
+
+  /**
+   * A peer that closes its socket makes our next write fail, and Node's sockets drop what they have not read then:
+   * replies that were sent before. So the socket is not told; it reads on to the end, for which it gets two turns.
+   */
+  #keepReadingAfterWriteErrors(): void {
+    const { socket } = this;
+    const write = socket._write.bind(socket);
+    const writev = socket._writev?.bind(socket);
+    const tolerant =
+      (callback: (error?: Error | null) => void) =>
+      (error?: Error | null): void => {
+        if (error !== undefined && error !== null) this.#endSoon(socketError(error));
+        callback();
+      };
+    socket._write = (chunk, encoding, callback) => write(chunk, encoding, tolerant(callback));
+    if (writev !== undefined) socket._writev = (chunks, callback) => writev(chunks, tolerant(callback));
+  }
+
+  #endSoon(failure: BlockError): void {
+    if (this.#writeFailure !== null) return;
+    this.#writeFailure = failure;
+    setImmediate(() => setImmediate(() => this.#fail(failure)));
   }
 
   #take(data: Buffer): void {

@@ -42,7 +42,7 @@ export interface Behaviour {
   /** Replies to an option in place of the server's; undefined for its own, null to close the connection. */
   onOption?: (option: number, data: Buffer) => Buffer[] | null | undefined;
   /** Takes a request over; false to let the server answer. */
-  onRequest?: (request: Request, peer: Peer) => boolean | void;
+  onRequest?: ((request: Request, peer: Peer) => boolean | void) | undefined;
 }
 
 const commandNames = Object.fromEntries(Object.entries(Command).map(([name, type]) => [type, name]));

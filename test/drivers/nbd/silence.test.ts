@@ -1,4 +1,4 @@
-/** Servers that say nothing: whoever types goes on, and can leave. */
+/** Servers that say nothing: the prompt comes back on an interrupt, and the image can be closed. */
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Command } from '../../../src/nbd/wire.ts';
