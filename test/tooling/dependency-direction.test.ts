@@ -68,6 +68,19 @@ const violations: readonly Violation[] = [
       'qcow2-format-imports-only: src/drivers/qcow2/format/planted.ts imports src/drivers/qcow2/tables/image.ts',
   },
   {
+    name: 'a higher floor of qcow2',
+    file: 'drivers/qcow2/format/planted.ts',
+    line: `import type { Qcow2Image } from '../tables/image.ts'; export type Planted = Qcow2Image;`,
+    complaint:
+      'qcow2-format-imports-only: src/drivers/qcow2/format/planted.ts imports src/drivers/qcow2/tables/image.ts',
+  },
+  {
+    name: 'the floor beside in qcow2',
+    file: 'drivers/qcow2/check/planted.ts',
+    line: `import { writeRange } from '../data/write.ts'; void writeRange;`,
+    complaint: 'qcow2-check-imports-only: src/drivers/qcow2/check/planted.ts imports src/drivers/qcow2/data/write.ts',
+  },
+  {
     name: 'the host outside of sys',
     file: 'shell/planted-koffi.ts',
     line: `import koffi from 'koffi'; void koffi;`,

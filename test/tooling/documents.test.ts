@@ -1,11 +1,12 @@
 /**
- * The sessions in README.md and `.github/docs` are what the program says, times and rates aside.
+ * The sessions in README.md and `.github/docs` are what the program says, times and rates aside; the map of the code is
+ * true.
  *
  * A session is a block of text after `<!-- session: ARGS -->`: it is typed on a terminal, over a new raw file `image`
  * of 64 MiB or the demo image. `RECORD=1 npm test -- test/tooling/documents` writes the answers into the documents.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -143,5 +144,45 @@ describe('README.md', () => {
     );
     const contents = [...readme.matchAll(/^- \[.*?\]\(#(.*)\)$/gm)].map(([, anchor]) => anchor);
     expect(contents).toEqual(anchors);
+  });
+});
+
+describe('src/README.md', () => {
+  const source = (file: string) => readFileSync(path.join(root, 'src', file), 'utf8');
+  const map = source('README.md');
+  const walks = map
+    .split(/^### /m)
+    .slice(1)
+    .map((walk) => {
+      const [title = '', ...lines] = walk.split('\n');
+      const steps = lines.flatMap((line) => {
+        const [, file, name] = /^\d+\. `([^`]+)` `([^`]+)`: /.exec(line) ?? [];
+        return file === undefined || name === undefined ? [] : [{ file, name }];
+      });
+      return { title, steps };
+    });
+
+  it('has four walks', () => expect(walks.filter(({ steps }) => steps.length > 8)).toHaveLength(4));
+
+  it.each(walks)('names functions that are there: $title', ({ steps }) => {
+    const isDeclared = (name: string, text: string) =>
+      new RegExp(
+        `(function\\*? ${name}\\b|^ +(?:static |async |\\*|readonly )*#?${name}[(<:]|const ${name} = )`,
+        'm',
+      ).test(text);
+    expect(steps.filter(({ file, name }) => !isDeclared(name, source(file)))).toEqual([]);
+  });
+
+  it.each(walks)('goes forward only: $title', ({ steps }) => {
+    const files = steps.map(({ file }) => file);
+    expect(files).toEqual([...new Set(files)]);
+  });
+
+  it('names folders and files that are there', () => {
+    const names = [...map.matchAll(/`((?:util|sys|block|drivers|shell|live|nbd|cli)\/[\w./-]*)`/g)].map(
+      ([, name]) => name,
+    );
+    expect(names.length).toBeGreaterThan(60);
+    expect(names.filter((name) => !existsSync(path.join(root, 'src', name ?? '')))).toEqual([]);
   });
 });
