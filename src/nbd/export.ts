@@ -26,6 +26,8 @@ export interface ExportSettings {
 
 /** O_DIRECT wants data at multiples of this. */
 const DIRECT_ALIGNMENT = 4096;
+/** The protocol's limit of the smallest block. */
+const MAX_MINIMUM_BYTES = 1 << 16;
 /** The preferred block size: a page, as qemu-nbd says. */
 const PREFERRED_BLOCK_BYTES = 4096;
 
@@ -52,20 +54,14 @@ export class NbdExport {
     return this.#isReadOnly || this.backend.top.isReadOnly;
   }
 
-  /** Offsets and lengths of efficient requests are multiples of this; others are padded by the block layer. */
-  get minimumBlockBytes(): number {
-    return this.backend.top.limits.requestAlignment;
-  }
-
   /** The size constraints in bytes: smallest block, preferred block, longest payload. */
   get blockSizes(): { readonly minimum: number; readonly preferred: number; readonly maximum: number } {
-    const minimum = this.minimumBlockBytes;
-    const { maxTransfer } = this.backend.top.limits;
-    return {
-      minimum,
-      preferred: Math.max(minimum, PREFERRED_BLOCK_BYTES),
-      maximum: maxTransfer === 0 ? MAX_PAYLOAD_BYTES : Math.min(maxTransfer, MAX_PAYLOAD_BYTES),
-    };
+    const { requestAlignment, maxTransfer } = this.backend.top.limits;
+    // The block layer pads what is not aligned, so that less may be told than the node asks for.
+    const minimum = Math.min(requestAlignment, MAX_MINIMUM_BYTES);
+    const preferred = Math.max(minimum, PREFERRED_BLOCK_BYTES);
+    const longest = maxTransfer === 0 ? MAX_PAYLOAD_BYTES : Math.min(maxTransfer, MAX_PAYLOAD_BYTES);
+    return { minimum, preferred, maximum: Math.max(longest, preferred) };
   }
 
   /** How the memory of reads is best aligned. */

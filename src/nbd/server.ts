@@ -135,6 +135,16 @@ export class NbdServer implements ConnectionHost {
     return this.#awaitLeaving(clients);
   }
 
+  /** Begins no request until `resume`; those that have begun go on. For changes of the image that need it idle. */
+  pause(): void {
+    this.#turns.pause();
+  }
+
+  /** Serves clients again. */
+  resume(): void {
+    this.#turns.resume();
+  }
+
   ready(connection: Connection): void {
     this.#turns.add(connection);
   }
@@ -163,7 +173,7 @@ export class NbdServer implements ConnectionHost {
     this.#onChange();
   }
 
-  /** Lets requests end that can, and cancels those that are suspended. */
+  /** Lets requests end that can, and cancels those that are suspended, or wait for a server after an interrupt. */
   async #endRequests(connections: readonly Connection[]): Promise<void> {
     const areBusy = (): boolean => connections.some(({ inFlight }) => inFlight > 0);
     for (let cancels = 0; areBusy() && cancels < MAX_CANCELS; ) {
@@ -189,14 +199,18 @@ export class NbdServer implements ConnectionHost {
 }
 
 /**
- * Cancels one suspended request of these clients, which may be a part of one that the client has sent. False if none is
- * suspended.
+ * Cancels one request of these clients that is suspended or waits for a server; it may be a part of one that the client
+ * has sent. False if there is none.
  */
 async function cancelOne(loop: EventLoop, connections: readonly Connection[]): Promise<boolean> {
-  for (const { id, origin } of loop.alive) {
-    const owner = connections.find((connection) => connection.origin === origin);
+  for (const coroutine of loop.alive) {
+    const owner = connections.find(({ origin }) => origin === coroutine.origin);
     const top = owner?.export?.backend.top;
-    if (top !== undefined && (await findDebugPort(top)?.cancelRequest(id)) === true) return true;
+    if (top === undefined) continue;
+    if ((await findDebugPort(top)?.cancelRequest(coroutine.id)) === true) return true;
+    if (coroutine.waitsFor?.kind !== 'network' || coroutine.cancelled) continue;
+    loop.cancel(coroutine);
+    return true;
   }
   return false;
 }

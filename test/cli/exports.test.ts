@@ -108,6 +108,23 @@ describe('export', () => {
     await second.closed();
   });
 
+  it('lets the image be reopened only while no client has a request in flight', async () => {
+    await start();
+    const client = await RawClient.open(address());
+    await setBreakpoint('pwritev');
+    client.send({ type: WRITE, cookie: 1n, length: 512, payload: Buffer.alloc(512, 0x41) });
+    await program.out.until("Suspended request 'A'");
+    program.write('reopen -c writeback\n');
+    await program.err.until("'A': write of client 1 of 512 bytes at offset 0, suspended at pwritev");
+    await say('resume A', 'Resuming');
+    await client.reply();
+    await say('reopen -c writeback\nlength', '1 MiB\n');
+    expect((await client.ask({ type: FLUSH })).error).toBe(0);
+    await say('reopen -r\nlength', '1 MiB\n');
+    client.send({ type: WRITE, length: 512, payload: Buffer.alloc(512) });
+    expect((await client.reply()).error).toBe(1);
+  });
+
   it('says what is wrong', async () => {
     await start();
     const wrong = [

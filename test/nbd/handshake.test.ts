@@ -101,6 +101,17 @@ describe('options', () => {
     expect(last(go)).toBe(ACK);
   });
 
+  it.each([
+    [1, 0, [1, 4096, 32 << 20]],
+    [65_536, 1 << 20, [65_536, 65_536, 1 << 20]],
+    [1 << 20, 512, [65_536, 65_536, 65_536]],
+  ])('tells block sizes that the protocol allows: alignment %i, longest transfer %i', async (align, longest, sizes) => {
+    rig.memory.node.limits.requestAlignment = align;
+    rig.memory.node.limits.maxTransfer = longest;
+    const told = infos(await client.option(6, infoQuery('', [3]))).get(3);
+    expect([0, 4, 8].map((at) => told?.readUInt32BE(at))).toEqual(sizes);
+  });
+
   it('refuses unknown names and goes on', async () => {
     const answers = await client.option(7, infoQuery('no\n"such"', [3]));
     expect(last(answers)).toBe(UNKNOWN);

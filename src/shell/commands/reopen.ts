@@ -61,6 +61,16 @@ function accessTaker(access: Access) {
 }
 
 async function runReopen(session: SessionState, argv: string[], shell: Shell): Promise<void> {
+  session.exports?.pause();
+  try {
+    await reopenIdle(session, argv, shell);
+  } finally {
+    session.exports?.resume();
+  }
+}
+
+/** Reopens the image once no request is in flight. */
+async function reopenIdle(session: SessionState, argv: string[], shell: Shell): Promise<void> {
   const { image } = session;
   const parsed = options.parse(session, argv);
   if (parsed.operands.length > 0) throw usage();
@@ -107,7 +117,9 @@ function contradiction(session: SessionState, text: string): CommandFailure {
 }
 
 async function drain(session: SessionState): Promise<void> {
-  if (await session.background.drain()) return;
+  const { background, image } = session;
+  // Requests of clients do not report here, but count for the image.
+  if (await background.pollUntil(() => background.unfinished === 0 && image.inFlight === 0)) return;
   if (session.wasInterrupted) throw new CommandFailure(Errno.EINTR);
   // qemu-io waits for ever here.
   session.error('reopen: some requests cannot end before others are resumed');
