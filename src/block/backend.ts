@@ -1,14 +1,17 @@
 /** The backend: what a user of the block layer (the shell) holds of an opened image. */
 import { Errno } from '../util/errno.ts';
 import type { TruncateOptions } from './driver.ts';
-import { type Pending, run, type Steps } from '../util/steps.ts';
+import { type Answer, isPromise, type Pending, run, type Steps } from '../util/steps.ts';
 import { BlockError } from './error.ts';
 import { Req } from './flags.ts';
-import type { EventLoop, RequestLabel } from './loop/loop.ts';
+import { CoroutineQueue } from './loop/coroutine-queue.ts';
+import type { EventLoop, RequestLabel, WaitReason } from './loop/loop.ts';
 import type { BlockNode, ChildLink, Parent } from './graph/node.ts';
 import { pdiscard } from './request/discard.ts';
 import { flush } from './request/flush.ts';
 import { preadv } from './request/read.ts';
+import { type Allocation, blockStatusAbove, type ChainQuery, type ChainStatus, isAllocated } from './request/status.ts';
+import { traceWait } from './request/traced.ts';
 import { truncate } from './request/truncate.ts';
 import { loadVmState, saveVmState } from './request/vmstate.ts';
 import { pwriteZeroesOfUser, pwritev } from './request/write.ts';
@@ -26,10 +29,18 @@ export class BlockBackend implements Parent {
   /** Requests of this backend that have begun and not ended. */
   inFlight = 0;
   readonly #loop: EventLoop;
+  /** What the drained section that has begun, or is about to, belongs to; null if there is none. */
+  #drainedBy: string | null = null;
+  /** Requests that wait for the end of the section. */
+  readonly #afterSection: CoroutineQueue;
+  /** The section that waits for the requests before it, and other sections behind it. */
+  readonly #idle: CoroutineQueue;
 
   constructor(root: (backend: BlockBackend) => ChildLink) {
     this.root = root(this);
     this.#loop = this.root.node.loop;
+    this.#afterSection = new CoroutineQueue(this.#loop);
+    this.#idle = new CoroutineQueue(this.#loop);
   }
 
   /** The node that the user opened. */
@@ -115,6 +126,33 @@ export class BlockBackend implements Parent {
     return this.#run({ operation: 'write -b', offset, bytes: data.length }, () => run(this.#saveVmState(offset, data)));
   }
 
+  /** What the top node itself has of a range, as `isAllocated`. */
+  isAllocated(offset: number, bytes: number): Answer<Allocation> {
+    return this.#run(null, () => isAllocated(this.top, offset, bytes));
+  }
+
+  /** The state of a range, as `blockStatusAbove` from the top node down. */
+  blockStatus(query: ChainQuery, offset: number, bytes: number): Answer<ChainStatus> {
+    return this.#run(null, () => blockStatusAbove(this.top, query, offset, bytes));
+  }
+
+  /**
+   * Runs `body` in a drained section: it begins when no request is in flight, and requests that come meanwhile wait until
+   * it has ended. For what puts other state in the place of what a request may be using (reopen, close). `by` says what,
+   * for those who wait.
+   */
+  *drained<T>(by: string, body: () => Answer<T>): Steps<T> {
+    while (this.#drainedBy !== null) yield this.#afterSection.wait({ kind: 'drained', by: this.#drainedBy });
+    this.#drainedBy = by;
+    try {
+      while (this.inFlight > 0) yield this.#idle.wait({ kind: 'drain' });
+      return yield body();
+    } finally {
+      this.#drainedBy = null;
+      this.#afterSection.wakeAll();
+    }
+  }
+
   #withFua(flags: number): number {
     return this.writeCacheEnabled ? flags : flags | Req.FUA;
   }
@@ -125,35 +163,58 @@ export class BlockBackend implements Parent {
     if (!this.writeCacheEnabled) yield flush(this.top);
   }
 
-  /** Runs a request; the running coroutine shows as `label`. */
-  #run(label: RequestLabel, body: () => Pending): Pending {
+  /** Runs a request; the running coroutine shows as `label`, or as what it was started as. */
+  #run(label: RequestLabel | null, body: () => Pending): Pending;
+  #run<T>(label: RequestLabel | null, body: () => Answer<T>): Answer<T>;
+  #run<T>(label: RequestLabel | null, body: () => Answer<T>): Answer<T> {
     const coroutine = this.#loop.current;
-    if (coroutine !== null) {
+    if (coroutine !== null && label !== null) {
       coroutine.operation = label.operation;
       coroutine.offset = label.offset;
       coroutine.bytes = label.bytes;
     }
+    if (this.#drainedBy !== null) return run(this.#afterDrained(body));
     this.inFlight += 1;
-    let pending: Pending;
+    let answer: Answer<T>;
     try {
-      pending = body();
-    } finally {
-      if (pending === undefined) this.inFlight -= 1;
+      answer = body();
+    } catch (error) {
+      this.#end();
+      throw error;
     }
-    if (pending !== undefined) return run(this.#restOf(pending));
+    if (isPromise(answer)) return run(this.#restOf(answer));
+    this.#end();
     this.#loop.checkCancelled();
-    return undefined;
+    return answer;
+  }
+
+  /** A request that comes in a drained section: it has not begun before that ends. */
+  *#afterDrained<T>(body: () => Answer<T>): Steps<T> {
+    while (this.#drainedBy !== null) {
+      const reason: WaitReason = { kind: 'drained', by: this.#drainedBy };
+      traceWait(this.top, reason);
+      yield this.#afterSection.wait(reason);
+    }
+    this.#loop.checkCancelled();
+    return yield this.#run(null, body);
   }
 
   /** The rest of a request that has to wait. */
-  *#restOf(pending: Promise<void>): Steps<void> {
+  *#restOf<T>(answer: Promise<T>): Steps<T> {
+    let value: T;
     try {
-      yield pending;
+      value = yield answer;
     } finally {
-      this.inFlight -= 1;
+      this.#end();
     }
     // A request cancelled at a point where it had no I/O left to fail has still been cancelled.
     this.#loop.checkCancelled();
+    return value;
+  }
+
+  #end(): void {
+    this.inFlight -= 1;
+    if (this.inFlight === 0) this.#idle.wakeAll();
   }
 
   /** The offset of a range that is within the image. */

@@ -1,7 +1,7 @@
 /** An export: an opened image under a name, and what clients are told of it. */
 import type { BlockBackend } from '../block/backend.ts';
 import { Open, Status } from '../block/flags.ts';
-import { blockStatusAbove, type ChainStatus } from '../block/request/status.ts';
+import { type ChainStatus } from '../block/request/status.ts';
 import type { Steps } from '../util/steps.ts';
 import { Allocation, type HeaderStyle, MAX_PAYLOAD_BYTES, TransmissionFlag } from './wire.ts';
 
@@ -85,12 +85,11 @@ export class NbdExport {
    * beyond the range.
    */
   *extents(context: number, offset: number, bytes: number, maxExtents: number): Steps<Extent[]> {
-    const { top } = this.backend;
     const isAllocation = context === 0;
     const query = { base: null, includeBase: false, wantZero: isAllocation };
     const extents: Extent[] = [];
     for (let done = 0; done < bytes; ) {
-      const status: ChainStatus = yield blockStatusAbove(top, query, offset + done, bytes - done);
+      const status: ChainStatus = yield this.backend.blockStatus(query, offset + done, bytes - done);
       // The image has become shorter since the client was told its length.
       if (status.bytes === 0) break;
       const flags = isAllocation ? allocationOf(status.flags) : depthOf(status);

@@ -7,6 +7,7 @@ import { openBackend } from '../block/open/open.ts';
 import { Options } from '../block/options/options.ts';
 import { suspendedLines, waitingLine } from './output/suspended-text.ts';
 import type { SessionState } from './session-state.ts';
+import { run } from '../util/steps.ts';
 
 /** Cancelled requests can run into further breakpoints, each of which stops one request once. */
 const MAX_CANCELS = 100_000;
@@ -83,7 +84,7 @@ export async function closeImage(session: SessionState): Promise<void> {
   const { trace } = session.context;
   const { nodeName } = backend.top;
   trace.emit(0, nodeName, { kind: 'image-closing' });
-  for (const node of debugNodes(backend.top)) portOf(node)?.rules.disablePersistentBreakpoints();
+  for (const node of debugNodes(backend.top)) portOf(node)?.rules.disableBreakpoints();
   session.backend = null;
   // Something that cannot be cancelled still uses the image; the host will close it.
   if (backend.inFlight > 0) {
@@ -92,11 +93,11 @@ export async function closeImage(session: SessionState): Promise<void> {
   }
   let isClosed = false;
   await loop.run('close', async () => {
-    await closeBackend(backend);
+    await run(backend.drained('close', () => closeBackend(backend)));
     isClosed = true;
   });
   endGrace?.();
-  // The flush of a close can meet a breakpoint, too, or a server that says nothing.
+  // No breakpoint is left, but what the close writes may wait for a server that says nothing.
   if (!isClosed) await cancelAll(session, backend);
   trace.emit(0, nodeName, { kind: 'image-closed' });
 }

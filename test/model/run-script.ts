@@ -1,13 +1,16 @@
 /** Runs a script over real drivers and files, and compares all that is read with the model of the disk. */
 import { rmSync } from 'node:fs';
 import { suspendedRequests } from '../../src/block/debug/port.ts';
-import type { Pending } from '../../src/util/steps.ts';
+import { type Pending, run } from '../../src/util/steps.ts';
+import type { BlockBackend } from '../../src/block/backend.ts';
 import { BlockError } from '../../src/block/error.ts';
 import type { BlockNode } from '../../src/block/graph/node.ts';
 import { Open, Perm, Req } from '../../src/block/flags.ts';
 import { parseOptionString } from '../../src/block/options/option-string.ts';
 import { setBackendPermissions } from '../../src/block/graph/permissions.ts';
 import { drivers } from '../../src/drivers/index.ts';
+import { checkImage } from '../../src/drivers/qcow2/check/check.ts';
+import { Qcow2Image } from '../../src/drivers/qcow2/tables/image.ts';
 import { commandTable } from '../../src/shell/commands/index.ts';
 import { Session } from '../../src/shell/session.ts';
 import { type Disk, DISK_BYTES, DISK_SECTORS, imageOptions, initialValue, makeFiles, setUpLines } from './disk.ts';
@@ -20,6 +23,8 @@ export interface Script {
   readonly steps: readonly Step[];
   /** The whole disk is read after each step, as well as at the end. */
   readonly readsAlways: boolean;
+  /** The image is closed with breakpoints set and requests suspended, which are cancelled. */
+  readonly leavesSuspended?: boolean;
 }
 
 const readAll: RequestStep = { kind: 'read', sector: 0, sectorCount: DISK_SECTORS, value: 0 };
@@ -31,28 +36,54 @@ export function scriptText({ disk, steps, readsAlways }: Script): string {
   return [...setUpLines(disk), header, ...commands.map(commandOf)].join('\n');
 }
 
-/** Throws about the first sector that is read with a value that it must not hold. `plant` may change every node. */
+/** Bugs for a run, to see that they are found. */
+export interface Plants {
+  readonly node?: (node: BlockNode) => void;
+  readonly backend?: (backend: BlockBackend) => void;
+}
+
+/** Throws about the first sector that is read with a value that it must not hold. */
 export async function runScript(
-  { disk, steps, readsAlways }: Script,
-  plant: (node: BlockNode) => void = () => {},
+  { disk, steps, readsAlways, leavesSuspended }: Script,
+  plants: Plants = {},
 ): Promise<void> {
   const folder = makeFolder();
   try {
     makeFiles(disk, folder);
     const run = await ScriptRun.open(disk, folder);
-    run.eachNode(plant);
+    run.plant(plants);
     for (const step of steps) {
       await run.step(step);
       if (readsAlways) await run.step(readAll);
     }
-    await run.finish();
+    if (leavesSuspended !== true) await run.finish();
+    await run.close();
+    await run.readAgain(disk, folder);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
+async function openSession(options: string): Promise<Session> {
+  let said = '';
+  const say = (text: string): void => {
+    said += text;
+  };
+  const output = { stdout: () => {}, stderr: say, flush: () => {}, drop: () => {}, isTerminal: false };
+  const session = new Session({ output, drivers }, commandTable);
+  const request = {
+    filename: null,
+    options: parseOptionString(options, undefined, { warn: say, acceptsId: true }),
+    flags: Open.READ_WRITE | Open.UNMAP,
+    writethrough: false,
+    forceShare: false,
+  };
+  if (!(await session.open(request))) throw new Error(said);
+  return session;
+}
+
 class ScriptRun {
-  readonly #session: Session;
+  #session: Session;
   readonly #model: DiskModel;
   readonly #format: Disk['format'];
   #violation: string | null = null;
@@ -66,25 +97,19 @@ class ScriptRun {
   }
 
   static async open(disk: Disk, folder: string): Promise<ScriptRun> {
-    let said = '';
-    const say = (text: string): void => {
-      said += text;
-    };
-    const output = { stdout: () => {}, stderr: say, flush: () => {}, drop: () => {}, isTerminal: false };
-    const session = new Session({ output, drivers }, commandTable);
-    const options = parseOptionString(imageOptions(disk, folder), undefined, { warn: say, acceptsId: true });
-    const flags = Open.READ_WRITE | Open.UNMAP;
-    if (!(await session.open({ filename: null, options, flags, writethrough: false, forceShare: false }))) {
-      throw new Error(said);
-    }
+    const session = await openSession(imageOptions(disk, folder));
     const { root } = session.image;
     setBackendPermissions(session.image, root.perm | Perm.WRITE, root.shared);
     return new ScriptRun(session, new DiskModel(DISK_SECTORS, initialValue(disk)), disk.format);
   }
 
-  eachNode(visit: (node: BlockNode) => void, node = this.#session.top): void {
-    visit(node);
-    for (const child of node.children) this.eachNode(visit, child.node);
+  plant({ node: change, backend: changeBackend }: Plants): void {
+    changeBackend?.(this.#session.image);
+    const visit = (node: BlockNode): void => {
+      change?.(node);
+      for (const child of node.children) visit(child.node);
+    };
+    visit(this.#session.top);
   }
 
   async step(step: Step): Promise<void> {
@@ -116,8 +141,25 @@ class ScriptRun {
     // The first one may meet the error that is injected once.
     await this.step(readAll);
     await this.step(readAll);
-    await session.close();
+  }
+
+  /** Leaves as `quit` does. */
+  async close(): Promise<void> {
+    await this.#session.close();
+    if (this.#session.background.unfinished > 0) throw new Error('requests never ended');
     this.#check();
+  }
+
+  /** Opens the image once more, without rules: nothing that was acknowledged is lost, and the metadata is sound. */
+  async readAgain(disk: Disk, folder: string): Promise<void> {
+    this.#session = await openSession(imageOptions({ ...disk, debugOptions: [] }, folder));
+    await this.step(readAll);
+    const { state } = this.#session.top;
+    if (state instanceof Qcow2Image) {
+      const { corruptions } = await run(checkImage(state, { fixesErrors: false, fixesLeaks: false }));
+      if (corruptions > 0) throw new Error(`${corruptions} corruptions`);
+    }
+    await this.close();
   }
 
   #check(): void {

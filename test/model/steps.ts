@@ -30,6 +30,7 @@ const breakEvents = [
   'l2_alloc_write',
   'cluster_alloc',
   'refblock_update_part',
+  'flush_to_os',
   'flush_to_disk',
 ];
 
@@ -56,6 +57,22 @@ const anyCommand = fc.oneof(
 export const anySteps: fc.Arbitrary<Step[]> = fc.array(
   fc.oneof({ weight: 3, arbitrary: anyRequest }, { weight: 2, arbitrary: anyCommand }),
   { minLength: 1, maxLength: 14, size: 'max' },
+);
+
+/** Options that a reopen may change; those of qcow2 are refused by raw, which is an outcome, too. */
+const anyReopen = fc
+  .constantFrom('-c writeback', '-c writethrough', '-c unsafe', '-o overlap-check=all', '-o l2-cache-size=64k', '')
+  .map((words) => `reopen ${words}`.trim());
+
+/** `anySteps` with reopens in between, and resumes of all. */
+export const anyStepsWithReopen: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    { weight: 3, arbitrary: anyRequest },
+    { weight: 2, arbitrary: anyCommand },
+    { weight: 2, arbitrary: anyReopen },
+    { weight: 1, arbitrary: fc.constant('resume -a') },
+  ),
+  { minLength: 2, maxLength: 16, size: 'max' },
 );
 
 /** aio_discard is not in qemu-io, whose `discard` would not come back from a breakpoint. */

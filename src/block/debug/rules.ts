@@ -85,8 +85,8 @@ export interface Rules {
   enable(numbers: readonly number[]): void;
   /** Requests that a removed breakpoint has suspended stay suspended. */
   remove(numbers: readonly number[]): void;
-  /** Disables breakpoints that are not one-shot. Called before close, so that close-time I/O cannot be suspended. */
-  disablePersistentBreakpoints(): void;
+  /** Disables every breakpoint. Called before close, so that close-time I/O cannot be suspended. */
+  disableBreakpoints(): void;
   /** Adds the rules of a config file; their numbers. Errors of the file are QEMU's texts. */
   load(path: string): number[];
   /** The rules as a config file that QEMU's blkdebug reads, armed as they were when they were made. */

@@ -7,6 +7,10 @@ export type WaitReason =
   | { readonly kind: 'timer' }
   /** A peer has to answer. */
   | { readonly kind: 'network' }
+  /** A request that may not run before a drained section has ended: that of the operation `by`. */
+  | { readonly kind: 'drained'; readonly by: string }
+  /** A drained section that waits for the requests before it. */
+  | { readonly kind: 'drain' }
   | { readonly kind: 'breakpoint'; readonly tag: string; readonly event: string }
   | { readonly kind: 'overlap'; readonly blockedBy: Coroutine | null }
   | { readonly kind: 'flush' }

@@ -61,6 +61,10 @@ export function describeWait(reason: WaitReason | null): string {
       return 'its turn';
     case 'flush':
       return 'another flush';
+    case 'drained':
+      return `the end of ${reason.by}`;
+    case 'drain':
+      return 'the requests before it';
     case 'network':
       return 'the server';
     case 'timer':

@@ -191,20 +191,30 @@ function* statusAbove(top: BlockNode, query: ChainQuery, offset: number, bytes: 
   return { flags: isEnd ? flags | Status.EOF : flags, bytes: found, map, file, depth };
 }
 
-/** Whether the node itself (not its backing file) has the range, and for how many bytes that holds. */
-export async function isAllocated(
-  node: BlockNode,
-  offset: number,
-  bytes: number,
-): Promise<{ allocated: boolean; bytes: number }> {
-  const status = await blockStatusAbove(node, { base: node, includeBase: true, wantZero: false }, offset, bytes);
+/** Whether a range is allocated, and for how many bytes from its beginning that holds. */
+export interface Allocation {
+  readonly allocated: boolean;
+  readonly bytes: number;
+}
+
+/** What the node itself (not its backing file) has of a range. */
+export function isAllocated(node: BlockNode, offset: number, bytes: number): Answer<Allocation> {
+  return run(allocationOf(node, offset, bytes));
+}
+
+function* allocationOf(node: BlockNode, offset: number, bytes: number): Steps<Allocation> {
+  const status = yield* statusAbove(node, { base: node, includeBase: true, wantZero: false }, offset, bytes);
   return { allocated: (status.flags & Status.ALLOCATED) !== 0, bytes: status.bytes };
 }
 
 /** Whether every byte of the range is allocated in this node. */
-export async function isAllocatedWhole(node: BlockNode, offset: number, bytes: number): Promise<boolean> {
-  const status = await isAllocated(node, offset, bytes);
-  return status.allocated && status.bytes === bytes;
+export function isAllocatedWhole(node: BlockNode, offset: number, bytes: number): Answer<boolean> {
+  return run(isWhole(node, offset, bytes));
+}
+
+function* isWhole(node: BlockNode, offset: number, bytes: number): Steps<boolean> {
+  const own = yield* allocationOf(node, offset, bytes);
+  return own.allocated && own.bytes === bytes;
 }
 
 const wholeChain: ChainQuery = { base: null, includeBase: false, wantZero: false };

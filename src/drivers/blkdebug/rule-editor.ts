@@ -68,9 +68,9 @@ export class RuleEditor implements Rules {
     for (const rule of this.#rules(numbers)) this.#table.remove(rule);
   }
 
-  disablePersistentBreakpoints(): void {
+  disableBreakpoints(): void {
     for (const rule of this.#table.all()) {
-      if (rule.kind === 'suspend' && !rule.once && rule.status === 'armed') this.#table.disable(rule);
+      if (rule.kind === 'suspend' && rule.status === 'armed') this.#table.disable(rule);
     }
   }
 

@@ -1,7 +1,7 @@
 /** `alloc`: counts the allocated bytes of a range. */
 import { errnoOf } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
-import { isAllocated } from '../../block/request/status.ts';
+import type { Answer } from '../../util/steps.ts';
 import { strerror } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
 import { sizeArgument } from '../words/arguments.ts';
@@ -24,12 +24,12 @@ export const alloc = {
 async function runAlloc(session: SessionState, [, offsetText = '', countText]: string[]): Promise<void> {
   const start = Number(sizeArgument(session, offsetText));
   const wanted = countText === undefined ? SECTOR_BYTES : Number(sizeArgument(session, countText));
-  const { top } = session;
+  const { image } = session;
 
   let looked = 0;
   let allocatedBytes = 0;
   while (looked < wanted) {
-    const { allocated, bytes } = await lookUp(session, () => isAllocated(top, start + looked, wanted - looked));
+    const { allocated, bytes } = await lookUp(session, () => image.isAllocated(start + looked, wanted - looked));
     // The end of the image.
     if (bytes === 0) break;
     looked += bytes;
@@ -38,7 +38,7 @@ async function runAlloc(session: SessionState, [, offsetText = '', countText]: s
   session.output.stdout(`${allocatedBytes}/${looked} bytes allocated at offset ${formatSize(start)}\n`);
 }
 
-async function lookUp<T>(session: SessionState, body: () => Promise<T>): Promise<T> {
+async function lookUp<T>(session: SessionState, body: () => Answer<T>): Promise<T> {
   try {
     return await body();
   } catch (error) {

@@ -1,7 +1,7 @@
 /** `map`: prints which runs of the image are allocated. */
 import { errnoOf } from '../../block/error.ts';
-import type { BlockNode } from '../../block/graph/node.ts';
-import { isAllocated } from '../../block/request/status.ts';
+import type { BlockBackend } from '../../block/backend.ts';
+import type { Allocation } from '../../block/request/status.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
 import type { Command } from '../command.ts';
@@ -31,12 +31,12 @@ async function runMap(session: SessionState): Promise<void> {
 }
 
 async function printRuns(session: SessionState, length: number, reached: (offset: number) => void): Promise<void> {
-  const { top } = session;
+  const { image } = session;
   let offset = 0;
   while (offset < length) {
     const start = offset;
     reached(start);
-    const run = await orError(session, 'Failed to get allocation status', () => runAt(top, start, length - start));
+    const run = await orError(session, 'Failed to get allocation status', () => runAt(image, start, length - start));
     if (run.bytes === 0) {
       session.error('Unexpected end of image');
       throw new CommandFailure(Errno.EIO);
@@ -51,11 +51,11 @@ async function printRuns(session: SessionState, length: number, reached: (offset
 }
 
 /** The longest run of one state that starts at `offset`. */
-async function runAt(top: BlockNode, offset: number, bytes: number): Promise<{ allocated: boolean; bytes: number }> {
-  const { allocated, bytes: first } = await isAllocated(top, offset, bytes);
+async function runAt(image: BlockBackend, offset: number, bytes: number): Promise<Allocation> {
+  const { allocated, bytes: first } = await image.isAllocated(offset, bytes);
   let found = first;
   while (found > 0 && found < bytes) {
-    const next = await isAllocatedOrUnknown(top, offset + found, bytes - found);
+    const next = await isAllocatedOrUnknown(image, offset + found, bytes - found);
     if (next?.allocated !== allocated || next.bytes === 0) break;
     found += next.bytes;
   }
@@ -63,9 +63,9 @@ async function runAt(top: BlockNode, offset: number, bytes: number): Promise<{ a
 }
 
 /** Null if it cannot be told: then the run ends here, and the next one will say why. */
-async function isAllocatedOrUnknown(top: BlockNode, offset: number, bytes: number) {
+async function isAllocatedOrUnknown(image: BlockBackend, offset: number, bytes: number) {
   try {
-    return await isAllocated(top, offset, bytes);
+    return await image.isAllocated(offset, bytes);
   } catch (error) {
     errnoOf(error);
     return null;

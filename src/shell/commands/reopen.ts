@@ -10,6 +10,7 @@ import { CommandFailure, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { type Option, OptionTable, setting, type ValuesOf } from '../words/options.ts';
 import { cacheArgument, cacheModes, mergeOptions } from './open.ts';
+import { run } from '../../util/steps.ts';
 
 const options = new OptionTable({
   access: {
@@ -88,7 +89,7 @@ async function reopenIdle(session: SessionState, argv: string[], shell: Shell): 
   const driverOptions = nodeOptions(session, parsed.options, flags);
   await drain(session);
   await shell.runRequest(reopen, argv, async () => {
-    await reopenNode(image.top, driverOptions, true);
+    await run(image.drained('reopen', () => reopenNode(image.top, driverOptions, true)));
     image.writeCacheEnabled = !writethrough;
     session.context.trace.emit(0, image.top.nodeName, { kind: 'image-reopened' });
   });

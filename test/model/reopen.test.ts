@@ -1,0 +1,44 @@
+/**
+ * Reopen and close with requests in flight, against the model of a disk: random scripts with breakpoints, reopens and
+ * images that are left with requests suspended. `CASES=20000 SEED=7 npm test -- test/model/reopen` tries more.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { BlockBackend } from '../../src/block/backend.ts';
+import { anyDisk } from './disk.ts';
+import { type Plants, runScript, scriptText } from './run-script.ts';
+import { anyStepsWithReopen } from './steps.ts';
+
+const seed = Number(process.env.SEED ?? 1);
+const caseCount = Number(process.env.CASES ?? 250);
+
+const anyScript = fc.record({
+  disk: anyDisk,
+  steps: anyStepsWithReopen,
+  readsAlways: fc.constant(false),
+  leavesSuspended: fc.boolean(),
+});
+
+/** The shortest script that loses or damages something, and what; null if none was found. */
+async function findViolation(numRuns = caseCount, plants: Plants = {}): Promise<string | null> {
+  const property = fc.asyncProperty(anyScript, (script) => runScript(script, plants));
+  const found = await fc.check(property, { seed, numRuns });
+  if (!found.failed || found.counterexample === null) return null;
+  const [script] = found.counterexample;
+  return `${scriptText(script)}\n=> ${String(found.errorInstance)}`;
+}
+
+describe('reopen and close lose nothing that was acknowledged', () => {
+  it('for random scripts', { timeout: 60_000 + caseCount * 100 }, async () => {
+    expect(await findViolation()).toBeNull();
+  });
+
+  it('which is seen to fail when requests run through a reopen', { timeout: 120_000 }, async () => {
+    const letThrough = (backend: BlockBackend): void => {
+      backend.drained = function* (_by, body) {
+        return yield body();
+      };
+    };
+    expect(await findViolation(3000, { backend: letThrough })).toMatch(/reopen[^]*=> Error: /);
+  });
+});
