@@ -5,7 +5,7 @@
  * `import()` becomes a chunk of its own, loaded on first need. CommonJS, as it starts in half the time that ES modules
  * take.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -53,6 +53,19 @@ async function bundle() {
   rmSync(stale, { recursive: true, force: true });
 }
 
+/** Has the program write its manual page and the shells' completions, for the package. */
+function writeDocuments() {
+  const made = (/** @type {string[]} */ ...words) =>
+    execFileSync(process.execPath, [path.join(root, 'bin/blkscope.js'), ...words]);
+  const files = { 'man/blkscope.1': made('manual') };
+  for (const [shell, name] of Object.entries({ bash: 'blkscope.bash', zsh: '_blkscope', fish: 'blkscope.fish' }))
+    Object.assign(files, { [`completions/${name}`]: made('completion', shell) });
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(dist, name)), { recursive: true });
+    writeFileSync(path.join(dist, name), content);
+  }
+}
+
 /** The exit status of the type check. @returns {Promise<number>} */
 function checkTypes() {
   const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
@@ -65,4 +78,5 @@ function checkTypes() {
 
 const types = process.argv.includes('--bundle') ? 0 : checkTypes();
 await bundle();
+writeDocuments();
 process.exitCode = await types;

@@ -13,7 +13,7 @@ const ENTRY = 'docs-entry';
 const exported = [
   ['commandTable', 'shell/commands/index.ts'],
   ['optionHelp, usageLine', 'shell/command.ts'],
-  ['usageText', 'cli/usage.ts'],
+  ['helpText', 'cli/program.ts'],
   ['eventGuide', 'block/events/guide.ts'],
 ];
 
@@ -21,7 +21,7 @@ const exported = [
  * The command table, the usage and the guide to the events, from the sources.
  * @returns {Promise<typeof import('../src/shell/command.ts') & {
  *   commandTable: import('../src/shell/command.ts').CommandTable,
- *   usageText: (isTerminal: boolean) => string,
+ *   helpText: (name: string) => string,
  *   eventGuide: Record<string, import('../src/block/events/guide.ts').EventGuide> }>}
  */
 async function loadSources() {
@@ -99,11 +99,11 @@ function replaceSection(document, name, text) {
   return `${document.slice(0, from)}${begin}\n${text}\n\n${document.slice(to)}`;
 }
 
-const { commandTable, optionHelp, usageLine, usageText, eventGuide } = await loadSources();
+const { commandTable, optionHelp, usageLine, helpText, eventGuide } = await loadSources();
 /** @type {Record<string, Record<string, string>>} */
 const documents = {
   'commands.md': {
-    options: `\`\`\`text\n${usageText(true).trimEnd()}\n\`\`\``,
+    options: `\`\`\`text\n${helpText('blkscope').trimEnd()}\n\`\`\``,
     commands: commandSection(commandTable.all),
   },
   'events.md': { events: eventSection(eventGuide) },

@@ -7,13 +7,19 @@ import { parseOptionString } from '../block/options/option-string.ts';
 import { Getopt, type LongOption } from '../shell/words/getopt.ts';
 import { hostErrno, strerror } from '../util/errno.ts';
 import { createObject } from './objects.ts';
-import { usageText, versionText } from './usage.ts';
+import { versionText } from './version.ts';
 
 /** What a command line asks for, checked. */
 export interface Invocation {
   /** The lines of `-c`. With any, standard input is not read. */
   readonly commands: readonly string[];
   readonly file: string | null;
+  /** Files of commands that run first. */
+  readonly scripts: readonly string[];
+  /** A blkdebug node goes between the format and the file. */
+  readonly blkdebug: boolean;
+  /** The prompt; null for the program's own. */
+  readonly prompt: string | null;
   readonly format: string | null;
   /** Bits of `Open`. */
   readonly flags: number;
@@ -38,12 +44,13 @@ export interface Invocation {
 /** Where the parser speaks. */
 export interface Console {
   readonly programName: string;
-  readonly isTerminal: boolean;
   stdout(text: string): void;
   stderr(text: string): void;
 }
 
 const shortOptions = 'hVc:d:f:rsnCmki:t:T:U';
+/** Ours, with letters that qemu-io refuses. */
+const ownShortOptions = 'Dx:';
 const longOptions: readonly LongOption[] = [
   { name: 'help', argument: 'none', value: 'h' },
   { name: 'version', argument: 'none', value: 'V' },
@@ -65,6 +72,9 @@ const longOptions: readonly LongOption[] = [
 ];
 /** Ours. They must be written out, so that the abbreviations of qemu-io's options stay what they are. */
 const ownOptions: readonly LongOption[] = [
+  { name: 'blkdebug', argument: 'none', value: 'D' },
+  { name: 'execute', argument: 'required', value: 'x' },
+  { name: 'prompt', argument: 'required', value: 'prompt' },
   { name: 'bail', argument: 'none', value: 'bail' },
   { name: 'demo', argument: 'none', value: 'demo' },
   { name: 'live', argument: 'none', value: 'live' },
@@ -72,30 +82,41 @@ const ownOptions: readonly LongOption[] = [
   { name: 'monitor', argument: 'required', value: 'monitor' },
 ];
 
-/** Ends the program with a status, after everything has been said. */
-class Exit {
-  readonly status: 0 | 1;
+/** Every option that the command line takes, for a test that holds them against what `program.ts` declares. */
+export const acceptedOptions = { short: shortOptions + ownShortOptions, long: [...longOptions, ...ownOptions] };
 
-  constructor(status: 0 | 1) {
+/** First words that are no image; a test holds them against what `program.ts` declares. */
+export const subcommandNames: ReadonlySet<string> = new Set(['attach', 'report', 'completion', 'manual', 'help']);
+
+/** Nothing to open: the program ends with this status, after its usage if that is wanted. */
+export class Exit {
+  readonly status: 0 | 1;
+  readonly wantsUsage: boolean;
+
+  constructor(status: 0 | 1, wantsUsage = false) {
     this.status = status;
+    this.wantsUsage = wantsUsage;
   }
 }
 
-/** Reads the words behind the program's name. An exit status if that was all, or if something is wrong with them. */
-export function parseArguments(words: readonly string[], console: Console): Invocation | 0 | 1 {
+/** Reads the words behind the program's name. `Exit` if that was all, or if something is wrong with them. */
+export function parseArguments(words: readonly string[], console: Console): Invocation | Exit {
   try {
     return new ArgumentParser(console).parse(words);
   } catch (error) {
-    if (error instanceof Exit) return error.status;
+    if (error instanceof Exit) return error;
     if (!(error instanceof BlockError)) throw error;
     console.stderr(`${console.programName}: ${error.message}\n`);
-    return 1;
+    return new Exit(1);
   }
 }
 
 class ArgumentParser {
   readonly #console: Console;
   readonly #commands: string[] = [];
+  readonly #scripts: string[] = [];
+  #blkdebug = false;
+  #prompt: string | null = null;
   readonly #objects = new Map<string, string>();
   #format: string | null = null;
   #flags: number = Open.UNMAP;
@@ -119,15 +140,20 @@ class ArgumentParser {
     const { programName } = this.#console;
     const long = [...longOptions, ...ownOptions.filter(({ name }) => isWrittenOut(name, words))];
     const complain = (text: string): void => this.#console.stderr(text);
-    const options = new Getopt([programName, ...words], shortOptions, complain, long);
+    const options = new Getopt([programName, ...words], shortOptions + ownShortOptions, complain, long);
     while (options.next()) this.#take(options.name, options.argument);
 
     const { operands } = options;
-    if (operands.length > 1) throw this.#usage(1);
+    if (operands.length > 1) throw new Exit(1, true);
     if (this.#format !== null && this.#imageOptions)
       throw invalidArgument('--image-opts and -f are mutually exclusive');
+    if (this.#blkdebug && operands.length === 0) throw invalidArgument('-D needs a file');
+    if (this.#blkdebug && this.#imageOptions) throw invalidArgument('-D and --image-opts are mutually exclusive');
     return {
       commands: this.#commands,
+      scripts: this.#scripts,
+      blkdebug: this.#blkdebug,
+      prompt: this.#prompt,
       file: operands[0] ?? null,
       format: this.#format,
       flags: this.#readOnly ? this.#flags : this.#flags | Open.READ_WRITE,
@@ -147,7 +173,7 @@ class ArgumentParser {
   #take(name: string, value: string): void {
     switch (name) {
       case 'h':
-        throw this.#usage(0);
+        throw new Exit(0, true);
       case 'V':
         this.#console.stdout(versionText());
         throw new Exit(0);
@@ -197,6 +223,15 @@ class ArgumentParser {
       case 'image-opts':
         this.#imageOptions = true;
         break;
+      case 'D':
+        this.#blkdebug = true;
+        break;
+      case 'x':
+        this.#scripts.push(value);
+        break;
+      case 'prompt':
+        this.#prompt = value;
+        break;
       case 'bail':
         this.#bail = true;
         break;
@@ -213,7 +248,7 @@ class ArgumentParser {
         this.#monitor = value;
         break;
       default:
-        throw this.#usage(1);
+        throw new Exit(1, true);
     }
   }
 
@@ -250,11 +285,6 @@ class ArgumentParser {
       this.#console.stderr(`${this.#console.programName}:${filename}: ${strerror(hostErrno(error))}\n`);
       throw new Exit(1);
     }
-  }
-
-  #usage(status: 0 | 1): Exit {
-    this.#console.stdout(usageText(this.#console.isTerminal));
-    return new Exit(status);
   }
 }
 

@@ -1,47 +1,68 @@
-/** The command lines typed in earlier sessions, kept in the user's state folder. It may fail to be kept; nobody minds. */
-import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+/** The command lines typed in earlier sessions, kept in the user's state folder. Failing to keep them is no error. */
+import {
+  appendFileSync,
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { printable } from '../util/text-width.ts';
 
-/** The most lines that are kept. */
-export const HISTORY_LINES = 1000;
+const DEFAULT_LINES = 1000;
+/** The end of a longer file is read. */
+const MAX_FILE_BYTES = 4 << 20;
 
 /** The lines of earlier sessions and of this one. */
 export class History {
+  /** The most lines that are kept; 0 keeps none in the file. */
+  readonly limit: number;
+  /** Newest first, without what a terminal would act on. */
+  lines: string[] = [];
   readonly #file: string | null;
-  #newest: string | undefined;
 
-  constructor(file: string | null = historyFile()) {
-    this.#file = file;
+  constructor(limit = DEFAULT_LINES, file: string | null = historyFile()) {
+    this.limit = limit;
+    this.#file = limit === 0 ? null : file;
   }
 
-  /** What was kept, newest first. */
-  load(): string[] {
+  /** Reads what was kept: newest first. */
+  load(): readonly string[] {
     if (this.#file === null) return [];
-    let lines: string[];
+    let kept: string[];
     try {
-      lines = readFileSync(this.#file, 'utf8')
+      kept = readEnd(this.#file)
         .split('\n')
         .filter((line) => line !== '');
     } catch {
       return [];
     }
-    const kept = lines.slice(-HISTORY_LINES);
-    if (lines.length > 2 * HISTORY_LINES) this.#replace(this.#file, kept);
-    this.#newest = kept.at(-1);
-    return kept.toReversed();
+    if (kept.length > 2 * this.limit) this.#replace(this.#file, kept.slice(-this.limit));
+    this.lines = kept.slice(-this.limit).map(printable).toReversed();
+    return this.lines;
   }
 
   /** Keeps a line; sessions that run at the same time keep theirs beside it. */
   add(line: string): void {
-    if (this.#file === null || line.trim() === '' || line === this.#newest) return;
-    this.#newest = line;
+    if (line.trim() === '' || line === this.lines[0]) return;
+    this.lines.unshift(line);
+    if (this.#file === null) return;
     try {
       mkdirSync(path.dirname(this.#file), { recursive: true, mode: 0o700 });
       appendFileSync(this.#file, `${line}\n`, { mode: 0o600 });
     } catch {
-      // A read-only home is no reason to bother anybody.
+      // A read-only home: the lines live as long as the session.
     }
+  }
+
+  /** The newest lines, all of them or `count`, oldest first. */
+  newest(count = this.lines.length): string[] {
+    return this.lines.slice(0, count).toReversed();
   }
 
   #replace(file: string, lines: readonly string[]): void {
@@ -52,6 +73,19 @@ export class History {
     } catch {
       // It stays long.
     }
+  }
+}
+
+/** The last bytes of a regular file as text. Opening another kind of file does not wait. */
+function readEnd(file: string): string {
+  const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) return '';
+    const bytes = Buffer.alloc(Math.min(stats.size, MAX_FILE_BYTES));
+    return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, stats.size - bytes.length));
+  } finally {
+    closeSync(fd);
   }
 }
 

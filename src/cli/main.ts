@@ -1,9 +1,14 @@
 /** The program: arguments, wiring, exit status. */
+import { constants, existsSync, openSync } from 'node:fs';
+import path from 'node:path';
 import { BlockError } from '../block/error.ts';
 import { runLines, runList } from '../shell/script.ts';
+import { commandTable } from '../shell/commands/index.ts';
 import type { Session } from '../shell/session.ts';
 import { isTerminal } from '../sys/terminal.ts';
-import { type Invocation, parseArguments } from './arguments.ts';
+import { hostErrno, strerror } from '../util/errno.ts';
+import { Exit, type Invocation, parseArguments, subcommandNames } from './arguments.ts';
+import type { Settings } from './user-settings.ts';
 import { ImageExports } from './exports.ts';
 import { openInput, type StoppableSource } from './input.ts';
 import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
@@ -11,9 +16,13 @@ import { Stdio } from './stdio.ts';
 import { Views } from './views.ts';
 import { makeSession, openImage } from './wiring.ts';
 
+const QEMU_IO = 'qemu-io';
 class Program {
   readonly #stdio: Stdio;
-  readonly #name: string;
+  /** Of messages, and the prompt in a pipe. */
+  #name: string;
+  /** Called through a link named qemu-io: like that program in everything, on a terminal too. */
+  readonly #isDropIn = path.basename(process.argv[1] ?? '') === QEMU_IO;
   readonly #words: readonly string[];
   #session: Session | null = null;
   #source: StoppableSource | null = null;
@@ -23,8 +32,8 @@ class Program {
   constructor(words: readonly string[]) {
     this.#words = words;
     this.#stdio = new Stdio();
-    // Who reads a pipe expects qemu-io.
-    this.#name = this.#stdio.stdoutIsTerminal ? 'blkscope' : 'qemu-io';
+    // The reader of a pipe expects qemu-io.
+    this.#name = this.#stdio.stdoutIsTerminal && !this.#isDropIn ? 'blkscope' : QEMU_IO;
   }
 
   async run(): Promise<never> {
@@ -46,20 +55,22 @@ class Program {
 
   async #main(): Promise<number> {
     const stdio = this.#stdio;
-    if (stdio.stdoutIsTerminal) stdio.paint = (await import('./style.ts')).terminalPaint();
-    const [first] = this.#words;
-    // As qemu-io's operands these would be one too many, or an unknown option.
-    if ((first === 'attach' || first === 'report') && this.#words.length > 1) {
+    const settings = await this.#readSettings();
+    if (stdio.stdoutIsTerminal) stdio.paint = (await import('./style.ts')).terminalPaint(settings?.colours);
+    if (this.#isSubcommand()) {
       const { runSubcommand } = await import('./subcommands.ts');
       return runSubcommand(this.#words, stdio);
     }
     const invocation = parseArguments(this.#words, {
       programName: this.#name,
-      isTerminal: stdio.stdoutIsTerminal,
       stdout: (text) => stdio.stdout(text),
       stderr: (text) => stdio.stderr(text),
     });
-    if (typeof invocation === 'number') return invocation;
+    if (invocation instanceof Exit) {
+      if (invocation.wantsUsage) stdio.stdout((await import('./program.ts')).helpText(this.#name));
+      return invocation.status;
+    }
+    if (invocation.prompt?.startsWith(QEMU_IO) === true) this.#name = QEMU_IO;
 
     const session = makeSession(invocation, stdio, this.#name);
     this.#session = session;
@@ -72,7 +83,7 @@ class Program {
       if (invocation.monitor !== null) await views.startMonitor(invocation.monitor);
       if (!(await openImage(session, invocation))) return 1;
       try {
-        await this.#runCommands(session, invocation, views);
+        await this.#runCommands(session, invocation, views, settings);
       } finally {
         await session.close();
       }
@@ -82,22 +93,62 @@ class Program {
     return session.exitStatus;
   }
 
-  async #runCommands(session: Session, invocation: Invocation, views: Views): Promise<void> {
-    const { stdoutIsTerminal } = this.#stdio;
+  /** The user's settings; null where there is no terminal, or where this is to be qemu-io. */
+  async #readSettings(): Promise<Settings | null> {
+    if (!this.#stdio.stdoutIsTerminal || !isTerminal(0) || this.#isDropIn) return null;
+    const { readSettings, settingsFile } = await import('./user-settings.ts');
+    const isCommand = (name: string): boolean => commandTable.find(name) !== undefined;
+    return readSettings(settingsFile(), isCommand, (text) => this.#stdio.stderr(`${this.#name}: ${text}\n`));
+  }
+
+  /** Whether the words are for a subcommand. Alone, such a word is the image if there is a file of that name. */
+  #isSubcommand(): boolean {
+    const [first = '', ...more] = this.#words;
+    return !this.#isDropIn && subcommandNames.has(first) && (more.length > 0 || !existsSync(first));
+  }
+
+  async #runCommands(session: Session, invocation: Invocation, views: Views, settings: Settings | null): Promise<void> {
+    const { stdoutIsTerminal, hasCursor } = this.#stdio;
     const isInteractive = stdoutIsTerminal && isTerminal(0) && invocation.commands.length === 0;
     if (isInteractive && invocation.demo) await this.#greet();
-    if (stdoutIsTerminal && (invocation.live || (isInteractive && invocation.demo))) await views.setLive(true);
+    if (settings !== null) {
+      views.panelColumns = settings.panelColumns;
+      if (settings.panelRows !== null) views.setLiveRows(settings.panelRows);
+    }
+    const isLive = invocation.live || (isInteractive && (invocation.demo || settings?.live === true));
+    if (hasCursor && isLive) await views.setLive(true);
+    const scripts = [...(isInteractive ? (settings?.sources ?? []) : []), ...invocation.scripts];
+    for (const script of scripts) if (!(await this.#runScript(session, script)) && !isInteractive) return;
     if (invocation.commands.length > 0) {
       await runList(session.shell, invocation.commands);
       return;
     }
-    await (isInteractive ? this.#converse(session, views) : this.#runInput(session));
+    await (isInteractive ? this.#converse(session, views, invocation, settings) : this.#runInput(session, invocation));
     this.#source?.stop();
   }
 
-  async #runInput(session: Session): Promise<void> {
+  async #runInput(session: Session, { prompt }: Invocation): Promise<void> {
     this.#source = openInput();
-    if (this.#signal === null) await runLines(session.shell, this.#source, `${this.#name}> `);
+    if (this.#signal === null) await runLines(session.shell, this.#source, prompt ?? `${this.#name}> `);
+  }
+
+  /** Runs the commands of a file. False if it cannot be read, or a command failed with `bail` set. */
+  async #runScript(session: Session, file: string): Promise<boolean> {
+    if (this.#signal !== null || session.quitRequested) return false;
+    let fd: number;
+    try {
+      // A FIFO without a writer is empty, and does not wait for one.
+      fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    } catch (error) {
+      session.error(`${file}: ${strerror(hostErrno(error))}`);
+      session.lastError = -hostErrno(error);
+      return false;
+    }
+    this.#source = openInput(fd);
+    const status = await runLines(session.shell, this.#source, null);
+    this.#source.stop();
+    this.#source = null;
+    return status >= 0 || !session.bail;
   }
 
   async #greet(): Promise<void> {
@@ -105,9 +156,13 @@ class Program {
     this.#stdio.stdout(demoGreeting);
   }
 
-  async #converse(session: Session, views: Views): Promise<void> {
-    const { openTerminal } = await import('./terminal.ts');
-    const terminal = openTerminal(session, this.#stdio, views);
+  async #converse(session: Session, views: Views, { prompt }: Invocation, settings: Settings | null): Promise<void> {
+    const { Terminal } = await import('./terminal.ts');
+    const { onHangUp } = await import('./host-terminal.ts');
+    const plainPrompt = prompt ?? (this.#isDropIn ? 'qemu-io> ' : (settings?.prompt ?? null));
+    const quit = (): void => this.#stop('SIGQUIT');
+    const terminal = new Terminal(session, this.#stdio, views, { plainPrompt, settings, quit });
+    onHangUp(() => this.#stop('SIGHUP'));
     this.#source = terminal;
     // An error ends a script, with `bail on`, but no conversation.
     while (this.#signal === null && !session.quitRequested && !terminal.isEnded)
@@ -116,6 +171,8 @@ class Program {
 
   /** A signal: what runs is interrupted, nothing more is run, and the image is closed. Another one does not wait. */
   #stop(signal: FatalSignal): void {
+    // The kernel and a shell may both say that the terminal has gone.
+    if (signal === 'SIGHUP' && this.#signal === 'SIGHUP') return;
     if (this.#signal !== null || this.#session === null) {
       this.#stdio.end();
       dieOf(signal);

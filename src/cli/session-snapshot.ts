@@ -4,7 +4,7 @@ import type { MonitorOptions } from '../live/watch/monitor.ts';
 import { type FileIdentity, isSameFile } from '../live/record/recording-file.ts';
 import { type Snapshot, takeSnapshot } from '../live/snapshot.ts';
 import type { Session } from '../shell/session.ts';
-import { versionText } from './usage.ts';
+import { versionText } from './version.ts';
 
 /** For a recording or a monitor; `command` are the words of the command line. */
 export function listenerOptions(session: Session, command: readonly string[]): MonitorOptions {

@@ -1,7 +1,7 @@
 /** Signals that end the program: the first asks for an orderly end, the second gets one at once. */
 import { signalNumber } from '../util/signals.ts';
 
-const fatalSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const fatalSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 /** The name of a signal that ends the program. */
 export type FatalSignal = (typeof fatalSignals)[number];
 
@@ -16,6 +16,6 @@ export function dieOf(signal: FatalSignal): never {
   process.emit('exit', 128 + signalNumber(signal));
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
-  // The signal was ignored by whoever started us.
+  // The signal is ignored: nohup.
   process.exit(128 + signalNumber(signal));
 }

@@ -20,6 +20,11 @@ const MAX_UNIT_BYTES = 3;
 /** Text is encoded at the latest when there is so much of it. */
 const MAX_TEXT_UNITS = 16 << 10;
 
+/** The size of the terminal at standard output, in characters. */
+export function terminalSize(): { columns: number; rows: number } {
+  return { columns: process.stdout.columns, rows: process.stdout.rows };
+}
+
 /** Called around each write to the terminal: takes the line being typed away, runs `write`, which writes `text`, draws the line again. */
 export type WriteGuard = (write: () => void, text: string) => void;
 
@@ -27,6 +32,8 @@ export type WriteGuard = (write: () => void, text: string) => void;
 export class Stdio implements Output {
   readonly stdoutIsTerminal: boolean;
   readonly isTerminal: boolean;
+  /** Standard output is a terminal that can do more than print: TERM=dumb cannot. */
+  readonly hasCursor: boolean;
   /** Whether what was written last, to either stream, ended its line. */
   endsLine = true;
   /** Styles, if standard output is a terminal that has any. */
@@ -58,6 +65,7 @@ export class Stdio implements Output {
     this.#out = out;
     this.#err = err;
     this.stdoutIsTerminal = isTerminal(out);
+    this.hasCursor = this.stdoutIsTerminal && process.env.TERM !== 'dumb';
     const stderrIsTerminal = isTerminal(err);
     this.isTerminal = this.stdoutIsTerminal && stderrIsTerminal;
     this.progress = stderrIsTerminal ? (line) => this.#showProgress(line) : undefined;

@@ -1,26 +1,33 @@
-/** `blkscope attach SOCKET` and `blkscope report RUN -o OUT`: what the program does without a session of its own. */
-import { BlockError } from '../block/error.ts';
+/** What the program does without a session of its own: `attach`, `report`, `completion` and `manual`. */
 import { AttachedView, attachLines } from '../live/watch/attach.ts';
 import { makeReport } from '../live/record/report.ts';
 import { unpainted } from '../util/style.ts';
-import { Errno } from '../util/errno.ts';
-import type { Stdio } from './stdio.ts';
-import { terminalSize } from './terminal-size.ts';
+import { onHangUp, setRawMode } from './host-terminal.ts';
+import { runProgram } from './program.ts';
+import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
+import { type Stdio, terminalSize } from './stdio.ts';
 
-const attachUsage = 'Usage: blkscope attach SOCKET';
 /** q, and Ctrl-C and Ctrl-D, which raw mode gives as keys. */
 const LEAVING_KEYS = ['q', '\u0003', '\u0004'];
-const reportUsage = 'Usage: blkscope report RUN.ndjson -o RUN.html|RUN.json';
 
 /** Runs a subcommand; the exit status. Throws BlockError with the reason why it cannot. */
 export async function runSubcommand(words: readonly string[], stdio: Stdio): Promise<number> {
-  return words[0] === 'attach' ? attach(words.slice(1), stdio) : report(words.slice(1), stdio);
+  const streams = { stdout: (text: string) => stdio.stdout(text), stderr: (text: string) => stdio.stderr(text) };
+  const printed = async (text: Promise<string>): Promise<number> => {
+    stdio.stdout(await text);
+    return 0;
+  };
+  const actions = {
+    attach: (socket: string) => attach(socket, stdio),
+    report: (recording: string, output: string) => report(recording, output, stdio),
+    completion: (shell: string) => printed(import('./documents.ts').then((made) => made.completionScript(shell))),
+    manual: () => printed(import('./documents.ts').then((made) => made.manualPage())),
+  };
+  return runProgram('blkscope', words, actions, streams);
 }
 
-async function attach(words: readonly string[], stdio: Stdio): Promise<number> {
-  const [path, ...more] = words;
-  if (path === undefined || more.length > 0) throw new BlockError(Errno.EINVAL, attachUsage);
-  if (!stdio.stdoutIsTerminal) {
+async function attach(path: string, stdio: Stdio): Promise<number> {
+  if (!stdio.hasCursor) {
     await attachLines(path, (text) => {
       stdio.stdout(text);
       stdio.flush();
@@ -34,10 +41,16 @@ async function attach(words: readonly string[], stdio: Stdio): Promise<number> {
     size: terminalSize(),
     paint: stdio.paint ?? unpainted,
   });
+  let signal: FatalSignal | null = null;
   const stop = (): void => view.stop();
+  const stopBy = (name: FatalSignal): void => {
+    signal ??= name;
+    stop();
+  };
   stdout.on('resize', () => view.resize(terminalSize()));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
-  if (stdin.isTTY) stdin.setRawMode(true);
+  onFatalSignals(stopBy);
+  onHangUp(() => stopBy('SIGHUP'));
+  setRawMode(true);
   stdin.on('data', (keys) => {
     if (LEAVING_KEYS.some((key) => keys.includes(key))) stop();
   });
@@ -45,19 +58,19 @@ async function attach(words: readonly string[], stdio: Stdio): Promise<number> {
     const endedInOrder = await view.run();
     if (endedInOrder) stdio.stdout('the session has ended\n');
   } finally {
-    if (stdin.isTTY) stdin.setRawMode(false);
+    setRawMode(false);
     stdin.destroy();
+  }
+  if (signal !== null) {
+    stdio.end();
+    dieOf(signal);
   }
   return 0;
 }
 
-async function report(words: readonly string[], stdio: Stdio): Promise<number> {
-  const output = words.indexOf('-o');
-  const [input, ...more] = words.filter((_word, index) => output < 0 || (index !== output && index !== output + 1));
-  const target = output < 0 ? undefined : words[output + 1];
-  if (input === undefined || target === undefined || more.length > 0) throw new BlockError(Errno.EINVAL, reportUsage);
-  const { records, notes } = await makeReport(input, target);
+async function report(recording: string, output: string, stdio: Stdio): Promise<number> {
+  const { records, notes } = await makeReport(recording, output);
   for (const note of notes) stdio.stderr(`note: ${note}\n`);
-  stdio.stdout(`${target}: ${records} records\n`);
+  stdio.stdout(`${output}: ${records} records\n`);
   return 0;
 }

@@ -1,125 +1,294 @@
 /** The prompt on a terminal: line editing, history, completion, Ctrl-C, and output that comes while a line is typed. */
-import { createInterface, type Interface } from 'node:readline';
-import { findDebugPort } from '../block/debug/port.ts';
-import { printable, textWidth } from '../util/text-width.ts';
-import { unpainted } from '../util/style.ts';
+import { createInterface, type Interface, type Key } from 'node:readline';
 import { complete } from '../shell/words/completion.ts';
 import type { Session } from '../shell/session.ts';
-import { History, HISTORY_LINES } from './history.ts';
+import { printable, textWidth } from '../util/text-width.ts';
+import { History } from './history.ts';
+import { HistorySearch } from './history-search.ts';
+import { EchoedOutput, setRawMode } from './host-terminal.ts';
 import type { StoppableSource } from './input.ts';
+import { leavingQuestion, promptOf } from './prompt.ts';
+import type { Settings } from './user-settings.ts';
 import type { Stdio } from './stdio.ts';
-import { EchoedOutput } from './echoed-output.ts';
 import type { Views } from './views.ts';
 
 /** A signal to ourselves has had its effect by then. */
 const NOT_STOPPED_MS = 50;
+const CTRL_BACKSLASH = '\x1c';
+const ALT_DOT = '\x1b.';
 
-/** What the prompt needs from the session. */
+/** How the prompt looks and behaves. */
 export interface TerminalOptions {
-  /** The prompt as it is to be now. */
-  readonly prompt: () => string;
-  readonly history?: History;
+  /** The prompt; null for one that tells the state and how many requests are suspended. */
+  readonly plainPrompt: string | null;
+  readonly settings: Settings | null;
+  /** Ctrl-\ was pressed. */
+  readonly quit: () => void;
 }
 
-/** Node's own count of the rows between the prompt and the cursor, which a redraw goes up. */
-interface RowCount {
+/** What Node's line editor has beside its documented members: the handling of one key, and the row of the cursor. */
+interface LineEditor extends Interface {
+  _ttyWrite: (text: string | undefined, key: Key) => void;
   prevRows: number;
+  isCompletionEnabled: boolean;
+  line: string;
+  cursor: number;
 }
 
 /** The prompt as a source of command lines. */
 export class Terminal implements StoppableSource {
   readonly #session: Session;
   readonly #stdio: Stdio;
-  readonly #readline: Interface & Partial<RowCount>;
+  readonly #editor: LineEditor;
   readonly #history: History;
+  readonly #search: HistorySearch;
   readonly #views: Views;
-  readonly #prompt: () => string;
-  /** Lines that were typed or pasted before they were asked for. */
-  readonly #typedAhead: string[] = [];
+  readonly #options: TerminalOptions;
+  /** Node's handling of a key, and of the end of the input. */
+  readonly #editKey: LineEditor['_ttyWrite'];
+  readonly #closeEditor: () => void;
+  /** Keys that came while a command ran: they are for the next prompts. */
+  #keysAhead: (readonly [text: string | undefined, key: Key])[] = [];
   /** Nothing more will be typed. */
   isEnded = false;
   #isWarned = false;
+  #prompt = '';
+  /** Waits for the line that is being typed; null while a command runs. */
   #waiter: ((line: string | null) => void) | null = null;
 
-  constructor(session: Session, stdio: Stdio, views: Views, { prompt, history = new History() }: TerminalOptions) {
+  constructor(session: Session, stdio: Stdio, views: Views, options: TerminalOptions) {
     this.#session = session;
     this.#stdio = stdio;
     this.#views = views;
-    this.#prompt = prompt;
-    this.#history = history;
-    this.#readline = createInterface({
+    this.#options = options;
+    this.#history = new History(options.settings?.historyLines);
+    this.#editor = createInterface({
       input: process.stdin,
-      output: new EchoedOutput((text) => this.#views.panel?.echo(text, this.#startsRow(text)) ?? text),
+      output: new EchoedOutput(
+        (text) => this.#echo(text),
+        () => this.#beforeResize(),
+      ),
       terminal: true,
-      history: history.load(),
-      historySize: HISTORY_LINES,
+      history: [...this.#history.load()],
+      historySize: Math.max(1, this.#history.limit),
       removeHistoryDuplicates: true,
-      completer: (line: string) => candidatesFor(session, line),
-    });
-    this.#readline.on('line', (line) => this.#receive(line));
-    this.#readline.on('SIGINT', () => this.interrupt());
+      completer: (line: string) => this.#candidates(line),
+    }) as LineEditor;
+    this.#search = new HistorySearch(this.#history, (prompt, line) => this.#showLine(prompt ?? this.#prompt, line));
+    this.#editKey = this.#editor._ttyWrite.bind(this.#editor);
+    this.#editor._ttyWrite = (text, key) => this.#key(text, key);
+    this.#closeEditor = this.#editor.close.bind(this.#editor);
+    // Ctrl-D, which may have to be confirmed.
+    this.#editor.close = () => this.#answer(null);
+    this.#editor.on('line', (line) => this.#receive(line));
     // Node leaves it paused after Ctrl-Z and `fg`.
-    this.#readline.on('SIGCONT', () => this.#readline.resume());
-    this.#readline.on('SIGTSTP', () => this.#stopForShell());
-    this.#readline.on('close', () => this.#end());
+    this.#editor.on('SIGCONT', () => this.#editor.resume());
     stdio.guard = (write, text) => this.#writeAbove(write, text);
     process.stdout.on('resize', () => this.#resize());
     // Also on a sudden end, such as `abort`, the terminal is to echo again.
-    process.once('exit', () => process.stdin.setRawMode(false));
+    process.once('exit', () => setRawMode(false));
   }
 
-  /** The next line; null at the end of input. What was typed ahead comes first. */
-  next(): string | null | Promise<string | null> {
+  /** The next line; null at the end of input. */
+  next(): Promise<string | null> {
     this.#stdio.sync();
-    // What the last line did to rules and image is not all on the bus.
+    // Not every change that the last line made is on the bus.
     this.#views.panel?.changed();
-    const line = this.#typedAhead.shift();
-    if (line !== undefined) {
-      // Its echo is somewhere above; what follows belongs to it.
-      this.#stdio.stdout(`${this.#prompt()}${line}\n`);
-      return line;
-    }
-    if (this.isEnded) return null;
-    return new Promise((resolve) => {
-      this.#waiter = resolve;
-      this.#showPrompt();
-    });
+    return this.#nextLine();
   }
 
-  #showPrompt(): void {
-    this.#readline.setPrompt(this.#prompt());
-    this.#readline.prompt(true);
+  async #nextLine(): Promise<string | null> {
+    while (!this.isEnded) {
+      const typed = await this.#read(promptOf(this.#session, this.#stdio.paint, this.#options.plainPrompt));
+      if (typed === null) {
+        if (!this.isEnded && (await this.#mayLeave())) this.stop();
+        continue;
+      }
+      const line = this.#withoutAlias(typed);
+      if (this.#isHistoryCommand(line)) continue;
+      if (!this.#leaves(line) || (await this.#mayLeave())) return line;
+    }
+    return null;
   }
 
   /** Gives the terminal back. */
   stop(): void {
-    this.#readline.close();
+    if (this.isEnded) return;
+    this.isEnded = true;
+    this.#keysAhead = [];
+    this.#answer(null);
+    this.#closeEditor();
   }
 
-  /** What Ctrl-C does: ends what a command waits for, else clears the line, and on an empty line it is a way out. */
-  interrupt(): void {
-    if (this.#waiter === null) {
-      this.#session.interrupt();
-    } else if (this.#readline.line !== '') {
-      this.#clearLine();
-      this.#isWarned = false;
-    } else if (this.#isWarned) {
-      this.#readline.close();
+  /** Reads a line below a prompt; null for Ctrl-D and at the end. */
+  #read(prompt: string): Promise<string | null> {
+    this.#prompt = prompt;
+    if (this.isEnded) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      this.#waiter = resolve;
+      this.#showPrompt();
+      while (this.#waiter !== null) {
+        const next = this.#keysAhead.shift();
+        if (next === undefined) break;
+        this.#edit(...next);
+      }
+    });
+  }
+
+  #answer(line: string | null): void {
+    const waiter = this.#waiter;
+    if (waiter === null) return;
+    this.#waiter = null;
+    // Return was not pressed.
+    if (line === null) this.#stdio.stdout('\n');
+    this.#stdio.sync();
+    waiter(line);
+  }
+
+  #receive(line: string): void {
+    this.#views.panel?.remember(`${this.#prompt}${line}\n`);
+    this.#isWarned = false;
+    this.#answer(line);
+  }
+
+  #showPrompt(): void {
+    this.#editor.setPrompt(this.#prompt);
+    this.#editor.prompt(true);
+  }
+
+  #showLine(prompt: string, line: string): void {
+    this.#editor.setPrompt(prompt);
+    this.#editor.line = line;
+    this.#editor.cursor = line.length;
+    this.#editor.prompt(true);
+  }
+
+  #key(text: string | undefined, key: Key): void {
+    if (this.isEnded) return;
+    if (key.ctrl === true && key.name === 'c') {
+      // What was typed ahead of a command that is not wanted any more is not wanted either.
+      this.#keysAhead = [];
+      this.#interrupt();
+    } else if (key.sequence === CTRL_BACKSLASH) {
+      this.#options.quit();
+    } else if (key.ctrl === true && key.name === 'z') {
+      this.#stopForShell();
+    } else if (this.#waiter === null) {
+      this.#keysAhead.push([text, key]);
     } else {
-      this.#isWarned = true;
-      this.#stdio.stdout('(Ctrl-C again, Ctrl-D or "quit" leaves)\n');
+      this.#edit(text, key);
     }
   }
 
-  #clearLine(): void {
-    this.#readline.write(null, { ctrl: true, name: 'e' });
-    this.#readline.write(null, { ctrl: true, name: 'u' });
+  /** A key at the prompt. */
+  #edit(text: string | undefined, key: Key): void {
+    if (this.#stdio.hasCursor && this.#search.takeKey(text, key, this.#editor.line)) return;
+    if (key.sequence === ALT_DOT) {
+      const word = this.#search.lastWord();
+      if (word !== null) this.#insertWord(word.text, word.replaces);
+      return;
+    }
+    this.#search.forgetLastWord();
+    // Node takes a Tab for a pasted one, unless it came last.
+    if (key.name === 'tab') this.#editor.isCompletionEnabled = true;
+    this.#editKey(text, key);
+  }
+
+  #insertWord(word: string, replacedLength: number): void {
+    const { line, cursor } = this.#editor;
+    const before = line.slice(0, cursor - replacedLength) + word;
+    this.#showLine(this.#prompt, before + line.slice(cursor));
+    this.#editor.cursor = before.length;
+    this.#editor.prompt(true);
+  }
+
+  /** Ctrl-C: ends what a command waits for, else clears the line, and on an empty line it is a way out. */
+  #interrupt(): void {
+    if (this.#waiter === null) {
+      this.#session.interrupt();
+      return;
+    }
+    const wasSearching = this.#search.cancel();
+    if (this.#editor.line !== '' || wasSearching) {
+      this.#showLine(this.#prompt, '');
+      this.#isWarned = false;
+    } else if (this.#isWarned) {
+      this.#answer(null);
+    } else {
+      this.#isWarned = true;
+      this.#stdio.stdout('(Ctrl-C again, Ctrl-D or "quit" leaves)\n');
+      this.#stdio.sync();
+    }
+  }
+
+  /** True if no request is suspended, or the user does not mind that those are cancelled. Ctrl-D is a yes. */
+  async #mayLeave(): Promise<boolean> {
+    const question = leavingQuestion(this.#session);
+    if (question === null || this.#options.settings?.confirms === false) return true;
+    const answer = await this.#read(question);
+    return answer === null || /^\s*y/i.test(answer);
+  }
+
+  /** Whether a line closes the image. */
+  #leaves(line: string): boolean {
+    const name = this.#session.shell.commands.find(firstWord(line))?.name;
+    return name === 'quit' || name === 'close';
+  }
+
+  #withoutAlias(line: string): string {
+    this.#history.add(line);
+    const word = firstWord(line);
+    const meaning = this.#options.settings?.aliases.get(word);
+    return meaning === undefined ? line : meaning + line.slice(line.indexOf(word) + word.length);
+  }
+
+  /** `history [N]`: the lines that were typed, oldest first. */
+  #isHistoryCommand(line: string): boolean {
+    const match = /^\s*history(?:\s+(\d{1,6}))?\s*$/.exec(line);
+    if (match === null) return false;
+    for (const each of this.#history.newest(match[1] === undefined ? undefined : Number(match[1]))) {
+      this.#stdio.stdout(`${each}\n`);
+    }
+    this.#stdio.sync();
+    return true;
+  }
+
+  /** What the editor wants: the candidates, and the text that they replace. A lone candidate is a whole word. */
+  #candidates(line: string): [string[], string] {
+    const aliases = this.#options.settings?.aliases ?? new Map<string, string>();
+    const word = firstWord(line);
+    const meaning = line.trimStart() === word ? undefined : aliases.get(word);
+    const { candidates, word: last } = complete(
+      this.#session.shell,
+      meaning === undefined ? line : meaning + line.slice(line.indexOf(word) + word.length),
+    );
+    const names = candidates.map(printable);
+    if (line.trimStart() === word) names.push(...[...aliases.keys()].filter((name) => name.startsWith(word)));
+    const [first = ''] = names;
+    const isWhole = names.length === 1 && !first.startsWith('-') && !/[/=]$/.test(first);
+    return [isWhole ? [`${first} `] : names.toSorted(), last];
+  }
+
+  #lastEchoed = '';
+
+  /** What is written in the place of what the editor writes. */
+  #echo(text: string): string {
+    // Behind an empty line the cursor is where it belongs: programs wait for the prompt as the last thing on the line.
+    const isRedundant = this.#lastEchoed === this.#prompt && /^\[\d+G$/.test(text.replace('\x1b', ''));
+    this.#lastEchoed = text;
+    if (isRedundant) return '';
+    return this.#views.panel?.echo(text, this.#startsRow(text)) ?? text;
+  }
+
+  /** A terminal breaks its rows anew for the new width; the editor goes up by the rows that it counted for the old one. */
+  #beforeResize(): void {
+    if (this.#waiter !== null) this.#editor.prevRows = this.#editor.getCursorPos().rows;
   }
 
   /** The panel, if there is one, has made the screen anew. */
   #resize(): void {
     if (this.#waiter === null || this.#views.panel === null) return;
-    this.#readline.prevRows = 0;
+    this.#editor.prevRows = 0;
     this.#showPrompt();
   }
 
@@ -129,97 +298,53 @@ export class Terminal implements StoppableSource {
     panel?.stop();
     let isBack = false;
     const comeBack = (): void => {
-      if (isBack) return;
+      if (isBack || this.isEnded) return;
       isBack = true;
-      process.stdin.setRawMode(true);
+      setRawMode(true);
       panel?.start();
       if (this.#waiter === null) return;
-      this.#readline.prevRows = 0;
+      this.#editor.prevRows = 0;
       this.#showPrompt();
     };
     process.once('SIGCONT', comeBack);
-    process.stdin.setRawMode(false);
+    setRawMode(false);
     process.kill(process.pid, 'SIGTSTP');
     // Without a shell that could continue it, the host does not stop a program at all.
     setTimeout(comeBack, NOT_STOPPED_MS);
-  }
-
-  #receive(line: string): void {
-    this.#views.panel?.remember(`${this.#readline.getPrompt()}${line}\n`);
-    this.#isWarned = false;
-    this.#history.add(line);
-    if (this.#waiter === null) this.#typedAhead.push(line);
-    else this.#answer(line);
-  }
-
-  #end(): void {
-    if (this.isEnded) return;
-    this.isEnded = true;
-    const wasAsked = this.#waiter !== null;
-    this.#answer(null);
-    // Nobody pressed return.
-    if (wasAsked) this.#stdio.stdout('\n');
-  }
-
-  #answer(line: string | null): void {
-    const waiter = this.#waiter;
-    this.#waiter = null;
-    waiter?.(line);
   }
 
   /** Takes what is being typed off the screen, writes, and puts it back below, if it is asked for. */
   #writeAbove(write: () => void, text: string): void {
     const isPrompting = this.#waiter !== null;
     // In the middle of a line of output nothing of ours is on the screen.
-    if (this.#stdio.endsLine && (isPrompting || this.#readline.line !== '')) {
-      const rows = isPrompting ? this.#readline.getCursorPos().rows : this.#rowsTypedAhead();
-      process.stdout.moveCursor(0, -rows);
-      process.stdout.cursorTo(0);
-      process.stdout.clearScreenDown();
-    }
+    if (isPrompting && this.#stdio.endsLine) this.#takeAwayLine();
     this.#views.writeBelow(write, text);
     if (!isPrompting || !this.#stdio.endsLine) return;
-    this.#readline.prevRows = 0;
+    this.#editor.prevRows = 0;
     this.#showPrompt();
+    if (!this.#stdio.hasCursor) process.stdout.write(this.#editor.line);
   }
 
-  /** Whether what readline echoes, a character of a pasted text, is the first of a row: it counts it as written already. */
+  #takeAwayLine(): void {
+    if (!this.#stdio.hasCursor) {
+      process.stdout.write('\n');
+      return;
+    }
+    process.stdout.moveCursor(0, -this.#editor.getCursorPos().rows);
+    process.stdout.cursorTo(0);
+    process.stdout.clearScreenDown();
+  }
+
+  /** Whether what the editor echoes, a character of a pasted text, is the first of a row: it counts it as written already. */
   #startsRow(text: string): boolean {
     const width = textWidth(text);
     if (this.#waiter === null || width === 0 || width >= process.stdout.columns || printable(text) !== text)
       return false;
-    const { rows, cols } = this.#readline.getCursorPos();
+    const { rows, cols } = this.#editor.getCursorPos();
     return rows > 0 && cols > 0 && cols <= width;
   }
-
-  /** The rows above the cursor of text that is echoed without a prompt while a command runs. */
-  #rowsTypedAhead(): number {
-    return Math.floor(this.#readline.cursor / Math.max(1, process.stdout.columns));
-  }
 }
 
-/** What readline wants: the candidates, and the text that they replace. A lone candidate is a whole word. */
-function candidatesFor(session: Session, line: string): [string[], string] {
-  const { candidates, word } = complete(session.shell, line);
-  const [first = ''] = candidates;
-  const isWhole = candidates.length === 1 && !first.startsWith('-') && !/[/=]$/.test(first);
-  return [isWhole ? [`${first} `] : [...candidates], word];
-}
-
-/** The prompt of a session. It tells the state, if that is not the first one, and how many requests are suspended. */
-export function openTerminal(session: Session, stdio: Stdio, views: Views): Terminal {
-  const { paint = unpainted } = stdio;
-  return new Terminal(session, stdio, views, { prompt: () => `${paint(`blkscope${statusOf(session)}>`, 'cyan')} ` });
-}
-
-/** " [state 2, 1 suspended]"; empty if there is nothing to tell. */
-function statusOf({ backend }: Session): string {
-  if (backend === null) return '';
-  const parts: string[] = [];
-  const port = findDebugPort(backend.top);
-  const state = port?.rules.state;
-  if (state !== undefined && state !== 1) parts.push(`state ${state}`);
-  const suspended = port?.suspended().length ?? 0;
-  if (suspended > 0) parts.push(`${suspended} suspended`);
-  return parts.length === 0 ? '' : ` [${parts.join(', ')}]`;
+function firstWord(line: string): string {
+  return /\S+/.exec(line)?.[0] ?? '';
 }

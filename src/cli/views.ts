@@ -1,13 +1,13 @@
 /** The recording, the monitor and the panel of a session. Each part is loaded when it is asked for. */
 import { BlockError } from '../block/error.ts';
 import type { LivePanel } from '../live/panel/live-panel.ts';
+import type { PanelColumn } from '../live/panel/panel.ts';
 import type { Monitor } from '../live/watch/monitor.ts';
 import type { Recorder } from '../live/record/recorder.ts';
 import type { Session } from '../shell/session.ts';
 import type { RecordingStatus, SessionViews } from '../shell/session-views.ts';
 import { Errno } from '../util/errno.ts';
-import type { Stdio } from './stdio.ts';
-import { terminalSize } from './terminal-size.ts';
+import { type Stdio, terminalSize } from './stdio.ts';
 
 /** The recording, the monitor and the panel of one session. */
 export class Views implements SessionViews {
@@ -20,6 +20,8 @@ export class Views implements SessionViews {
   #recorder: Recorder | null = null;
   #monitor: Monitor | null = null;
   #listRows: number | null = null;
+  /** The lists of the panel. */
+  panelColumns: readonly PanelColumn[] = ['events', 'rules', 'suspended'];
   readonly #onResize = (): void => this.panel?.resize(terminalSize());
 
   constructor(session: Session, stdio: Stdio, command: readonly string[]) {
@@ -65,8 +67,9 @@ export class Views implements SessionViews {
       return;
     }
     if (!this.#stdio.stdoutIsTerminal) throw new BlockError(Errno.ENOTTY, 'there is no terminal for the panel');
+    if (!this.#stdio.hasCursor) throw new BlockError(Errno.ENOTTY, 'this terminal (TERM=dumb) cannot show the panel');
     const { makePanel } = await import('./watching.ts');
-    this.#showPanel(makePanel(this.#session));
+    this.#showPanel(makePanel(this.#session, this.panelColumns));
   }
 
   setLiveRows(rows: number): void {

@@ -1,10 +1,11 @@
 /** What lets others see a session while it runs, made for it: a socket to watch it from elsewhere, the panel. */
 import { LivePanel } from '../live/panel/live-panel.ts';
+import type { PanelColumn } from '../live/panel/panel.ts';
 import { Monitor } from '../live/watch/monitor.ts';
 import type { Session } from '../shell/session.ts';
 import { unpainted } from '../util/style.ts';
 import { listenerOptions, snapshotOf } from './session-snapshot.ts';
-import { terminalSize } from './terminal-size.ts';
+import { terminalSize } from './stdio.ts';
 
 /** Begins to listen on a socket. Fails with BlockError if it cannot be made. */
 export function openMonitor(session: Session, path: string, command: readonly string[]): Promise<Monitor> {
@@ -12,7 +13,7 @@ export function openMonitor(session: Session, path: string, command: readonly st
 }
 
 /** The panel for the terminal that is standard output, not yet shown. */
-export function makePanel(session: Session): LivePanel {
+export function makePanel(session: Session, columns: readonly PanelColumn[]): LivePanel {
   const { loop, context } = session;
   return new LivePanel({
     history: context.trace.history,
@@ -20,6 +21,7 @@ export function makePanel(session: Session): LivePanel {
     nowNs: () => loop.clock.nowNs(),
     write: (text) => void process.stdout.write(text),
     size: terminalSize(),
+    lists: columns,
     paint: session.output.paint ?? unpainted,
   });
 }

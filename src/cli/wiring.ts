@@ -35,10 +35,13 @@ export async function openImage(session: Session, invocation: Invocation): Promi
 
 async function namedImage(
   session: Session,
-  { file, format, imageOptions, demo }: Invocation,
+  { file, format, imageOptions, blkdebug, demo }: Invocation,
 ): Promise<Pick<OpenRequest, 'filename' | 'options'> | null> {
   if (file === null) return demo ? (await import('./demo.ts')).makeDemoImage() : null;
-  if (!imageOptions) return { filename: file, options: format === null ? null : new Options([['driver', format]]) };
+  if (!imageOptions) {
+    const options = format === null ? null : new Options([['driver', format]]);
+    return { filename: blkdebug ? `blkdebug::${file}` : file, options };
+  }
   const warn = (line: string): void => {
     // Only the first line of a warning carries the program's name.
     if (line.startsWith('warning: ')) session.error(line);

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Open } from '../../src/block/flags.ts';
-import { type Invocation, parseArguments } from '../../src/cli/arguments.ts';
+import { Exit, type Invocation, parseArguments } from '../../src/cli/arguments.ts';
 import { useFolder } from '../helpers/sandbox.ts';
 
 function parse(...words: string[]): { result: Invocation | 0 | 1; out: string; err: string } {
@@ -11,7 +11,6 @@ function parse(...words: string[]): { result: Invocation | 0 | 1; out: string; e
   let err = '';
   const result = parseArguments(words, {
     programName: 'qemu-io',
-    isTerminal: false,
     stdout: (text) => {
       out += text;
     },
@@ -19,7 +18,8 @@ function parse(...words: string[]): { result: Invocation | 0 | 1; out: string; e
       err += text;
     },
   });
-  return { result, out, err };
+  if (!(result instanceof Exit)) return { result, out, err };
+  return { result: result.status, out: result.wantsUsage ? usageLine + out : out, err };
 }
 
 function accepted(...words: string[]): Invocation {
@@ -46,6 +46,9 @@ describe('options', () => {
   it('are off at first, but for discards and write-through', () => {
     expect(accepted('a.img')).toEqual({
       commands: [],
+      scripts: [],
+      blkdebug: false,
+      prompt: null,
       file: 'a.img',
       format: null,
       flags: Open.UNMAP | Open.READ_WRITE,

@@ -53,7 +53,7 @@ describe('colour', () => {
     const src = path.resolve(import.meta.dirname, '../../src');
     const deciding = readdirSync(src, { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
-      .filter((name) => /\bNO_COLOR\b|FORCE_COLOR|from 'chalk'/.test(readFileSync(path.join(src, name), 'utf8')));
+      .filter((name) => /\benv\b.*COLOR|COLOR.*\benv\b|from 'chalk'/.test(readFileSync(path.join(src, name), 'utf8')));
     expect(deciding).toEqual(['cli/style.ts']);
   });
 });

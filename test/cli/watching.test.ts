@@ -85,7 +85,7 @@ describe('report', () => {
     async (words) => {
       const { exit, stderr } = await run(words);
       expect(exit).toBe('1');
-      expect(stderr).toMatch(/^qemu-io: Usage: blkscope (report|attach) /);
+      expect(stderr).toMatch(/^blkscope: .*\nUsage: blkscope (report|attach) /);
     },
   );
 });

@@ -2,7 +2,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { EventHistory } from '../../block/events/history.ts';
 import { latestEvents, LiveModel } from './model.ts';
-import { panelRows, renderPanel } from './panel.ts';
+import { type PanelColumn, panelRows, renderPanel } from './panel.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { Screen, type Passage, type Size } from './screen.ts';
 import type { Paint } from '../../util/style.ts';
@@ -20,6 +20,8 @@ export interface LivePanelOptions {
   readonly size: Size;
   /** Styles of the terminal. */
   readonly paint: Paint;
+  /** The lists that are shown; default: all that there is room for. */
+  readonly lists?: readonly PanelColumn[];
   /** Rows of its lists; default 6. */
   readonly listRows?: number;
   /** Calls back once; the function returned takes that back. Default: Node's timers, which do not keep the program alive. */
@@ -182,14 +184,14 @@ export class LivePanel {
     if (!this.isOn) return;
     this.#drawnMs = this.#nowMs();
     this.#follow();
-    const { paint, history, nowNs } = this.#options;
+    const { paint, lists, history, nowNs } = this.#options;
     const { columns, rows } = this.#size;
     const snapshot = this.#options.snapshot();
     this.model.take({ kind: 'snapshot', ...snapshot });
     this.model.take(latestEvents(history, snapshot));
     const count = panelRows(columns, rows, this.#listRows);
     if (count === 0) this.#screen.hide();
-    else this.#screen.show(renderPanel(this.model, { columns, rows: count, nowNs: nowNs(), paint }));
+    else this.#screen.show(renderPanel(this.model, { columns, rows: count, nowNs: nowNs(), paint, lists }));
     const tickMs = this.#tickMs();
     if (count > 0 && tickMs !== null) this.#drawWithin(tickMs);
   }

@@ -6,6 +6,9 @@ import type { Snapshot } from '../snapshot.ts';
 import type { Paint } from '../../util/style.ts';
 import { type Part, part, partsWidth, renderParts } from './styled-line.ts';
 
+/** A list of the panel, a column of its table. */
+export type PanelColumn = 'events' | 'rules' | 'suspended';
+
 /** Size, time and style of one drawing. */
 export interface PanelView {
   /** Cells that a line takes. */
@@ -16,6 +19,8 @@ export interface PanelView {
   readonly nowNs: number;
   /** Styles; without any the text says the same. */
   readonly paint: Paint;
+  /** The lists that are shown; default: all that there is room for. */
+  readonly lists?: readonly PanelColumn[] | undefined;
 }
 
 /** Lines besides those of the lists: the frame and the titles. */
@@ -85,7 +90,10 @@ function listsFor(model: LiveModel, view: PanelView): List[] {
   };
   const waiting: List = { weight: 31, draw: (width, rows) => drawWaiting(snapshot, view.nowNs, width, rows) };
   // The command `rules` tells them at any time; what happens now is only here.
-  return view.columns < THREE_COLUMNS ? [events, waiting] : [events, rules, waiting];
+  const chosen = view.lists ?? ['events', 'rules', 'suspended'];
+  const all: Record<PanelColumn, List> = { events, rules, suspended: waiting };
+  const shown = chosen.filter((name) => name !== 'rules' || view.columns >= THREE_COLUMNS || chosen.length < 3);
+  return shown.map((name) => all[name]);
 }
 
 function listWidths(lists: readonly List[], cells: number, rows: number): number[] {

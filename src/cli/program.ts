@@ -1,0 +1,173 @@
+/**
+ * The program as its users know it, declared through commander: options, operands and subcommands with their help. The help
+ * texts, the README, the manual page and the completions are made from it, and it runs the subcommands. The options of a
+ * session are parsed by `arguments.ts`, as qemu-io's messages are those of getopt_long(3); a test holds its table against
+ * this one. Loaded for help and subcommands only.
+ */
+import { Argument, Command, CommanderError, Help, Option } from 'commander';
+
+/** What the subcommands do; each resolves with the exit status. Those left out do nothing. */
+export interface Actions {
+  readonly attach?: (socket: string) => Promise<number>;
+  readonly report?: (recording: string, output: string) => Promise<number>;
+  readonly completion?: (shell: string) => Promise<number>;
+  readonly manual?: () => Promise<number>;
+}
+
+/** Where a subcommand's help and complaints go. */
+export interface Streams {
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+}
+
+/** Shells that completions are made for. */
+export const completedShells = ['bash', 'zsh', 'fish'] as const;
+
+/** The headings of the help, each with its options: flags, description. */
+const optionGroups: Readonly<Record<string, readonly (readonly [flags: string, description: string])[]>> = {
+  'What to open:': [
+    ['-f, --format <FMT>', 'use this driver instead of probing the image'],
+    ['--image-opts', 'the operand is a list of options (driver=...,file.filename=...)'],
+    ['--object <DEF>', 'create an object first, such as secret,id=NAME,data=TEXT'],
+    ['-r, --read-only', 'open read-only'],
+    ['-s, --snapshot', 'write to a temporary overlay instead of the image'],
+    ['-U, --force-share', 'open even if another process has the image locked'],
+    ['-D, --blkdebug', 'put a blkdebug node between the format and the file'],
+    ['--demo', 'without a file: open a new 64 MiB qcow2 image below blkdebug'],
+  ],
+  'How to access it:': [
+    ['-t, --cache <MODE>', 'none, writeback, unsafe, directsync or writethrough'],
+    ['-n, --nocache', 'short for -t none'],
+    ['-d, --discard <MODE>', 'ignore (off) or unmap (on)'],
+    ['-i, --aio <MODE>', 'threads, native or io_uring'],
+    ['-k, --native-aio', 'short for -i native'],
+    ['-C, --copy-on-read', 'copy what is read from a backing file to the image'],
+    ['-m, --misalign', 'put the data of requests at unaligned addresses'],
+  ],
+  'What to do:': [
+    ['-c, --cmd <STRING>', 'run this command and do not read standard input; may be repeated'],
+    ['-x, --execute <FILE>', 'run the commands of this file first; may be repeated'],
+    ['--bail', 'stop at the first command that fails'],
+    ['--live', 'on a terminal: show events, rules and suspended requests above the prompt'],
+    ['--prompt <TEXT>', 'the prompt; "qemu-io> " also makes messages begin with "qemu-io: "'],
+    ['--record <FILE>', 'record the session: .ndjson, .json (for Perfetto) or .html'],
+    ['--monitor <SOCKET>', 'let other processes watch: blkscope attach SOCKET'],
+    ['-T, --trace <OPTS>', "accepted for compatibility; QEMU's trace events do not exist here"],
+    ['-h, --help', 'print this'],
+    ['-V, --version', 'print the version'],
+  ],
+};
+
+/** qemu-io's layout: no angle brackets, no blank line below the usage, room for a short option before every long one. */
+class PlainHelp extends Help {
+  /** The same text on every terminal and in a pipe. */
+  override helpWidth = 100;
+
+  override optionTerm(option: Option): string {
+    const flags = option.flags.replaceAll(/[<>]/g, '');
+    return option.short === undefined ? `    ${flags}` : flags;
+  }
+
+  override argumentTerm(argument: Argument): string {
+    return argument.name().toUpperCase();
+  }
+
+  override subcommandTerm(command: Command): string {
+    return `${command.name()} ${command.usage()}`.trim();
+  }
+
+  override formatHelp(command: Command, helper: Help): string {
+    return super.formatHelp(command, helper).replace(/^(Usage: .*\n)\n/, '$1');
+  }
+}
+
+/** The program under a name, with its subcommands' actions. `setStatus` gets what an action resolves with. */
+export function makeProgram(
+  name: string,
+  actions: Actions = {},
+  setStatus: (status: number) => void = () => {},
+): Command {
+  const program = new Command(name);
+  program
+    .usage('[OPTIONS]... [-c STRING]... [file]')
+    .description('Reads and writes a disk image through its drivers, command by command.')
+    .helpOption(false)
+    .enablePositionalOptions()
+    .addHelpText('after', `\n'${name} -c help' lists the commands of a session.`);
+  program.createHelp = () => Object.assign(new PlainHelp(), program.configureHelp());
+  for (const [heading, options] of Object.entries(optionGroups)) {
+    for (const [flags, description] of options) program.addOption(new Option(flags, description).helpGroup(heading));
+  }
+  program.commandsGroup('Subcommands of blkscope:');
+  program.helpCommand('help [subcommand]', 'print this, or the help of a subcommand');
+  const subcommand = (usage: string, description: string, names: readonly (readonly [string, string])[]): Command => {
+    const command = new Command(usage.split(' ', 1)[0])
+      .usage(usage.slice(usage.indexOf(' ') + 1))
+      .description(description);
+    command.createHelp = () => program.createHelp();
+    command.copyInheritedSettings(program).helpOption('-h, --help', 'print this').helpCommand(false);
+    for (const [argument, meaning] of names) command.argument(`<${argument}>`, meaning);
+    program.addCommand(command);
+    return command;
+  };
+  subcommand('attach SOCKET', 'watch a session that runs with --monitor SOCKET', [
+    ['socket', 'the socket that the session listens on'],
+  ])
+    .addHelpText('after', '\nOn a terminal: its panel; q, Ctrl-C and Ctrl-D leave. In a pipe: its records as NDJSON.')
+    .action(async (socket: string) => setStatus((await actions.attach?.(socket)) ?? 0));
+  subcommand('report RUN.ndjson -o OUT', 'make a page, or a file for Perfetto, from a recording', [
+    ['recording', 'what --record RUN.ndjson or "record start" has written'],
+  ])
+    .requiredOption('-o, --output <OUT>', 'what to write: NAME.html or NAME.json')
+    .action(async (recording: string, { output }: { output: string }) =>
+      setStatus((await actions.report?.(recording, output)) ?? 0),
+    );
+  subcommand('completion SHELL', `print the completions for ${completedShells.join(', ')}`, [])
+    .addArgument(new Argument('<shell>', 'which shell').choices(completedShells))
+    .addHelpText('after', '\nFor bash: blkscope completion bash > ~/.local/share/bash-completion/completions/blkscope')
+    .action(async (shell: string) => setStatus((await actions.completion?.(shell)) ?? 0));
+  subcommand('manual', 'print the manual page: blkscope manual | man -l -', [])
+    .usage('')
+    .action(async () => setStatus((await actions.manual?.()) ?? 0));
+  return program;
+}
+
+/** What `--help` prints. */
+export function helpText(name: string): string {
+  const lines: string[] = [];
+  makeProgram(name)
+    .configureOutput({ writeOut: (text) => lines.push(text) })
+    .outputHelp();
+  return lines.join('');
+}
+
+/** Runs the subcommand that the words begin with; the exit status. 1 after a complaint about them. */
+export async function runProgram(
+  name: string,
+  words: readonly string[],
+  actions: Actions,
+  { stdout, stderr }: Streams,
+): Promise<number> {
+  let status = 0;
+  const program = makeProgram(name, actions, (result) => {
+    status = result;
+  });
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: stdout,
+      writeErr: stderr,
+      outputError: (text, write) => {
+        const sentence = text.replace(/^error: /, '').trimEnd();
+        const full = command === program ? name : `${name} ${command.name()}`;
+        write(`${name}: ${sentence}\nUsage: ${full} ${command.usage()}\nTry '${full} --help'.\n`);
+      },
+    });
+  }
+  try {
+    await program.parseAsync(words, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode;
+  }
+  return status;
+}
