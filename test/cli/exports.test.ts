@@ -2,7 +2,7 @@
  * The program exports its image: clients are served between its commands, held at its breakpoints, and let go at the
  * end.
  */
-import { existsSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { useEmptyFolder } from '../helpers/sandbox.ts';
@@ -123,6 +123,22 @@ describe('export', () => {
     await say('reopen -r\nlength', '1 MiB\n');
     client.send({ type: WRITE, length: 512, payload: Buffer.alloc(512) });
     expect((await client.reply()).error).toBe(1);
+  });
+
+  it('records which client a request comes from', async () => {
+    await start('--record', 'run.ndjson');
+    const client = await RawClient.open(address());
+    expect((await client.ask({ type: READ, offset: 512, length: 512 })).error).toBe(0);
+    program.write('read 0 512\nquit\n');
+    expect(await program.exit).toBe('0');
+    const begins = readFileSync(path.join(folder, 'run.ndjson'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+      .filter(({ kind, node }) => kind === 'request-begin' && String(node).startsWith('#'));
+    expect(new Set(begins.map(({ offset, client: from }) => `${offset} ${from}`))).toEqual(
+      new Set(['512 client 1', '0 undefined']),
+    );
   });
 
   it('says what is wrong', async () => {

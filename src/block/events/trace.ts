@@ -26,7 +26,14 @@ export type RuleChange =
 
 /** The part of a record that its kind brings. Offsets and lengths are in bytes, `errno` is positive. */
 export type TraceDetail =
-  | { readonly kind: 'request-begin'; readonly operation: string; readonly offset: number; readonly bytes: number }
+  /** `client`: the client of an export that asked for it; left out for the shell's own requests. */
+  | {
+      readonly kind: 'request-begin';
+      readonly operation: string;
+      readonly offset: number;
+      readonly bytes: number;
+      readonly client?: string;
+    }
   | { readonly kind: 'request-end'; readonly operation: string; readonly errno: number }
   | { readonly kind: 'event'; readonly event: EventName }
   | { readonly kind: 'rule-hit'; readonly rule: number; readonly event: EventName }
@@ -118,6 +125,7 @@ function makeRecord(sequence: number, timeNs: number, request: number, node: str
     case 'event':
       return { sequence, timeNs, request, node, kind, event: detail.event };
     case 'request-begin':
+      if (detail.client !== undefined) return { sequence, timeNs, request, node, ...detail };
       return {
         sequence,
         timeNs,

@@ -55,8 +55,9 @@ function* endAfter(node: BlockNode, tracked: TrackedRequest, pending: Promise<vo
 }
 
 function* recorded(node: BlockNode, { operation, offset, bytes }: RecordedRange, steps: Steps<void>): Steps<void> {
-  const request = node.loop.current?.id ?? 0;
-  node.trace.emit(request, node.nodeName, { kind: 'request-begin', operation, offset, bytes });
+  const { id: request, origin } = node.loop.current ?? { id: 0, origin: null };
+  const begin = { kind: 'request-begin', operation, offset, bytes } as const;
+  node.trace.emit(request, node.nodeName, origin === null ? begin : { ...begin, client: origin });
   let errno = 0;
   try {
     yield* steps;

@@ -34,6 +34,11 @@ export function orNull(of: Check): Check {
   return (value) => (value === null ? null : of(value));
 }
 
+/** What `of` takes, or nothing at all. */
+export function optional(of: Check): Check {
+  return (value) => (value === undefined ? undefined : of(value));
+}
+
 /** A list of what `of` takes. */
 export function list(of: Check): Check {
   return (value) => {
@@ -52,7 +57,7 @@ export function object(where: string, members: Members): Check {
     for (const name of names) {
       const member = members[name]?.(value[name]);
       if (member === WRONG) throw new SchemaError(`'${name}' of ${where} is missing or wrong`);
-      known[name] = member;
+      if (member !== undefined) known[name] = member;
     }
     return known;
   };

@@ -83,13 +83,15 @@ export class ChromeTrace {
     const { request, node, sequence } = record;
     switch (record.kind) {
       case 'request-begin': {
-        const { operation, offset, bytes } = record;
+        const { operation, offset, bytes, client } = record;
         const isOutermost = !this.#open.has(request);
         const what = requestText(operation, offset, bytes);
         const name = isOutermost
           ? `${requestName(operation, request)} ${what}`
           : `${what} on ${this.#labels.get(node) ?? node}`;
-        return this.#begin(request, { kind: 'operation', name, node, operation }, { sequence, node, offset, bytes });
+        const range = { sequence, node, offset, bytes };
+        const details = client === undefined ? range : { ...range, client };
+        return this.#begin(request, { kind: 'operation', name, node, operation }, details);
       }
       case 'request-end':
         return this.#endOperation(request, node, record.operation, record.errno);

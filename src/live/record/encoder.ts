@@ -51,7 +51,7 @@ export class Encoder {
         if (this.#shared(record, 'events', record.event)) return;
         break;
       case 'request-begin':
-        if (!this.#shared(record, 'begins', record.operation)) break;
+        if (record.client !== undefined || !this.#shared(record, 'begins', record.operation)) break;
         this.#integer(record.offset);
         this.#short(bytesPart);
         this.#integer(record.bytes);

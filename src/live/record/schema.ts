@@ -13,6 +13,7 @@ import {
   type Members,
   object,
   oneOf,
+  optional,
   orNull,
   SchemaError,
   text,
@@ -102,6 +103,7 @@ const suspendedRequest = object('suspended', {
   bytes: orNull(count),
   event: text,
   sinceNs: time,
+  client: optional(text),
 });
 
 const requestInFlight = object('requests', {
@@ -112,6 +114,7 @@ const requestInFlight = object('requests', {
   waitsFor: text,
   startedNs: time,
   sinceNs: time,
+  client: optional(text),
 });
 
 const stateChange = object('the change of the state', {
@@ -162,7 +165,7 @@ export const members: Readonly<Record<Kind, Members>> = {
   events: { stateChangedAt: count, latest: list(firedEvent) },
   note: { text, dropped: count },
   end: { timeNs: time, records: count },
-  'request-begin': { ...base, operation: text, offset: count, bytes: count },
+  'request-begin': { ...base, operation: text, offset: count, bytes: count, client: optional(text) },
   'request-end': { ...base, operation: text, errno: integer },
   event: { ...base, event: text },
   'rule-hit': { ...ruleNumber, event: text },
