@@ -29,6 +29,12 @@ export interface RequestLabel {
   readonly origin?: string | null;
 }
 
+/** Coroutines to be woken one after the other, each chosen when its turn has come. */
+export interface WakeSource {
+  /** The next one to be entered; null if none is left. */
+  next(): Coroutine | null;
+}
+
 function nothing(): void {
   // Nothing is to be continued.
 }
@@ -60,7 +66,7 @@ export class Coroutine {
   /** Whose caller it is: what runs again when it first parks. @internal */
   caller: Coroutine | null;
   /** Coroutines woken by this one; they run as soon as it parks or ends. @internal */
-  woken: Coroutine[] | null;
+  woken: (Coroutine | WakeSource)[] | null;
 
   /** Neighbours among those that are alive. @internal */
   older: Coroutine | null;

@@ -20,7 +20,7 @@ import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Pending } from '../../util/steps.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { AliveCoroutines, Coroutine, type RequestLabel, type WaitReason } from './coroutine.ts';
+import { AliveCoroutines, Coroutine, type RequestLabel, type WaitReason, type WakeSource } from './coroutine.ts';
 
 export { Coroutine, type RequestLabel, type WaitReason } from './coroutine.ts';
 
@@ -108,17 +108,20 @@ export class EventLoop {
 
   async #runWoken(coroutine: Coroutine): Promise<void> {
     if (coroutine.woken === null) return;
-    const queue = this.#takeWoken(coroutine);
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      await this.#runUntilStop(next);
-      if (next.woken !== null) queue.unshift(...this.#takeWoken(next));
+    // A stack of what is left to run, each with the place in it: those that one wakes run before those beside it.
+    const stack = [{ woken: takeWoken(coroutine), at: 0 }];
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      const next = top.woken[top.at];
+      if (next === undefined) {
+        stack.pop();
+        continue;
+      }
+      const chosen = next instanceof Coroutine ? next : next.next();
+      if (chosen === next || chosen === null) top.at += 1;
+      if (chosen === null) continue;
+      await this.#runUntilStop(chosen);
+      if (chosen.woken !== null) stack.push({ woken: takeWoken(chosen), at: 0 });
     }
-  }
-
-  #takeWoken(coroutine: Coroutine): Coroutine[] {
-    const woken = coroutine.woken ?? [];
-    coroutine.woken = null;
-    return woken;
   }
 
   #runUntilStop(coroutine: Coroutine): Promise<void> {
@@ -152,6 +155,12 @@ export class EventLoop {
     const current = this.current;
     if (current === null) this.schedule(() => this.enter(coroutine));
     else (current.woken ??= []).push(coroutine);
+  }
+
+  /** Makes the coroutines of a source runnable, as `wake` does with one; each is chosen when its turn has come. */
+  wakeEach(source: WakeSource): void {
+    assert(this.current !== null, 'waiters are woken by the one that they wait for');
+    (this.current.woken ??= []).push(source);
   }
 
   /** Runs `callback` as a bottom half: at the next turn of the loop. */
@@ -424,6 +433,12 @@ export class EventLoop {
   checkCancelled(): void {
     if (this.current?.cancelled === true) throw new BlockError(Errno.ECANCELED);
   }
+}
+
+function takeWoken(coroutine: Coroutine): readonly (Coroutine | WakeSource)[] {
+  const woken = coroutine.woken ?? [];
+  coroutine.woken = null;
+  return woken;
 }
 
 function nothing(): void {

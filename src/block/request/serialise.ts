@@ -11,10 +11,11 @@
  * Two that would wait for each other do not: a request that itself waits is passed over.
  */
 import type { BlockNode } from '../graph/node.ts';
-import { CoroutineQueue } from '../loop/coroutine-queue.ts';
-import type { Coroutine, WaitReason } from '../loop/loop.ts';
+import type { Coroutine } from '../loop/loop.ts';
 import { traceWait } from './traced.ts';
+import { type Conflicts, Waiters, type WaitingBounds } from './waiters.ts';
 import { alignDown, alignUp } from '../../util/align.ts';
+import { assert } from '../../util/assert.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 
 /** What a request in flight does to its range. */
@@ -30,13 +31,18 @@ export class TrackedRequest {
   /** The range that others must keep out of; wider than the request's own once it serialises. */
   overlapOffset: number;
   overlapBytes: number;
-  waitsFor: TrackedRequest | null = null;
-  waiters: CoroutineQueue | null = null;
-  /** Neighbours in the tracker's list. */
+  /** The requests that wait for this one; null if none does. */
+  waiters: Waiters | null = null;
+  /** Counts up with age. */
+  readonly order: number;
+  /** It waits for another one: nobody else has to wait for it meanwhile. */
+  waits = false;
+  /** Neighbours among the requests of the tracker that do not wait. */
   newer: TrackedRequest | null = null;
   older: TrackedRequest | null = null;
 
-  constructor(kind: TrackedKind, offset: number, bytes: number, coroutine: Coroutine | null) {
+  constructor(kind: TrackedKind, offset: number, bytes: number, coroutine: Coroutine | null, order: number) {
+    this.order = order;
     this.kind = kind;
     this.offset = offset;
     this.bytes = bytes;
@@ -46,11 +52,17 @@ export class TrackedRequest {
   }
 }
 
-/** A node's requests in flight, newest first, and the waiting for those that overlap. */
+/** A node's requests in flight that do not wait, newest first, and the waiting for those that overlap. */
 export class RequestTracker {
   readonly #node: BlockNode;
   #newest: TrackedRequest | null = null;
   #serialisingCount = 0;
+  #nextOrder = 0;
+  readonly #conflicts: Conflicts = {
+    find: (request) => this.#findConflict(request),
+    blocksAll: (blocker, bounds) => this.#blocksAll(blocker, bounds),
+    resume: (request) => this.#resume(request),
+  };
 
   constructor(node: BlockNode) {
     this.#node = node;
@@ -62,7 +74,7 @@ export class RequestTracker {
    */
   begin(kind: TrackedKind, offset: number, bytes: number, coroutine = this.#node.loop.current): TrackedRequest {
     this.#node.inFlight += 1;
-    const request = new TrackedRequest(kind, offset, bytes, coroutine);
+    const request = new TrackedRequest(kind, offset, bytes, coroutine, this.#nextOrder++);
     request.older = this.#newest;
     if (this.#newest !== null) this.#newest.newer = request;
     this.#newest = request;
@@ -73,10 +85,30 @@ export class RequestTracker {
   end(request: TrackedRequest): void {
     this.#node.inFlight -= 1;
     if (request.isSerialising) this.#serialisingCount -= 1;
+    this.#unlink(request);
+    if (request.waiters !== null) this.#node.loop.wakeEach(request.waiters);
+  }
+
+  #unlink(request: TrackedRequest): void {
+    assert(!request.waits, 'a request that waits is not in the list');
     if (request.newer === null) this.#newest = request.older;
     else request.newer.older = request.older;
     if (request.older !== null) request.older.newer = request.newer;
-    request.waiters?.wakeAll();
+    request.newer = null;
+    request.older = null;
+  }
+
+  /** Puts a request that has waited back to its place. */
+  #resume(request: TrackedRequest): void {
+    request.waits = false;
+    let newer: TrackedRequest | null = null;
+    let older = this.#newest;
+    for (; older !== null && older.order > request.order; older = older.older) newer = older;
+    request.newer = newer;
+    request.older = older;
+    if (newer === null) this.#newest = request;
+    else newer.older = request;
+    if (older !== null) older.newer = request;
   }
 
   /** Waits for the serialising requests that overlap this one. */
@@ -126,26 +158,36 @@ export class RequestTracker {
     return first === null ? undefined : run(this.#waitFor(self, first));
   }
 
-  *#waitFor(self: TrackedRequest, first: TrackedRequest): Steps<void> {
-    const { loop } = this.#node;
-    for (let other: TrackedRequest | null = first; other !== null; other = this.#findConflict(self)) {
-      self.waitsFor = other;
-      other.waiters ??= new CoroutineQueue(loop);
-      const reason: WaitReason = { kind: 'overlap', blockedBy: other.coroutine };
-      traceWait(this.#node, reason);
-      yield other.waiters.wait(reason);
-      self.waitsFor = null;
-    }
+  *#waitFor(self: TrackedRequest, other: TrackedRequest): Steps<void> {
+    const { current } = this.#node.loop;
+    assert(current !== null, 'a request that waits runs in a coroutine');
+    other.waiters ??= new Waiters(this.#conflicts, other);
+    this.#unlink(self);
+    self.waits = true;
+    const reason = other.waiters.add(self, current);
+    traceWait(this.#node, reason);
+    // Entered again when nothing is left to wait for.
+    yield this.#node.loop.park(reason);
   }
 
   #findConflict(self: TrackedRequest): TrackedRequest | null {
+    // One that waits, perhaps for us, is not in the list: it looks again before it goes on.
     for (let other = this.#newest; other !== null; other = other.older) {
-      if (other === self || (!other.isSerialising && !self.isSerialising)) continue;
-      if (!overlaps(other, self)) continue;
-      // One that waits, perhaps for us, will look again when it wakes up.
-      if (other.waitsFor === null) return other;
+      if (other !== self && (other.isSerialising || self.isSerialising) && overlaps(other, self)) return other;
     }
     return null;
+  }
+
+  #blocksAll(blocker: TrackedRequest, bounds: WaitingBounds): boolean {
+    for (let other = this.#newest; other !== blocker && other !== null; other = other.older) {
+      const start = other.overlapOffset;
+      const end = start + other.overlapBytes;
+      const mayBlock = other.isSerialising || bounds.anySerialises;
+      if (mayBlock && end > bounds.minStart && start < bounds.maxEnd) return false;
+    }
+    const start = blocker.overlapOffset;
+    const end = start + blocker.overlapBytes;
+    return (blocker.isSerialising || bounds.allSerialise) && end > bounds.maxStart && start < bounds.minEnd;
   }
 }
 
