@@ -6,6 +6,7 @@ import { Open } from '../block/flags.ts';
 import { parseOptionString } from '../block/options/option-string.ts';
 import { Getopt, type LongOption } from '../shell/words/getopt.ts';
 import { hostErrno, strerror } from '../util/errno.ts';
+import type { UserObject } from '../block/user-object.ts';
 import { createObject } from './objects.ts';
 import { versionText } from './version.ts';
 
@@ -26,6 +27,8 @@ export interface Invocation {
   readonly writethrough: boolean;
   readonly forceShare: boolean;
   readonly imageOptions: boolean;
+  /** The objects of `--object`, by id. */
+  readonly objects: ReadonlyMap<string, UserObject>;
   readonly misalign: boolean;
   /** Piped input stops at its first error. */
   readonly bail: boolean;
@@ -115,7 +118,7 @@ class ArgumentParser {
   readonly #scripts: string[] = [];
   #blkdebug = false;
   #prompt: string | null = null;
-  readonly #objects = new Map<string, string>();
+  readonly #objects = new Map<string, UserObject>();
   #format: string | null = null;
   #flags: number = Open.UNMAP;
   #writethrough = true;
@@ -162,6 +165,7 @@ class ArgumentParser {
       forceShare: this.#forceShare,
       imageOptions: this.#imageOptions,
       misalign: this.#misalign,
+      objects: this.#objects,
       bail: this.#bail,
       demo: this.#demo,
       live: this.#live,

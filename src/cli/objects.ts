@@ -1,9 +1,11 @@
-/** Objects of `--object`. Only `secret` exists; it is checked as QEMU checks it. */
+/** Objects of `--object`: secrets and TLS credentials, checked as QEMU checks them. */
 import { readFileSync } from 'node:fs';
 import { BlockError, invalidArgument } from '../block/error.ts';
+import type { UserObject } from '../block/user-object.ts';
 import { parseJson } from '../block/options/json.ts';
 import { isIdentifier } from '../block/options/option-string.ts';
 import { hostErrno, strerror } from '../util/errno.ts';
+import { readTlsCredentials, tlsProperties } from './tls-credentials.ts';
 
 const MAX_SECRET_BYTES = 16 << 20;
 
@@ -19,16 +21,20 @@ const otherTypes: ReadonlySet<string> = new Set([
   'throttle-group',
   'tls-cipher-suites',
   'tls-creds-anon',
-  'tls-creds-psk',
-  'tls-creds-x509',
 ]);
+/** Properties that are true or false in JSON. */
+const booleans: ReadonlySet<string> = new Set(['verify-peer', 'sanity-check']);
 const secretProperties = ['data', 'file', 'format', 'iv', 'keyid'];
 
 /**
  * Makes an object from its definition, `key=value,...` or JSON, and puts it into `objects` (id to content).
  * `secret,help` and `help` print through `say` and give 'help'. EINVAL with QEMU's text for a wrong definition.
  */
-export function createObject(text: string, objects: Map<string, string>, say: (text: string) => void): 'help' | 'made' {
+export function createObject(
+  text: string,
+  objects: Map<string, UserObject>,
+  say: (text: string) => void,
+): 'help' | 'made' {
   if (!text.startsWith('{') && isHelp(text, say)) return 'help';
   const properties = text.startsWith('{') ? jsonProperties(text) : keyedProperties(text);
   const take = (key: string): string | undefined => {
@@ -39,31 +45,45 @@ export function createObject(text: string, objects: Map<string, string>, say: (t
 
   const type = take('qom-type');
   if (type === undefined) throw invalidArgument("Parameter 'qom-type' is missing");
-  if (type !== 'secret' && !otherTypes.has(type))
+  const isTls = Object.hasOwn(tlsProperties, type);
+  if (type !== 'secret' && !isTls && !otherTypes.has(type))
     throw invalidArgument(`Parameter 'qom-type' does not accept value '${type}'`);
   const id = take('id');
   if (id === undefined) throw invalidArgument("Parameter 'id' is missing");
-  if (type !== 'secret') throw invalidArgument(`objects of type '${type}' do not exist in blkscope`);
-
-  const [data, file, format = 'raw', iv, keyId] = secretProperties.map(take);
-  if (format !== 'raw' && format !== 'base64')
-    throw invalidArgument(`Parameter 'format' does not accept value '${format}'`);
+  if (otherTypes.has(type)) throw invalidArgument(`objects of type '${type}' do not exist in blkscope`);
+  const make = isTls ? readTlsCredentials(type, take, objects) : readSecret(id, take, objects);
   const [unexpected] = properties.keys();
   if (unexpected !== undefined) throw invalidArgument(`Parameter '${unexpected}' is unexpected`);
   checkId(id);
-  const content = secretContent(data, file);
-  if (keyId !== undefined) {
-    if (!objects.has(keyId)) throw invalidArgument(`No secret with id '${keyId}'`);
-    throw invalidArgument(
-      `secret '${id}': an encrypted secret (keyid${iv === undefined ? '' : ', iv'}) cannot be read`,
-    );
-  }
-  if (format === 'base64' && !/^[A-Za-z0-9+/=\n]*$/.test(content)) {
-    throw invalidArgument(`Base64 data '${content}' is not valid`);
-  }
+  const object = make();
   if (objects.has(id)) throw invalidArgument(`attempt to add duplicate property '${id}' to object (type 'container')`);
-  objects.set(id, content);
+  objects.set(id, object);
   return 'made';
+}
+
+/** Takes the properties of a secret; the function returned makes it of them. */
+function readSecret(
+  id: string,
+  take: (property: string) => string | undefined,
+  objects: ReadonlyMap<string, UserObject>,
+): () => UserObject {
+  const [data, file, format = 'raw', iv, keyId] = secretProperties.map(take);
+  if (format !== 'raw' && format !== 'base64')
+    throw invalidArgument(`Parameter 'format' does not accept value '${format}'`);
+  return () => {
+    const content = secretContent(data, file);
+    if (keyId !== undefined) {
+      if (!objects.has(keyId)) throw invalidArgument(`No secret with id '${keyId}'`);
+      throw invalidArgument(
+        `secret '${id}': an encrypted secret (keyid${iv === undefined ? '' : ', iv'}) cannot be read`,
+      );
+    }
+    if (format === 'base64' && !/^[A-Za-z0-9+/=\n]*$/.test(content)) {
+      throw invalidArgument(`Base64 data '${content}' is not valid`);
+    }
+    const text = format === 'base64' ? Buffer.from(content, 'base64').toString('latin1') : content;
+    return { kind: 'secret', content: text };
+  };
 }
 
 function checkId(id: string): void {
@@ -78,8 +98,20 @@ function checkId(id: string): void {
 function isHelp(text: string, say: (text: string) => void): boolean {
   const words = text.split(',');
   if (!words.includes('help') && !words.includes('?')) return false;
-  if (words[0] === 'secret') say(`secret options:\n${secretProperties.map((name) => `  ${name}=<string>\n`).join('')}`);
-  else say('List of user creatable objects:\n  secret\n');
+  const [type = ''] = words;
+  const known = { secret: Object.fromEntries(secretProperties.map((name) => [name, 'string'])), ...tlsProperties };
+  const properties = Object.hasOwn(known, type) ? known[type as keyof typeof known] : undefined;
+  if (properties === undefined) {
+    say(
+      `List of user creatable objects:\n${Object.keys(known)
+        .sort()
+        .map((name) => `  ${name}\n`)
+        .join('')}`,
+    );
+  } else {
+    const lines = Object.entries(properties).map(([name, value]) => `  ${name}=<${value}>\n`);
+    say(`${type} options:\n${lines.join('')}`);
+  }
   return true;
 }
 
@@ -103,6 +135,10 @@ function jsonProperties(text: string): Map<string, string> {
   if (!(value instanceof Map)) throw invalidArgument('Object definition must be a JSON object');
   const properties = new Map<string, string>();
   for (const [key, member] of value) {
+    if (typeof member === 'boolean' && booleans.has(key)) {
+      properties.set(key, member ? 'on' : 'off');
+      continue;
+    }
     if (typeof member !== 'string') throw invalidArgument(`Invalid parameter type for '${key}', expected: string`);
     properties.set(key, member);
   }

@@ -10,12 +10,13 @@ import type { Invocation } from './arguments.ts';
 
 /** A session with every driver, and with no image yet. */
 export function makeSession(invocation: Invocation, output: Output, programName: string): Session {
-  const { misalign, imageOptions, bail } = invocation;
+  const { misalign, imageOptions, bail, objects } = invocation;
   const session = new Session(
     {
       output,
       drivers,
       makeOverlay: makeTemporaryOverlay,
+      objects,
       programName,
       misalign,
       imageOptions,

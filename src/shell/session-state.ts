@@ -2,6 +2,7 @@
 import type { BlockBackend } from '../block/backend.ts';
 import { suspendedRequests } from '../block/debug/port.ts';
 import type { RegisteredDriver } from '../block/driver.ts';
+import type { UserObject } from '../block/user-object.ts';
 import { GraphContext } from '../block/graph/context.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import { DriverTable } from '../block/open/driver-table.ts';
@@ -26,6 +27,8 @@ export interface SessionOptions {
   readonly drivers: readonly RegisteredDriver[];
   /** Makes the overlay of snapshot mode; without it there is none. */
   readonly makeOverlay?: OverlayMaker;
+  /** Objects that nodes may use, by id. */
+  readonly objects?: ReadonlyMap<string, UserObject>;
   readonly clock?: Clock;
   /** The prefix of messages. */
   readonly programName?: string;
@@ -75,6 +78,7 @@ export class SessionState {
       loop: this.loop,
       drivers: new DriverTable(options.drivers),
       makeOverlay: options.makeOverlay ?? null,
+      ...(options.objects === undefined ? {} : { objects: options.objects }),
       programName: this.#programName,
       stdout: (line) => output.stdout(`${line}\n`),
       stderr: (line) => output.stderr(`${line}\n`),

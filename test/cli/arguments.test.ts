@@ -55,6 +55,7 @@ describe('options', () => {
       writethrough: true,
       forceShare: false,
       imageOptions: false,
+      objects: new Map(),
       misalign: false,
       bail: false,
       demo: false,

@@ -3,6 +3,7 @@ import type { DriverTable } from '../open/driver-table.ts';
 import type { OverlayMaker } from '../open/overlay.ts';
 import { TraceBus } from '../events/trace.ts';
 import type { EventLoop } from '../loop/loop.ts';
+import type { UserObject } from '../user-object.ts';
 import type { BlockNode } from './node.ts';
 
 /** Allocates a zeroed buffer. */
@@ -14,6 +15,8 @@ export interface ContextSettings {
   readonly drivers: DriverTable;
   /** Null where snapshot mode is not to be had. */
   readonly makeOverlay?: OverlayMaker | null;
+  /** Objects that nodes may use, by id. */
+  readonly objects?: ReadonlyMap<string, UserObject>;
   /** The prefix of messages: "qemu-io" by default. */
   readonly programName?: string;
   readonly stdout?: (line: string) => void;
@@ -26,6 +29,7 @@ export class GraphContext {
   readonly trace: TraceBus;
   readonly drivers: DriverTable;
   readonly makeOverlay: OverlayMaker | null;
+  readonly objects: ReadonlyMap<string, UserObject>;
   /** The open nodes by name; kept by `block/graph/graph.ts`, which numbers those without a name of the user's. */
   readonly nodes = new Map<string, BlockNode>();
   nextNodeNumber = 0;
@@ -42,11 +46,12 @@ export class GraphContext {
   #allocate: Allocator = (bytes) => Buffer.alloc(bytes);
 
   constructor(settings: ContextSettings) {
-    const { loop, drivers, makeOverlay, programName, stdout, stderr } = settings;
+    const { loop, drivers, makeOverlay, objects, programName, stdout, stderr } = settings;
     this.loop = loop;
     this.trace = new TraceBus(loop.clock);
     this.drivers = drivers;
     this.makeOverlay = makeOverlay ?? null;
+    this.objects = objects ?? new Map();
     this.#programName = programName ?? 'qemu-io';
     this.say = stdout ?? (() => {});
     this.warn = stderr ?? (() => {});

@@ -21,6 +21,7 @@ import {
   TransmissionFlag,
   type RequestBody,
 } from '../../nbd/wire.ts';
+import { startTls } from './tls.ts';
 import { uriOf } from './uri.ts';
 
 /** The state of a node. */
@@ -45,11 +46,12 @@ export const nbd: Driver<NbdState> = {
   parseFilename,
 
   async open(node, options) {
-    const parsed = takeOptions(options);
+    const parsed = takeOptions(options, node.context.objects);
+    const { tlsCredentials, tlsHostname } = parsed;
     const connector = new Connector(node.loop, parsed.address, {
       exportName: parsed.exportName ?? '',
       context: parsed.context ?? 'base:allocation',
-      startTls: null,
+      startTls: tlsCredentials === null ? null : (plain) => startTls(plain, tlsCredentials, tlsHostname),
     });
     const client = new NbdClient({
       loop: node.loop,

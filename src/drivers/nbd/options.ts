@@ -1,6 +1,8 @@
 /** The options of a node: which export of which server, and how patiently. */
 import { invalidArgument } from '../../block/error.ts';
+import type { TlsCredentials, UserObject } from '../../block/user-object.ts';
 import { absorbOptions, type Options, takeSub } from '../../block/options/options.ts';
+import { clientCredentials } from './tls.ts';
 import { parseAddress, type ServerAddress } from './server-address.ts';
 import { DEFAULT_PORT } from './filename.ts';
 import { MAX_STRING_BYTES } from '../../nbd/wire.ts';
@@ -11,6 +13,10 @@ export interface NbdOptions {
   readonly exportName: string | undefined;
   /** `x-dirty-bitmap`: the context that takes the place of `base:allocation`. */
   readonly context: string | undefined;
+  /** Null for a connection in the clear. */
+  readonly tlsCredentials: TlsCredentials | null;
+  /** The name that the server's certificate must have; null if none is known. */
+  readonly tlsHostname: string | null;
   readonly reconnectDelaySeconds: number;
   readonly openTimeoutSeconds: number;
 }
@@ -28,19 +34,21 @@ const runtimeOptions = {
 } as const;
 
 /** Takes the options of a node out of `options`. EINVAL with QEMU's texts. */
-export function takeOptions(options: Options): NbdOptions {
+export function takeOptions(options: Options, objects: ReadonlyMap<string, UserObject>): NbdOptions {
   const parsed = absorbOptions(options, runtimeOptions);
   translateOldAddress(options, parsed);
   const address = parseAddress(takeSub(options, 'server.'));
   const { export: exportName, 'x-dirty-bitmap': context } = parsed;
   if (isTooLong(exportName)) throw invalidArgument('export name too long to send to server');
-  const tlsCredentials = parsed['tls-creds'];
-  if (tlsCredentials !== undefined) throw invalidArgument(`No TLS credentials with id '${tlsCredentials}'`);
+  const tlsId = parsed['tls-creds'];
+  const tlsCredentials = tlsId === undefined ? null : clientCredentials(objects, tlsId);
   if (isTooLong(context)) throw invalidArgument('x-dirty-bitmap query too long to send to server');
   return {
     address,
     exportName,
     context,
+    tlsCredentials,
+    tlsHostname: parsed['tls-hostname'] ?? (address.type === 'inet' ? address.host : null),
     reconnectDelaySeconds: parsed['reconnect-delay'] ?? 0,
     openTimeoutSeconds: parsed['open-timeout'] ?? 0,
   };

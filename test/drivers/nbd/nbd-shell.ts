@@ -1,6 +1,7 @@
 /** A session over exports of a scripted server, with a clock that a test moves. */
 import type { Clock } from '../../../src/block/loop/clock.ts';
 import { Open } from '../../../src/block/flags.ts';
+import type { UserObject } from '../../../src/block/user-object.ts';
 import { Options, type OptionValue } from '../../../src/block/options/options.ts';
 import { blkdebug } from '../../../src/drivers/blkdebug/name.ts';
 import { nbd } from '../../../src/drivers/nbd/name.ts';
@@ -51,14 +52,14 @@ export interface NbdShell {
   said(): string;
 }
 
-export function nbdShell(): NbdShell {
+export function nbdShell(objects = new Map<string, UserObject>()): NbdShell {
   let text = '';
   const add = (more: string): void => {
     text += more;
   };
   const output: Output = { stdout: add, stderr: add, flush: () => {}, drop: () => {}, isTerminal: false };
   const clock = new ManualClock();
-  const session = new Session({ output, drivers: [raw, blkdebug, nbd], clock }, commandTable);
+  const session = new Session({ output, drivers: [raw, blkdebug, nbd], clock, objects }, commandTable);
   const said = (): string => {
     const all = normalise(text, '/nowhere');
     text = '';

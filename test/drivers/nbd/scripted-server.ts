@@ -1,5 +1,6 @@
 /** An NBD server over memory that can be told to answer otherwise: lies, refusals, silence, a closed connection. */
 import { createServer, type Server, type Socket } from 'node:net';
+import { type TLSSocketOptions, TLSSocket } from 'node:tls';
 import {
   Command,
   CommandFlag,
@@ -38,6 +39,8 @@ export interface Behaviour {
   /** Minimum, preferred, maximum; none is told by default. */
   blockSizes?: readonly [number, number, number];
   hasStructuredReplies?: boolean;
+  /** How to speak TLS when it is asked for. */
+  tls?: TLSSocketOptions;
   hasContext?: boolean;
   /** Replies to an option in place of the server's; undefined for its own, null to close the connection. */
   onOption?: (option: number, data: Buffer) => Buffer[] | null | undefined;
@@ -76,6 +79,15 @@ export function simpleReply(cookie: Buffer, error = 0): Buffer {
 /** A chunk of a structured reply; `length` if it is to be another one than that of the payload. */
 export function chunk(cookie: Buffer, type: number, flags: number, payload: Buffer, length = payload.length): Buffer {
   return Buffer.concat([u32(0x668e33ef), u16(flags), u16(type), cookie, u32(length), payload]);
+}
+
+/** Yields how many bytes it wants and is given them, or "tls" and is given the socket to go on with. */
+type Conversation = Generator<number | 'tls', void, Buffer | TLSSocket>;
+
+function* take(bytes: number): Generator<number, Buffer, Buffer | TLSSocket> {
+  const taken = yield bytes;
+  if (taken instanceof TLSSocket) throw new Error('a socket in place of bytes');
+  return taken;
 }
 
 /** A server of one export, on a socket in the file system. */
@@ -127,26 +139,36 @@ export class ScriptedServer {
     const { greeting } = this.behaviour;
     socket.write(greeting ?? Buffer.concat([GREETING_MAGIC, u16(3)]));
     if (greeting !== undefined) return;
-    let input = Buffer.alloc(0);
     const conversation = this.#converse(socket);
-    let wanted = conversation.next();
+    this.#feed(socket, conversation, conversation.next());
+  }
+
+  /** Gives a conversation what arrives; it goes on by TLS when it asks for that. */
+  #feed(socket: Socket, conversation: Conversation, begun: IteratorResult<number | 'tls', void>): void {
+    let input = Buffer.alloc(0);
+    let wanted = begun;
     socket.on('data', (data: Buffer) => {
       input = Buffer.concat([input, data]);
-      while (wanted.done !== true && input.length >= wanted.value) {
+      while (wanted.done !== true && wanted.value !== 'tls' && input.length >= wanted.value) {
         const taken = input.subarray(0, wanted.value);
         input = input.subarray(wanted.value);
         wanted = conversation.next(taken);
       }
+      if (wanted.value !== 'tls') return;
+      socket.removeAllListeners('data');
+      const secure = new TLSSocket(socket, { ...this.behaviour.tls, isServer: true });
+      secure.on('error', () => {});
+      this.#feed(secure, conversation, conversation.next(secure));
     });
   }
 
-  /** Yields how many bytes it wants, and is given them. */
-  *#converse(socket: Socket): Generator<number, void, Buffer> {
-    yield 4;
+  *#converse(plain: Socket): Conversation {
+    let socket = plain;
+    yield* take(4);
     for (;;) {
-      const header = yield 16;
+      const header = yield* take(16);
       const option = header.readUInt32BE(8);
-      const data = yield header.readUInt32BE(12);
+      const data = yield* take(header.readUInt32BE(12));
       const own = this.behaviour.onOption?.(option, data);
       if (own === null) {
         socket.end();
@@ -158,6 +180,10 @@ export class ScriptedServer {
         break;
       }
       if (option === Option.ABORT) return;
+      if (option === Option.STARTTLS && this.behaviour.tls !== undefined) {
+        const secure = yield 'tls';
+        if (secure instanceof TLSSocket) socket = secure;
+      }
       if (option === Option.GO && own === undefined) break;
     }
     const peer: Peer = {
@@ -166,7 +192,7 @@ export class ScriptedServer {
       answer: (request) => this.#answer(request, peer),
     };
     for (;;) {
-      const header = yield 28;
+      const header = yield* take(28);
       const type = header.readUInt16BE(6);
       const length = header.readUInt32BE(24);
       const request: Request = {
@@ -175,7 +201,7 @@ export class ScriptedServer {
         cookie: Buffer.from(header.subarray(8, 16)),
         offset: Number(header.readBigUInt64BE(16)),
         length,
-        data: type === Command.WRITE ? Buffer.from(yield length) : null,
+        data: type === Command.WRITE ? Buffer.from(yield* take(length)) : null,
       };
       const flags = Object.entries(CommandFlag).filter(([, bit]) => (request.flags & bit) !== 0);
       const words = flags.map(([name]) => ` ${name.toLowerCase()}`).join('');
@@ -192,6 +218,7 @@ export class ScriptedServer {
     const { hasStructuredReplies = true, hasContext = true, blockSizes } = this.behaviour;
     const ack = encodeOptionReply(option, OptionReply.ACK, Buffer.alloc(0));
     if (option === Option.STRUCTURED_REPLY && hasStructuredReplies) return [ack];
+    if (option === Option.STARTTLS && this.behaviour.tls !== undefined) return [ack];
     if (option === Option.SET_META_CONTEXT && hasContext) {
       const payload = Buffer.concat([u32(7), Buffer.from('base:allocation')]);
       return [encodeOptionReply(option, OptionReply.META_CONTEXT, payload), ack];
