@@ -12,7 +12,7 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const ENTRY = 'docs-entry';
 const exported = [
   ['commandTable', 'shell/commands/index.ts'],
-  ['optionHelp, usageLine', 'shell/command.ts'],
+  ['usageLine', 'shell/command.ts'],
   ['helpText', 'cli/program.ts'],
   ['eventGuide', 'block/events/guide.ts'],
 ];
@@ -64,7 +64,7 @@ function commandSection(commands) {
   }
   lines.push('', 'Options of the commands:', '');
   for (const command of commands) {
-    const options = optionHelp(command).map(({ letter, help }) => `\`-${letter}\` ${help}`);
+    const options = (command.options?.help ?? []).map(({ letter, help }) => `\`-${letter}\` ${help}`);
     if (options.length > 0) lines.push(`- \`${command.name}\`: ${options.join('; ')}.`);
   }
   return lines.join('\n');
@@ -99,7 +99,7 @@ function replaceSection(document, name, text) {
   return `${document.slice(0, from)}${begin}\n${text}\n\n${document.slice(to)}`;
 }
 
-const { commandTable, optionHelp, usageLine, helpText, eventGuide } = await loadSources();
+const { commandTable, usageLine, helpText, eventGuide } = await loadSources();
 /** @type {Record<string, Record<string, string>>} */
 const documents = {
   'commands.md': {

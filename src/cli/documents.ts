@@ -1,6 +1,6 @@
 /** The manual page and the shells' completions, made from the declarations of the program and of its commands. */
 import type { Command as ProgramCommand, Option } from 'commander';
-import { type Command, optionHelp, usageLine } from '../shell/command.ts';
+import { type Command, usageLine } from '../shell/command.ts';
 import { commandTable } from '../shell/commands/index.ts';
 import { settingsHelp } from './user-settings.ts';
 import { makeProgram } from './program.ts';
@@ -19,7 +19,7 @@ function documented(command: Command): DocumentedCommand {
     usage: usageLine(command).trimEnd(),
     aliases: command.aliases ?? [],
     help: command.help ?? [],
-    options: optionHelp(command).map(({ letter, help }) => [letter, help] as const),
+    options: (command.options?.help ?? []).map(({ letter, help }) => [letter, help] as const),
   };
 }
 

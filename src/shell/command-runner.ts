@@ -8,7 +8,8 @@ import { type Command, type CommandTable, type Outcome, type Report, type Shell,
 import { CommandFailure } from './failure.ts';
 import { suspendedHint } from './output/suspended-text.ts';
 import type { SessionState } from './session-state.ts';
-import { tokenize } from './words/tokenizer.ts';
+import { hintClosest } from './words/closest.ts';
+import { quotedWords, tokenize } from './words/tokenizer.ts';
 
 /** A command whose coroutine has begun. */
 interface RunningCommand {
@@ -37,7 +38,7 @@ export class CommandRunner implements Shell {
    */
   execute(line: string): Answer<number> {
     const { session } = this;
-    const argv = tokenize(line);
+    const argv = session.acceptsExtensions ? quotedWords(line).map(({ text }) => text) : tokenize(line);
     const name = argv[0];
     if (name === undefined) return 0;
     session.background.begin();
@@ -45,6 +46,7 @@ export class CommandRunner implements Shell {
     const command = this.commands.find(name);
     if (command === undefined) {
       session.output.stderr(`command "${name}" not found\n`);
+      hintClosest(session, name, this.commands.names);
       return this.#record(-Errno.EINVAL);
     }
     const status =
@@ -74,6 +76,7 @@ export class CommandRunner implements Shell {
     if ((count < command.minArgs || count > command.maxArgs) && command.acceptsAlso?.(argv) !== true) {
       const expected = expectedCount(command);
       output.stderr(`bad argument count ${count} to ${argv[0] ?? ''}, expected ${expected} arguments\n`);
+      command.explainCount?.(this.session, argv);
       return -Errno.EINVAL;
     }
     if (command.perm === undefined || backend === null || (command.perm & ~backend.root.perm) === 0) return undefined;
@@ -105,13 +108,13 @@ export class CommandRunner implements Shell {
       try {
         const outcome: Outcome = body === undefined ? command.run(session, argv as string[], this) : body();
         if (isPromise(outcome)) return this.#rest(running, outcome);
-        running.report = outcome ?? null;
+        outcome?.();
       } catch (error) {
         running.status = this.#failure(command, error);
       }
       return undefined;
     });
-    return ended === true ? this.#reported(running) : this.#ending(argv, running, ended);
+    return ended === true ? running.status : this.#ending(argv, running, ended);
   }
 
   /** The rest of a command that has to wait. */

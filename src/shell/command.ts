@@ -4,8 +4,6 @@ import type { Answer } from '../util/steps.ts';
 import type { SessionState } from './session-state.ts';
 import type { OptionTable } from './words/options.ts';
 
-export { CommandFailure } from './failure.ts';
-
 /** A command: its words, its bounds, its help, and its work. */
 export interface Command {
   readonly name: string;
@@ -20,15 +18,13 @@ export interface Command {
   readonly maxArgs: number;
   /** Whether words that `minArgs` and `maxArgs` refuse, as qemu-io does, are an extension of ours. */
   readonly acceptsAlso?: (argv: readonly string[]) => boolean;
+  /** Explains on a terminal words that were refused for their number. */
+  readonly explainCount?: (session: SessionState, argv: readonly string[]) => void;
   /** Refused while no image is open. */
   readonly needsFile: boolean;
   /** Bits of `Perm` that the backend must have; once asked for, they stay. */
   readonly perm?: number;
-  readonly options?: OptionTable | string;
-  /** Only with `options` as letters: values of an option's argument for completion, by letter. */
-  readonly optionValues?: Readonly<Record<string, readonly string[]>>;
-  /** Only with `options` as letters: lines of the help, by letter. */
-  readonly optionHelp?: Readonly<Record<string, string>>;
+  readonly options?: OptionTable;
   /** Paragraphs below the usage line, in lines; an example is a line that starts with two spaces. */
   readonly help?: readonly string[];
   /** The kinds of the operands, for completion; the last one goes for all that follow. */
@@ -65,9 +61,7 @@ export type Report = () => void;
 export type Outcome = Answer<void | Report>;
 
 /** Chooses the kind of the operand behind `operands`; `word` is the part of it that is typed so far. */
-export type OperandChooser = {
-  choose(session: SessionState, operands: readonly string[], word: string): OperandKind;
-}['choose'];
+export type OperandChooser = (session: SessionState, operands: readonly string[], word: string) => OperandKind;
 
 /** A list is of the words that it can be. */
 export type OperandKind =
@@ -84,25 +78,19 @@ export type OperandKind =
 /** "name options operands -- oneline", under the name given. */
 export function usageLine(command: Command, name: string = command.name): string {
   const { usage, options, args, oneline } = command;
-  const words =
-    usage === undefined ? [typeof options === 'object' ? options.usage : '', args].filter(Boolean) : [usage];
+  const words = usage === undefined ? [options?.usage, args].filter(Boolean) : [usage];
   return `${[name, ...words].join(' ')} -- ${oneline}\n`;
-}
-
-/** The options of a command with their help, in the order of the alphabet. */
-export function optionHelp(command: Command): readonly { readonly letter: string; readonly help: string }[] {
-  if (typeof command.options === 'object') return command.options.help;
-  return Object.entries(command.optionHelp ?? {}).map(([letter, help]) => ({ letter, help }));
 }
 
 /** The commands of a shell, sorted by name. */
 export class CommandTable {
-  readonly #commands: readonly Command[];
+  /** The commands by purpose: "images", "data", … */
+  readonly groups: Readonly<Record<string, readonly Command[]>>;
   readonly #byName = new Map<string, Command>();
 
-  constructor(commands: readonly Command[]) {
-    this.#commands = commands;
-    for (const command of commands) {
+  constructor(groups: Readonly<Record<string, readonly Command[]>>) {
+    this.groups = groups;
+    for (const command of Object.values(groups).flat()) {
       for (const name of [command.name, ...(command.aliases ?? [])]) {
         assert(!this.#byName.has(name), `only one command is called ${name}`);
         this.#byName.set(name, command);
@@ -112,7 +100,14 @@ export class CommandTable {
 
   /** Every command once, by name. */
   get all(): readonly Command[] {
-    return this.#commands.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    return Object.values(this.groups)
+      .flat()
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Every name and alias. */
+  get names(): readonly string[] {
+    return [...this.#byName.keys()];
   }
 
   /** A command by its name or an alias. */

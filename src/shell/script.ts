@@ -1,5 +1,6 @@
 /** Runs many command lines: a list, or what a source gives line by line. */
-import type { Clock } from '../block/loop/clock.ts';
+import { Breather } from './breather.ts';
+import { Errno, strerror } from '../util/errno.ts';
 import { type Answer, isPromise, type Pending } from '../util/steps.ts';
 import type { Shell } from './command.ts';
 import type { SessionState } from './session-state.ts';
@@ -7,35 +8,15 @@ import type { SessionState } from './session-state.ts';
 /** Gives lines without their newline; null at the end. A promise says that the line has not arrived yet. */
 export interface LineSource {
   next(): Answer<string | null>;
+  /**
+   * "FILE:LINE" of the line that was given last; null where lines have no place of their own. Left out at the top: there
+   * an interrupt ends one line, and not the source.
+   */
+  readonly place?: string | null;
 }
 
-/** Commands run so long before Node gets a turn, in which it notices signals and what they printed goes out. */
-const TURN_NS = 10e6;
-
-/** Gives Node a turn now and then: commands that never wait would keep it from noticing Ctrl-C. */
-class Breather {
-  readonly #clock: Clock;
-  #turnedNs: number;
-  #seenNs = 0;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#turnedNs = clock.nowNs();
-  }
-
-  breathe(): Pending {
-    // A request has just looked at the clock, as a rule.
-    const recentNs = this.#clock.recentNs();
-    const nowNs = recentNs === this.#seenNs ? this.#clock.nowNs() : recentNs;
-    this.#seenNs = nowNs;
-    return nowNs - this.#turnedNs < TURN_NS ? undefined : this.#turn();
-  }
-
-  async #turn(): Promise<void> {
-    await new Promise(setImmediate);
-    this.#turnedNs = this.#clock.nowNs();
-  }
-}
+/** The status of an interrupted command. */
+const INTERRUPTED = -Errno.EINTR;
 
 /**
  * Runs the lines of a list (`-c`), one after the other, with nothing in between. Ends early after `quit`, or an error
@@ -48,50 +29,75 @@ export async function runList(shell: Shell, lines: readonly string[]): Promise<n
 
 /**
  * Runs lines until the source ends, `quit` was given, or one failed with `bail` set. Before each line `prompt` is
- * printed, what is due at once is done, and, while the line has not arrived, everything that goes on by itself.
+ * printed, host I/O ends, and, while the line has not arrived, everything that goes on by itself.
  * The status of the last line that failed; 0 if none has.
  */
 export async function runLines(shell: Shell, source: LineSource, prompt: string | null): Promise<number> {
   const { session } = shell;
   const { loop, output } = session;
-  const beforeLine = (): Answer<unknown> => {
+  const beforeLine = (breather: Breather): Pending => {
     if (prompt !== null) {
       output.stdout(prompt);
       output.flush();
     }
-    return loop.hasBottomHalves ? loop.runBottomHalves() : undefined;
+    return loop.isReady ? settle(session, breather) : undefined;
   };
   const nextLine = (): Answer<string | null> => {
     const line = source.next();
     return isPromise(line) ? arrival(session, line) : line;
   };
-  return runEach(shell, nextLine, beforeLine);
+  return runEach(shell, nextLine, beforeLine, source);
 }
 
 /** Runs the lines that `nextLine` gives; `beforeLine` comes before each of them, and before the end. */
 async function runEach(
   shell: Shell,
   nextLine: () => Answer<string | null>,
-  beforeLine?: () => Answer<unknown>,
+  beforeLine?: (breather: Breather) => Pending,
+  source?: LineSource,
 ): Promise<number> {
   const { session } = shell;
   const breather = new Breather(session.loop.clock);
   let lastError = 0;
   while (!session.quitRequested) {
-    const due = beforeLine?.();
-    if (isPromise(due)) await due;
+    const settled = beforeLine?.(breather);
+    if (settled !== undefined) await settled;
     const turn = breather.breathe();
     if (turn !== undefined) await turn;
+    if (source?.place !== undefined && session.wasInterrupted) break;
     const next = nextLine();
     const line = isPromise(next) ? await next : next;
     if (line === null) break;
+    const { failuresPlaced } = session;
     const result = shell.execute(line);
     const status = isPromise(result) ? await result : result;
     if (status >= 0) continue;
     lastError = status;
+    if (source?.place !== undefined && session.wasInterrupted) break;
+    if (typeof source?.place === 'string' && session.failuresPlaced === failuresPlaced) {
+      session.failuresPlaced += 1;
+      session.error(`${source.place}: ${line}: ${strerror(-status)}`);
+    }
     if (session.bail) break;
   }
-  return lastError;
+  if (source?.place === undefined || !session.wasInterrupted) return lastError;
+  if (typeof source.place === 'string' && session.background.noteInterrupt()) {
+    session.error(`interrupted at ${source.place}`);
+  }
+  return INTERRUPTED;
+}
+
+/**
+ * Turns the loop until nothing can go on without waiting. qemu-io's main loop turns between two lines of its input, and
+ * completes the host I/O that has ended by then; how much that is depends on its threads there. Here it is all of it, as
+ * if the next line came late: a request has reached its breakpoint, or reported, when the next command runs.
+ */
+async function settle({ loop, background }: SessionState, breather: Breather): Promise<void> {
+  while (loop.isReady && !background.wasInterrupted) {
+    await loop.poll(false);
+    const turn = breather.breathe();
+    if (turn !== undefined) await turn;
+  }
 }
 
 /** Turns the loop until the line is there; clients of an export are served meanwhile. */

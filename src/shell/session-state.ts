@@ -66,6 +66,8 @@ export class SessionState {
   readonly tags = new Set<string>();
   /** How many files `source` is in. */
   sourceDepth = 0;
+  /** How many failures of lines of files were said with their place: an outer file need not say them again. */
+  failuresPlaced = 0;
   /** Suspended requests had to be cancelled when an image was closed. */
   hadStuckRequests = false;
 
@@ -116,6 +118,19 @@ export class SessionState {
   /** Says a warning as "qemu-io: warning: …" on standard error. */
   warn(text: string): void {
     this.error(`warning: ${text}`);
+  }
+
+  /** Says something on a terminal that a pipe must not see, in parentheses on standard error. */
+  hint(text: string): void {
+    if (this.output.isTerminal) this.output.stderr(`(${text})\n`);
+  }
+
+  /**
+   * Whether lines may hold what qemu-io does not know: quoted words, comments, sums. On a terminal and in files of
+   * `source`; in a pipe every line keeps qemu-io's meaning.
+   */
+  get acceptsExtensions(): boolean {
+    return this.output.isTerminal || this.sourceDepth > 0;
   }
 
   /** A line for each suspended request, for messages. */

@@ -24,7 +24,7 @@ function joinDigits(units: number, scale: number): string {
 function formatExactly(value: number, digits: number): string {
   const rounded = value.toFixed(digits);
   // Only a multiple of 2^-(digits+1) can lie exactly between two results; toFixed takes the larger one then.
-  if (!Number.isInteger(value * 2 ** (digits + 1))) return rounded;
+  if (!Number.isInteger(value * (2 << digits))) return rounded;
   const exact = value.toFixed(digits + 1);
   if (!exact.endsWith('5')) return rounded;
   const truncated = digits === 0 ? exact.slice(0, -2) : exact.slice(0, -1);

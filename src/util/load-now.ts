@@ -12,6 +12,8 @@ export function loadNow(name: 'node:crypto'): typeof import('node:crypto');
 export function loadNow(name: 'node:os'): typeof import('node:os');
 export function loadNow(name: 'node:net'): typeof import('node:net');
 export function loadNow(name: 'node:tty'): typeof import('node:tty');
+export function loadNow(name: 'node:v8'): typeof import('node:v8');
+export function loadNow(name: 'node:vm'): typeof import('node:vm');
 export function loadNow(name: 'node:zlib'): typeof import('node:zlib');
 export function loadNow(name: string): unknown;
 export function loadNow(name: string): unknown {

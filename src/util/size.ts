@@ -8,7 +8,12 @@ const MAX_I64 = (1n << 63n) - 1n;
 const MIN_NORMAL_DOUBLE = 2.2250738585072014e-308;
 /** So many decimal digits always fit a safe integer. */
 const SAFE_DIGITS = 15;
-const SUFFIXES = 'BKMGTPE';
+/** Small letters differ from large ones in this bit. */
+const SMALL = 0x20;
+const LETTER_X = 0x78;
+const POINT = 0x2e;
+/** The small letters that stand for the powers of 1024, from 0 on: b, k, m, g, t, p, e. */
+const SUFFIXES: readonly number[] = [0x62, 0x6b, 0x6d, 0x67, 0x74, 0x70, 0x65];
 
 /**
  * Parses a size in bytes, 0 to 2^63-1: "512", "64k", "1.5M", "0x1000", "+4E"; suffixes scale by powers of 1024. Beyond
@@ -20,6 +25,22 @@ export function parseSize(text: string): ParsedSize {
   return typeof value === 'bigint' && value > MAX_I64 ? 'range' : value;
 }
 
+/** Parses sums, differences and products of sizes: "64k*3+512". The result is a size, 0 to 2^63-1. */
+export function parseSum(text: string): ParsedSize {
+  let sum = 0n;
+  for (const [, sign, product = ''] of `+${text}`.matchAll(/([+-])([^+-]*)/g)) {
+    let value = 1n;
+    for (const factor of product.split('*')) {
+      const size = parseSize(factor);
+      if (typeof size === 'string') return size;
+      value *= BigInt(size);
+    }
+    sum += sign === '-' ? -value : value;
+  }
+  if (sum < 0n) return 'invalid';
+  return sum > MAX_I64 ? 'range' : normalised(sum);
+}
+
 /** Parses a size up to 2^64-1, as options of nodes have it. */
 export function parseUnsigned64(text: string): bigint | 'invalid' | 'range' {
   const value = parseSize64(text);
@@ -28,28 +49,32 @@ export function parseUnsigned64(text: string): bigint | 'invalid' | 'range' {
 
 /** Whether a text is a hexadecimal size with a suffix ("0x10k"): understood, with a warning that it is deprecated. */
 export function isScaledHex(text: string): boolean {
+  // Too short, as most are.
+  if (text.length < 4) return false;
   const hex = /^[ \t\n\v\f\r]*\+?(0[xX][0-9a-fA-F]+)[kKmMgGtTpP]/.exec(text)?.[1];
   return hex !== undefined && BigInt(hex) <= MAX_U64;
 }
 
 function parseSize64(text: string): ParsedSize {
   let at = behindBlanks(text);
-  const sign = text.charAt(at);
-  if (sign === '+' || sign === '-') at += 1;
+  const isNegative = text.startsWith('-', at);
+  if (isNegative || text.startsWith('+', at)) at += 1;
   const start = at;
   let digits = 0;
-  for (let digit = digitAt(text, at); digit >= 0 && digit < 10; digit = digitAt(text, at)) {
+  for (; at < text.length; at += 1) {
+    const digit = text.charCodeAt(at) - 48;
+    if (digit < 0 || digit > 9) break;
     digits = digits * 10 + digit;
-    at += 1;
   }
   if (at === start) return 'invalid';
   const value = at - start <= SAFE_DIGITS ? digits : BigInt(text.slice(start, at));
   if (typeof value === 'bigint' && value > MAX_U64) return at === text.length ? 'range' : 'invalid';
-  if (sign === '-') return 'invalid';
-  const next = text.charAt(at);
-  if (digits === 0 && (next === 'x' || next === 'X')) return hexSize(at - start === 1 ? text.slice(at + 1) : '');
-  if (next === '.') return sizeWithFraction(value, text.slice(at));
-  return scaled(value, 0n, text.slice(at));
+  if (isNegative) return 'invalid';
+  if (at === text.length) return normalised(value);
+  const next = text.charCodeAt(at);
+  if (digits === 0 && (next | SMALL) === LETTER_X) return hexSize(at - start === 1 ? text.slice(at + 1) : '');
+  if (next === POINT) return sizeWithFraction(value, text.slice(at));
+  return scaled(value, 0n, text, at);
 }
 
 /** A size behind its "0x". */
@@ -58,32 +83,39 @@ function hexSize(text: string): ParsedSize {
   if (hex === undefined) return 'invalid';
   const value = BigInt(`0x${hex}`);
   if (value > MAX_U64) return hex.length === text.length ? 'range' : 'invalid';
-  return text.charAt(hex.length) === '.' ? 'invalid' : scaled(value, 0n, text.slice(hex.length));
+  return text.charAt(hex.length) === '.' ? 'invalid' : scaled(value, 0n, text, hex.length);
 }
 
 /** `value`, and the text from its decimal point on. */
 function sizeWithFraction(value: number | bigint, text: string): ParsedSize {
   const decimals = /^\.[0-9]+(?:[eE][+-]?[0-9]+)?/.exec(text)?.[0];
-  if (decimals === undefined) return scaled(value, 0n, text.slice(1));
+  if (decimals === undefined) return scaled(value, 0n, text, 1);
   if (/[eE]/.test(decimals)) return 'invalid';
   const number = Number(`0${decimals}`);
   // A fraction too small for a double counts as an error of its own, which takes the suffix with it.
-  if (number < MIN_NORMAL_DOUBLE && /[1-9]/.test(decimals)) return scaled(value, 0n, text.slice(decimals.length + 1));
-  return scaled(value, BigInt.asUintN(64, BigInt(Math.floor(number * 2 ** 64))), text.slice(decimals.length));
+  if (number < MIN_NORMAL_DOUBLE && /[1-9]/.test(decimals)) return scaled(value, 0n, text, decimals.length + 1);
+  return scaled(value, BigInt.asUintN(64, BigInt(Math.floor(number * 2 ** 64))), text, decimals.length);
 }
 
-/** `value` and a 64-bit fixed-point `fraction`, times the suffix; halves are rounded up. */
-function scaled(value: number | bigint, fraction: bigint, suffix: string): ParsedSize {
-  const power = suffix === '' ? 0 : SUFFIXES.indexOf(suffix.toUpperCase());
-  if (power < 0 || suffix.length > 1) return 'invalid';
+/** `value` and a 64-bit fixed-point `fraction`, times the suffix at `at` in the text; halves are rounded up. */
+function scaled(value: number | bigint, fraction: bigint, text: string, at: number): ParsedSize {
+  const power = powerAt(text, at);
+  if (power < 0) return 'invalid';
   if (power === 0) return fraction === 0n ? normalised(value) : 'invalid';
   if (typeof value === 'number' && fraction === 0n) {
-    const bytes = value * 2 ** (10 * power);
+    let bytes = value;
+    for (let times = 0; times < power; times += 1) bytes *= 1024;
     if (bytes <= Number.MAX_SAFE_INTEGER) return bytes;
   }
   const multiplier = 1n << BigInt(10 * power);
   const bytes = BigInt(value) * multiplier + ((fraction * multiplier + (1n << 63n)) >> 64n);
   return bytes > MAX_U64 ? 'range' : normalised(bytes);
+}
+
+/** The power of 1024 that the last character of a text stands for; 0 at its end, -1 for anything else. */
+function powerAt(text: string, at: number): number {
+  if (at >= text.length) return 0;
+  return at + 1 === text.length ? SUFFIXES.indexOf(text.charCodeAt(at) | SMALL) : -1;
 }
 
 function normalised(value: number | bigint): number | bigint {
@@ -122,15 +154,17 @@ export function parseLong(text: string): number | bigint | undefined {
 /** Where the blanks at the start of a text end. */
 function behindBlanks(text: string): number {
   let at = 0;
-  for (let code = text.charCodeAt(at); code === 32 || (code >= 9 && code <= 13); code = text.charCodeAt(at)) at += 1;
+  for (; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code !== 32 && (code < 9 || code > 13)) break;
+  }
   return at;
 }
 
-/** The value of a digit up to base 16; -1 for any other character and behind the end. */
+/** The value of a digit up to base 16; -1 for any other character. */
 function digitAt(text: string, at: number): number {
   const code = text.charCodeAt(at);
   if (code >= 48 && code <= 57) return code - 48;
-  // Small letters differ from large ones in this bit.
-  const letter = (code | 0x20) - 97;
+  const letter = (code | SMALL) - 97;
   return letter >= 0 && letter < 6 && code >= 65 ? letter + 10 : -1;
 }

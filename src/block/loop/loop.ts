@@ -316,15 +316,19 @@ export class EventLoop {
     this.#interrupted = false;
   }
 
-  /** Whether a turn could do something without waiting for a command: work is queued, a timer runs, a peer is to answer. */
-  get pending(): boolean {
+  /** Whether the next turn has something to do at once. */
+  get isReady(): boolean {
     return (
       this.#bottomHalves.length > 0 ||
       this.#completions.length > 0 ||
       this.#ended.length > 0 ||
-      this.#arrived.length > 0 ||
-      this.#outside.size > 0
+      this.#arrived.length > 0
     );
+  }
+
+  /** Whether a turn could do something without waiting for a command: work is queued, a timer runs, a peer is to answer. */
+  get pending(): boolean {
+    return this.isReady || this.#outside.size > 0;
   }
 
   /**

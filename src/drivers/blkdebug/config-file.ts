@@ -10,9 +10,9 @@
  * - names are cut at 63 bytes;
  * - a line that begins with `[]` is a setting like any other, but also the group's name if no header follows it.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
 import { BlockError, errorWithErrno, withContext } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
+import { FileReader } from '../../util/file-reader.ts';
 
 /** A section: `[inject-error]` with the lines behind it. */
 export interface ConfigSection {
@@ -31,19 +31,19 @@ export function* readConfigFile(path: string): Generator<ConfigSection> {
 }
 
 function readWhole(path: string): Buffer {
-  const file = withContext('Could not read blkdebug config file', () => openSync(path, 'r'));
+  const file = withContext('Could not read blkdebug config file', () => new FileReader(path));
   try {
     const chunks: Buffer[] = [];
     for (let total = 0; total <= FILE_BYTES_MAX; ) {
       const chunk = Buffer.allocUnsafe(64 * 1024);
-      const bytes = withContext('Cannot read config file', () => readSync(file, chunk));
+      const bytes = withContext('Cannot read config file', () => file.read(chunk));
       if (bytes === 0) return Buffer.concat(chunks);
       chunks.push(chunk.subarray(0, bytes));
       total += bytes;
     }
     throw errorWithErrno(Errno.EFBIG, 'Cannot read config file');
   } finally {
-    closeSync(file);
+    file.close();
   }
 }
 

@@ -12,8 +12,9 @@ import {
   writeRequest,
   zeroes,
 } from '../requests/writing.ts';
+import { refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
-import { refuse, sizeArgument, usage } from '../words/arguments.ts';
+import { sizeArgument } from '../words/arguments.ts';
 import { flag, OptionTable } from '../words/options.ts';
 
 const options = new OptionTable({

@@ -1,6 +1,6 @@
 /** `bail`: whether a script stops at its first error. Not in qemu-io. */
+import { refuse } from '../failure.ts';
 import type { Command } from '../command.ts';
-import { refuse } from '../words/arguments.ts';
 
 export const bail = {
   name: 'bail',

@@ -2,9 +2,17 @@
 import { breakpointPort } from '../../block/debug/port.ts';
 import { BlockError, errnoOf } from '../../block/error.ts';
 import { Errno, strerror } from '../../util/errno.ts';
-import { type Command, CommandFailure, type OperandKind } from '../command.ts';
-import { isSetting, settingCandidates, settingsFrom } from '../words/rule-words.ts';
-import type { Session } from '../session.ts';
+import type { Command, OperandKind } from '../command.ts';
+import { CommandFailure } from '../failure.ts';
+import { eventNames } from '../../block/events/events.ts';
+import { hintClosest } from '../words/closest.ts';
+import { hintSettings, isSetting, settingCandidates, settingsFrom } from '../words/rule-words.ts';
+import type { SessionState } from '../session-state.ts';
+import { flag, OptionTable } from '../words/options.ts';
+
+const options = new OptionTable({
+  persistent: flag('p', 'persistent: suspends every request that reaches the event', { isHidden: true }),
+});
 
 export const breakCommand = {
   name: 'break',
@@ -13,9 +21,9 @@ export const breakCommand = {
   minArgs: 2,
   maxArgs: 2,
   acceptsAlso: (argv) => breakWords(argv) !== null,
+  explainCount: (session, [, , , ...words]) => hintSettings(session, words),
   needsFile: true,
-  options: 'p',
-  optionHelp: { p: 'persistent: suspends every request that reaches the event' },
+  options,
   help: [
     'Suspends the first request that reaches the event; wait_break waits for that, resume lets it go on.',
     '  break [-p] event tag key=value...    suspends only where conditions hold',
@@ -42,7 +50,7 @@ function breakWords([, ...words]: readonly string[]): Words | null {
   return { event, tag, settings, persistent: words.includes('-p') };
 }
 
-function runBreak(session: Session, argv: string[]): void {
+function runBreak(session: SessionState, argv: string[]): void {
   const [, event = '', tag = ''] = argv;
   const { settings, persistent, ...place } = breakWords(argv) ?? { event, tag, settings: [], persistent: false };
   const conditions = settingsFrom(settings);
@@ -56,13 +64,22 @@ function runBreak(session: Session, argv: string[]): void {
   } catch (error) {
     const errno = errnoOf(error);
     // qemu-io has no conditions, so the message is ours.
-    if (errno === Errno.EINVAL) throw error;
+    if (errno === Errno.EINVAL) {
+      hintSettings(session, settings);
+      throw error;
+    }
     session.output.stdout(`Could not set breakpoint: ${strerror(errno)}\n`);
+    if (errno === Errno.ENOENT) {
+      session.hint(`there is no event '${place.event}'; "help event" lists them`);
+      hintClosest(session, place.event, eventNames);
+    } else if (errno === Errno.ENOTSUP) {
+      session.hint('breakpoints need blkdebug: open the image as "blkdebug::FILE", or start blkscope with -D FILE');
+    }
     throw new CommandFailure(errno);
   }
 }
 
-function operandKind(session: Session, operands: readonly string[], word: string): OperandKind {
+function operandKind(session: SessionState, operands: readonly string[], word: string): OperandKind {
   if (operands.length === 0) return 'event';
   if (operands.length === 1) return 'word';
   return settingCandidates(session, 'suspend', word).filter((candidate) => !/^(?:event|tag)=/.test(candidate));

@@ -1,8 +1,7 @@
 /** `cancel`: ends what is suspended, with ECANCELED. Not in qemu-io. */
 import { debugPort } from '../../block/debug/port.ts';
-import { errnoOf } from '../../block/error.ts';
-import { strerror } from '../../util/errno.ts';
-import { type Command, CommandFailure } from '../command.ts';
+import type { Command } from '../command.ts';
+import { runOnTag } from '../words/tags.ts';
 
 export const cancel = {
   name: 'cancel',
@@ -17,12 +16,6 @@ export const cancel = {
   ],
   operands: ['tag'],
   async run(session, [, tag = '']) {
-    try {
-      await debugPort(session.top).cancel(tag);
-    } catch (error) {
-      const errno = errnoOf(error);
-      session.output.stdout(`Could not cancel request: ${strerror(errno)}\n`);
-      throw new CommandFailure(errno);
-    }
+    await runOnTag(session, tag, 'Could not cancel request', () => debugPort(session.top).cancel(tag));
   },
 } satisfies Command;

@@ -3,25 +3,27 @@ import { errnoText, requestName } from '../../util/compact.ts';
 import type { EventNote, FiredEvent } from '../../block/events/history.ts';
 import { eventNames } from '../../block/events/events.ts';
 import { parseLong } from '../../util/size.ts';
-import { CommandOptions, refuse, usage } from '../words/arguments.ts';
+import { refuse, usage } from '../failure.ts';
 import type { Command } from '../command.ts';
-import type { Session } from '../session.ts';
+import type { SessionState } from '../session-state.ts';
+import { flag, OptionTable, setting } from '../words/options.ts';
 import { type Column, printTable } from '../output/table.ts';
+
+const options = new OptionTable({
+  all: flag('a', 'of all nodes; without it only those of the nodes with rules, if there are any'),
+  counts: flag('c', 'how often each of them has fired, on nodes with rules and elsewhere'),
+  json: flag('j', 'as JSON'),
+  limit: setting('n', 'N', 'at most so many, 20 by default; the latest 1,024 are kept', countArgument),
+});
 
 export const events = {
   name: 'events',
-  args: '[-acj] [-n N] [FILTER]',
+  args: '[FILTER]',
   oneline: 'lists the debug events that have fired, or counts them',
   minArgs: 0,
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: false,
-  options: 'acjn:',
-  optionHelp: {
-    a: 'of all nodes; without it only those of the nodes with rules, if there are any',
-    c: 'how often each of them has fired, on nodes with rules and elsewhere',
-    j: 'as JSON',
-    n: 'at most so many, 20 by default; the latest 1,024 are kept',
-  },
+  options,
   help: [
     'Lists the latest events, oldest first: number, event, the request that fired it, the node, and what it led to.',
     'FILTER is the name of a request (w7), the number of an event (#5), or a part of any other column.',
@@ -46,32 +48,26 @@ const columns: readonly Column<Row>[] = [
   { title: 'LED TO', text: ({ notes }) => notes.join(', ') },
 ];
 
-function runEvents(session: Session, argv: string[]): void {
-  const options = new CommandOptions(session, argv, events.options);
-  let all = false;
-  let counts = false;
-  let json = false;
-  let limit = DEFAULT_COUNT;
-  while (options.next()) {
-    const { name, argument } = options;
-    if (name === 'a') all = true;
-    else if (name === 'c') counts = true;
-    else if (name === 'j') json = true;
-    else if (name === 'n') limit = countArgument(session, argument);
-  }
-  const [filter = '', ...more] = options.operands;
+function runEvents(session: SessionState, argv: string[]): void {
+  const parsed = options.parse(session, argv);
+  const { all, counts, json, limit } = parsed.options;
+  const [filter = '', ...more] = parsed.operands;
   if (more.length > 0) throw usage();
   if (counts) printCounts(session, filter, json);
-  else printTable(session, latest(session, all, filter, limit), columns, { json, none: 'no event has fired' });
+  else
+    printTable(session, latest(session, all, filter, limit ?? DEFAULT_COUNT), columns, {
+      json,
+      none: 'no event has fired',
+    });
 }
 
-function countArgument(session: Session, text: string): number {
+function countArgument(session: SessionState, text: string): number {
   const count = parseLong(text);
   if (count === undefined || count < 1) throw refuse(session, `${text} is not a number of events`);
   return Number(count);
 }
 
-function latest(session: Session, all: boolean, filter: string, limit: number): Row[] {
+function latest(session: SessionState, all: boolean, filter: string, limit: number): Row[] {
   const { history } = session.context.trace;
   const onlyDebugNodes = !all && history.counts.onDebugNodes.some((count) => count > 0);
   const isWanted = filterOf(filter, history.newestFirst());
@@ -99,9 +95,9 @@ function noteText(note: EventNote): string {
   }
 }
 
-/** "#5" is an event, "w7" a request if there is one of this name ("l2" seldom is one), anything else a part of a text. */
+/** "#5" and "5" are an event, "w7" a request if there is one of this name ("l2" seldom is one), anything else a part of a text. */
 function filterOf(filter: string, fired: Iterable<FiredEvent>): (row: Row) => boolean {
-  if (/^#\d+$/.test(filter)) return ({ number }) => number === Number(filter.slice(1));
+  if (/^#?\d+$/.test(filter)) return ({ number }) => number === Number(filter.replace('#', ''));
   if (/^[a-z]\d+$/.test(filter)) {
     const isNamed = ({ operation, request }: Pick<FiredEvent, 'operation' | 'request'>): boolean =>
       requestName(operation, request) === filter;
@@ -130,7 +126,7 @@ const countColumns: readonly Column<CountRow>[] = [
   },
 ];
 
-function printCounts(session: Session, filter: string, json: boolean): void {
+function printCounts(session: SessionState, filter: string, json: boolean): void {
   const { onDebugNodes, elsewhere } = session.context.trace.history.counts;
   const rows = eventNames
     .map((event, at): CountRow => ({ event, onDebugNodes: onDebugNodes[at] ?? 0, elsewhere: elsewhere[at] ?? 0 }))

@@ -6,7 +6,7 @@ import type { Command } from '../command.ts';
 import { type Column, printTable } from '../output/table.ts';
 import type { ClientStatus, ExportStatus, SessionExports } from '../session-exports.ts';
 import type { SessionState } from '../session-state.ts';
-import { usage } from '../words/arguments.ts';
+import { usage } from '../failure.ts';
 import { flag, OptionTable, textSetting } from '../words/options.ts';
 
 const options = new OptionTable({

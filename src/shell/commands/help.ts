@@ -2,9 +2,11 @@
 import { eventByName, type EventName, eventName, eventNames } from '../../block/events/events.ts';
 import { eventGuide } from '../../block/events/guide.ts';
 import { Errno } from '../../util/errno.ts';
-import { type Command, optionHelp, type Shell, usageLine } from '../command.ts';
+import { type Command, type CommandTable, type Shell, usageLine } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
+import type { Output } from '../output/output.ts';
 import type { SessionState } from '../session-state.ts';
+import { hintClosest } from '../words/closest.ts';
 
 export const help = {
   name: 'help',
@@ -28,12 +30,16 @@ export const help = {
 function runHelp(session: SessionState, [, name, event]: string[], { commands }: Shell): void {
   const { output } = session;
   if (event !== undefined) {
-    helpOnEvent(session, event, 'event');
+    helpOnEvent(session, event, 'event', eventNames);
     return;
   }
   if (name === undefined) {
-    for (const command of commands.all) output.stdout(usageLine(command));
-    output.stdout("\nUse 'help commandname' for extended help.\n");
+    if (output.isTerminal) printGroups(output, commands);
+    else printUsages(output, commands.all);
+    return;
+  }
+  if (name === 'event') {
+    output.stdout(eventList());
     return;
   }
   const command = commands.find(name);
@@ -42,14 +48,44 @@ function runHelp(session: SessionState, [, name, event]: string[], { commands }:
     if (command.name === 'events') output.stdout(`${eventList()}\n`);
     return;
   }
-  helpOnEvent(session, name, 'command');
+  const group = name === 'all' ? commands.all : commands.groups[name];
+  if (group !== undefined && output.isTerminal) {
+    printUsages(output, group);
+    return;
+  }
+  helpOnEvent(session, name, 'command', [...commands.names, ...Object.keys(commands.groups)]);
+}
+
+/** The names of all commands, by purpose: they fit a small terminal. */
+function printGroups(output: Output, { groups }: CommandTable): void {
+  const width = Math.max(...Object.keys(groups).map((name) => name.length));
+  for (const [name, members] of Object.entries(groups)) {
+    output.stdout(` ${name.padEnd(width)}  ${members.map((command) => command.name).join(' ')}\n`);
+  }
+  output.stdout(
+    '\n help NAME      what a command does, or the commands of a group\n' +
+      ' help all       every command in a line\n' +
+      ' help event     the debug events; help event NAME says more\n',
+  );
+}
+
+function printUsages(output: Output, members: readonly Command[]): void {
+  for (const command of members) output.stdout(usageLine(command));
+  output.stdout("\nUse 'help commandname' for extended help.\n");
 }
 
 /** What an event means; a name that is none is reported as what it was meant to be. */
-function helpOnEvent({ output }: SessionState, name: string, what: 'command' | 'event'): void {
+function helpOnEvent(
+  session: SessionState,
+  name: string,
+  what: 'command' | 'event',
+  candidates: readonly string[],
+): void {
+  const { output } = session;
   const event = eventByName(name);
   if (event === undefined) {
     output.stdout(`${what} ${name} not found\n`);
+    hintClosest(session, name, candidates);
     throw new CommandFailure(Errno.EINVAL);
   }
   output.stdout(eventText(eventName(event)));
@@ -73,7 +109,7 @@ function eventText(name: EventName): string {
 /** Everything below the usage line; empty for a command that needs no more words. */
 function helpText(command: Command): string {
   if (command.help === undefined) return '';
-  const options = optionHelp(command).map(({ letter, help: text }) => ` -${letter}  ${text}\n`);
+  const options = (command.options?.help ?? []).map(({ letter, help: text }) => ` -${letter}  ${text}\n`);
   const gap = options.length === 0 ? '' : '\n';
   return `\n${command.help.map((line) => ` ${line}\n`).join('')}${gap}${options.join('')}\n`;
 }

@@ -1,4 +1,4 @@
-/** The table of the shell's commands, one line a command. */
+/** The table of the shell's commands, by purpose. */
 import { CommandTable } from '../command.ts';
 import { abort } from './abort.ts';
 import { aioFlush } from './aio-flush.ts';
@@ -18,6 +18,7 @@ import { info } from './info.ts';
 import { length } from './length.ts';
 import { live } from './live.ts';
 import { map } from './map.ts';
+import { nodes } from './nodes.ts';
 import { open } from './open.ts';
 import { quit } from './quit.ts';
 import { read } from './read.ts';
@@ -31,7 +32,7 @@ import { rule } from './rule.ts';
 import { rules } from './rules.ts';
 import { sigraise } from './sigraise.ts';
 import { sleep } from './sleep.ts';
-import { source } from './source.ts';
+import { repeat, source } from './source.ts';
 import { state } from './state.ts';
 import { suspended } from './suspended.ts';
 import { truncate } from './truncate.ts';
@@ -40,45 +41,15 @@ import { write } from './write.ts';
 import { writev } from './writev.ts';
 import { zoneCommands } from './zones.ts';
 
-export const commandTable = new CommandTable([
-  abort,
-  aioDiscard,
-  aioFlush,
-  aioRead,
-  aioWrite,
-  alloc,
-  bail,
-  breakCommand,
-  cancel,
-  close,
-  discard,
-  events,
-  exportCommand,
-  flush,
-  help,
-  info,
-  length,
-  live,
-  map,
-  open,
-  quit,
-  read,
-  readv,
-  record,
-  removeBreak,
-  reopen,
-  requests,
-  resume,
-  rule,
-  rules,
-  sigraise,
-  sleep,
-  source,
-  state,
-  suspended,
-  truncate,
-  waitBreak,
-  write,
-  writev,
-  ...zoneCommands,
-]);
+export const commandTable = new CommandTable({
+  images: [open, close, reopen, info, nodes, length, truncate],
+  data: [read, readv, write, writev, discard, flush, alloc, map],
+  asynchronous: [aioRead, aioWrite, aioDiscard, aioFlush, requests],
+  breakpoints: [breakCommand, waitBreak, resume, removeBreak, suspended, cancel],
+  rules: [rule, rules, state],
+  observing: [events, live, record],
+  serving: [exportCommand],
+  scripts: [source, repeat, bail, sleep],
+  zones: zoneCommands,
+  program: [help, quit, abort, sigraise],
+});

@@ -5,9 +5,11 @@ import type { BlockNode } from '../../block/graph/node.ts';
 import { driverInfo } from '../../block/request/info.ts';
 import { Errno } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
+import { printable } from '../../util/text-width.ts';
 import type { Command } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
+import { nodeRows } from './nodes.ts';
 
 export const info = {
   name: 'info',
@@ -24,6 +26,7 @@ async function runInfo(session: SessionState): Promise<void> {
   // An image that turned out to be corrupt has no driver any more; qemu-io says nothing.
   if (top.closed) throw new CommandFailure(Errno.ENOMEDIUM);
   const { driver } = top;
+  if (session.output.isTerminal) printOverview(session);
   session.output.stdout(`format name: ${driver.formatName}\n`);
   if (driver.protocolName !== undefined) session.output.stdout(`format name: ${driver.protocolName}\n`);
 
@@ -33,6 +36,15 @@ async function runInfo(session: SessionState): Promise<void> {
   );
   const specific = await specificOf(session);
   if (specific !== null) session.output.stdout(`Format specific information:\n${treeLines(specific, 1)}`);
+}
+
+/** On a terminal: which file this is, how long it is, and its nodes. In a pipe every line is qemu-io's. */
+function printOverview({ top, output }: SessionState): void {
+  const rows = nodeRows(top);
+  const length = rows[0]?.length ?? null;
+  output.stdout(`file: ${printable(top.filename)}\n`);
+  if (length !== null) output.stdout(`length: ${formatSize(length)} (${length} bytes)\n`);
+  output.stdout(`nodes: ${rows.map(({ node, driver }) => `${printable(node)} (${driver})`).join(', ')}\n`);
 }
 
 async function specificOf({ top }: SessionState): Promise<SpecificInfo | null> {

@@ -2,9 +2,9 @@
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 import { parseLong } from '../../util/size.ts';
-import { refuse, usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
-import type { Session } from '../session.ts';
+import { refuse, usage } from '../failure.ts';
+import type { SessionState } from '../session-state.ts';
 
 export const live = {
   name: 'live',
@@ -24,7 +24,7 @@ export const live = {
 /** More than any terminal has. */
 const MAX_ROWS = 200;
 
-async function runLive(session: Session, [, action, count]: string[]): Promise<void> {
+async function runLive(session: SessionState, [, action, count]: string[]): Promise<void> {
   const { views, output } = session;
   if (views === null) throw new BlockError(Errno.ENOTTY, 'there is no terminal for the panel');
   if (action === undefined) {

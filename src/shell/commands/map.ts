@@ -4,6 +4,7 @@ import type { BlockBackend } from '../../block/backend.ts';
 import type { Allocation } from '../../block/request/status.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
+import { Breather } from '../breather.ts';
 import type { Command } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
 import { Progress } from '../output/progress.ts';
@@ -32,11 +33,14 @@ async function runMap(session: SessionState): Promise<void> {
 
 async function printRuns(session: SessionState, length: number, reached: (offset: number) => void): Promise<void> {
   const { image } = session;
+  const breather = new Breather(session.loop.clock);
   let offset = 0;
   while (offset < length) {
     const start = offset;
     reached(start);
-    const run = await orError(session, 'Failed to get allocation status', () => runAt(image, start, length - start));
+    const run = await orError(session, 'Failed to get allocation status', () =>
+      runAt(image, start, length - start, () => breathe(session, breather)),
+    );
     if (run.bytes === 0) {
       session.error('Unexpected end of image');
       throw new CommandFailure(Errno.EIO);
@@ -51,15 +55,29 @@ async function printRuns(session: SessionState, length: number, reached: (offset
 }
 
 /** The longest run of one state that starts at `offset`. */
-async function runAt(image: BlockBackend, offset: number, bytes: number): Promise<Allocation> {
+async function runAt(
+  image: BlockBackend,
+  offset: number,
+  bytes: number,
+  pause: () => Promise<void>,
+): Promise<Allocation> {
+  await pause();
   const { allocated, bytes: first } = await image.isAllocated(offset, bytes);
   let found = first;
   while (found > 0 && found < bytes) {
+    await pause();
     const next = await isAllocatedOrUnknown(image, offset + found, bytes - found);
     if (next?.allocated !== allocated || next.bytes === 0) break;
     found += next.bytes;
   }
   return { allocated, bytes: found };
+}
+
+/** Gives Node a turn if it is time for one. EINTR after an interrupt. */
+async function breathe(session: SessionState, breather: Breather): Promise<void> {
+  const turn = breather.breathe();
+  if (turn !== undefined) await turn;
+  if (session.wasInterrupted) throw new CommandFailure(Errno.EINTR);
 }
 
 /** Null if it cannot be told: then the run ends here, and the next one will say why. */
@@ -76,6 +94,7 @@ async function orError<T>(session: SessionState, what: string, body: () => T | P
   try {
     return await body();
   } catch (error) {
+    if (error instanceof CommandFailure) throw error;
     const errno = errnoOf(error);
     session.error(`${what}: ${strerror(errno)}`);
     throw new CommandFailure(errno);

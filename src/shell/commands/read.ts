@@ -2,8 +2,9 @@
 import type { Command, Outcome } from '../command.ts';
 import { dump, expectedPattern, quiet, type ComparedRange, readRequest, terse } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
+import { refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
-import { lengthArgument, refuse, requireSector, sizeArgument, twoOperands, usage } from '../words/arguments.ts';
+import { lengthArgument, requireSector, sizeArgument, twoOperands } from '../words/arguments.ts';
 import { flag, OptionTable, setting, type ValuesOf } from '../words/options.ts';
 
 const options = new OptionTable({

@@ -1,9 +1,9 @@
 /** `record`: records the session to a file from here on. Not in qemu-io. */
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
-import { usage } from '../words/arguments.ts';
 import type { Command } from '../command.ts';
-import type { Session } from '../session.ts';
+import { usage } from '../failure.ts';
+import type { SessionState } from '../session-state.ts';
 import type { RecordingStatus } from '../session-views.ts';
 
 export const record = {
@@ -22,7 +22,7 @@ export const record = {
   run: runRecord,
 } satisfies Command;
 
-async function runRecord(session: Session, [, action, path]: string[]): Promise<void> {
+async function runRecord(session: SessionState, [, action, path]: string[]): Promise<void> {
   const { views, output } = session;
   if (views === null) throw new BlockError(Errno.ENOTSUP, 'nothing can be recorded here');
   if (action === undefined) {

@@ -1,8 +1,7 @@
 /** `remove_break`: removes breakpoints and resumes what they suspend. */
 import { breakpointPort } from '../../block/debug/port.ts';
-import { errnoOf } from '../../block/error.ts';
-import { strerror } from '../../util/errno.ts';
-import { type Command, CommandFailure } from '../command.ts';
+import type { Command } from '../command.ts';
+import { runOnTag } from '../words/tags.ts';
 
 export const removeBreak = {
   name: 'remove_break',
@@ -13,12 +12,8 @@ export const removeBreak = {
   needsFile: true,
   operands: ['tag'],
   async run(session, [, tag = '']) {
-    try {
-      await breakpointPort(session.top).removeBreakpoints(tag);
-    } catch (error) {
-      const errno = errnoOf(error);
-      session.output.stdout(`Could not remove breakpoint ${tag}: ${strerror(errno)}\n`);
-      throw new CommandFailure(errno);
-    }
+    await runOnTag(session, tag, `Could not remove breakpoint ${tag}`, () =>
+      breakpointPort(session.top).removeBreakpoints(tag),
+    );
   },
 } satisfies Command;

@@ -1,8 +1,9 @@
 /** `requests`: the requests in flight, and what each waits for. Not in qemu-io. */
 import { type RequestInFlight, requestsInFlight } from '../../block/loop/in-flight.ts';
-import { CommandOptions, usage } from '../words/arguments.ts';
+import { usage } from '../failure.ts';
 import type { Command } from '../command.ts';
-import type { Session } from '../session.ts';
+import type { SessionState } from '../session-state.ts';
+import { flag, OptionTable } from '../words/options.ts';
 import {
   type Age,
   clientColumns,
@@ -13,15 +14,15 @@ import {
 } from '../output/columns.ts';
 import { type Column, printTable } from '../output/table.ts';
 
+const options = new OptionTable({ json: flag('j', 'as JSON') });
+
 export const requests = {
   name: 'requests',
-  args: '[-j]',
   oneline: 'lists the requests in flight and what each waits for',
   minArgs: 0,
   maxArgs: 1,
   needsFile: false,
-  options: 'j',
-  optionHelp: { j: 'as JSON' },
+  options,
   help: [
     'For each request that has begun and not ended, oldest first: its name, what it does at which offset and length,',
     'what it waits for, and for how long. It waits for a breakpoint, a request that it overlaps, the space that another',
@@ -39,14 +40,12 @@ const columns: readonly Column<Row>[] = [
   sinceColumn,
 ];
 
-function runRequests(session: Session, argv: string[]): void {
-  const options = new CommandOptions(session, argv, requests.options);
-  let json = false;
-  while (options.next()) if (options.name === 'j') json = true;
-  if (options.operands.length > 0) throw usage();
+function runRequests(session: SessionState, argv: string[]): void {
+  const { options: given, operands } = options.parse(session, argv);
+  if (operands.length > 0) throw usage();
   const now = session.loop.clock.nowNs();
   const rows = requestsInFlight(session.loop).map(({ sinceNs, startedNs: _started, ...request }): Row => {
     return { ...request, seconds: secondsBetween(sinceNs, now) };
   });
-  printTable(session, rows, [...columns, ...clientColumns(rows)], { json, none: 'nothing is in flight' });
+  printTable(session, rows, [...columns, ...clientColumns(rows)], { json: given.json, none: 'nothing is in flight' });
 }

@@ -1,8 +1,10 @@
 /** `resume`: lets a suspended request go on. */
-import { debugPort } from '../../block/debug/port.ts';
-import { errnoOf } from '../../block/error.ts';
-import { strerror } from '../../util/errno.ts';
-import { type Command, CommandFailure } from '../command.ts';
+import { debugPort, findDebugPort } from '../../block/debug/port.ts';
+import type { Command } from '../command.ts';
+import { flag, OptionTable } from '../words/options.ts';
+import { runOnTag } from '../words/tags.ts';
+
+const options = new OptionTable({ all: flag('a', 'all that are suspended, oldest first', { isHidden: true }) });
 
 export const resume = {
   name: 'resume',
@@ -11,23 +13,20 @@ export const resume = {
   minArgs: 1,
   maxArgs: 1,
   needsFile: true,
-  options: 'a',
-  optionHelp: { a: 'all that are suspended, oldest first' },
+  options,
   help: [
     'Lets the newest request that is suspended under the tag go on, to its end or to its next breakpoint.',
     '  resume -a    lets all go on, unless -a is a tag',
   ],
   operands: ['tag'],
   async run(session, [, tag = '']) {
-    try {
-      const port = debugPort(session.top);
-      // "-a" may be a tag, too; then it means that tag, as in qemu-io.
-      if (tag === '-a' && !port.isSuspended(tag)) await port.resumeAll();
-      else await port.resume(tag);
-    } catch (error) {
-      const errno = errnoOf(error);
-      session.output.stdout(`Could not resume request: ${strerror(errno)}\n`);
-      throw new CommandFailure(errno);
-    }
+    const port = findDebugPort(session.top);
+    // "-a" may be a tag, too; then it means that tag, as in qemu-io.
+    const isAll = tag === '-a' && port?.isSuspended(tag) === false;
+    if (isAll && port.suspended().length === 0) session.hint('no request is suspended');
+    await runOnTag(session, tag, 'Could not resume request', async () => {
+      const known = debugPort(session.top);
+      await (isAll ? known.resumeAll() : known.resume(tag));
+    });
   },
 } satisfies Command;

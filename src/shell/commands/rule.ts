@@ -3,20 +3,32 @@ import { writeFileSync } from 'node:fs';
 import { BlockError, withContext } from '../../block/error.ts';
 import type { Rules, RuleKind } from '../../block/debug/rules.ts';
 import { Errno } from '../../util/errno.ts';
-import { CommandOptions, usage } from '../words/arguments.ts';
+import { usage } from '../failure.ts';
 import type { Command, OperandKind } from '../command.ts';
-import { rulesOf, ruleNumber, ruleNumbers, settingCandidates, settingsFrom } from '../words/rule-words.ts';
-import type { Session } from '../session.ts';
+import {
+  rulesOf,
+  ruleNumber,
+  ruleNumbers,
+  hintSettings,
+  settingCandidates,
+  settingsFrom,
+} from '../words/rule-words.ts';
+import { hintClosest } from '../words/closest.ts';
+import type { SessionState } from '../session-state.ts';
+import { OptionTable, textSetting } from '../words/options.ts';
+
+const options = new OptionTable({
+  node: textSetting('n', 'node', 'the rules of this node; without it of the one that breakpoints go to'),
+});
 
 export const rule = {
   name: 'rule',
-  args: '[-n node] add|set|disable|enable|remove|load|save ...',
+  args: 'add|set|disable|enable|remove|load|save ...',
   oneline: 'changes the rules of blkdebug',
   minArgs: 2,
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: true,
-  options: 'n:',
-  optionHelp: { n: 'the rules of this node; without it of the one that breakpoints go to' },
+  options,
   help: [
     '  rule add inject-error event=EVENT [errno=ENOSPC] [state=N] [sector=N] [iotype=read] [once=on] [immediately=on]',
     '  rule add set-state event=EVENT [state=N] new_state=N',
@@ -40,17 +52,23 @@ export const rule = {
   run: runRule,
 } satisfies Command;
 
-function runRule(session: Session, argv: string[]): void {
-  const options = new CommandOptions(session, argv, rule.options);
-  let node: string | null = null;
-  while (options.next()) node = options.argument;
-  const [action = '', ...words] = options.operands;
+function runRule(session: SessionState, argv: string[]): void {
+  const parsed = options.parse(session, argv);
+  const [action = '', ...words] = parsed.operands;
   const run = actions.get(action);
-  if (run === undefined || words.length === 0) throw usage();
-  run(session, rulesOf(session, node), words);
+  if (run === undefined || words.length === 0) {
+    if (run === undefined) hintClosest(session, action, [...actions.keys()]);
+    throw usage();
+  }
+  try {
+    run(session, rulesOf(session, parsed.options.node), words);
+  } catch (error) {
+    if (error instanceof BlockError && error.errno === Errno.EINVAL) hintSettings(session, words);
+    throw error;
+  }
 }
 
-type Action = (session: Session, rules: Rules, words: readonly string[]) => void;
+type Action = (session: SessionState, rules: Rules, words: readonly string[]) => void;
 
 const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['add', addRule],
@@ -65,14 +83,17 @@ const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
 /** Breakpoints are made by `break`. */
 const kinds: readonly RuleKind[] = ['inject-error', 'set-state'];
 
-function addRule(session: Session, rules: Rules, [name = '', ...words]: readonly string[]): void {
+function addRule(session: SessionState, rules: Rules, [name = '', ...words]: readonly string[]): void {
   const kind = kinds.find((known) => known === name);
-  if (kind === undefined) throw new BlockError(Errno.EINVAL, `a rule is inject-error or set-state, not '${name}'`);
+  if (kind === undefined) {
+    hintClosest(session, name, kinds);
+    throw new BlockError(Errno.EINVAL, `a rule is inject-error or set-state, not '${name}'`);
+  }
   const number = rules.add(kind, settingsFrom(words));
   session.output.stdout(`rule ${number} added\n`);
 }
 
-function loadRules(session: Session, rules: Rules, file: string): void {
+function loadRules(session: SessionState, rules: Rules, file: string): void {
   const numbers = rules.load(file);
   const [first] = numbers;
   if (first === undefined) session.output.stdout(`no rules in ${file}\n`);
@@ -80,7 +101,7 @@ function loadRules(session: Session, rules: Rules, file: string): void {
   else session.output.stdout(`rules ${first} to ${numbers.at(-1)} added\n`);
 }
 
-function saveRules(session: Session, rules: Rules, file: string): void {
+function saveRules(session: SessionState, rules: Rules, file: string): void {
   const { text, warnings } = rules.save();
   withContext(`Could not write '${file}'`, () => writeFileSync(file, text));
   for (const warning of warnings) session.warn(warning);
@@ -91,7 +112,7 @@ function onlyWord([word = '', ...more]: readonly string[]): string {
   return word;
 }
 
-function operandKind(session: Session, [action, ...before]: readonly string[], word: string): OperandKind {
+function operandKind(session: SessionState, [action, ...before]: readonly string[], word: string): OperandKind {
   switch (action) {
     case undefined:
       return [...actions.keys()];
@@ -111,7 +132,7 @@ function operandKind(session: Session, [action, ...before]: readonly string[], w
   }
 }
 
-function numberWords(session: Session): string[] {
+function numberWords(session: SessionState): string[] {
   return rulesOf(session, null)
     .list()
     .map(({ number }) => String(number));

@@ -1,21 +1,25 @@
 /** `rules`: the rules that decide which requests fail or are suspended, each with its hits. Not in qemu-io. */
 import type { RuleKind, RuleView } from '../../block/debug/rules.ts';
-import { CommandOptions, usage } from '../words/arguments.ts';
+import { usage } from '../failure.ts';
 import type { Command } from '../command.ts';
 import { rulesOf } from '../words/rule-words.ts';
-import type { Session } from '../session.ts';
+import type { SessionState } from '../session-state.ts';
+import { flag, OptionTable, textSetting } from '../words/options.ts';
 import { type Column, printTable } from '../output/table.ts';
 import type { Style } from '../../util/style.ts';
 
+const options = new OptionTable({
+  json: flag('j', 'as JSON'),
+  node: textSetting('n', 'node', 'those of this node; without it of the one that breakpoints go to'),
+});
+
 export const rules = {
   name: 'rules',
-  args: '[-j] [-n node]',
   oneline: 'lists the rules of blkdebug, breakpoints among them',
   minArgs: 0,
   maxArgs: 3,
   needsFile: true,
-  options: 'jn:',
-  optionHelp: { j: 'as JSON', n: 'those of this node; without it of the one that breakpoints go to' },
+  options,
   help: [
     'For each rule: its number, what it does at which event, its conditions, and its status: "armed" waits for its event,',
     '"active" has seen it and requests are checked against it, "exhausted" has acted as often as it may, "disabled" is',
@@ -56,16 +60,9 @@ const columns: readonly Column<RuleView>[] = [
   { title: 'SKIPPED BECAUSE', text: ({ lastSkip }) => lastSkip?.text ?? '' },
 ];
 
-function runRules(session: Session, argv: string[]): void {
-  const options = new CommandOptions(session, argv, rules.options);
-  let json = false;
-  let node: string | null = null;
-  while (options.next()) {
-    const { name, argument } = options;
-    if (name === 'j') json = true;
-    else if (name === 'n') node = argument;
-  }
-  if (options.operands.length > 0) throw usage();
-  const rows = rulesOf(session, node).list();
-  printTable(session, rows, columns, { json, none: 'there are no rules' });
+function runRules(session: SessionState, argv: string[]): void {
+  const { options: given, operands } = options.parse(session, argv);
+  if (operands.length > 0) throw usage();
+  const rows = rulesOf(session, given.node).list();
+  printTable(session, rows, columns, { json: given.json, none: 'there are no rules' });
 }

@@ -1,15 +1,18 @@
-/** `source`: runs the commands of a file. Not in qemu-io. */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { Errno, hostErrno, HostError, strerror } from '../../util/errno.ts';
+/** `source` and `repeat`: run the commands of a file, or one command several times. Not in qemu-io. */
+import { BlockError } from '../../block/error.ts';
+import { Errno, hostErrno, strerror } from '../../util/errno.ts';
+import { formatSize } from '../../util/format.ts';
+import { parseLong } from '../../util/size.ts';
 import type { Command, Shell } from '../command.ts';
-import { CommandFailure } from '../failure.ts';
+import { CommandFile } from '../data/command-file.ts';
+import { CommandFailure, refuse } from '../failure.ts';
 import { Progress } from '../output/progress.ts';
 import { runLines } from '../script.ts';
 import type { SessionState } from '../session-state.ts';
+import { quoted } from '../words/tokenizer.ts';
 
 /** A file may source files, which may source files. */
 const MAX_DEPTH = 16;
-const MAX_FILE_BYTES = 64 * 1024 * 1024;
 
 export const source = {
   name: 'source',
@@ -20,7 +23,8 @@ export const source = {
   needsFile: false,
   help: [
     `Runs the lines of a file as if they were typed here. A file may source others, ${MAX_DEPTH} deep. Fails if one of its`,
-    "commands fails; with 'bail on' it stops there.",
+    'commands fails; with \'bail on\' it stops there. In a file "# " begins a comment, names with blanks may stand in',
+    'quotes, and a size may be a sum: 64k*3+512.',
   ],
   operands: ['file'],
   polls: true,
@@ -32,41 +36,62 @@ async function runSource(session: SessionState, [, path = '']: string[], shell: 
     session.error(`source: ${path}: files are nested more than ${MAX_DEPTH} deep`);
     throw new CommandFailure(Errno.ELOOP);
   }
-  const lines = readLines(session, path);
-  const progress = Progress.of(session.output, `source ${path}`, lines.length, (count) => `line ${count}`);
-  let next = 0;
-  const nextLine = (): string | null => {
-    progress?.reached(next);
-    return lines[next++] ?? null;
-  };
+  const file = orFailure(session, path, () => new CommandFile(path, () => session.wasInterrupted));
+  const progress = file.bytes === null ? null : Progress.of(session.output, `source ${path}`, file.bytes, formatSize);
   session.sourceDepth += 1;
   try {
-    const status = await runLines(shell, { next: nextLine }, null);
+    const lines = {
+      next() {
+        const line = orFailure(session, path, () => file.next());
+        progress?.reached(file.doneBytes);
+        return line;
+      },
+      get place() {
+        return file.place;
+      },
+    };
+    const status = await runLines(shell, lines, null);
     if (status < 0) throw new CommandFailure(-status);
   } finally {
     session.sourceDepth -= 1;
     progress?.end();
+    file.close();
   }
 }
 
-function readLines(session: SessionState, path: string): string[] {
+function orFailure<T>(session: SessionState, path: string, body: () => T): T {
   try {
-    const text = readBounded(path);
-    return (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
+    return body();
   } catch (error) {
-    const errno = hostErrno(error);
-    session.error(`source: ${path}: ${strerror(errno)}`);
+    const errno = error instanceof BlockError ? error.errno : hostErrno(error);
+    session.error(`source: ${path}: ${error instanceof BlockError ? error.message : strerror(errno)}`);
     throw new CommandFailure(errno);
   }
 }
 
-/** The whole file. EFBIG beyond what a command file can sensibly be. */
-function readBounded(path: string): string {
-  const fd = openSync(path, 'r');
-  try {
-    if (fstatSync(fd).size > MAX_FILE_BYTES) throw new HostError(Errno.EFBIG);
-    return readFileSync(fd, 'utf8');
-  } finally {
-    closeSync(fd);
-  }
-}
+const MAX_REPEATS = 1_000_000_000;
+
+export const repeat = {
+  name: 'repeat',
+  args: 'N command...',
+  oneline: 'runs a command several times',
+  minArgs: 2,
+  maxArgs: Number.POSITIVE_INFINITY,
+  needsFile: false,
+  help: [
+    "Runs the command N times, one after the other. Fails if one of them fails; with 'bail on' it stops there.",
+    '  repeat 100 aio_write 0 4k',
+  ],
+  operands: ['word', 'command'],
+  polls: true,
+  async run(session, [, countText = '', ...words], shell) {
+    const count = parseLong(countText);
+    if (count === undefined || count < 0 || count > MAX_REPEATS) {
+      throw refuse(session, `${countText} is not a number of times, 0 to ${MAX_REPEATS}`);
+    }
+    const line = words.map(quoted).join(' ');
+    let left = Number(count);
+    const status = await runLines(shell, { next: () => (left-- > 0 ? line : null), place: null }, null);
+    if (status < 0) throw new CommandFailure(-status);
+  },
+} satisfies Command;

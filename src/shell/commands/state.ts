@@ -2,26 +2,28 @@
 import type { Rules, StateChange } from '../../block/debug/rules.ts';
 import { requestName } from '../../util/compact.ts';
 import { parseLong } from '../../util/size.ts';
-import { CommandOptions, refuse, usage } from '../words/arguments.ts';
+import { refuse, usage } from '../failure.ts';
 import type { Command } from '../command.ts';
 import { rulesOf } from '../words/rule-words.ts';
-import type { Session } from '../session.ts';
+import type { SessionState } from '../session-state.ts';
+import { flag, OptionTable, textSetting } from '../words/options.ts';
 import { type Age, secondsBetween, sinceColumn } from '../output/columns.ts';
 import { type Column, printTable } from '../output/table.ts';
 
+const options = new OptionTable({
+  all: flag('a', 'all changes that are kept, up to 256, instead of the latest 10'),
+  json: flag('j', 'as JSON'),
+  node: textSetting('n', 'node', 'the state of this node; without it of the one that breakpoints go to'),
+});
+
 export const state = {
   name: 'state',
-  args: '[-aj] [-n node] [state]',
+  args: '[state]',
   oneline: "shows or sets the state of blkdebug's rules",
   minArgs: 0,
   maxArgs: 5,
   needsFile: true,
-  options: 'ajn:',
-  optionHelp: {
-    a: 'all changes that are kept, up to 256, instead of the latest 10',
-    j: 'as JSON',
-    n: 'the state of this node; without it of the one that breakpoints go to',
-  },
+  options,
   help: [
     'Shows the state and its latest changes, oldest first: from which state to which, by which rule at which event of which',
     'request, and how long ago. The state is 1 when an image is opened.',
@@ -32,18 +34,10 @@ export const state = {
 
 const SHOWN = 10;
 
-function runState(session: Session, argv: string[]): void {
-  const options = new CommandOptions(session, argv, state.options);
-  let all = false;
-  let json = false;
-  let node: string | null = null;
-  while (options.next()) {
-    const { name, argument } = options;
-    if (name === 'a') all = true;
-    else if (name === 'j') json = true;
-    else if (name === 'n') node = argument;
-  }
-  const [wanted, ...more] = options.operands;
+function runState(session: SessionState, argv: string[]): void {
+  const parsed = options.parse(session, argv);
+  const { all, json, node } = parsed.options;
+  const [wanted, ...more] = parsed.operands;
   if (more.length > 0) throw usage();
   const rules = rulesOf(session, node);
   if (wanted !== undefined) rules.setState(stateArgument(session, wanted));
@@ -51,7 +45,7 @@ function runState(session: Session, argv: string[]): void {
 }
 
 /** States have 32 bits, with a sign. */
-function stateArgument(session: Session, text: string): number {
+function stateArgument(session: SessionState, text: string): number {
   const value = parseLong(text);
   if (value === undefined || value < -(2 ** 31) || value >= 2 ** 31) throw refuse(session, `${text} is not a state`);
   return Number(value);
@@ -71,7 +65,7 @@ const columns: readonly Column<Row>[] = [
   sinceColumn,
 ];
 
-function showState(session: Session, rules: Rules, changes: readonly StateChange[], json: boolean): void {
+function showState(session: SessionState, rules: Rules, changes: readonly StateChange[], json: boolean): void {
   const now = session.loop.clock.nowNs();
   const rows = changes.map(({ timeNs, ...change }) => ({
     ...change,

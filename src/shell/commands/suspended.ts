@@ -1,8 +1,9 @@
 /** `suspended`: the requests that breakpoints suspend. Not in qemu-io. */
 import { suspendedRequests, type SuspendedRequest } from '../../block/debug/port.ts';
-import { CommandOptions, usage } from '../words/arguments.ts';
+import { usage } from '../failure.ts';
 import type { Command } from '../command.ts';
-import type { Session } from '../session.ts';
+import type { SessionState } from '../session-state.ts';
+import { flag, OptionTable } from '../words/options.ts';
 import {
   type Age,
   clientColumns,
@@ -13,15 +14,15 @@ import {
 } from '../output/columns.ts';
 import { type Column, printTable } from '../output/table.ts';
 
+const options = new OptionTable({ json: flag('j', 'as JSON') });
+
 export const suspended = {
   name: 'suspended',
-  args: '[-j]',
   oneline: 'lists the requests that are suspended',
   minArgs: 0,
   maxArgs: 1,
   needsFile: true,
-  options: 'j',
-  optionHelp: { j: 'as JSON' },
+  options,
   help: [
     'For each request that a breakpoint suspends, oldest first: the tag, the name of the request, what it does at which',
     'offset and length, the event at which it stopped, and how long ago. If two breakpoints suspend it, it is listed twice.',
@@ -39,14 +40,15 @@ const columns: readonly Column<Row>[] = [
   sinceColumn,
 ];
 
-function runSuspended(session: Session, argv: string[]): void {
-  const options = new CommandOptions(session, argv, suspended.options);
-  let json = false;
-  while (options.next()) if (options.name === 'j') json = true;
-  if (options.operands.length > 0) throw usage();
+function runSuspended(session: SessionState, argv: string[]): void {
+  const { options: given, operands } = options.parse(session, argv);
+  if (operands.length > 0) throw usage();
   const now = session.loop.clock.nowNs();
   const rows = suspendedRequests(session.top).map(({ sinceNs, ...request }): Row => {
     return { ...request, seconds: secondsBetween(sinceNs, now) };
   });
-  printTable(session, rows.reverse(), [...columns, ...clientColumns(rows)], { json, none: 'no request is suspended' });
+  printTable(session, rows.reverse(), [...columns, ...clientColumns(rows)], {
+    json: given.json,
+    none: 'no request is suspended',
+  });
 }

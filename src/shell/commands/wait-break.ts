@@ -1,7 +1,9 @@
 /** `wait_break`: waits until a request is suspended under a tag. */
 import { findDebugPort } from '../../block/debug/port.ts';
 import { Errno } from '../../util/errno.ts';
-import { type Command, CommandFailure } from '../command.ts';
+import type { Command } from '../command.ts';
+import { CommandFailure } from '../failure.ts';
+import { hintTag } from '../words/tags.ts';
 
 export const waitBreak = {
   name: 'wait_break',
@@ -18,6 +20,7 @@ export const waitBreak = {
     // qemu-io waits for ever where this fails.
     if (port?.isArmed(tag) !== true) {
       session.error(`wait_break: there is no breakpoint '${tag}'`);
+      hintTag(session, tag);
       throw new CommandFailure(Errno.ENOENT);
     }
     if (await session.background.pollUntil(() => port.isSuspended(tag))) return;

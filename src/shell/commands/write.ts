@@ -13,8 +13,9 @@ import {
   writeRequest,
   zeroes,
 } from '../requests/writing.ts';
+import { refuse } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
-import { refuse, requireSector, sizeArgument, twoOperands } from '../words/arguments.ts';
+import { requireSector, sizeArgument, twoOperands } from '../words/arguments.ts';
 import { flag, OptionTable, textSetting, type ValuesOf } from '../words/options.ts';
 
 const options = new OptionTable({

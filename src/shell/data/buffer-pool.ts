@@ -2,43 +2,55 @@
 import type { GraphContext } from '../../block/graph/context.ts';
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
+import { loadNow } from '../../util/load-now.ts';
 import { fillWith } from '../../util/pattern.ts';
 
 /** A longer buffer is not kept. */
 const MAX_KEPT_BYTES = 32 * 1024 * 1024;
+/** The least that the buffer for the next request has. */
 const MIN_BYTES = 64 * 1024;
 
-/** A buffer that belongs to one request, however long that lives, until it is given back. */
+/** A buffer that belongs to one request, however long that lives, until it is released. */
 export class Lease {
   readonly buffer: Buffer;
   data: Buffer;
   /** The first `filledBytes` of the data hold nothing but `pattern`. */
   pattern = 0;
   filledBytes = 0;
+  /** How many leases there are of this buffer. */
+  users = 1;
+  /** The lease whose buffer this one shares. */
+  readonly shares: Lease | null;
   readonly #pool: BufferPool;
 
-  constructor(pool: BufferPool, buffer: Buffer, data: Buffer) {
+  constructor(pool: BufferPool, buffer: Buffer, data: Buffer, shares: Lease | null = null) {
     this.#pool = pool;
     this.buffer = buffer;
     this.data = data;
+    this.shares = shares;
   }
 
-  /** Gives the buffer back; nobody may use it after that. */
+  /** Gives the buffer back; it must not be used after that. */
   release(): void {
-    this.#pool.giveBack(this);
+    this.#pool.giveBack(this.shares ?? this);
   }
 }
 
-/** Keeps one buffer for the next request; requests that overlap get their own. */
+/** Keeps one buffer for the next request; requests that overlap get their own, or share one that they only read. */
 export class BufferPool {
   readonly #context: GraphContext;
   readonly #misalignBytes: number;
   readonly #keepsPattern: boolean;
   #kept: Lease | null = null;
+  /** A large buffer was released, and may not have been collected yet. */
+  #droppedLarge = false;
+  /** Buffers that were filled with a pattern last, by pattern; some have been filled with another since. */
+  readonly #patterns = new Map<number, Lease>();
+  #inUse = 0;
 
   /**
    * `misalignBytes` is how far data starts behind an aligned address. `keepsPattern`: requests leave their data as it
-   * was (writes do), so that it need not be filled again.
+   * was (writes do), so that it need not be filled again, and requests in flight can share it.
    */
   constructor(context: GraphContext, misalignBytes: number, keepsPattern: boolean) {
     this.#context = context;
@@ -48,40 +60,90 @@ export class BufferPool {
 
   /** A buffer of `bytes` bytes, each of them `pattern`. ENOMEM if there is no memory for it. */
   lease(bytes: number, pattern: number): Lease {
+    const shared = this.#inUse > 0 ? this.#patterns.get(pattern) : undefined;
+    if (shared !== undefined && canShare(shared, pattern, bytes)) return this.#share(shared, bytes);
     const lease = this.#take(bytes);
     if (!(this.#keepsPattern && lease.pattern === pattern && lease.filledBytes >= bytes)) {
       fillWith(lease.data, pattern);
       lease.pattern = pattern;
       lease.filledBytes = bytes;
     }
+    if (this.#keepsPattern && this.#patterns.get(pattern) !== lease) this.#patterns.set(pattern, lease);
     return lease;
   }
 
-  /** A buffer that the caller fills himself. */
+  /** A buffer for the caller to fill. ENOMEM if there is no memory for it. */
   leaseUnfilled(bytes: number): Lease {
     const lease = this.#take(bytes);
     lease.filledBytes = 0;
     return lease;
   }
 
+  #share(lease: Lease, bytes: number): Lease {
+    lease.users += 1;
+    const start = this.#misalignBytes;
+    return new Lease(this, lease.buffer, lease.buffer.subarray(start, start + bytes), lease);
+  }
+
   #take(bytes: number): Lease {
     const needed = bytes + this.#misalignBytes;
-    const kept = this.#kept;
-    if (kept === null || kept.buffer.length < needed) {
-      const buffer = allocate(this.#context, Math.max(needed, MIN_BYTES));
-      return new Lease(this, buffer, buffer.subarray(this.#misalignBytes, needed));
-    }
+    const lease = this.#takeKept(needed) ?? this.#allocate(needed);
+    this.#inUse += 1;
+    // Requests of one size follow each other, and a view is not cheap.
+    if (lease.data.length !== bytes) lease.data = lease.buffer.subarray(this.#misalignBytes, needed);
+    return lease;
+  }
+
+  #takeKept(needed: number): Lease | null {
+    const lease = this.#kept;
+    if (lease === null || lease.buffer.length < needed) return null;
     this.#kept = null;
-    // Requests of one size follow each other, and a view costs more than the rest of this.
-    if (kept.data.length !== bytes) kept.data = kept.buffer.subarray(this.#misalignBytes, needed);
-    return kept;
+    lease.users = 1;
+    return lease;
+  }
+
+  #allocate(needed: number): Lease {
+    // Before as much again is allocated, the last large buffer is to be gone.
+    if (needed > MAX_KEPT_BYTES && this.#droppedLarge) {
+      this.#droppedLarge = false;
+      collectGarbage();
+    }
+    const buffer = allocate(this.#context, this.#inUse === 0 ? Math.max(needed, MIN_BYTES) : needed);
+    return new Lease(this, buffer, buffer.subarray(this.#misalignBytes, needed));
   }
 
   /** Called by `Lease.release`. @internal */
   giveBack(lease: Lease): void {
+    lease.users -= 1;
+    if (lease.users > 0) return;
+    this.#inUse -= 1;
     const { length } = lease.buffer;
-    if (length <= MAX_KEPT_BYTES && length > (this.#kept?.buffer.length ?? 0)) this.#kept = lease;
+    const other = this.#kept;
+    if (length <= MAX_KEPT_BYTES && length > (other?.buffer.length ?? 0)) {
+      this.#kept = lease;
+      if (other !== null) this.#forget(other);
+    } else {
+      this.#forget(lease);
+      if (length > MAX_KEPT_BYTES) this.#droppedLarge = true;
+    }
   }
+
+  /** A buffer goes: no pattern may hold on to it. */
+  #forget(lease: Lease): void {
+    for (const [pattern, known] of this.#patterns) if (known === lease) this.#patterns.delete(pattern);
+  }
+}
+
+/** Whether a lease is in use and begins with so many bytes of a pattern. */
+function canShare(lease: Lease, pattern: number, bytes: number): boolean {
+  return lease.users > 0 && lease.pattern === pattern && lease.filledBytes >= bytes;
+}
+
+/** Frees what nothing uses any more, now. */
+function collectGarbage(): void {
+  loadNow('node:v8').setFlagsFromString('--expose-gc');
+  const collect: unknown = loadNow('node:vm').runInNewContext('gc');
+  if (typeof collect === 'function') collect();
 }
 
 function allocate(context: GraphContext, bytes: number): Buffer {

@@ -1,6 +1,6 @@
 /** The data of `write -s`: a file's content, repeated until the buffer is full. */
-import { closeSync, openSync, readSync } from 'node:fs';
 import { Errno, hostErrno, strerror } from '../../util/errno.ts';
+import { FileReader } from '../../util/file-reader.ts';
 import type { Lease } from './buffer-pool.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
@@ -26,17 +26,17 @@ export function leaseFromFile(session: SessionState, path: string, bytes: number
 
 /** Reads up to `data.length` bytes; how many there were. */
 function readFile(path: string, data: Buffer): number {
-  const fd = openSync(path, 'r');
+  const reader = new FileReader(path);
   try {
     let filled = 0;
     while (filled < data.length) {
-      const count = readSync(fd, data, filled, data.length - filled, null);
+      const count = reader.read(data.subarray(filled));
       if (count === 0) break;
       filled += count;
     }
     return filled;
   } finally {
-    closeSync(fd);
+    reader.close();
   }
 }
 

@@ -7,6 +7,7 @@ export class Background {
   readonly #loop: EventLoop;
   #unfinished = 0;
   #interrupted = false;
+  #isNoted = false;
 
   constructor(loop: EventLoop) {
     this.#loop = loop;
@@ -59,6 +60,14 @@ export class Background {
   /** A new command begins: it was not interrupted. */
   begin(): void {
     this.#interrupted = false;
+    this.#isNoted = false;
+  }
+
+  /** True for the first call after an interrupt: the innermost file says where it was. */
+  noteInterrupt(): boolean {
+    if (this.#isNoted) return false;
+    this.#isNoted = true;
+    return true;
   }
 
   /** Whether the command that ran last was interrupted. */

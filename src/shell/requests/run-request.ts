@@ -2,7 +2,7 @@
 import { errnoOf } from '../../block/error.ts';
 import type { RequestLabel } from '../../block/loop/loop.ts';
 import { strerror } from '../../util/errno.ts';
-import { type Pending, run, type Steps } from '../../util/steps.ts';
+import type { Pending } from '../../util/steps.ts';
 import type { Outcome, Report } from '../command.ts';
 import type { Lease } from '../data/buffer-pool.ts';
 import { CommandFailure } from '../failure.ts';
@@ -24,49 +24,43 @@ const LONG_BYTES = 2 ** 30;
 
 /** Runs a request to its end; its report comes after the turn of the loop in which it ended. */
 export function runRequest(session: SessionState, request: Request): Outcome {
-  return run(requestSteps(session, request));
+  const { lease } = request;
+  if (lease !== null && lease.data.length > LONG_BYTES) session.transfer.show(request.name, lease.data.length);
+  const start = session.loop.clock.nowNs();
+  const ended = (error?: unknown): Report => {
+    session.transfer.hide();
+    return () => report(session, request, start, error);
+  };
+  let pending: Pending;
+  try {
+    pending = request.begin();
+  } catch (error) {
+    return ended(error);
+  }
+  return pending === undefined ? ended() : pending.then(ended, ended);
 }
 
-function* requestSteps(session: SessionState, request: Request): Steps<Report> {
-  const { lease } = request;
-  const { clock } = session.loop;
-  const isLong = lease !== null && lease.data.length > LONG_BYTES;
-  if (isLong) session.transfer.show(request.name, lease.data.length);
-  const start = clock.nowNs();
-  let report: Report;
+/** Reports success, or the failure that `error` is; what is reported as a failure is thrown. */
+function report(session: SessionState, request: Request, startNs: number, error: unknown): void {
   try {
-    yield request.begin();
-    report = () => request.done(clock.nowNs() - start);
-  } catch (error) {
-    report = () => {
-      throw new CommandFailure(printFailure(session, request.name, error));
-    };
+    if (error !== undefined) throw new CommandFailure(printFailure(session, request.name, error));
+    request.done(session.loop.clock.nowNs() - startNs);
+  } finally {
+    request.lease?.release();
   }
-  if (isLong) session.transfer.hide();
-  return () => {
-    try {
-      report();
-    } finally {
-      lease?.release();
-    }
-  };
 }
 
 /** Starts a request and returns; it reports when it ends, and its failure does not count as the command's. */
 export async function startRequest(session: SessionState, label: RequestLabel, request: Request): Promise<void> {
-  const { clock } = session.loop;
-  const start = clock.nowNs();
+  const start = session.loop.clock.nowNs();
   await session.background.start(
     label,
     () => request.begin(),
     (error) => {
       try {
-        if (error === undefined) request.done(clock.nowNs() - start);
-        else printFailure(session, request.name, error);
+        report(session, request, start, error);
       } catch (failure) {
         if (!(failure instanceof CommandFailure)) throw failure;
-      } finally {
-        request.lease?.release();
       }
     },
   );

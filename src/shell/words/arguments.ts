@@ -1,41 +1,25 @@
 /** Sizes, patterns and vectors as commands take them, with qemu-io's complaints on standard output. */
 import { SECTOR_BYTES, REQUEST_MAX_BYTES } from '../../block/flags.ts';
 import { Errno } from '../../util/errno.ts';
-import { isScaledHex, parseLong, parseSize } from '../../util/size.ts';
+import { isScaledHex, parseLong, parseSize, parseSum } from '../../util/size.ts';
 import { CommandFailure, refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
-import { Getopt } from './getopt.ts';
-
-export { refuse, usage } from '../failure.ts';
 
 /** A length or offset in bytes, 0 to 2^63-1; a bigint only above 2^53-1, where no image reaches. */
 export type Size = number | bigint;
 
-/** The options of a command that are not declared in a table. */
-export class CommandOptions extends Getopt {
-  constructor(session: SessionState, argv: string[], letters: string) {
-    super(argv, letters, session.complain);
-  }
-
-  /** Goes on to the next option. A word that is no option of the command, or lacks its argument, ends in the usage line. */
-  override next(): boolean {
-    if (!super.next()) return false;
-    if (this.name === '?') throw usage();
-    return true;
-  }
-}
-
 /** The operands of a command that takes two; any other number ends in the usage line. */
 export function twoOperands(operands: readonly string[]): { readonly first: string; readonly second: string } {
-  const [first, second] = operands;
+  const first = operands[0];
+  const second = operands[1];
   if (first === undefined || second === undefined || operands.length > 2) throw usage();
   return { first, second };
 }
 
 /** A size; a wrong one is refused with EINVAL or ERANGE. `shown` is what the complaint quotes. */
 export function sizeArgument(session: SessionState, text: string, shown: string = text): Size {
-  const size = parseSize(text);
-  if (typeof size === 'number' && !text.includes('x') && !text.includes('X')) return size;
+  let size = parseSize(text);
+  if (size === 'invalid' && session.acceptsExtensions) size = parseSum(text);
   if (isScaledHex(text)) {
     session.warn(`Using a multiplier suffix on hex numbers is deprecated: ${text}`);
   }

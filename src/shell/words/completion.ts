@@ -1,12 +1,12 @@
 /** What could stand where the cursor is: commands, options and their values, events, live tags, file names. */
 import { readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { findDebugPort } from '../../block/debug/port.ts';
+import { liveTags } from './tags.ts';
 import { eventNames } from '../../block/events/events.ts';
 import type { Command, OperandKind, Shell } from '../command.ts';
 import { Getopt } from './getopt.ts';
 import type { SessionState } from '../session-state.ts';
-import { tokenize } from './tokenizer.ts';
+import { quotedWords, tokenize } from './tokenizer.ts';
 
 /** What can be done with the word before the cursor. */
 export interface Completion {
@@ -18,10 +18,16 @@ export interface Completion {
 
 /** Candidates for the last word of `line`, the text before the cursor. */
 export function complete(shell: Shell, line: string): Completion {
-  const word = line.slice(line.lastIndexOf(' ') + 1);
-  const before = tokenize(line.slice(0, line.length - word.length));
+  // A word that begins with a quote goes on to the end of the line.
+  const open = shell.session.acceptsExtensions ? /(?:^| )(["'][^"']*)$/.exec(line)?.[1] : undefined;
+  const word = open ?? line.slice(line.lastIndexOf(' ') + 1);
+  const before = wordsOf(shell, line.slice(0, line.length - word.length));
   const all = before.length === 0 ? commandNames(shell) : candidatesBehind(shell, before, word);
   return { candidates: all.filter((candidate) => candidate.startsWith(word)).toSorted(), word };
+}
+
+function wordsOf({ session }: Shell, line: string): string[] {
+  return session.acceptsExtensions ? quotedWords(line).map(({ text }) => text) : tokenize(line);
 }
 
 function commandNames({ commands }: Shell): string[] {
@@ -32,7 +38,7 @@ function candidatesBehind(shell: Shell, before: readonly string[], word: string)
   const command = shell.commands.find(before[0] ?? '');
   if (command === undefined) return [];
   const pending = optionThatWants(command, before.at(-1) ?? '');
-  if (pending !== null && before.length > 1) return valuesOf(command, pending);
+  if (pending !== null && before.length > 1) return command.options?.valuesOf(pending) ?? [];
   const operands = operandsOf(command, before);
   if (word.startsWith('-') && !before.includes('--')) return optionWords(command, word);
   const kind = operandKind(shell.session, command, operands, word);
@@ -52,20 +58,15 @@ function operandKind(
 
 /** The letter of an option at the end of a word that takes the next word as its argument; null if none does. */
 function optionThatWants(command: Command, word: string): string | null {
-  const letters = lettersOf(command);
   if (!word.startsWith('-') || word === '-' || word === '--') return null;
   for (const [index, letter] of word.slice(1).split('').entries()) {
-    if (letters[letters.indexOf(letter) + 1] === ':') return index === word.length - 2 ? letter : null;
+    if (command.options?.takesArgument(letter) === true) return index === word.length - 2 ? letter : null;
   }
   return null;
 }
 
-function lettersOf({ options = '' }: Command): string {
-  return typeof options === 'string' ? options : options.letters;
-}
-
-function valuesOf({ options, optionValues }: Command, letter: string): readonly string[] {
-  return typeof options === 'object' ? options.valuesOf(letter) : (optionValues?.[letter] ?? []);
+function lettersOf({ options }: Command): string {
+  return options?.letters ?? '';
 }
 
 function operandsOf(command: Command, before: readonly string[]): string[] {
@@ -105,23 +106,17 @@ function operandCandidates(shell: Shell, kind: OperandKind, word: string): reado
   }
 }
 
-/** Tags that a breakpoint waits under, or a request is suspended under. */
-function liveTags(session: SessionState): string[] {
-  if (session.backend === null) return [];
-  const port = findDebugPort(session.top);
-  if (port === undefined) return [];
-  const tags = new Set(port.suspended().map(({ tag }) => tag));
-  for (const tag of session.tags) if (port.isArmed(tag)) tags.add(tag);
-  return [...tags];
-}
-
-/** Entries of the folder that the word names so far; folders end in a slash. */
-function fileNames(word: string): string[] {
+/** Entries of the folder that the word names so far; folders end in a slash. Names with blanks need a quote first. */
+function fileNames(typed: string): string[] {
+  const quote = /^["']/.exec(typed)?.[0] ?? '';
+  const word = typed.slice(quote.length);
   const folder = word.slice(0, word.lastIndexOf('/') + 1);
   try {
     return readdirSync(resolve(folder), { withFileTypes: true })
-      .filter((entry) => !entry.name.includes(' ') && (word !== folder || !entry.name.startsWith('.')))
-      .map((entry) => folder + entry.name + (entry.isDirectory() ? '/' : ''));
+      .filter(
+        (entry) => (quote !== '' || !entry.name.includes(' ')) && (word !== folder || !entry.name.startsWith('.')),
+      )
+      .map((entry) => quote + folder + entry.name + (entry.isDirectory() ? '/' : quote));
   } catch {
     // No such folder: nothing to offer.
     return [];

@@ -17,6 +17,8 @@ export class Getopt {
   readonly argv: string[];
   /** What `next` found: the option's letter or the `value` of a long option, and "?" for one that was refused. */
   name: string;
+  /** The letter behind a "?" of short options. */
+  refused = '';
   /** What the option was given; empty for one that was given nothing. */
   argument: string;
   /** Index of the word to look at next; after `next` gave false, of the first operand. */
@@ -107,6 +109,7 @@ export class Getopt {
 
   #shortOption(): void {
     const letter = firstCharacter(this.#cluster);
+    this.refused = letter;
     const rest = this.#cluster.slice(letter.length);
     this.name = letter;
     this.#cluster = rest;

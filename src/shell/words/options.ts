@@ -99,12 +99,23 @@ export class OptionTable<O extends Options = Options> {
     const options = { ...this.#initial };
     while (words.next()) {
       const found = this.#byLetter.get(words.name);
-      if (found === undefined) throw new CommandFailure(Errno.EINVAL, true);
+      if (found === undefined) {
+        this.#hintLetter(session, words.refused);
+        throw new CommandFailure(Errno.EINVAL, true);
+      }
       const { name, letter } = found;
       options[name] = letter.take(options[name], words.argument, session) as (typeof options)[keyof O];
       if (letter.endsParsing === true) break;
     }
     return { options, operands: words.operands };
+  }
+
+  /** A letter that is one in the other case was meant so; else the letters are listed. */
+  #hintLetter(session: SessionState, letter: string): void {
+    const other = letter === letter.toLowerCase() ? letter.toUpperCase() : letter.toLowerCase();
+    if (this.#byLetter.has(letter)) session.hint(`-${letter} needs a value`);
+    else if (this.#byLetter.has(other)) session.hint(`did you mean -${other}?`);
+    else session.hint(`the options are ${[...this.#byLetter.keys()].map((known) => `-${known}`).join(' ')}`);
   }
 
   /** The options in the usage line: "[-Cq] [-P pattern]". */

@@ -4,6 +4,7 @@ import { BlockError } from '../../block/error.ts';
 import type { RuleKind, Rules } from '../../block/debug/rules.ts';
 import { Errno } from '../../util/errno.ts';
 import type { SessionState } from '../session-state.ts';
+import { hintClosest } from './closest.ts';
 
 /**
  * The rules of the node of this name; with null of the node that breakpoints go to, the first from the top down. ENOTSUP if
@@ -49,6 +50,24 @@ export function ruleNumber(word: string): number {
 export function ruleNumbers(rules: Rules, words: readonly string[]): number[] {
   if (words.includes('all')) return rules.list().map(({ number }) => number);
   return [...new Set(words.map(ruleNumber))].sort((a, b) => a - b);
+}
+
+/** Says on a terminal what is wrong with settings: a key without a value, an unknown key, an unknown value. */
+export function hintSettings(session: SessionState, words: readonly string[]): void {
+  const rules = session.backend === null ? undefined : findDebugPort(session.top)?.rules;
+  if (rules === undefined) return;
+  const known = new Map<string, readonly string[]>();
+  for (const kind of ['inject-error', 'set-state', 'suspend'] as const) {
+    for (const [key, values] of Object.entries(rules.settingsOf(kind))) known.set(key, values);
+  }
+  for (const word of words) {
+    const equals = word.indexOf('=');
+    const key = equals < 0 ? word : word.slice(0, equals);
+    const values = known.get(key);
+    if (values === undefined) hintClosest(session, key, [...known.keys()]);
+    else if (equals < 0) session.hint(`${key} needs a value: ${key}=…`);
+    else if (!values.includes(word.slice(equals + 1))) hintClosest(session, word.slice(equals + 1), values);
+  }
 }
 
 /** What could be typed as a setting of a kind of rule: keys, and the values of the key that is there. */

@@ -46,7 +46,7 @@ describe('progress', () => {
     Object.assign(shell.session.output, { progress: (line: string) => lines.push(line) });
     await shell.run('map');
     expect(lines).toEqual(['']);
-    await shell.run('source /dev/null');
+    await shell.run(`source ${import.meta.filename}`);
     expect(lines).toEqual(['', '']);
   });
 });

@@ -1,0 +1,32 @@
+/** Turns of Node between pieces of work that never wait. */
+import type { Clock } from '../block/loop/clock.ts';
+import type { Pending } from '../util/steps.ts';
+
+/** Commands run so long before Node gets a turn, in which it notices signals and what they printed goes out. */
+const TURN_NS = 10e6;
+
+/** Gives Node a turn now and then: commands that never wait would keep it from noticing Ctrl-C. */
+export class Breather {
+  readonly #clock: Clock;
+  #turnedNs: number;
+  #seenNs = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#turnedNs = clock.nowNs();
+  }
+
+  /** Waits if it is time for a turn of Node. */
+  breathe(): Pending {
+    // A request has just looked at the clock, as a rule.
+    const recentNs = this.#clock.recentNs();
+    const nowNs = recentNs === this.#seenNs ? this.#clock.nowNs() : recentNs;
+    this.#seenNs = nowNs;
+    return nowNs - this.#turnedNs < TURN_NS ? undefined : this.#turn();
+  }
+
+  async #turn(): Promise<void> {
+    await new Promise(setImmediate);
+    this.#turnedNs = this.#clock.nowNs();
+  }
+}
