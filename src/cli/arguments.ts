@@ -40,6 +40,10 @@ export interface Invocation {
   readonly record: string | null;
   /** Let others watch through this socket. */
   readonly monitor: string | null;
+  /** Offer the image to NBD clients at these addresses. */
+  readonly exports: readonly string[];
+  /** A server without a shell ends when its last client has left. */
+  readonly once: boolean;
   /** Tracing was asked for, which is QEMU's own. */
   readonly wantsTrace: boolean;
 }
@@ -81,13 +85,22 @@ const ownOptions: readonly LongOption[] = [
   { name: 'live', argument: 'none', value: 'live' },
   { name: 'record', argument: 'required', value: 'record' },
   { name: 'monitor', argument: 'required', value: 'monitor' },
+  { name: 'export', argument: 'required', value: 'export' },
+  { name: 'once', argument: 'none', value: 'once' },
 ];
 
 /** Every option that the command line takes, for a test that holds them against what `program.ts` declares. */
 export const acceptedOptions = { short: `${shortOptions}Dx:`, long: [...longOptions, ...ownOptions] };
 
 /** First words that are no image; a test holds them against what `program.ts` declares. */
-export const subcommandNames: ReadonlySet<string> = new Set(['attach', 'report', 'completion', 'manual', 'help']);
+export const subcommandNames: ReadonlySet<string> = new Set([
+  'attach',
+  'report',
+  'serve',
+  'completion',
+  'manual',
+  'help',
+]);
 
 /** Nothing to open: the program ends with this status, after its usage if that is wanted. */
 export class Exit {
@@ -131,6 +144,8 @@ class ArgumentParser {
   #live = false;
   #record: string | null = null;
   #monitor: string | null = null;
+  readonly #exports: string[] = [];
+  #once = false;
   #wantsTrace = false;
 
   constructor(console: Console) {
@@ -171,6 +186,8 @@ class ArgumentParser {
       live: this.#live,
       record: this.#record,
       monitor: this.#monitor,
+      exports: this.#exports,
+      once: this.#once,
       wantsTrace: this.#wantsTrace,
     };
   }
@@ -259,6 +276,12 @@ class ArgumentParser {
         break;
       case 'monitor':
         this.#monitor = value;
+        break;
+      case 'export':
+        this.#exports.push(value);
+        break;
+      case 'once':
+        this.#once = true;
         break;
       default:
         throw new Exit(1, true);

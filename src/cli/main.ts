@@ -1,7 +1,7 @@
 /** The program: arguments, wiring, exit status. */
 import { constants, existsSync, openSync } from 'node:fs';
 import path from 'node:path';
-import { BlockError } from '../block/error.ts';
+import { BlockError, invalidArgument } from '../block/error.ts';
 import { runLines, runList } from '../shell/script.ts';
 import { commandTable } from '../shell/commands/index.ts';
 import type { Session } from '../shell/session.ts';
@@ -10,6 +10,7 @@ import { hostErrno, strerror } from '../util/errno.ts';
 import { Exit, type Invocation, parseArguments, subcommandNames } from './arguments.ts';
 import type { Settings } from './user-settings.ts';
 import { ImageExports } from './exports.ts';
+import { serveClients, startExports } from './serve.ts';
 import { openInput, type StoppableSource } from './input.ts';
 import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
 import { Stdio } from './stdio.ts';
@@ -49,7 +50,8 @@ class Program {
       status = this.#explain(error);
     }
     this.#stdio.end();
-    if (this.#signal !== null) dieOf(this.#signal);
+    // A server is told to end by a signal; it has not failed then.
+    if (this.#signal !== null && !this.#isServe()) dieOf(this.#signal);
     process.exit(status);
   }
 
@@ -57,11 +59,12 @@ class Program {
     const stdio = this.#stdio;
     const settings = await this.#readSettings();
     if (stdio.stdoutIsTerminal) stdio.paint = (await import('./style.ts')).terminalPaint(settings?.colours);
-    if (this.#isSubcommand()) {
+    if (this.#isSubcommand() && !this.#isServe()) {
       const { runSubcommand } = await import('./subcommands.ts');
       return runSubcommand(this.#words, stdio);
     }
-    const invocation = parseArguments(this.#words, {
+    const serves = this.#isServe();
+    const invocation = parseArguments(serves ? this.#words.slice(1) : this.#words, {
       programName: this.#name,
       stdout: (text) => stdio.stdout(text),
       stderr: (text) => stdio.stderr(text),
@@ -70,6 +73,8 @@ class Program {
       if (invocation.wantsUsage) stdio.stdout((await import('./program.ts')).helpText(this.#name));
       return invocation.status;
     }
+    if (serves && invocation.exports.length === 0) throw invalidArgument('serve needs --export ADDRESS');
+    if (!serves && invocation.once) throw invalidArgument('--once is an option of blkscope serve');
     if (invocation.prompt?.startsWith(QEMU_IO) === true) this.#name = QEMU_IO;
 
     const session = makeSession(invocation, stdio, this.#name);
@@ -77,13 +82,14 @@ class Program {
     onFatalSignals((signal) => this.#stop(signal));
     if (invocation.wantsTrace && stdio.isTerminal) session.warn("QEMU's trace events do not exist here");
     const views = new Views(session, stdio, this.#words);
-    session.exports = new ImageExports(session);
+    // A client that comes or leaves ends the sleep of the loop.
+    session.exports = new ImageExports(session, () => session.loop.schedule(() => {}));
     try {
       if (invocation.record !== null) await views.startRecording(invocation.record);
       if (invocation.monitor !== null) await views.startMonitor(invocation.monitor);
       if (!(await openImage(session, invocation))) return 1;
       try {
-        await this.#runCommands(session, invocation, views, settings);
+        await this.#runCommands(session, { ...invocation, serves }, views, settings);
       } finally {
         await session.close();
       }
@@ -107,24 +113,44 @@ class Program {
     return !this.#isDropIn && subcommandNames.has(first) && (more.length > 0 || !existsSync(first));
   }
 
-  async #runCommands(session: Session, invocation: Invocation, views: Views, settings: Settings | null): Promise<void> {
-    const { stdoutIsTerminal, hasCursor } = this.#stdio;
-    const isInteractive = stdoutIsTerminal && isTerminal(0) && invocation.commands.length === 0;
+  /** Whether this is a server without a shell. Its help is that of any subcommand. */
+  #isServe(): boolean {
+    const asksForHelp = this.#words.some((word) => word === '--help' || word === '-h');
+    return this.#isSubcommand() && this.#words[0] === 'serve' && !asksForHelp;
+  }
+
+  async #runCommands(
+    session: Session,
+    invocation: Invocation & { readonly serves: boolean },
+    views: Views,
+    settings: Settings | null,
+  ): Promise<void> {
+    const { stdoutIsTerminal } = this.#stdio;
+    const { commands, serves } = invocation;
+    const isInteractive = stdoutIsTerminal && isTerminal(0) && commands.length === 0 && !serves;
     if (isInteractive && invocation.demo) await this.#greet();
+    await this.#showPanel(
+      views,
+      settings,
+      invocation.live || (isInteractive && (invocation.demo || settings?.live === true)),
+    );
+    const scripts = [...(isInteractive ? (settings?.sources ?? []) : []), ...invocation.scripts];
+    for (const script of scripts) if (!(await this.#runScript(session, script)) && !isInteractive) return;
+    await startExports(session, invocation.exports);
+    if (commands.length > 0) await runList(session.shell, commands);
+    if (serves) await serveClients(session, invocation.once);
+    if (commands.length > 0 || serves) return;
+    await (isInteractive ? this.#converse(session, views, invocation, settings) : this.#runInput(session, invocation));
+    this.#source?.stop();
+  }
+
+  /** Applies the user's settings to the panel, and shows it if that is wanted and can be done. */
+  async #showPanel(views: Views, settings: Settings | null, isLive: boolean): Promise<void> {
     if (settings !== null) {
       views.panelColumns = settings.panelColumns;
       if (settings.panelRows !== null) views.setLiveRows(settings.panelRows);
     }
-    const isLive = invocation.live || (isInteractive && (invocation.demo || settings?.live === true));
-    if (hasCursor && isLive) await views.setLive(true);
-    const scripts = [...(isInteractive ? (settings?.sources ?? []) : []), ...invocation.scripts];
-    for (const script of scripts) if (!(await this.#runScript(session, script)) && !isInteractive) return;
-    if (invocation.commands.length > 0) {
-      await runList(session.shell, invocation.commands);
-      return;
-    }
-    await (isInteractive ? this.#converse(session, views, invocation, settings) : this.#runInput(session, invocation));
-    this.#source?.stop();
+    if (this.#stdio.hasCursor && isLive) await views.setLive(true);
   }
 
   async #runInput(session: Session, { prompt }: Invocation): Promise<void> {

@@ -52,6 +52,8 @@ const optionGroups: Readonly<Record<string, readonly (readonly [flags: string, d
     ['--prompt <TEXT>', 'the prompt; "qemu-io> " also makes messages begin with "qemu-io: "'],
     ['--record <FILE>', 'record the session: .ndjson, .json (for Perfetto) or .html'],
     ['--monitor <SOCKET>', 'let other processes watch: blkscope attach SOCKET'],
+    ['--export <ADDRESS>', 'offer the image to NBD clients at unix:PATH or tcp:[HOST:]PORT; may be repeated'],
+    ['--once', 'blkscope serve: end when the last client has left'],
     ['-T, --trace <OPTS>', "accepted for compatibility; QEMU's trace events do not exist here"],
     ['-h, --help', 'print this'],
     ['-V, --version', 'print the version'],
@@ -122,6 +124,23 @@ export function makeProgram(
     .action(async (recording: string, { output }: { output: string }) =>
       setStatus((await actions.report?.(recording, output)) ?? 0),
     );
+  subcommand('serve [OPTIONS]... FILE', 'offer the image to NBD clients, without a shell', [])
+    .allowUnknownOption()
+    .option('--export <ADDRESS>', 'required: unix:PATH or tcp:[HOST:]PORT; without HOST for this machine alone')
+    .option('--once', 'end when the last client has left')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'It takes the options of a session, too; -x FILE and -c run first. It ends on SIGTERM, SIGINT or SIGHUP: what clients',
+        'have begun is answered, what is suspended is cancelled. It prints the URI for clients:',
+        "  qemu-system-x86_64 -drive 'file=nbd+unix:///?socket=PATH,format=raw'",
+        '  nbdfuse FILE nbd+unix:///?socket=PATH',
+        '  nbdcopy nbd+unix:///?socket=PATH FILE',
+        '  fio --ioengine=nbd --uri=nbd+unix:///?socket=PATH ...',
+      ].join('\n'),
+    )
+    .action(() => undefined);
   subcommand('completion SHELL', `print the completions for ${completedShells.join(', ')}`, [])
     .addArgument(new Argument('<shell>', 'which shell').choices(completedShells))
     .addHelpText('after', '\nFor bash: blkscope completion bash > ~/.local/share/bash-completion/completions/blkscope')

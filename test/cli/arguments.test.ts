@@ -62,6 +62,8 @@ describe('options', () => {
       live: false,
       record: null,
       monitor: null,
+      exports: [],
+      once: false,
       wantsTrace: false,
     });
   });
