@@ -44,6 +44,8 @@ export interface Behaviour {
   hasContext?: boolean;
   /** Replies to an option in place of the server's; undefined for its own, null to close the connection. */
   onOption?: (option: number, data: Buffer) => Buffer[] | null | undefined;
+  /** Changes what is sent, message by message; null closes the connection in its place. */
+  mangle?: (message: Buffer) => Buffer | null;
   /** Takes a request over; false to let the server answer. */
   onRequest?: ((request: Request, peer: Peer) => boolean | void) | undefined;
 }
@@ -125,11 +127,16 @@ export class ScriptedServer {
   async stop(): Promise<void> {
     const server = this.#server;
     this.#server = null;
-    for (const socket of this.connections.splice(0)) socket.destroy();
+    this.disconnect();
     if (server === null) return;
     await new Promise((resolve) => {
       server.close(resolve);
     });
+  }
+
+  /** Closes all connections; new ones are taken. */
+  disconnect(): void {
+    for (const socket of this.connections.splice(0)) socket.destroy();
   }
 
   #serve(socket: Socket): void {
@@ -137,7 +144,7 @@ export class ScriptedServer {
     socket.on('error', () => {});
     socket.on('end', () => socket.end());
     const { greeting } = this.behaviour;
-    socket.write(greeting ?? Buffer.concat([GREETING_MAGIC, u16(3)]));
+    this.#send(socket, greeting ?? Buffer.concat([GREETING_MAGIC, u16(3)]));
     if (greeting !== undefined) return;
     const conversation = this.#converse(socket);
     this.#feed(socket, conversation, conversation.next());
@@ -174,9 +181,9 @@ export class ScriptedServer {
         socket.end();
         return;
       }
-      for (const reply of own ?? this.#answerOption(option)) socket.write(reply);
+      for (const reply of own ?? this.#answerOption(option)) this.#send(socket, reply);
       if (option === Option.EXPORT_NAME) {
-        socket.write(Buffer.concat([u64(this.content.length), u16(this.flags)]));
+        this.#send(socket, Buffer.concat([u64(this.content.length), u16(this.flags)]));
         break;
       }
       if (option === Option.ABORT) return;
@@ -188,7 +195,7 @@ export class ScriptedServer {
     }
     const peer: Peer = {
       socket,
-      send: (...parts) => void socket.write(Buffer.concat(parts)),
+      send: (...parts) => this.#send(socket, Buffer.concat(parts)),
       answer: (request) => this.#answer(request, peer),
     };
     for (;;) {
@@ -212,6 +219,13 @@ export class ScriptedServer {
       }
       if (this.behaviour.onRequest?.(request, peer) !== true) this.#answer(request, peer);
     }
+  }
+
+  #send(socket: Socket, message: Buffer): void {
+    const mangled = this.behaviour.mangle === undefined ? message : this.behaviour.mangle(message);
+    if (socket.destroyed || socket.writableEnded) return;
+    if (mangled === null) socket.end();
+    else socket.write(mangled);
   }
 
   #answerOption(option: number): Buffer[] {
