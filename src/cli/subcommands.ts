@@ -1,6 +1,7 @@
 /** What the program does without a session of its own: `attach`, `report`, `completion` and `manual`. */
 import { AttachedView, attachLines } from '../live/watch/attach.ts';
 import { makeReport } from '../live/record/report.ts';
+import { isUtf8Locale } from '../util/ascii.ts';
 import { unpainted } from '../util/style.ts';
 import { onHangUp, setRawMode } from './host-terminal.ts';
 import { runProgram } from './program.ts';
@@ -40,6 +41,7 @@ async function attach(path: string, stdio: Stdio): Promise<number> {
     write: (text) => void stdout.write(text),
     size: terminalSize(),
     paint: stdio.paint ?? unpainted,
+    isAscii: !isUtf8Locale(process.env),
   });
   let signal: FatalSignal | null = null;
   const stop = (): void => view.stop();

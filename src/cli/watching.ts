@@ -3,6 +3,7 @@ import { LivePanel } from '../live/panel/live-panel.ts';
 import type { PanelColumn } from '../live/panel/panel.ts';
 import { Monitor } from '../live/watch/monitor.ts';
 import type { Session } from '../shell/session.ts';
+import { isUtf8Locale } from '../util/ascii.ts';
 import { unpainted } from '../util/style.ts';
 import { listenerOptions, snapshotOf } from './session-snapshot.ts';
 import { terminalSize } from './stdio.ts';
@@ -23,5 +24,6 @@ export function makePanel(session: Session, columns: readonly PanelColumn[]): Li
     size: terminalSize(),
     lists: columns,
     paint: session.output.paint ?? unpainted,
+    isAscii: !isUtf8Locale(process.env),
   });
 }

@@ -43,3 +43,9 @@ export function requestText(operation: string, offset: number | null, bytes: num
 export function errnoText(errno: number): string {
   return errnoName(errno) ?? String(errno);
 }
+
+/** A count in few characters: "830", "12.3k", "4.1M". */
+export function compactCount(count: number): string {
+  if (count < 9999.5) return String(Math.round(count));
+  return count < 999_950 ? `${(count / 1e3).toFixed(1)}k` : `${(count / 1e6).toFixed(1)}M`;
+}

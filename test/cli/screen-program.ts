@@ -45,6 +45,7 @@ export class ScreenProgram {
         ...plainEnvironment(),
         TMPDIR: this.folder,
         TERM: 'xterm',
+        LC_ALL: 'C.UTF-8',
         NO_COLOR: '1',
         XDG_STATE_HOME: this.folder,
         ...env,

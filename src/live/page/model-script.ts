@@ -116,7 +116,9 @@ function takeRecord(run, record) {
   run.steps += 1;
   extend(run, record.timeNs);
   const now = { t: record.timeNs, s: run.steps };
-  const r = requestOf(run, record.request, now);
+  /* A command that changes rules or the image is no request, and gets no row. */
+  const isCommand = changesSession(record) && !run.byId.has(record.request);
+  const r = isCommand ? { marks: [], wait: null, lastHit: 0 } : requestOf(run, record.request, now);
   if (r.wait !== null && record.kind !== 'lock-wait') { r.wait.e = now; r.wait = null; }
   switch (record.kind) {
     case 'request-begin': {
@@ -205,7 +207,12 @@ function takeRecord(run, record) {
   }
 }
 
+function changesSession(record) {
+  return record.kind.startsWith('image-') || record.kind in statusAfter || (record.kind === 'state-change' && record.rule === 0);
+}
+
 const statusAfter = {
+  'rule-added': 'armed', 'rule-changed': 'armed',
   'rule-enabled': 'armed', 'rule-disabled': 'disabled', 'rule-exhausted': 'exhausted', 'rule-removed': 'removed',
 };
 
@@ -258,6 +265,7 @@ function nodeLabel(run, node) {
 
 /* A request's short name, as in the panel: "w4". */
 function nameOf(r) {
+  if (r.id === 0) return '';
   return (r.operation.replace(/^aio_/, '')[0] || 'q') + r.id;
 }
 

@@ -102,7 +102,7 @@ function pick(r, scroll) {
   const { run } = view;
   const result = r.isOpen ? 'unfinished' : r.errno !== 0 ? 'failed with ' + errnoName(r.errno) : 'done';
   const held = r.holds.reduce((sum, one) => sum + one.e.t - one.b.t, 0);
-  const facts = ['<b>' + esc(nameOf(r) + ' ' + title(r)) + '</b>', result, 'began at ' + duration(r.b.t - run.t0), 'took ' + duration(r.e.t - r.b.t)];
+  const facts = ['<b>' + esc((nameOf(r) + ' ' + title(r)).trim()) + '</b>', result, 'began at ' + duration(r.b.t - run.t0), 'took ' + duration(r.e.t - r.b.t)];
   if (held > 0) facts.push('suspended for ' + duration(held));
   const steps = [];
   for (const span of r.spans) {
@@ -283,7 +283,7 @@ function showTip(event) {
 
 function tipText(r, x) {
   const { run } = view;
-  const lines = [nameOf(r) + ' ' + title(r) + (r.isOpen ? ' (unfinished)' : r.errno ? ' (' + errnoName(r.errno) + ')' : '')];
+  const lines = [(nameOf(r) + ' ' + title(r)).trim() + (r.isOpen ? ' (unfinished)' : r.errno ? ' (' + errnoName(r.errno) + ')' : '')];
   if (x < view.label) return lines.concat(duration(r.e.t - r.b.t)).join('\n');
   const value = valueAt(x);
   const near = r.marks.filter((m) => Math.abs(xOf(at(m)) - x) <= 4);

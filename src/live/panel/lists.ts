@@ -1,5 +1,5 @@
 /** The lists of the panel: events, rules, and the requests that wait. */
-import { ageText, errnoText, requestName, requestText } from '../../util/compact.ts';
+import { ageText, compactCount, errnoText, requestName, requestText } from '../../util/compact.ts';
 import { textWidth } from '../../util/text-width.ts';
 import type { EventNote } from '../../block/events/history.ts';
 import type { EventRow, LiveModel } from './model.ts';
@@ -8,28 +8,59 @@ import type { RuleView } from '../../block/debug/rules.ts';
 import type { RequestInFlight } from '../../block/loop/in-flight.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { Style } from '../../util/style.ts';
-import { type Field, fitFields, idealWidth, type Part, part, partsWidth, tableRow } from './styled-line.ts';
+import { type Field, fillParts, type Part, part, partsWidth, tableRow } from './styled-line.ts';
 
-/** Numbers are shown whole or not at all. */
-function eventFields(rows: readonly EventRow[]): Field[] {
-  const numberWidth = Math.max(4, `#${rows[0]?.number ?? 0}`.length);
-  const whoWidth = Math.max(3, ...rows.map(({ who }) => who.length));
-  return [
-    { min: numberWidth, ideal: numberWidth, drop: 1 },
-    { min: 11, ideal: 20, grow: 1 },
-    { min: whoWidth, ideal: whoWidth, drop: 2 },
-    { min: 5, ideal: 30, grow: 2 },
-  ];
+/** A list of the panel: its title, and rows of columns. */
+export interface PanelList {
+  readonly title: readonly Part[];
+  /** Stands at the right of the title's line. */
+  readonly titleEnd: readonly Part[];
+  readonly fields: readonly Field[];
+  readonly rows: readonly (readonly (readonly Part[])[])[];
+  /** A last line across the columns; empty if there is none. */
+  readonly rest: readonly Part[];
 }
 
-/** The list of the latest events, newest first: a title and at most `rows` lines of at most `width` cells. */
-export function drawEvents(model: LiveModel, width: number, rows: number): Part[][] {
+/** A list as lines of exactly `width` cells, its columns of these widths. */
+export function drawList(
+  { title, titleEnd, fields, rows, rest }: PanelList,
+  widths: readonly number[],
+  width: number,
+): Part[][] {
+  const gap = width - partsWidth(title) - partsWidth(titleEnd);
+  const head = gap > 0 ? [...title, part(' '.repeat(gap)), ...titleEnd] : title;
+  const lines = [head, ...rows.map((cells) => tableRow(fields, widths, cells))];
+  if (rest.length > 0) lines.push(rest);
+  return lines.map((line) => fillParts(line, width));
+}
+
+/**
+ * The latest events, newest first, with how many there were in all and how many a second. Its widths change seldom: rows come
+ * too fast for columns that follow them.
+ */
+export function eventList(model: LiveModel, rows: number): PanelList {
   const latest = model.latest(rows);
-  const fields = eventFields(latest);
-  const widths = fitFields(fields, width);
-  const lines = [[part('EVENTS', 'bold')], ...latest.map((row) => tableRow(fields, widths, eventCells(row)))];
-  if (latest.length === 0) lines.push([part('none yet', 'quiet')]);
-  return lines;
+  const numberWidth = Math.max(4, `#${latest[0]?.number ?? 0}`.length);
+  const whoWidth = Math.max(3, widest(latest.map(({ who }) => who)));
+  const notesWidth = Math.max(8, ...latest.map(({ notes }) => partsWidth(noteParts(notes))));
+  return {
+    title: [part('EVENTS', 'bold')],
+    titleEnd: latest.length === 0 ? [] : [part(countText(model), 'quiet')],
+    fields: [
+      { ideal: numberWidth },
+      { ideal: model.eventWidth },
+      { ideal: whoWidth },
+      { ideal: notesWidth, cutsMiddle: true },
+    ],
+    rows: latest.map(eventCells),
+    rest: latest.length === 0 ? [part('none yet', 'quiet')] : [],
+  };
+}
+
+/** "12,345 in all, 830/s" */
+function countText({ total, perSecond }: LiveModel): string {
+  const rate = perSecond >= 1 ? `, ${compactCount(perSecond)}/s` : '';
+  return `${total.toLocaleString('en')} in all${rate}`;
 }
 
 function eventCells({ number, event, who, notes }: EventRow): Part[][] {
@@ -57,27 +88,11 @@ function notePart(note: EventNote): Part {
     case 'state':
       return part(`${note.from}\u2192${note.to}`, 'green');
     case 'wait':
-      return part(`waits for ${note.on}`, 'quiet');
+      return part(waitText(note.on), 'quiet');
   }
 }
 
 // Rules
-
-/** A column is as wide as what is in it, if there is room. */
-function ruleFields(rules: readonly RuleView[]): Field[] {
-  const actionWidth = widest(rules.map(actionText));
-  const eventWidth = widest(rules.map(({ event }) => event));
-  const conditionsWidth = widest(rules.map(({ conditions }) => conditions));
-  const hitsWidth = Math.max('hits'.length, widest(rules.map(({ hits }) => String(hits))));
-  return [
-    { min: 2, ideal: Math.max(2, widest(rules.map(({ number }) => String(number)))), alignRight: true },
-    { min: Math.min(10, actionWidth), ideal: actionWidth, grow: 1 },
-    { min: Math.min(8, eventWidth), ideal: eventWidth, drop: 3, grow: 2 },
-    { min: Math.min(8, conditionsWidth), ideal: conditionsWidth, drop: 1, grow: 3 },
-    { min: 5, ideal: 5, drop: 2 },
-    { min: 2, ideal: hitsWidth, alignRight: true, grow: 4 },
-  ];
-}
 
 function widest(texts: readonly string[]): number {
   return Math.max(0, ...texts.map(textWidth));
@@ -89,29 +104,30 @@ const actionWords: Readonly<Record<RuleView['kind'], string>> = {
   suspend: 'break',
 };
 
-/** The list of the rules with their hits: a title and at most `rows` lines of at most `width` cells. */
-export function drawRules(snapshot: Snapshot | null, width: number, rows: number): Part[][] {
-  const title = part('RULES', 'bold');
-  const hits = part('hits', 'quiet');
-  const lines = [[title, part(' '.repeat(Math.max(1, width - partsWidth([title, hits])))), hits]];
-  if (snapshot === null || snapshot.debugNode === null) return [...lines, [part(NO_RULES, 'quiet')]];
-  if (snapshot.ruleCount === 0) return [...lines, [part('none', 'quiet')]];
+/** The rules with their hits, those that can still act before the others. */
+export function ruleList(snapshot: Snapshot | null, rows: number): PanelList {
+  const title = [part('RULES', 'bold')];
+  const none = { title, titleEnd: [], fields: [], rows: [] };
+  if (snapshot === null || snapshot.debugNode === null) return { ...none, rest: [part(NO_RULES, 'quiet')] };
   const shown = shownRules(snapshot, rows);
-  const fields = ruleFields(shown);
-  const widths = fitFields(fields, width);
-  for (const rule of shown) lines.push(tableRow(fields, widths, ruleCells(rule)));
   const rest = snapshot.ruleCount - shown.length;
-  if (rest > 0) lines.push([part(`and ${rest} more`, 'quiet')]);
-  return lines;
+  return {
+    title,
+    titleEnd: shown.length === 0 ? [] : [part('hits', 'quiet')],
+    fields: [
+      { ideal: Math.max(2, widest(shown.map(({ number }) => String(number)))), alignRight: true },
+      { ideal: widest(shown.map(actionText)), cutsMiddle: true },
+      { ideal: widest(shown.map(({ event }) => event)) },
+      { ideal: widest(shown.map(({ conditions }) => conditions)) },
+      { ideal: widest(shown.map(statusText)) },
+      { ideal: Math.max(2, widest(shown.map(({ hits }) => String(hits)))), alignRight: true },
+    ],
+    rows: shown.map(ruleCells),
+    rest: rest > 0 ? [part(`and ${rest} more`, 'quiet')] : shown.length === 0 ? [part('none', 'quiet')] : [],
+  };
 }
 
 const NO_RULES = 'no blkdebug in the chain';
-
-/** The cells that the list of rules can use. Rules seldom change: what others gain or lose by that stays where it is. */
-export function rulesWidth(snapshot: Snapshot | null, rows: number): number {
-  const fields = ruleFields(snapshot === null ? [] : shownRules(snapshot, rows));
-  return Math.max(NO_RULES.length, idealWidth(fields));
-}
 
 function shownRules({ rules, ruleCount }: Snapshot, rows: number): RuleView[] {
   return pickRules(rules, ruleCount > rows ? rows - 1 : rows);
@@ -129,72 +145,73 @@ function actionText({ kind, effect }: RuleView): string {
   return `${actionWords[kind]} ${effect}`;
 }
 
+function statusText({ status, active }: RuleView): string {
+  if (status === 'disabled') return 'off';
+  if (status === 'exhausted') return 'done';
+  return active ? 'active' : status;
+}
+
 function ruleCells(rule: RuleView): Part[][] {
-  const { number, kind, event, conditions, status, hits } = rule;
+  const { number, kind, event, conditions, status, active, hits } = rule;
   const style: Style = status === 'armed' ? 'plain' : 'quiet';
+  const statusStyle: Style = active ? 'red' : status === 'armed' ? 'green' : 'quiet';
   return [
     [part(String(number), 'quiet')],
     [part(actionText(rule), status === 'armed' && kind === 'inject-error' ? 'magenta' : style)],
     [part(event, style)],
     [part(conditions, 'quiet')],
-    [part(status === 'disabled' ? 'off' : status, status === 'armed' ? 'green' : 'quiet')],
+    [part(statusText(rule), statusStyle)],
     [part(String(hits), hits > 0 ? 'bold' : 'quiet')],
   ];
 }
 
 // Suspended requests, and others that wait
 
-/** What is left of a row goes to the column before the age, which stands at the right. */
-const LAST_WIDTH = 1000;
-
-/** A row of the list of those that wait, as text. */
+/** A row of the list of requests in flight, as text. */
 interface WaitingRow {
   readonly tag: string;
   readonly who: string;
   readonly request: string;
   readonly reason: string;
   readonly age: string;
-  readonly isHeld: boolean;
-}
-
-function waitingFields(rows: readonly WaitingRow[]): Field[] {
-  const whoWidth = Math.max(3, widest(rows.map(({ who }) => who)));
-  const tagWidth = Math.min(12, widest(rows.map(({ tag }) => tag)));
-  const requestWidth = widest(rows.map(({ request }) => request));
-  const reasonWidth = widest(rows.map(({ reason }) => reason));
-  return [
-    { min: Math.min(2, tagWidth), ideal: tagWidth, grow: 3 },
-    { min: whoWidth, ideal: whoWidth },
-    { min: Math.min(10, requestWidth), ideal: requestWidth, drop: 2, grow: 1 },
-    { min: Math.min(9, reasonWidth), ideal: LAST_WIDTH, drop: 1, grow: 4 },
-    { min: 4, ideal: 5, alignRight: true },
-  ];
+  readonly isSuspended: boolean;
 }
 
 /**
- * The list of requests in flight, suspended ones first, each with how long it has waited at `nowNs` (nanoseconds of the
- * session's clock): a title and at most `rows` lines of at most `width` cells.
+ * The requests in flight, suspended ones first, each with how long it has waited at `nowNs` (nanoseconds of the session's
+ * clock).
  */
-export function drawWaiting(snapshot: Snapshot | null, nowNs: number, width: number, rows: number): Part[][] {
-  const lines = [[part('SUSPENDED', 'bold')]];
-  if (snapshot === null) return lines;
+export function waitingList(snapshot: Snapshot | null, nowNs: number, rows: number): PanelList {
+  const title = [part('SUSPENDED', 'bold')];
+  if (snapshot === null) return { title, titleEnd: [], fields: [], rows: [], rest: [] };
   const { suspended, requests } = snapshot;
-  const held = new Set(suspended.map(({ request }) => request));
-  const others = requests.filter(({ request }) => !held.has(request));
+  const listed = new Set(suspended.map(({ request }) => request));
+  const others = requests.filter(({ request }) => !listed.has(request));
   // The lists of a snapshot are cut, its counts are not.
   const total = snapshot.suspendedCount + Math.max(others.length, snapshot.requestCount - snapshot.suspendedCount);
-  const room = total > rows ? rows - 1 : rows;
   const shown = [
     ...suspended.map((one) => suspendedRow(one, nowNs)),
     ...others.map((one) => waitingRow(one, nowNs)),
-  ].slice(0, room);
-  const fields = waitingFields(shown);
-  const widths = fitFields(fields, width);
-  for (const row of shown) lines.push(tableRow(fields, widths, waitingCells(row)));
+  ].slice(0, total > rows ? rows - 1 : rows);
   const rest = total - shown.length;
-  if (rest > 0) lines.push([part(`and ${rest} more`, 'quiet')]);
-  if (total === 0) lines.push([part('none', 'quiet')]);
-  return lines;
+  return {
+    title,
+    titleEnd: [],
+    fields: [
+      { ideal: widest(shown.map(({ tag }) => tag)), cutsMiddle: true },
+      { ideal: Math.max(3, widest(shown.map(({ who }) => who))) },
+      { ideal: widest(shown.map(({ request }) => request)) },
+      { ideal: widest(shown.map(({ reason }) => reason)) },
+      { ideal: Math.max(4, widest(shown.map(({ age }) => age))), alignRight: true },
+    ],
+    rows: shown.map(waitingCells),
+    rest: rest > 0 ? [part(`and ${rest} more`, 'quiet')] : total === 0 ? [part('none', 'quiet')] : [],
+  };
+}
+
+/** An arrow, and what is waited for: "w4", "alloc of w4", "lock qcow2". */
+function waitText(on: string): string {
+  return `\u2190 ${on.replace('allocation of', 'alloc of')}`;
 }
 
 function suspendedRow(one: SuspendedRequest, nowNs: number): WaitingRow {
@@ -205,32 +222,32 @@ function suspendedRow(one: SuspendedRequest, nowNs: number): WaitingRow {
     request,
     reason: one.client === undefined ? one.event : `${one.event}, ${one.client}`,
     age: ageText(nowNs - one.sinceNs),
-    isHeld: true,
+    isSuspended: true,
   };
 }
 
-/** What waits for something else than a breakpoint: no tag, and in the place of the event what it waits for. */
+/** A request that waits for something else than a breakpoint: no tag, and in place of the event what it waits for. */
 function waitingRow(one: RequestInFlight, nowNs: number): WaitingRow {
   const request = shortRequest(one.operation, one.offset, one.bytes);
-  const reason = `\u2190 ${one.waitsFor}`;
+  const reason = waitText(one.waitsFor);
   return {
     tag: '\u00b7',
     who: requestName(one.operation, one.request),
     request,
     reason,
     age: ageText(nowNs - one.sinceNs),
-    isHeld: false,
+    isSuspended: false,
   };
 }
 
-function waitingCells({ tag, who, request, reason, age, isHeld }: WaitingRow): Part[][] {
-  const style: Style = isHeld ? 'plain' : 'quiet';
+function waitingCells({ tag, who, request, reason, age, isSuspended }: WaitingRow): Part[][] {
+  const style: Style = isSuspended ? 'plain' : 'quiet';
   return [
-    [part(tag, isHeld ? 'yellow' : 'quiet')],
+    [part(tag, isSuspended ? 'yellow' : 'quiet')],
     [part(who, 'cyan')],
     [part(request, style)],
     [part(reason, style)],
-    [part(age, isHeld ? 'bold' : 'quiet')],
+    [part(age, isSuspended ? 'bold' : 'quiet')],
   ];
 }
 

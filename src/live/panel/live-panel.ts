@@ -22,6 +22,8 @@ export interface LivePanelOptions {
   readonly paint: Paint;
   /** The lists that are shown; default: all that there is room for. */
   readonly lists?: readonly PanelColumn[];
+  /** The locale is not UTF-8: marks and lines are ASCII. */
+  readonly isAscii?: boolean;
   /** Rows of its lists; default 6. */
   readonly listRows?: number;
   /** Calls back once; the function returned takes that back. Default: Node's timers, which do not keep the program alive. */
@@ -63,7 +65,7 @@ export class LivePanel {
     this.#screen = new Screen(options.write, options.size);
   }
 
-  /** Whether it is on; on a very small terminal it is on and not to be seen. */
+  /** Whether it is on; on a very small terminal it is on and not visible. */
   get isOn(): boolean {
     return this.#unfollow !== null;
   }
@@ -184,14 +186,16 @@ export class LivePanel {
     if (!this.isOn) return;
     this.#drawnMs = this.#nowMs();
     this.#follow();
-    const { paint, lists, history, nowNs } = this.#options;
+    const { paint, isAscii = false, lists, history } = this.#options;
+    const nowNs = this.#options.nowNs();
     const { columns, rows } = this.#size;
     const snapshot = this.#options.snapshot();
     this.model.take({ kind: 'snapshot', ...snapshot });
     this.model.take(latestEvents(history, snapshot));
+    this.model.measureRate(nowNs);
     const count = panelRows(columns, rows, this.#listRows);
     if (count === 0) this.#screen.hide();
-    else this.#screen.show(renderPanel(this.model, { columns, rows: count, nowNs: nowNs(), paint, lists }));
+    else this.#screen.show(renderPanel(this.model, { columns, rows: count, nowNs, paint, isAscii, lists }));
     const tickMs = this.#tickMs();
     if (count > 0 && tickMs !== null) this.#drawWithin(tickMs);
   }
@@ -201,7 +205,9 @@ export class LivePanel {
     const { snapshot } = this.model;
     if (snapshot === null) return null;
     const since = [...snapshot.suspended, ...snapshot.requests].map(({ sinceNs }) => sinceNs);
-    if (since.length === 0) return null;
+    // The rate falls while nothing happens.
+    const rateTickMs = this.model.perSecond > 0 ? SLOW_TICK_MS : null;
+    if (since.length === 0) return rateTickMs;
     const youngest = snapshot.timeNs - Math.max(...since);
     return youngest < FAST_TICK_AGE_NS ? FAST_TICK_MS : SLOW_TICK_MS;
   }

@@ -14,6 +14,9 @@ export interface EventRow {
   readonly notes: readonly EventNote[];
 }
 
+/** Over how long the rate of events is measured, and how often a total is noted for it. */
+const RATE_WINDOW_NS = 3e9;
+const RATE_SAMPLE_NS = 250e6;
 /** More rows than a terminal has. */
 const MAX_ROWS = 200;
 
@@ -37,6 +40,13 @@ export class LiveModel {
   stateChangedAt = 0;
   /** Records that did not arrive. */
   dropped = 0;
+  /** The longest name of an event that was shown so far: the column does not become narrower again. */
+  eventWidth = 0;
+  /** How many events there were in all, and how many a second in the last seconds. */
+  total = 0;
+  perSecond = 0;
+  /** Totals of the last seconds, oldest first. */
+  #samples: { readonly timeNs: number; readonly total: number }[] = [];
   #latest: readonly FiredEvent[] = [];
 
   /** Takes a line of the stream. */
@@ -46,9 +56,22 @@ export class LiveModel {
     } else if (line.kind === 'events') {
       this.stateChangedAt = line.stateChangedAt;
       this.#latest = line.latest;
+      this.total = line.latest[0]?.number ?? 0;
+      for (const { event } of line.latest) this.eventWidth = Math.max(this.eventWidth, event.length);
     } else if (line.kind === 'note') {
       this.dropped += line.dropped;
     }
+  }
+
+  /** Counts the events of the last seconds; called before each drawing with the time in the clock of the session. */
+  measureRate(nowNs: number): void {
+    const recent = this.#samples.filter(({ timeNs }) => nowNs - timeNs <= RATE_WINDOW_NS);
+    const [first = { timeNs: nowNs, total: this.total }] = recent;
+    // Over less than a second it would jump; the first events of a session are none of a rate.
+    const spanNs = Math.max(1e9, nowNs - first.timeNs);
+    this.perSecond = ((this.total - first.total) * 1e9) / spanNs;
+    if (nowNs - (recent.at(-1)?.timeNs ?? 0) >= RATE_SAMPLE_NS) recent.push({ timeNs: nowNs, total: this.total });
+    this.#samples = recent;
   }
 
   /** The latest events, newest first, at most `limit`. */

@@ -1,7 +1,9 @@
 /** The panel as lines of text: a pure function of what is to be shown, the size and the time. */
+import { asciiText } from '../../util/ascii.ts';
 import { ageText, requestName } from '../../util/compact.ts';
 import type { EventRow, LiveModel } from './model.ts';
-import { drawEvents, drawRules, drawWaiting, noteParts, rulesWidth } from './lists.ts';
+import { fitColumns, listWidth } from './fit-columns.ts';
+import { drawList, eventList, noteParts, type PanelList, ruleList, waitingList } from './lists.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { Paint } from '../../util/style.ts';
 import { type Part, part, partsWidth, renderParts } from './styled-line.ts';
@@ -21,6 +23,8 @@ export interface PanelView {
   readonly paint: Paint;
   /** The lists that are shown; default: all that there is room for. */
   readonly lists?: readonly PanelColumn[] | undefined;
+  /** With marks and lines of ASCII alone. */
+  readonly isAscii?: boolean;
 }
 
 /** Lines besides those of the lists: the frame and the titles. */
@@ -45,69 +49,85 @@ export function panelRows(columns: number, rows: number, listRows = DEFAULT_LIST
 /** `view.rows` lines, each exactly `view.columns` cells wide. */
 export function renderPanel(model: LiveModel, view: PanelView): string[] {
   const { columns, rows, paint } = view;
-  if (rows < FRAME_ROWS + 1) return [renderParts(statusLine(model, view), columns, paint)];
-  const lists = listsFor(model, view);
-  const widths = listWidths(lists, columns - 4 - 3 * (lists.length - 1), rows - FRAME_ROWS);
+  const shown = (line: string): string => (view.isAscii === true ? asciiText(line) : line);
+  if (rows < FRAME_ROWS + 1) return [shown(renderParts(statusLine(model, view), columns, paint))];
+  const listRows = rows - FRAME_ROWS;
+  const lists = listsFor(model, view, listRows);
+  const widths = widthsOf(lists, columns - 4 - 3 * (lists.length - 1));
 
   const bar = part('\u2502', 'quiet');
   const lines = [frameLine('\u250c', '\u2510', headLine(model.snapshot, model.stateChangedAt, columns - 4), columns)];
-  const drawn = lists.map(({ draw }, index) => draw(widths[index] ?? 0, rows - FRAME_ROWS));
+  const drawn = lists.map(({ list }, index) => drawList(list, widths[index]?.columns ?? [], widths[index]?.width ?? 0));
   for (let row = 0; row < rows - 2; row += 1) {
     const parts: Part[] = [];
     drawn.forEach((list, index) => {
-      parts.push(bar, part(' '), ...filled(list[row] ?? [], widths[index] ?? 0), part(' '));
+      parts.push(bar, part(' '), ...(list[row] ?? [part(' '.repeat(widths[index]?.width ?? 0))]), part(' '));
     });
     lines.push([...parts, bar]);
   }
-  lines.push(
-    frameLine(
-      '\u2514',
-      '\u2518',
-      model.dropped > 0 ? [part(`${model.dropped} records missed`, 'yellow')] : [],
-      columns,
-    ),
-  );
-  return lines.map((parts) => renderParts(parts, columns, paint));
+  const missed = model.dropped > 0 ? [part(`${model.dropped} records missed`, 'yellow')] : [];
+  lines.push(frameLine('\u2514', '\u2518', missed, columns));
+  return lines.map((parts) => shown(renderParts(parts, columns, paint)));
 }
 
-/** A list of the panel: its title and its rows in a width. */
-interface List {
-  /** Its share of the width. */
-  readonly weight: number;
-  /** The cells that it can use with so many rows; what is beyond goes to the last list. Without: any number. */
-  readonly usable?: (rows: number) => number;
-  readonly draw: (width: number, rows: number) => Part[][];
+/** A list, and what its columns give up when there is too little room. */
+interface Placed {
+  readonly name: PanelColumn;
+  readonly list: PanelList;
 }
 
-function listsFor(model: LiveModel, view: PanelView): List[] {
+function listsFor(model: LiveModel, view: PanelView, rows: number): Placed[] {
   const { snapshot } = model;
-  const events: List = { weight: 33, draw: (width, rows) => drawEvents(model, width, rows) };
-  // Without rules there is more room for who waits.
-  const rules: List = {
-    weight: (snapshot?.ruleCount ?? 0) > 0 ? 36 : 24,
-    usable: (rows) => rulesWidth(snapshot, rows),
-    draw: (width, rows) => drawRules(snapshot, width, rows),
-  };
-  const waiting: List = { weight: 31, draw: (width, rows) => drawWaiting(snapshot, view.nowNs, width, rows) };
+  const events: Placed = { name: 'events', list: eventList(model, rows) };
+  const rules: Placed = { name: 'rules', list: ruleList(snapshot, rows) };
+  const suspended: Placed = { name: 'suspended', list: waitingList(snapshot, view.nowNs, rows) };
   // The command `rules` tells them at any time; what happens now is only here.
   const chosen = view.lists ?? ['events', 'rules', 'suspended'];
-  const all: Record<PanelColumn, List> = { events, rules, suspended: waiting };
+  const all: Record<PanelColumn, Placed> = { events, rules, suspended };
   const shown = chosen.filter((name) => name !== 'rules' || view.columns >= THREE_COLUMNS || chosen.length < 3);
   return shown.map((name) => all[name]);
 }
 
-function listWidths(lists: readonly List[], cells: number, rows: number): number[] {
-  const weights = lists.reduce((sum, { weight }) => sum + weight, 0);
-  const widths = lists.map(({ weight, usable }) =>
-    Math.min(Math.floor((cells * weight) / weights), usable?.(rows) ?? Number.POSITIVE_INFINITY),
-  );
-  widths[widths.length - 1] = cells - widths.slice(0, -1).reduce((sum, width) => sum + width, 0);
-  return widths;
-}
+/**
+ * Which column of which list becomes narrower, in this order: what an event led to, conditions, long tags, the status; and at
+ * last what names an event or a request. Columns by their place in `lists.ts`.
+ */
+const concessions: readonly (readonly [list: PanelColumn, column: number, to: number])[] = [
+  ['events', 3, 20],
+  ['rules', 3, 16],
+  ['rules', 1, 18],
+  ['suspended', 0, 12],
+  ['events', 3, 10],
+  ['rules', 3, 0],
+  ['rules', 1, 14],
+  ['suspended', 0, 8],
+  ['events', 3, 6],
+  ['rules', 4, 0],
+  ['suspended', 2, 0],
+  ['rules', 2, 12],
+  ['events', 0, 0],
+  ['suspended', 0, 6],
+  ['events', 1, 13],
+  ['rules', 2, 0],
+  ['suspended', 0, 4],
+  ['rules', 1, 10],
+  ['suspended', 3, 9],
+  ['events', 3, 3],
+];
 
-function filled(parts: readonly Part[], width: number): Part[] {
-  const room = width - partsWidth(parts);
-  return room > 0 ? [...parts, part(' '.repeat(room))] : [...parts];
+/** The widths of each list and of its columns in `cells` cells; room that nothing can use goes to the events. */
+function widthsOf(lists: readonly Placed[], cells: number): { width: number; columns: number[] }[] {
+  const ideals = lists.map(({ list: { title, rest, fields, rows } }) =>
+    rows.length > 0 ? fields.map(({ ideal }) => ideal) : [Math.max(partsWidth(title), partsWidth(rest))],
+  );
+  const given = concessions.flatMap(([name, column, to]) => {
+    const list = lists.findIndex((placed) => placed.name === name);
+    return list < 0 || lists[list]?.list.rows.length === 0 ? [] : [{ list, column, to }];
+  });
+  const fitted = fitColumns(ideals, given, cells).map((columns) => ({ width: listWidth(columns), columns }));
+  const [events] = fitted;
+  if (events !== undefined) events.width += cells - fitted.reduce((sum, { width }) => sum + width, 0);
+  return fitted;
 }
 
 function frameLine(left: string, right: string, inner: readonly Part[], columns: number): Part[] {

@@ -38,71 +38,61 @@ export function partsWidth(parts: readonly Part[]): number {
   return width;
 }
 
-/** A field of a table: between `min` and `ideal` cells wide. */
+/** A column of a list. */
 export interface Field {
+  /** The cells that it can use; 0 if it is empty. */
   readonly ideal: number;
-  readonly min: number;
-  /** Fields are left out in the order of these numbers where there is no room; undefined: never. */
-  readonly drop?: number;
   readonly alignRight?: boolean;
-  /** Room that is left goes to the fields in the order of these numbers; default: last. */
-  readonly grow?: number;
+  /** What is too long loses its middle: the ends tell long tags apart. */
+  readonly cutsMiddle?: boolean;
 }
 
-const LAST = Number.MAX_SAFE_INTEGER;
-
-/** The cells that a table of these fields takes at its widest. */
-export function idealWidth(fields: readonly Field[]): number {
-  const shown = fields.filter(({ ideal }) => ideal > 0);
-  return shown.reduce((sum, { ideal }) => sum + ideal, shown.length - 1);
-}
-
-/** The widths of a table's fields in `width` cells, with a cell between them; 0 for fields that are empty or left out. */
-export function fitFields(fields: readonly Field[], width: number): number[] {
-  const droppable = fields.flatMap(({ drop }) => (drop === undefined ? [] : [drop])).sort((a, b) => a - b);
-  let dropped = Number.NEGATIVE_INFINITY;
-  const isKept = ({ drop, ideal }: Field): boolean => ideal > 0 && (drop === undefined || drop > dropped);
-  const needed = (): number => {
-    const kept = fields.filter(isKept);
-    return kept.reduce((sum, { min }) => sum + min, kept.length - 1);
-  };
-  for (const drop of droppable) {
-    if (needed() <= width) break;
-    dropped = drop;
+/** The text if it fits, else its beginning and its end with a mark between them. */
+function cutMiddle(text: string, width: number): string {
+  if (textWidth(text) <= width) return text;
+  if (width < 4) return cutTo(text, width);
+  const tailWidth = Math.floor((width - 1) / 2);
+  let tail = '';
+  for (const character of Array.from(text).reverse()) {
+    if (textWidth(character + tail) > tailWidth) break;
+    tail = character + tail;
   }
-  let room = Math.max(0, width - needed());
-  const widths = fields.map((field) => (isKept(field) ? field.min : 0));
-  const order = fields.map((field, index) => ({ field, index })).filter(({ field }) => isKept(field));
-  order.sort((a, b) => (a.field.grow ?? LAST) - (b.field.grow ?? LAST));
-  for (const { field, index } of order) {
-    const extra = Math.min(room, field.ideal - field.min);
-    widths[index] = field.min + extra;
-    room -= extra;
-  }
-  return widths;
+  return cutTo(text, width - textWidth(tail)) + tail;
 }
 
-/** A row of a table as parts. A cell may consist of several. */
+/** A row of a list as parts: fields of width 0 are left out, a cell lies between two others. A field may have several parts. */
 export function tableRow(
   fields: readonly Field[],
   widths: readonly number[],
   cells: readonly (readonly Part[])[],
 ): Part[] {
   const row: Part[] = [];
-  fields.forEach((field, index) => {
+  fields.forEach(({ alignRight = false, cutsMiddle = false }, index) => {
     const width = widths[index] ?? 0;
     if (width === 0) return;
     if (row.length > 0) row.push(part(' '));
-    const cell = cells[index] ?? [];
-    const filler = part(' '.repeat(Math.max(0, width - partsWidth(cell))));
-    if (field.alignRight === true) row.push(filler);
+    const shown: Part[] = [];
     let room = width;
-    for (const { text, style } of cell) {
-      const cut = cutTo(text, room);
-      row.push({ text: cut, style });
+    for (const { text, style } of cells[index] ?? []) {
+      const cut = cutsMiddle ? cutMiddle(text, room) : cutTo(text, room);
+      shown.push({ text: cut, style });
       room -= textWidth(cut);
     }
-    if (field.alignRight !== true) row.push(room < width ? part(' '.repeat(Math.max(0, room))) : filler);
+    const filler = part(' '.repeat(Math.max(0, room)));
+    row.push(...(alignRight ? [filler, ...shown] : [...shown, filler]));
   });
   return row;
+}
+
+/** The parts cut or filled to exactly `width` cells. */
+export function fillParts(parts: readonly Part[], width: number): Part[] {
+  const filled: Part[] = [];
+  let room = width;
+  for (const { text, style } of parts) {
+    const cut = cutTo(text, room);
+    filled.push({ text: cut, style });
+    room -= textWidth(cut);
+    if (cut !== text) break;
+  }
+  return room > 0 ? [...filled, part(' '.repeat(room))] : filled;
 }

@@ -4,6 +4,7 @@ import { StringDecoder } from 'node:string_decoder';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { Errno, hostErrno } from '../../util/errno.ts';
 import { socketName } from '../../util/socket-path.ts';
+import { asciiText } from '../../util/ascii.ts';
 import type { Paint } from '../../util/style.ts';
 import { LiveModel } from '../panel/model.ts';
 import { renderPanel } from '../panel/panel.ts';
@@ -81,6 +82,8 @@ export interface AttachOptions {
   readonly write: (text: string) => void;
   readonly size: Size;
   readonly paint: Paint;
+  /** The locale is not UTF-8: marks and lines are ASCII. */
+  readonly isAscii?: boolean;
 }
 
 const CSI = '\x1b[';
@@ -170,7 +173,7 @@ export class AttachedView {
     this.#timer = null;
     this.#draw();
     const { snapshot } = this.#model;
-    if (snapshot !== null && snapshot.requestCount + snapshot.suspendedCount > 0) {
+    if (snapshot !== null && (snapshot.requestCount + snapshot.suspendedCount > 0 || this.#model.perSecond > 0)) {
       this.#timer = setTimeout(() => this.#tick(), TICK_MS);
     }
   }
@@ -178,10 +181,11 @@ export class AttachedView {
   #draw(): void {
     if (!this.#isEntered || this.#model.snapshot === null) return;
     const { columns, rows } = this.#size;
-    const { paint, path, write } = this.#options;
+    const { paint, isAscii = false, path, write } = this.#options;
     const nowNs = this.#remoteNs + (performance.now() - this.#heardMs) * 1e6;
-    const lines = renderPanel(this.#model, { columns, rows: Math.max(1, rows - 1), nowNs, paint });
-    if (rows > 1) lines.push(renderParts([part(` ${path} \u2500\u2500 q leaves`, 'quiet')], columns, paint));
+    this.#model.measureRate(nowNs);
+    const lines = renderPanel(this.#model, { columns, rows: Math.max(1, rows - 1), nowNs, paint, isAscii });
+    if (rows > 1) lines.push(footer(path, columns, paint, isAscii));
     let text = '';
     lines.forEach((line, row) => {
       if (line !== this.#drawn[row]) text += `${CSI}${row + 1};1H${CSI}m${line}`;
@@ -189,6 +193,11 @@ export class AttachedView {
     this.#drawn = lines;
     if (text !== '') write(`${CSI}?2026h${text}${CSI}?2026l`);
   }
+}
+
+function footer(path: string, columns: number, paint: Paint, isAscii: boolean): string {
+  const line = renderParts([part(` ${path} \u2500\u2500 q leaves`, 'quiet')], columns, paint);
+  return isAscii ? asciiText(line) : line;
 }
 
 function checkedLine(text: string): RecordingLine | null {

@@ -1,4 +1,5 @@
 /** Rows as our own commands show them: a table on a terminal, plain columns in a pipe, JSON for programs. */
+import { asciiText, isUtf8Locale } from '../../util/ascii.ts';
 import { type Paint, type Style, unpainted } from '../../util/style.ts';
 import { printable, textWidth } from '../../util/text-width.ts';
 import type { SessionState } from '../session-state.ts';
@@ -35,7 +36,9 @@ export function printTable<Row extends object>(
     output.stdout(`${JSON.stringify(rows)}\n`);
     return;
   }
-  const cells = rows.map((row) => columns.map(({ text }) => printable(text(row, output.isTerminal)) || '-'));
+  const isAscii = output.isTerminal && !isUtf8Locale(process.env);
+  const shown = (text: string): string => (isAscii ? asciiText(printable(text)) : printable(text)) || '-';
+  const cells = rows.map((row) => columns.map(({ text }) => shown(text(row, output.isTerminal))));
   if (!output.isTerminal) {
     for (const line of cells) output.stdout(`${line.join('\t')}\n`);
   } else if (rows.length === 0) {

@@ -6,7 +6,7 @@ import { Browser, chromium } from './browser.ts';
 import { eventfulScript, injectingConfig, openSession } from '../record/recorded-session.ts';
 import { useFolder } from '../../helpers/sandbox.ts';
 
-describe.skipIf(chromium === null)('the page of a run in a browser', () => {
+describe.skipIf(chromium === null)('the page of a recording in a browser', () => {
   const folder = useFolder();
   const file = path.join(folder, 'run.html');
   let browser: Browser;
@@ -17,7 +17,8 @@ describe.skipIf(chromium === null)('the page of a run in a browser', () => {
     await run(...eventfulScript, 'resume A', 'resume B', 'aio_flush');
     recorder.close();
     browser = await Browser.open(1200, 820);
-  });
+    // A browser that starts for the first time on a busy machine takes its time.
+  }, 60_000);
   afterAll(async () => {
     await browser.close();
   });

@@ -91,6 +91,7 @@ describe('the page of a recording', () => {
       { ...record, sequence: 3, kind: 'rule-exhausted', rule: 8 },
       { ...record, sequence: 4, kind: 'rule-removed', rule: 1 },
     ]);
+    expect(run.requests).toEqual([]);
     expect(run.rules.get(8)).toMatchObject({ effect: 'ENOSPC', status: 'exhausted' });
     expect(run.rules.get(1)).toMatchObject({ effect: 'EIO', status: 'removed' });
   });

@@ -5,6 +5,7 @@ import { Event } from '../../../src/block/events/events.ts';
 import { latestEvents, LiveModel } from '../../../src/live/panel/model.ts';
 import { panelRows, renderPanel } from '../../../src/live/panel/panel.ts';
 import { terminalPaint } from '../../../src/cli/style.ts';
+import { isUtf8Locale } from '../../../src/util/ascii.ts';
 import { unpainted } from '../../../src/util/style.ts';
 import { textWidth } from '../../../src/util/text-width.ts';
 import { emptySnapshot, eventfulEvents, snapshot, rule, suspended } from './snapshots.ts';
@@ -33,6 +34,72 @@ describe('the panel', () => {
     expect(lines[4]).toMatch(/ 3 break B +pwritev +off +0 /);
     expect(lines[2]).toMatch(/ A +w4 +write 64k@0 +cluster_alloc +3\.2s │$/);
     expect(lines[3]).toMatch(/ · +r5 +read 4k@8k +← w4 +2\.7s │$/);
+  });
+
+  it('cuts nothing that fits in 120 columns', () => {
+    const model = modelWith();
+    const { latest } = eventfulEvents();
+    model.take({ kind: 'events', stateChangedAt: 11, latest: latest.filter(({ number }) => number !== 3) });
+    const text = draw(model, 120).join('\n');
+    expect(text).not.toContain('…');
+    for (const whole of ['write_aio w4  1→2 × ENOSPC', 'inject EIO l2_update state=2 armed  0']) {
+      expect(text).toContain(whole);
+    }
+    expect(text).toMatch(/A w4 {2}write 64k@0 cluster_alloc +3\.2s/);
+  });
+
+  it('keeps the event of a suspended request in 100 columns, and tells long tags apart', () => {
+    const tags = ['checkpoint-before-alloc-1', 'checkpoint-before-alloc-2'];
+    const model = modelWith({
+      ...snapshot,
+      suspendedCount: 2,
+      suspended: tags.map((tag, at) => ({
+        ...suspended,
+        tag,
+        request: 4 + at,
+        event: 'pwritev_rmw_after_head' as const,
+      })),
+      rules: tags.map((tag, at) => ({ ...rule, number: at + 1, kind: 'suspend' as const, effect: tag })),
+    });
+    model.take(eventfulEvents());
+    for (const columns of [80, 100, 120]) {
+      const text = draw(model, columns).join('\n');
+      for (const end of ['1', '2']) expect(text).toMatch(new RegExp(`…\\S*${end} +w[45] `));
+      if (columns >= 100) expect(text).toMatch(/w4 +(?:write 64k@0 )?pwritev_rmw_after_head +3\.2s/);
+    }
+  });
+
+  it('counts the events of the session and how many there are in a second', () => {
+    const model = modelWith();
+    const at = (timeNs: number, total: number): string => {
+      const [latest] = eventfulEvents().latest;
+      model.take({
+        kind: 'events',
+        stateChangedAt: 0,
+        latest: latest === undefined ? [] : [{ ...latest, number: total }],
+      });
+      model.measureRate(timeNs);
+      return draw(model, 120)[1] ?? '';
+    };
+    expect(at(1e9, 1000)).toMatch(/EVENTS +1,000 in all │/);
+    expect(at(2e9, 21_000)).toContain('21,000 in all, 20.0k/s │');
+    expect(at(3e9, 21_500)).toContain('21,500 in all, 10.3k/s │');
+    expect(at(20e9, 21_500)).toContain('21,500 in all │');
+  });
+
+  it('has lines and marks of ASCII for a locale that is not UTF-8, as wide as the others', () => {
+    const model = modelWith();
+    model.take(eventfulEvents());
+    const unicode = draw(model, 120);
+    const ascii = renderPanel(model, { columns: 120, rows: 9, nowNs: 4.2e9, paint: unpainted, isAscii: true });
+    expect(ascii.map(textWidth)).toEqual(unicode.map(textWidth));
+    // oxlint-disable-next-line no-control-regex
+    expect(ascii.join('')).toMatch(/^[\x20-\x7e]*$/);
+    expect(ascii[2]).toMatch(/^\| #11 +write_aio +w4 +1>2 x E/);
+    expect(isUtf8Locale({ LANG: 'en_US.UTF-8' })).toBe(true);
+    expect(isUtf8Locale({ LANG: 'en_US.UTF-8', LC_ALL: 'C' })).toBe(false);
+    expect(isUtf8Locale({ LC_ALL: '', LC_CTYPE: 'C.utf8' })).toBe(true);
+    expect(isUtf8Locale({})).toBe(false);
   });
 
   it('every line is as wide as the terminal, at any width and with any names', () => {
