@@ -34,7 +34,7 @@ export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, res
   const into = image.intoCluster(position);
   const end = into + piece.bytes;
   const clusterCount = image.clustersFor(end);
-  const invalid = checkPart(image, table, index, clusterCount, into, end, keepsOldClusters);
+  const invalid = checkPart(image, table, index, into, end, keepsOldClusters);
   if (invalid === NOTHING_TO_DO) return null;
   if (invalid >= 0) return `Invalid cluster entry found ${placeOf(image, position, invalid)}`;
   const copiesFrom = headStart(image, table, index, position, keepsOldClusters);
@@ -62,12 +62,12 @@ function checkPart(
   image: Qcow2Image,
   table: Buffer,
   index: number,
-  clusterCount: number,
   from: number,
   to: number,
   keepsOldClusters: boolean,
 ): number {
   const { clusterBytes, l2EntryBytes, hasSubclusters } = image;
+  const clusterCount = image.clustersFor(to);
   let overwritesOnly = keepsOldClusters;
   for (let step = 0; step < clusterCount; step++) {
     let first = 0;
