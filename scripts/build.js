@@ -25,7 +25,7 @@ async function bundle() {
     tsconfig: 'tsconfig.json',
     transform: { define: { __BLKSCOPE_VERSION__: JSON.stringify(version) } },
   });
-  // Written beside the old build and then put in its place, so that nobody sees half of one.
+  // Written beside the old build and then put in its place, so that no program sees half of one.
   const fresh = path.join(dist, `new-${process.pid}`);
   const stale = path.join(dist, `old-${process.pid}`);
   await build.write({

@@ -1,4 +1,4 @@
-/** What is made from the declarations: help, manual page, completions. And that getopt's table is the declared one. */
+/** Texts made from the declarations: help, manual page, completions. And that getopt's table is the declared one. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -118,7 +118,7 @@ describe('completions', () => {
     expect(run('completion', 'tcsh').stderr).toContain('Allowed choices are bash, zsh, fish');
   });
 
-  /** What bash offers behind the words. */
+  /** The candidates that bash offers behind the words. */
   function offered(...words: string[]): string[] {
     const file = path.join(folder, 'completions.bash');
     writeFileSync(file, completionScript('bash'));

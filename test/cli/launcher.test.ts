@@ -13,7 +13,7 @@ import { useFolder } from '../helpers/sandbox.ts';
 const bin = path.resolve(import.meta.dirname, '../../bin/blkscope.js');
 const folder = useFolder();
 
-/** What `-V` prints, and where it went wrong. */
+/** The output of `-V`, with errors and status. */
 function version(command: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): string {
   const { stdout, stderr, status } = spawnSync(command, [...args, '-V'], {
     cwd: folder,

@@ -1,4 +1,6 @@
-/** Every way to leave an image with a breakpoint set: what was acknowledged is there afterwards, and the status is 0. */
+/**
+ * Every way to leave an image with a breakpoint set: what was acknowledged is there afterwards, and the status is 0.
+ */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * What each sector of a disk may hold while requests are in flight: the reference that the block layer is held to.
- * JavaScript, since `test/sudden-death` runs without a build and uses it, too.
+ * The values that each sector of a disk may hold while requests are in flight: the reference that the block layer is
+ * held to. JavaScript, since `test/sudden-death` runs without a build and uses it, too.
  */
 
 export const SECTOR_BYTES = 512;
@@ -8,7 +8,9 @@ export const SECTOR_BYTES = 512;
 /**
  * A value that a sector may hold, and when the write that brought it ended: NEVER while it is in flight.
  * @typedef {{ readonly value: number, endedAt: number }} Candidate
- * @typedef {{ readonly firstSector: number, readonly sectorCount: number, readonly beganAt: number, readonly candidate: Candidate }} ModelWrite
+ * @typedef
+ *   {{ readonly firstSector: number, readonly sectorCount: number, readonly beganAt: number, readonly candidate: Candidate }}
+ *   ModelWrite
  */
 
 /**

@@ -7,7 +7,7 @@ import { hex, SECTOR_BYTES } from './disk-model.js';
 
 export const DISK_BYTES = 64 * 1024;
 export const DISK_SECTORS = DISK_BYTES / SECTOR_BYTES;
-/** What every sector holds at first; with no backing file qcow2 begins with zeroes. */
+/** The content of every sector at first; with no backing file qcow2 begins with zeroes. */
 const OLD_VALUE = 0xee;
 
 export interface Disk {

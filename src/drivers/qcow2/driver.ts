@@ -1,4 +1,7 @@
-/** qcow2: copy-on-write disk images with allocation by clusters, snapshots, compression and bitmaps. Found by `probe.ts`. */
+/**
+ * qcow2: copy-on-write disk images with allocation by clusters, snapshots, compression and bitmaps. Found by
+ * `probe.ts`.
+ */
 import type { Driver } from '../../block/driver.ts';
 import { Event } from '../../block/events/events.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';

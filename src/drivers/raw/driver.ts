@@ -29,7 +29,7 @@ interface RawState {
   readonly offsetBytes: number;
   /** Null: up to the end of the file, wherever that is. */
   readonly sizeBytes: number | null;
-  /** What the window has now; less than `sizeBytes` if the file has become shorter. */
+  /** The length of the window now; less than `sizeBytes` if the file has become shorter. */
   lengthBytes: number;
 }
 

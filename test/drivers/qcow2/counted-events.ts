@@ -1,8 +1,8 @@
 /**
  * The exact sequence of blkdebug events of a synchronous command in the real program, where a breakpoint would hang it.
  *
- * Rules count the events by blkdebug's state, and the state that follows the Nth event says which it was. A read behind the
- * command then fails with an errno that tells the state. One run of the program gives one event of the sequence.
+ * Rules count the events by blkdebug's state, and the state that follows the Nth event says which it was. A read behind
+ * the command then fails with an errno that tells the state. One run of the program gives one event of the sequence.
  */
 import { writeFileSync } from 'node:fs';
 import { eventNames } from '../../../src/block/events/events.ts';

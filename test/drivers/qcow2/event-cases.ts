@@ -20,7 +20,9 @@ export interface EventCase {
 
 export const DISK_BYTES = 8 << 20;
 export const BACKING_BYTES = 4 << 20;
-/** Left alone by all requests that are counted: a sector in it is data, and reading it says in which state blkdebug is. */
+/**
+ * Left alone by all requests that are counted: a sector in it is data, and reading it says in which state blkdebug is.
+ */
 export const PROBE_OFFSET = 3 << 20;
 
 const KiB = 1024;

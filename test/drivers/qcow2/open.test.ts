@@ -159,7 +159,7 @@ describe('an image', () => {
     const bytes = addSnapshot(host.bytes('x'));
     const table = Number(bytes.readBigUInt64BE(64));
     bytes[bytes.indexOf('1snap', table) + 3] = 0;
-    // So that somebody names it.
+    // So that it is named.
     bytes.writeBigUInt64BE(bytes.readBigUInt64BE(table) + 512n, table);
     writeFileSync(host.path('x'), bytes);
     const image = await host.openQcow2('x');

@@ -18,7 +18,7 @@ export class Qcow2Host extends HostImages {
     return this.path(name);
   }
 
-  /** Changes bytes of an image that nobody has open for writing. */
+  /** Changes bytes of an image that is not open for writing. */
   change(name: string, edit: (image: Buffer) => void): void {
     const image = this.bytes(name);
     edit(image);
@@ -51,7 +51,7 @@ export class Qcow2Host extends HostImages {
     return this.refusal(all, flags);
   }
 
-  /** What a check counts, without repairing anything. */
+  /** The counts of a check, without repairing anything. */
   async check(image: BlockBackend): Promise<CheckResult> {
     let result: CheckResult | undefined;
     const errno = await this.errno(async () => {

@@ -1,8 +1,8 @@
 /**
  * Persistent dirty bitmaps: which parts of the disk were written since the bitmap was made.
  *
- * While an image is open for writing its bitmaps are marked "in use" on disk, kept in memory, and stored anew when it is
- * closed. One that is found in use was not stored, and cannot be believed; it stays as it is. The autoclear bit says
+ * While an image is open for writing its bitmaps are marked "in use" on disk, kept in memory, and stored anew when it
+ * is closed. One that is found in use was not stored, and cannot be believed; it stays as it is. The autoclear bit says
  * that the directory is up to date: it is off while the directory is being written.
  */
 import type { SpecificInfo } from '../../../block/driver.ts';
@@ -111,8 +111,8 @@ function* store(image: Qcow2Image): Steps<void> {
   if (image.bitmapCount === 0) return;
   const entries = yield* readDirectory(image);
   const changed: { entry: DirectoryEntry; before: DirectoryEntry; bits: BitmapBits }[] = [];
-  // Looked at, and in the end dropped, with the one that was loaded last first (observed with qemu-io 7.2.22: an error that
-  // meets the dropping leaks the tables of the last); stored in the order of the directory.
+  // Looked at, and in the end dropped, with the one that was loaded last first (observed with qemu-io 7.2.22: an error
+  // that meets the dropping leaks the tables of the last); stored in the order of the directory.
   for (const entry of entries.toReversed()) {
     const bitmap = bitmapOf(image, entry);
     if (bitmap === undefined || bitmap.bits === null || bitmap.isReadOnly) continue;
@@ -255,7 +255,7 @@ export function resizeBitmaps(image: Qcow2Image): void {
   for (const { bits } of image.bitmaps) bits?.resize(image.lengthBytes);
 }
 
-/** What `info` prints about the bitmaps: what is on disk. */
+/** The bitmaps on disk, for `info`. */
 export function* bitmapInfo(image: Qcow2Image): Steps<SpecificInfo[]> {
   if (image.bitmapCount === 0) return [];
   return (yield* readDirectory(image)).map((entry) => {

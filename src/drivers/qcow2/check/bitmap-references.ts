@@ -1,4 +1,6 @@
-/** Counting the references of persistent bitmaps: the directory, each bitmap's table, and the clusters with its bits. */
+/**
+ * Counting the references of persistent bitmaps: the directory, each bitmap's table, and the clusters with its bits.
+ */
 import { BlockError } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Steps } from '../../../util/steps.ts';

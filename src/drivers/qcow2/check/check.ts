@@ -25,7 +25,9 @@ const fixesNothing: FixMode = { fixesLeaks: false, fixesErrors: false };
 
 const INT_MAX = 0x7fff_ffff;
 
-/** Checks the image and repairs what `fix` allows; if all is well then, the dirty and the corrupt bit are taken away. */
+/**
+ * Checks the image and repairs what `fix` allows; if all is well then, the dirty and the corrupt bit are taken away.
+ */
 export function* checkImage(image: Qcow2Image, fix: FixMode): Steps<CheckResult> {
   const total = emptyResult();
   const snapshots = emptyResult();

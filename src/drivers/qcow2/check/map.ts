@@ -1,6 +1,6 @@
 /**
- * The refcounts that an image should have, counted in memory: refcount blocks as wide as those on disk, made where something
- * is counted. A file can claim to be longer than any memory.
+ * The refcounts that an image should have, counted in memory: refcount blocks as wide as those on disk, made where
+ * something is counted. A file can claim to be longer than any memory.
  */
 import { BlockError } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
@@ -35,7 +35,7 @@ export class RefcountMap {
     this.clusterCount = clusterCount;
   }
 
-  /** The same during a check, which counts that it could not go on. */
+  /** Reads during a check, which counts that it could not go on. */
   growFor(result: CheckResult, clusterCount: number): void {
     try {
       this.grow(clusterCount);
@@ -124,8 +124,8 @@ export class RefcountMap {
   }
 
   /**
-   * Takes free clusters in a row, at or behind `first`, growing the map where there are none. Returns where they are and
-   * the first free cluster that was met.
+   * Takes free clusters in a row, at or behind `first`, growing the map where there are none. Returns where they are
+   * and the first free cluster that was met.
    */
   allocate(clusterCount: number, first: number): { cluster: number; firstFree: number } {
     let firstFree = -1;

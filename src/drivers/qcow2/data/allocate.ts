@@ -122,7 +122,9 @@ function clusterLimit(image: Qcow2Image, position: GuestOffset, bytes: number): 
   );
 }
 
-/** Clusters that can be overwritten where they are. If there are some but at the wrong place, `search.bytes` becomes 0. */
+/**
+ * Clusters that can be overwritten where they are. If there are some but at the wrong place, `search.bytes` becomes 0.
+ */
 function findInPlace(image: Qcow2Image, table: Buffer, search: Search, result: Allocation): boolean {
   const { position } = search;
   const index = image.sliceIndexOf(position);

@@ -1,4 +1,6 @@
-/** The work of a write to new clusters beside its data: old content copied around it, and the clusters entered into L2. */
+/**
+ * The work of a write to new clusters beside its data: old content copied around it, and the clusters entered into L2.
+ */
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
 import { Req } from '../../../block/flags.ts';
@@ -113,7 +115,9 @@ export function* linkPart(image: Qcow2Image, part: PendingL2Update): Steps<void>
   if (!part.keepsOldClusters && old.length > 0) yield* freeOld(image, old);
 }
 
-/** Writes the entries of a part into its slice. Returns those that were there, two numbers each, without the empty ones. */
+/**
+ * Writes the entries of a part into its slice. Returns those that were there, two numbers each, without the empty ones.
+ */
 function enterClusters(image: Qcow2Image, part: PendingL2Update, table: Buffer): number[] {
   const index = image.sliceIndexOf(part.guest);
   const old: number[] = [];
@@ -146,7 +150,9 @@ function markWritten(image: Qcow2Image, table: Buffer, at: number, part: Pending
   writeBe32(table, at + 12, readBe32(table, at + 12) | written);
 }
 
-/** Copies head and tail into the new clusters, together with the data if the part has it. Gives up the lock meanwhile. */
+/**
+ * Copies head and tail into the new clusters, together with the data if the part has it. Gives up the lock meanwhile.
+ */
 function* copyAround(image: Qcow2Image, part: PendingL2Update): Steps<void> {
   image.lock.unlock();
   try {

@@ -42,7 +42,9 @@ export function* preallocateMetadata(
   }
 }
 
-/** Makes space at the end of the file, as the file's driver does it, and maps the new area to it. Returns flags left. */
+/**
+ * Makes space at the end of the file, as the file's driver does it, and maps the new area to it. Returns flags left.
+ */
 export function* preallocateData(
   image: Qcow2Image,
   oldLength: number,

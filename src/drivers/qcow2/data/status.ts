@@ -17,8 +17,8 @@ import { nextCovered } from '../refcounts/used-clusters.ts';
 const INT_MAX = 0x7fff_ffff;
 
 /**
- * What the image itself, without its backing file, has at a guest offset: at most `bytes`, and as far as it is of one
- * kind. Takes the lock. What reading the L2 table throws.
+ * The content of the image itself, without its backing file, at a guest offset: at most `bytes`, and as far as it is of
+ * one kind. Takes the lock. What reading the L2 table throws.
  */
 export function* statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Steps<BlockStatus> {
   const mapping = new Mapping();

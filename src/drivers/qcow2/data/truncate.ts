@@ -20,7 +20,9 @@ import { preallocateData, preallocateMetadata } from './preallocate.ts';
 import { writeRange } from './write.ts';
 import { zeroSubclusters } from './zero.ts';
 
-/** Sets the length of the virtual disk, a multiple of 512. ZERO_WRITE: what is new reads as zeroes, whatever is below. */
+/**
+ * Sets the length of the virtual disk, a multiple of 512. ZERO_WRITE: what is new reads as zeroes, whatever is below.
+ */
 export function* truncateImage(image: Qcow2Image, length: number, options: TruncateOptions): Steps<void> {
   if (length % SECTOR_BYTES !== 0) {
     throw invalidArgument(`The new size must be a multiple of ${SECTOR_BYTES}`);
@@ -73,8 +75,8 @@ function* truncateLocked(
     // The default sizes of the caches follow from the length.
     commitOptions(image, yield* prepareOptions(image, image.node.options.clone(), image.node.openFlags));
   } finally {
-    // Not before the caches are on disk, which the options have seen to: L2 tables would point behind the end of the file.
-    // If they could not be written, the file becomes as short as QEMU makes it.
+    // Not before the caches are on disk, which the options have seen to: L2 tables would point behind the end of the
+    // file. If they could not be written, the file becomes as short as QEMU makes it.
     if (fileEnd !== null) yield* cutFile(image, fileEnd);
   }
 }

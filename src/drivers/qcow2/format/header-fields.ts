@@ -1,6 +1,6 @@
 /**
- * Where each field of the header is (qcow2 specification, "Header"), and sizes of the structures that it points to. This
- * file imports nothing, so that the probe, which is loaded with the program, can use it.
+ * Where each field of the header is (qcow2 specification, "Header"), and sizes of the structures that it points to.
+ * This file imports nothing, so that the probe, which is loaded with the program, can use it.
  */
 
 /** The first four bytes of an image: "QFI\xfb". */

@@ -1,8 +1,8 @@
-/** What an L2 entry says of its cluster and, in images with extended entries, of each of the 32 subclusters. */
+/** The meaning of an L2 entry for its cluster and, in images with extended entries, for each of the 32 subclusters. */
 import { COMPRESSED, COPIED, ZERO } from './offsets.ts';
 import type { Geometry } from './geometry.ts';
 
-/** What a guest cluster is; `ZERO_ALLOC` has a host cluster whose content does not count. */
+/** The type of a guest cluster; `ZERO_ALLOC` has a host cluster whose content does not count. */
 export const Cluster = { UNALLOCATED: 0, ZERO_PLAIN: 1, ZERO_ALLOC: 2, NORMAL: 3, COMPRESSED: 4 } as const;
 
 /** `_PLAIN` has no host cluster, `_ALLOC` has one whose content does not count. */

@@ -8,7 +8,7 @@ import type { GuestOffset, HostOffset } from '../../../block/driver.ts';
 
 export type { GuestOffset, HostOffset };
 
-/** What the high half of a field counts. */
+/** The weight of the high half of a field. */
 export const TWO_32 = 0x1_0000_0000;
 
 /** Bit 63: the cluster's refcount is exactly one. In the high half. */

@@ -6,7 +6,7 @@ import type { Geometry } from './geometry.ts';
 const INT64_MAX = 2 ** 63;
 
 /**
- * What is wrong with a table that the image says to be at `offset`, or null: it has to begin at a cluster and must not
+ * The fault of a table at `offset`, or null: it has to begin at a cluster and must not
  * be longer than `maxBytes`. `offset` may be a rounded value beyond 2^53.
  */
 export function tableProblem(

@@ -1,9 +1,9 @@
 /**
  * New refcount blocks, and a longer refcount table.
  *
- * A new block needs a cluster that has a refcount itself, which may be counted in this very block. And the caller, which
- * is about to count a cluster of its own, may have chosen just the cluster that the block then gets. So making a block
- * ends with EAGAIN, and the caller looks for space again.
+ * A new block needs a cluster that has a refcount itself, which may be counted in this very block. And the caller,
+ * which is about to count a cluster of its own, may have chosen just the cluster that the block then gets. So making a
+ * block ends with EAGAIN, and the caller looks for space again.
  */
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
@@ -121,8 +121,8 @@ export interface RefcountArea {
 }
 
 /**
- * Makes a new refcount table, with blocks that count the new structures and the clusters behind them. Returns the offset
- * behind the new structures.
+ * Makes a new refcount table, with blocks that count the new structures and the clusters behind them. Returns the
+ * offset behind the new structures.
  */
 export function* makeRefcountArea(image: Qcow2Image, area: RefcountArea): Steps<number> {
   const { start, extraClusters, exact, newBlock } = area;
@@ -192,8 +192,8 @@ export function* makeRefcountArea(image: Qcow2Image, area: RefcountArea): Steps<
 }
 
 /**
- * The table as QEMU writes it. It brings only the first `entryCount` entries into the byte order of the file; entries of a
- * damaged table behind those are written as the host's memory holds them (observed with qemu-io 7.2.22 on x86).
+ * The table as QEMU writes it. It brings only the first `entryCount` entries into the byte order of the file; entries
+ * of a damaged table behind those are written as the host's memory holds them (observed with qemu-io 7.2.22 on x86).
  */
 function asQemuWrites(table: Buffer, entryCount: number): Buffer {
   const needed = entryCount * REFCOUNT_ENTRY_BYTES;

@@ -195,7 +195,9 @@ export function* allocateClustersAt(image: Qcow2Image, offset: number, clusterCo
   }
 }
 
-/** Takes space for a compressed cluster of at most one cluster's size, right behind the last one where there is room. */
+/**
+ * Takes space for a compressed cluster of at most one cluster's size, right behind the last one where there is room.
+ */
 export function* allocateBytes(image: Qcow2Image, bytes: number): Steps<HostOffset> {
   assert(bytes > 0 && bytes <= image.clusterBytes, 'a compressed cluster is not longer than a cluster');
   yield image.fire(Event.CLUSTER_ALLOC_BYTES);

@@ -36,7 +36,7 @@ export class BitmapBits {
     return Math.ceil(this.#bitCount / 64) * 8;
   }
 
-  /** What it takes in memory, more or less. */
+  /** Its size in memory in bytes, more or less. */
   get memoryBytes(): number {
     let count = 0;
     for (const piece of this.#pieces.values()) if (piece !== full) count += 1;

@@ -1,4 +1,6 @@
-/** Which host clusters a table points to: answers "does this range hit one of them" without looking through the table. */
+/**
+ * Which host clusters a table points to: answers "does this range hit one of them" without looking through the table.
+ */
 
 /** A set of cluster numbers. */
 export class ClusterSet {

@@ -30,7 +30,9 @@ export class DiscardQueue {
     return this.#regions.size === 0;
   }
 
-  /** Queues a range. Freed clusters have no reference left, so no range is freed twice: ranges touch but never overlap. */
+  /**
+   * Queues a range. Freed clusters have no reference left, so no range is freed twice: ranges touch but never overlap.
+   */
   add(offset: number, bytes: number): void {
     const before = this.#byEnd.get(offset);
     const behind = this.#byStart.get(offset + bytes);

@@ -34,7 +34,9 @@ export interface UnknownExtension {
   readonly data: Buffer;
 }
 
-/** An opened image: its geometry, with everything about it that changes. Sizes in bytes unless the name says otherwise. */
+/**
+ * An opened image: its geometry, with everything about it that changes. Sizes in bytes unless the name says otherwise.
+ */
 export class Qcow2Image extends Geometry {
   readonly node: Qcow2Node;
   readonly loop: EventLoop;

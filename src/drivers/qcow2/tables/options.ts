@@ -74,7 +74,8 @@ export function* prepareOptions(image: Qcow2Image, options: Options, flags: numb
   }
   const { l2Cache, refcountCache } = makeCaches(image, l2Slots, sizes.entryBytes, refcountSlots);
 
-  // That is all it does: QEMU cleans the caches by the guest's clock, which stands still here (observed with qemu-io 7.2.22).
+  // That is all it does: QEMU cleans the caches by the guest's clock, which stands still here (observed with qemu-io
+  // 7.2.22).
   if ((given['cache-clean-interval'] ?? 0) > UINT_MAX) throw invalidArgument('Cache clean interval too big');
 
   const useLazyRefcounts = given['lazy-refcounts'] ?? (image.compatible & Compatible.LAZY_REFCOUNTS) !== 0n;
@@ -127,7 +128,7 @@ function cacheSizes(image: Qcow2Image, given: Given): { l2Bytes: number; entryBy
   const combined = given['cache-size'];
   const l2Wanted = given['l2-cache-size'];
   const refcountWanted = given['refcount-cache-size'];
-  /** What covers the whole disk. */
+  /** The size that covers the whole disk. */
   const l2Max = image.alignUpToCluster(image.clustersFor(image.lengthBytes) * image.l2EntryBytes);
   let l2Bytes = Math.min(l2Max, l2Wanted ?? DEFAULT_L2_CACHE_BYTES);
   let refcountBytes = refcountWanted ?? 0;
@@ -223,7 +224,10 @@ function checkEncryption(image: Qcow2Image, format: string | undefined): void {
   }
 }
 
-/** Fills up new options with old ones: a new template of overlap checks, or a new total size, counts for all of its kind. */
+/**
+ * Fills up new options with old ones: a new template of overlap checks, or a new total size, counts for all of its
+ * kind.
+ */
 export function joinOptions(options: Options, old: Options): void {
   if (options.has('overlap-check') || options.has('overlap-check.template')) {
     for (const key of ['overlap-check', 'overlap-check.template', ...overlapSwitches.map(([name]) => name)]) {

@@ -75,8 +75,8 @@ export class PendingL2Update {
 }
 
 /**
- * The pending updates of an image, in order of age, indexed by the guest clusters that they touch. Several may touch one
- * cluster: updates that keep old clusters only exclude each other where their subclusters overlap.
+ * The pending updates of an image, in order of age, indexed by the guest clusters that they touch. Several may touch
+ * one cluster: updates that keep old clusters only exclude each other where their subclusters overlap.
  */
 export class PendingUpdates {
   readonly #image: Qcow2Image;

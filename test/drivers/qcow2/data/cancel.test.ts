@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => host.remove());
 
-/** What the writes below fire on the file of an image with a backing file. */
+/** Events that the writes below fire on the file of an image with a backing file. */
 const events = [
   'cluster_alloc',
   'l2_alloc_write',

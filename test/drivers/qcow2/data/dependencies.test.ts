@@ -1,4 +1,6 @@
-/** Which writes wait for one that is still allocating, and what they do then. The answers are those of qemu-io 7.2.22. */
+/**
+ * Which writes wait for one that is still allocating, and what they do then. The answers are those of qemu-io 7.2.22.
+ */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { blkscope, runProgram } from '../../../helpers/run-program.ts';
 import { CLEAN, Qcow2Host } from '../qcow2-host.ts';

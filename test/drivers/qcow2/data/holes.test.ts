@@ -1,4 +1,4 @@
-/** Files that are much longer than what is in them: nobody can look through them cluster by cluster. */
+/** Files that are much longer than what is in them: they cannot be searched cluster by cluster. */
 import { truncateSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isAllocated } from '../../../../src/block/request/status.ts';

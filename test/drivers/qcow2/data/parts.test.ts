@@ -1,4 +1,6 @@
-/** The small parts that qcow2 is made of: fields, refcount widths, sets of clusters, bitmap bits, compression, caches. */
+/**
+ * The small parts that qcow2 is made of: fields, refcount widths, sets of clusters, bitmap bits, compression, caches.
+ */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BitmapBits } from '../../../../src/drivers/qcow2/tables/bitmap-bits.ts';
 import { ClusterSet } from '../../../../src/drivers/qcow2/tables/cluster-set.ts';
