@@ -32,9 +32,9 @@ export class CommandRunner implements Shell {
   }
 
   /**
-   * Runs one command line. 0 or the negative errno of the failure, which counts for the exit status, too; a promise only
-   * if the command has to wait. A command that cannot end (its request is suspended) counts as 0 now; it goes on when
-   * something wakes it, and reports then.
+   * Runs one command line. 0 or the negative errno of the failure, which counts for the exit status, too; a promise
+   * only if the command has to wait. A command that cannot end (its request is suspended) counts as 0 now; it goes on
+   * when something wakes it, and reports then.
    */
   execute(line: string): Answer<number> {
     const { session } = this;

@@ -14,7 +14,7 @@ const MAX_CANCELS = 100_000;
 /** How long a server may take to answer when the program was told to end by a signal, in nanoseconds. */
 const GRACE_NS = 1e9;
 
-/** What `openImage` opens. `options` are used up. */
+/** An image for `openImage`. `options` are used up. */
 export interface OpenRequest {
   readonly filename: string | null;
   readonly options: Options | null;
@@ -71,8 +71,8 @@ async function openInCoroutine(session: SessionState, request: OpenRequest): Pro
 
 /**
  * Ends its exports and every request, and closes the image, if one is open. Requests that are suspended are listed on
- * standard error and cancelled; then the exit status is 1. So are those that wait for a server when this is interrupted,
- * or soon after what led here was.
+ * standard error and cancelled; then the exit status is 1. So are those that wait for a server when this is
+ * interrupted, or soon after what led here was.
  */
 export async function closeImage(session: SessionState): Promise<void> {
   const { backend, background, loop } = session;

@@ -9,8 +9,8 @@ import type { SessionState } from './session-state.ts';
 export interface LineSource {
   next(): Answer<string | null>;
   /**
-   * "FILE:LINE" of the line that was given last; null where lines have no place of their own. Left out at the top: there
-   * an interrupt ends one line, and not the source.
+   * "FILE:LINE" of the line that was given last; null where lines have no place of their own. Left out at the top:
+   * there an interrupt ends one line, and not the source.
    */
   readonly place?: string | null;
 }
@@ -89,8 +89,8 @@ async function runEach(
 
 /**
  * Turns the loop until nothing can go on without waiting. qemu-io's main loop turns between two lines of its input, and
- * completes the host I/O that has ended by then; how much that is depends on its threads there. Here it is all of it, as
- * if the next line came late: a request has reached its breakpoint, or reported, when the next command runs.
+ * completes the host I/O that has ended by then; how much that is depends on its threads there. Here it is all of it,
+ * as if the next line came late: a request has reached its breakpoint, or reported, when the next command runs.
  */
 async function settle({ loop, background }: SessionState, breather: Breather): Promise<void> {
   while (loop.isReady && !background.wasInterrupted) {
@@ -110,7 +110,7 @@ async function arrival(session: SessionState, promise: Promise<string | null>): 
   });
   // A line that is there already goes first: what it does must not depend on how fast it was.
   await new Promise(setImmediate);
-  // Somebody may be reading what goes on, at the other end of a pipe.
+  // A program at the other end of a pipe may be reading.
   output.flush();
   while (!hasArrived) {
     await loop.turnOrSleep();

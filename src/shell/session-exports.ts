@@ -22,7 +22,7 @@ export interface SessionExports {
   clients(): readonly ClientStatus[];
 }
 
-/** What is exported, and where. */
+/** The exports and their addresses. */
 export interface ExportRequest {
   /** `unix:PATH` or `tcp:[HOST:]PORT`. */
   readonly address: string;

@@ -21,7 +21,7 @@ import type { SessionViews } from './session-views.ts';
 /** How far `-m` puts data behind an aligned address. */
 const MISALIGN_BYTES = 16;
 
-/** What the program around a session provides and chooses. */
+/** The parts and choices that the program gives a session. */
 export interface SessionOptions {
   readonly output: Output;
   readonly drivers: readonly RegisteredDriver[];

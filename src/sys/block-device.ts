@@ -21,7 +21,9 @@ function number(fd: number, request: number, bytes: number, position: number): n
   return answer.readUInt32LE(position);
 }
 
-/** The logical block size of a device in bytes, or the smallest direct I/O of a file on XFS; null if neither is known. */
+/**
+ * The logical block size of a device in bytes, or the smallest direct I/O of a file on XFS; null if neither is known.
+ */
 export function directIoAlignment(fd: number): number | null {
   return number(fd, XFS_IOC_DIOINFO, 12, 4) ?? number(fd, BLKSSZGET, 4, 0);
 }
@@ -41,7 +43,7 @@ export function hasDisc(fd: number): boolean {
   return driveStatus(fd) === CDS_DISC_OK;
 }
 
-/** What a drive says of itself; negative if the device is no drive. */
+/** The status that a drive reports; negative if the device is no drive. */
 function driveStatus(fd: number): number {
   return libc()?.ioctlValue(fd, CDROM_DRIVE_STATUS, CDSL_CURRENT) ?? -1;
 }

@@ -1,8 +1,8 @@
 /**
  * zlib and zstd as the host has them, for compressed clusters of images.
  *
- * Node has a zlib of its own, which packs the same data into other bytes; with the host's, an image comes out as QEMU on
- * this host writes it. zstd came to Node with version 22.15. Loaded on first need; where a library cannot be loaded,
+ * Node has a zlib of its own, which packs the same data into other bytes; with the host's, an image comes out as QEMU
+ * on this host writes it. zstd came to Node with version 22.15. Loaded on first need; where a library cannot be loaded,
  * Node's own is used, if it has one.
  */
 import { loadKoffi } from './koffi.ts';

@@ -2,7 +2,9 @@
 import { Errno } from '../util/errno.ts';
 import { libc } from './libc.ts';
 
-/** Modes of fallocate (linux/falloc.h); 0 reserves, and makes the file longer where the range reaches behind its end. */
+/**
+ * Modes of fallocate (linux/falloc.h); 0 reserves, and makes the file longer where the range reaches behind its end.
+ */
 export const Fallocate = {
   RESERVE: 0,
   PUNCH_HOLE: 0x02 | 0x01,

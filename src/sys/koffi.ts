@@ -6,9 +6,9 @@ type Koffi = typeof import('koffi');
 /**
  * koffi, or what kept it from being loaded as an exception.
  *
- * By its own entry it takes 8 ms to find its native part, half of the program's start: it reads Node's ELF header and
- * resolves packages for that. Where it lies for this host is known (observed with koffi 3.3.4), so that is tried
- * first; on a host with another C library, or after a change of koffi's layout, koffi looks for itself.
+ * Its own entry reads Node's ELF header and resolves packages to find its native part, which every start would feel.
+ * Where it lies for this host is known (observed with koffi 3.3.4), so that is tried first; on a host with another C
+ * library, or after a change of koffi's layout, koffi looks for itself.
  */
 export function loadKoffi(): Koffi {
   const host = `${process.platform}-${process.arch}`;

@@ -1,6 +1,6 @@
 /**
- * The C library, for the calls that Node does not have (fallocate, lseek, ioctl, locks) and for those that are most of the
- * work (pread, pwrite), where Node's checks of arguments cost more than the host.
+ * The C library, for the calls that Node does not have (fallocate, lseek, ioctl, locks) and for those that are most of
+ * the work (pread, pwrite), where Node's checks of arguments cost more than the host.
  *
  * Loaded on first need (about 5 ms). Where it cannot be loaded (another platform, no prebuilt library) every function
  * that needs it says so by its result, and the program goes on with less: no locks, no holes.
@@ -34,7 +34,9 @@ export function libc(): Libc | null {
   return loaded;
 }
 
-/** Hosts whose structures and numbers are those that this folder writes: 64-bit, little-endian, the generic Linux ones. */
+/**
+ * Hosts whose structures and numbers are those that this folder writes: 64-bit, little-endian, the generic Linux ones.
+ */
 const ARCHITECTURES = ['x64', 'arm64', 'riscv64', 'loong64'];
 
 function load(): Libc | null {

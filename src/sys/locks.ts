@@ -1,4 +1,7 @@
-/** Locks on single bytes of a file that belong to the open file description (OFD locks), so that a close elsewhere does not drop them. */
+/**
+ * Locks on single bytes of a file that belong to the open file description (OFD locks), so that a close elsewhere does
+ * not drop them.
+ */
 import { Errno } from '../util/errno.ts';
 import { libc } from './libc.ts';
 
@@ -32,7 +35,7 @@ export function hasFileLocks(fd: number): boolean {
   return available && libc() !== null;
 }
 
-/** Takes a shared lock on one byte. 0, or a positive errno (EAGAIN: somebody else has it for himself). */
+/** Takes a shared lock on one byte. 0, or a positive errno (EAGAIN: another process holds an exclusive lock). */
 export function lockByte(fd: number, byte: number): number {
   return apply(fd, F_RDLCK, byte);
 }
@@ -42,7 +45,7 @@ export function unlockByte(fd: number, byte: number): number {
   return apply(fd, F_UNLCK, byte);
 }
 
-/** Whether somebody else has a lock on a byte: EAGAIN if so, 0 if not, or another errno. */
+/** Whether another process has a lock on a byte: EAGAIN if so, 0 if not, or another errno. */
 export function lockConflict(fd: number, byte: number): number {
   const library = libc();
   if (library === null) return Errno.ENOSYS;

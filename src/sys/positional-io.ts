@@ -9,8 +9,8 @@ export type OnTransfer = (bytes: number) => void;
 const STEP_BYTES = 16 << 20;
 
 /**
- * Reads up to `data.length` bytes and returns how many there were before the end of the file.
- * With O_DIRECT (`direct`), EINVAL after a short read counts as the end: the rest begins at an offset that is not aligned.
+ * Reads up to `data.length` bytes and returns how many there were before the end of the file. With O_DIRECT (`direct`),
+ * EINVAL after a short read counts as the end: the rest begins at an offset that is not aligned.
  */
 export function readRange(
   fd: number,
@@ -49,7 +49,7 @@ export function writeRange(fd: number, data: Uint8Array, offset: number, onTrans
   }
 }
 
-/** What one call moves: all that is left, unless somebody wants to be told in between. */
+/** Bytes that one call moves: all that is left, unless progress is reported in between. */
 function nextPart(data: Uint8Array, done: number, onTransfer: OnTransfer | undefined): Uint8Array {
   if (onTransfer !== undefined) return data.subarray(done, done + STEP_BYTES);
   return done === 0 ? data : data.subarray(done);

@@ -27,13 +27,16 @@ function sectorsInSysfs(device: number): number {
   return Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'latin1'));
 }
 
-/** An extent of a file: data, or a hole, from the offset asked for to `end`. `end` null: a hole up to the end of the file. */
+/**
+ * An extent of a file: data, or a hole, from the offset asked for to `end`. `end` null: a hole up to the end of the
+ * file.
+ */
 export interface Extent {
   readonly isData: boolean;
   readonly end: number | null;
 }
 
-/** What lies at an offset; null where the host cannot tell (then everything counts as data). */
+/** Data or hole at an offset; null where the host cannot tell (then everything counts as data). */
 export function extentAt(fd: number, offset: number): Extent | null {
   const library = libc();
   if (library === null) return null;

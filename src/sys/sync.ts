@@ -3,7 +3,7 @@ import { fdatasyncSync } from 'node:fs';
 import { libc } from './libc.ts';
 import { HostError } from '../util/errno.ts';
 
-/** What fdatasync(2) does. Throws what the host says, as a HostError or an error of Node. */
+/** fdatasync(2). Throws the host's error, as a HostError or an error of Node. */
 export function syncData(fd: number): void {
   const host = libc();
   if (host === null) fdatasyncSync(fd);

@@ -6,8 +6,8 @@ import { loadNow } from '../util/load-now.ts';
 const MEMORY_DEVICES = 1;
 
 /**
- * Whether the descriptor is open on a terminal. Node's `tty` brings sockets and streams with it, a fifth of the start of
- * the program: only what can be a terminal is worth that.
+ * Whether the descriptor is open on a terminal. Node's `tty` brings sockets and streams with it: they are
+ * loaded only for a descriptor that can be a terminal.
  */
 export function isTerminal(fd: number): boolean {
   try {

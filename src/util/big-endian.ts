@@ -1,4 +1,7 @@
-/** Big-endian numbers in tables that requests look at: without the checks of Node's own methods, which cost most of the look. */
+/**
+ * Big-endian numbers in tables that requests look at: without the checks of Node's own methods, which cost most of the
+ * look.
+ */
 
 /** The 32 bits at `at`, unsigned. Bytes behind the end of `data` count as zero: the caller keeps within. */
 export function readBe32(data: Uint8Array, at: number): number {
@@ -7,7 +10,10 @@ export function readBe32(data: Uint8Array, at: number): number {
   return ((high << 16) | low) >>> 0;
 }
 
-/** Sets the 32 bits at `at` to the low ones of `value`. Nothing is written behind the end of `data`: the caller keeps within. */
+/**
+ * Sets the 32 bits at `at` to the low ones of `value`. Nothing is written behind the end of `data`: the caller keeps
+ * within.
+ */
 export function writeBe32(data: Uint8Array, at: number, value: number): void {
   data[at] = value >>> 24;
   data[at + 1] = value >>> 16;

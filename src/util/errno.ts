@@ -299,7 +299,10 @@ export class HostError extends Error {
   }
 }
 
-/** The positive errno of a `HostError`, or of an error of Node's system calls; any other value is a bug and is thrown on. */
+/**
+ * The positive errno of a `HostError`, or of an error of Node's system calls; any other value is a bug and is thrown
+ * on.
+ */
 export function hostErrno(caught: unknown): number {
   if (caught instanceof HostError) return caught.errno;
   // Node's numbers are negative.

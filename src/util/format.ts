@@ -10,7 +10,9 @@ export function formatFixed(value: number, digits: number): string {
   return isSure ? joinDigits(units, scale) : formatExactly(value, digits);
 }
 
-/** Powers of ten by number of digits; sizes and rates need no others. Every report has two: `toFixed` is dear for them. */
+/**
+ * Powers of ten by number of digits; sizes and rates need no others. Every report has two: `toFixed` is dear for them.
+ */
 const SCALES = [Number.NaN, 10, 100, 1000, 10_000, 100_000, 1_000_000];
 
 /** A number of units of `1 / scale` with its point. */

@@ -5,8 +5,8 @@ const requireNow =
   typeof require === 'function' ? require : process.getBuiltinModule('node:module').createRequire(import.meta.url);
 
 /**
- * The module of this name, loaded at the first call. Against `import()` it gives the module and not a promise of it, and
- * the bundler need not bring a file of helpers of its own to be read at every start.
+ * The module of this name, loaded at the first call. Against `import()` it gives the module and not a promise of it,
+ * and the bundler need not bring a file of helpers of its own to be read at every start.
  */
 export function loadNow(name: 'node:crypto'): typeof import('node:crypto');
 export function loadNow(name: 'node:os'): typeof import('node:os');

@@ -8,7 +8,10 @@ export function fillWith(data: Buffer, byte: number): void {
 /** The longest buffer that is remembered with its views. */
 const MAX_REMEMBERED_BYTES = 64 << 10;
 
-/** The buffer that was checked last, and all of it but its last and its first byte: scripts check one buffer again and again. */
+/**
+ * The buffer that was checked last, and all of it but its last and its first byte: scripts check one buffer again and
+ * again.
+ */
 let remembered: Buffer = Buffer.alloc(0);
 let withoutLast = remembered;
 let withoutFirst = remembered;

@@ -2,10 +2,10 @@
  * Requests written as generators, read from top to bottom: what they yield they wait for, and what never has to wait
  * never costs a promise.
  *
- * A function that usually completes without waiting is a generator of `Steps<T>`. Inside it, another generator is called
- * with `yield*`, and anything that returns an `Answer` with `yield`, which gives its value. At the border of the world of
- * generators (a driver's methods, a coroutine's body) `run` turns it into an `Answer`. An `async` function is for what
- * waits as a rule.
+ * A function that usually completes without waiting is a generator of `Steps<T>`. Inside it, another generator is
+ * called with `yield*`, and anything that returns an `Answer` with `yield`, which gives its value. At the border of the
+ * world of generators (a driver's methods, a coroutine's body) `run` turns it into an `Answer`. An `async` function is
+ * for what waits as a rule.
  */
 
 /** The value, or a promise of it if something has to be waited for. Await it, or ask `isPromise`. */
@@ -18,7 +18,10 @@ export type Pending = Promise<void> | undefined;
 // oxlint-disable-next-line typescript/no-explicit-any -- what is sent depends on what was yielded
 export type Steps<T> = Generator<unknown, T, any>;
 
-/** Whether an answer has to be waited for. Most answers are no objects, which `typeof` tells without a look at prototypes. */
+/**
+ * Whether an answer has to be waited for. Most answers are no objects, which `typeof` tells without a look at
+ * prototypes.
+ */
 export function isPromise<T>(answer: Answer<T>): answer is Promise<T> {
   return typeof answer === 'object' && answer instanceof Promise;
 }
@@ -29,8 +32,8 @@ const next: (this: Steps<unknown>, sent: unknown) => IteratorResult<unknown, unk
 ).next;
 
 /**
- * Runs steps to their end: at once if nothing has to be waited for, else as a promise. Throws or rejects as they do. Steps
- * may return the last answer that they wait for instead of yielding it.
+ * Runs steps to their end: at once if nothing has to be waited for, else as a promise. Throws or rejects as they do.
+ * Steps may return the last answer that they wait for instead of yielding it.
  */
 export function run(steps: Steps<void> | Steps<Pending>): Pending;
 export function run<T>(steps: Steps<T>): Answer<T>;

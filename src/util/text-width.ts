@@ -94,7 +94,10 @@ let wideRanges: ReturnType<typeof makeWideRanges> | undefined;
 /** Combining marks and invisible characters, which take none. */
 let zeroWidth: RegExp | undefined;
 
-/** What a terminal would act on, and halves of characters: all but printable text, which is named here. */
+/**
+ * Control characters that a terminal would act on, and halves of characters: all but printable text, which is named
+ * here.
+ */
 const unsafe = /[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\u{10ffff}]/gu;
 const plain = /^[\x20-\x7e]*$/;
 

@@ -8,9 +8,8 @@ export const SECTOR_BYTES = 512;
 /**
  * A value that a sector may hold, and when the write that brought it ended: NEVER while it is in flight.
  * @typedef {{ readonly value: number, endedAt: number }} Candidate
- * @typedef
- *   {{ readonly firstSector: number, readonly sectorCount: number, readonly beganAt: number, readonly candidate: Candidate }}
- *   ModelWrite
+ * @typedef {{ readonly firstSector: number, readonly sectorCount: number, readonly beganAt: number,
+ *   readonly candidate: Candidate }} ModelWrite
  */
 
 /**

@@ -1,3 +1,4 @@
+/** The commands, in order: options, numbers, reports, refusals. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';

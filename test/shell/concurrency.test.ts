@@ -1,3 +1,4 @@
+/** Requests in flight together: breakpoints, waiting, cancelling, commands that get stuck. */
 import { describe, expect, it } from 'vitest';
 import { Errno } from '../../src/util/errno.ts';
 import { testShell } from '../helpers/shell.ts';

@@ -1,4 +1,4 @@
-/** What lines may hold on a terminal and in files, and must not change in a pipe: quotes, comments, sums, hints. */
+/** Extensions of lines, on a terminal and in files, that must not change a pipe: quotes, comments, sums, hints. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';

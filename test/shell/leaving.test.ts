@@ -1,4 +1,6 @@
-/** Closing and reopening an image while breakpoints are set and requests are suspended: nothing acknowledged is lost. */
+/**
+ * Closing and reopening an image while breakpoints are set and requests are suspended: nothing acknowledged is lost.
+ */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -15,7 +17,7 @@ const folder = useEmptyFolder();
 interface Shell {
   readonly session: Session;
   readonly run: (...lines: string[]) => Promise<void>;
-  /** What was said since the last call. */
+  /** Output since the last call. */
   readonly said: () => string;
 }
 
@@ -61,7 +63,7 @@ async function open(cache: Cache = {}, rules: Record<string, string> = {}): Prom
   };
 }
 
-/** What a new session says of each `read -P VALUE OFFSET BYTES`. */
+/** The output of a new session for each `read -P VALUE OFFSET BYTES`. */
 async function readBack(...reads: readonly string[]): Promise<string> {
   const shell = await open();
   for (const words of reads) await shell.run(`read -q -P ${words}`);

@@ -1,3 +1,4 @@
+/** Commands that show the session: events, requests, suspended requests. */
 import { describe, expect, it } from 'vitest';
 import type { TraceRecord } from '../../src/block/events/trace.ts';
 import type { RecordingStatus, SessionViews } from '../../src/shell/session-views.ts';

@@ -1,3 +1,4 @@
+/** Rules and the state, listed and changed by commands. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';

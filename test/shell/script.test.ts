@@ -1,3 +1,4 @@
+/** Command files: `source`, `bail`, and completion of names. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';

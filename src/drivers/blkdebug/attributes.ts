@@ -8,7 +8,9 @@ import { parseUnsigned64 } from '../../util/size.ts';
 /** Attributes by name, as the options of a driver are declared. */
 export type AttributeTypes = Readonly<Record<string, OptionType>>;
 
-/** What is not given is left out; numbers and sizes are unsigned 64-bit, and "-1" is the largest of them. */
+/**
+ * Attributes that are not given are left out; numbers and sizes are unsigned 64-bit, and "-1" is the largest of them.
+ */
 export type Attributes<Types extends AttributeTypes> = {
   readonly [Name in keyof Types]?: Types[Name] extends 'bool'
     ? boolean
@@ -18,8 +20,8 @@ export type Attributes<Types extends AttributeTypes> = {
 };
 
 /**
- * Takes the options that `types` names out of `options`. EINVAL for a value that is not of its type and, if `refuseOthers`,
- * for an option that is not named; of several mistakes the one that QEMU finds first.
+ * Takes the options that `types` names out of `options`. EINVAL for a value that is not of its type and, if
+ * `refuseOthers`, for an option that is not named; of several mistakes the one that QEMU finds first.
  */
 export function takeAttributes<const Types extends AttributeTypes>(
   options: Options,

@@ -68,7 +68,9 @@ export function* parseConfig(text: Buffer): Generator<ConfigSection> {
   if (section !== null) yield { ...section, group: lastGroup };
 }
 
-/** Bytes become characters one to one, so that lengths are bytes; names and values are decoded when they are cut out. */
+/**
+ * Bytes become characters one to one, so that lengths are bytes; names and values are decoded when they are cut out.
+ */
 function* lines(text: Buffer): Generator<string> {
   for (let start = 0; start < text.length; ) {
     const newline = text.indexOf(0x0a, start);

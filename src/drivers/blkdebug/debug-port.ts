@@ -42,7 +42,7 @@ export class BlkdebugPort implements DebugPort {
     if (!(await this.#resumeNewest(tag))) throw new BlockError(Errno.ENOENT);
   }
 
-  /** What a later breakpoint suspends again on the way stays suspended. */
+  /** A request that a later breakpoint suspends again on the way stays suspended. */
   async resumeAll(): Promise<void> {
     const { suspended } = this.#node.state;
     const suspensions = suspended.newestFirst().reverse();

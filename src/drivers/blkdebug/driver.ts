@@ -1,4 +1,7 @@
-/** blkdebug: a filter that injects errors by rules, suspends requests at events, and narrows the limits of its child. Found by `name.ts`. */
+/**
+ * blkdebug: a filter that injects errors by rules, suspends requests at events, and narrows the limits of its child.
+ * Found by `name.ts`.
+ */
 import type { BlockStatus } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events/events.ts';
@@ -30,7 +33,10 @@ function fileOf(node: BlkdebugNode): ChildLink {
   return node.file;
 }
 
-/** The pipeline's promise about data requests; the options for alignment and max-transfer are there to test that it holds. */
+/**
+ * The pipeline's promise about data requests; the options for alignment and max-transfer are there to test that it
+ * holds.
+ */
 function checkRequest({ limits }: BlkdebugNode, offset: number, bytes: number): void {
   const { requestAlignment, maxTransfer } = limits;
   assert(isAligned(offset, requestAlignment) && isAligned(bytes, requestAlignment), 'the request is aligned');
@@ -103,7 +109,7 @@ export const blkdebug = defineFilter<BlkdebugState>({
     return checkRules(node, IoType.WRITE_ZEROES, offset, bytes) ?? pwriteZeroes(fileOf(node), offset, bytes, flags);
   },
 
-  /** The same for discards, of which what is left out is just not discarded. */
+  /** Discards are limited alike; a part that is left out is just not discarded. */
   pdiscard(node, offset, bytes) {
     const { requestAlignment, pdiscardAlignment } = node.limits;
     const align = bytes >= pdiscardAlignment ? Math.max(requestAlignment, pdiscardAlignment) : requestAlignment;

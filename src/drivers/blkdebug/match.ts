@@ -22,8 +22,8 @@ export function fireEvent(node: BlkdebugNode, event: DebugEvent): Pending {
 }
 
 /**
- * Evaluates rules of the event `none`, which fires when an image is opened, that were armed only later. They come behind
- * the rules that are active. There are no breakpoints among them.
+ * Evaluates rules of the event `none`, which fires when an image is opened, that were armed only later. They come
+ * behind the rules that are active. There are no breakpoints among them.
  */
 export function fireNoneLate(node: BlkdebugNode, late: ReadonlySet<Rule>): void {
   const { rules } = node.state;
@@ -77,7 +77,9 @@ function evaluateRules(node: BlkdebugNode, event: DebugEvent, newest: Rule, filt
 
 const notCancelled: Condition = { name: 'cancelled', unmet: () => 'the request is cancelled' };
 
-/** The condition, beside that of the state, that keeps a rule from acting when its event fires; null if there is none. */
+/**
+ * The condition, beside that of the state, that keeps a rule from acting when its event fires; null if there is none.
+ */
 function unmetOnEvent(node: BlkdebugNode, rule: Rule): Condition | null {
   // A breakpoint would keep a cancelled request from ending, and all requests that wait for it.
   if (rule.kind === 'suspend' && node.loop.current?.cancelled === true) return notCancelled;

@@ -93,7 +93,9 @@ function isGroup(name: string): name is RuleGroup {
   return ruleGroups.some((group) => group === name);
 }
 
-/** Takes `0.*`, `1.*`, … out of `options`, up to the first gap; null stands for a plain `N` in the place of a section. */
+/**
+ * Takes `0.*`, `1.*`, … out of `options`, up to the first gap; null stands for a plain `N` in the place of a section.
+ */
 function splitNumbered(options: Options): (Options | null)[] {
   const sections: (Options | null)[] = [];
   const byNumber = new Map<string, string[]>();

@@ -25,8 +25,8 @@ export class RuleTable {
   /** The latest changes of the state, oldest first. */
   readonly history: StateChange[] = [];
   /**
-   * The inject-error rules that requests are checked against, the last one first: of the rules of one event, this is the
-   * oldest, since the newest was added first.
+   * The inject-error rules that requests are checked against, the last one first: of the rules of one event, this is
+   * the oldest, since the newest was added first.
    */
   readonly active: InjectErrorRule[] = [];
 
@@ -125,7 +125,9 @@ export class RuleTable {
     this.#listener('rule-enabled', rule);
   }
 
-  /** Replaces a rule by another, which takes over number and hits. If the old one was exhausted, the new one is armed. */
+  /**
+   * Replaces a rule by another, which takes over number and hits. If the old one was exhausted, the new one is armed.
+   */
   replace(old: Rule, rule: Rule): void {
     this.#putInPlace(old, rule);
     this.#listener('rule-changed', rule);

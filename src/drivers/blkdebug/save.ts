@@ -4,8 +4,8 @@ import type { Rule, RuleGroup } from './rules/index.ts';
 import { ownNames, type SettingName, settingTexts } from './rules/settings.ts';
 
 /**
- * The file starts again from the beginning, in state 1: exhausted rules are armed in it, and disabled ones are comments.
- * Breakpoints and the conditions that QEMU does not have are left out, each with a warning.
+ * The file starts again from the beginning, in state 1: exhausted rules are armed in it, and disabled ones are
+ * comments. Breakpoints and the conditions that QEMU does not have are left out, each with a warning.
  */
 export function saveRules(rules: Iterable<Rule>): SavedRules {
   const sections: string[] = [];

@@ -1,4 +1,4 @@
-/** What a blkdebug node keeps: its rules, the requests that it suspends, and what it overrides. */
+/** The state of a blkdebug node: its rules, the requests that it suspends, and what it overrides. */
 import type { BlockNode } from '../../block/graph/node.ts';
 import type { LimitOverrides } from './limits.ts';
 import type { PermissionOverrides } from './permissions.ts';
@@ -11,7 +11,7 @@ export interface BlkdebugState {
   /** Path of the config file that the rules came from; null if there is none. */
   readonly configPath: string | null;
   readonly rules: RuleTable;
-  /** What the conditions of rules are evaluated against. */
+  /** The context in which the conditions of rules are evaluated. */
   readonly context: EventContext;
   readonly suspended: SuspendedRequests;
   readonly permissions: PermissionOverrides;

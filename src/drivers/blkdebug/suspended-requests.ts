@@ -1,8 +1,8 @@
 /**
  * The requests that breakpoints suspend, found by tag.
  *
- * A request that hits several breakpoints with one event is suspended once by each: it has a suspension for each tag and
- * goes on when all of them were resumed, in whatever order:
+ * A request that hits several breakpoints with one event is suspended once by each: it has a suspension for each tag
+ * and goes on when all of them were resumed, in whatever order:
  *
  *     pwritev fires     suspended by B, suspended by A    waits
  *     resume A          suspended by B                    waits
@@ -17,7 +17,7 @@ import type { Steps } from '../../util/steps.ts';
 export class StoppedRequest {
   readonly coroutine: Coroutine;
   readonly event: EventName;
-  /** What still suspends it, in the order in which the breakpoints were hit. */
+  /** The suspensions that remain, in the order in which the breakpoints were hit. */
   readonly suspensions = new Set<Suspension>();
 
   constructor(coroutine: Coroutine, event: DebugEvent) {

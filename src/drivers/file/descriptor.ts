@@ -8,7 +8,7 @@ import { Errno, hostErrno, strerror } from '../../util/errno.ts';
 const WRITERS = Perm.WRITE | Perm.WRITE_UNCHANGED | Perm.RESIZE;
 
 /**
- * The flags of open(2) for a node's flags. With auto-read-only the file is writable only while somebody has a
+ * The flags of open(2) for a node's flags. With auto-read-only the file is writable only while a parent has a
  * permission to write.
  */
 export function hostFlagsFor(openFlags: number, perm: number): number {
@@ -42,12 +42,17 @@ function openOrExplain(path: string, hostFlags: number): number {
   }
 }
 
-/** Whether a name is that of a named pipe, whose open would wait for somebody at its other end, only to be refused then. */
+/**
+ * Whether a name is that of a named pipe, whose open would wait for a process at its other end, only to be refused
+ * then.
+ */
 function isPipe(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFIFO() === true;
 }
 
-/** Names of descriptors that a monitor has been given. There is no monitor here: the texts are those of qemu-io 7.2.22. */
+/**
+ * Names of descriptors that a monitor has been given. There is no monitor here: the texts are those of qemu-io 7.2.22.
+ */
 const FD_SET_PREFIX = '/dev/fdset/';
 const INT_MAX = 0x7fffffff;
 

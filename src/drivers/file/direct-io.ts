@@ -15,7 +15,7 @@ const CANDIDATES = [1, 512, 1024, 2048, 4096];
 const SAFE_ALIGNMENT = 4096;
 const NFS_SUPER_MAGIC = 0x6969;
 
-/** What a descriptor needs: 1 and 1 without O_DIRECT. EINVAL if no alignment works. */
+/** Alignments that a descriptor needs, in bytes: 1 and 1 without O_DIRECT. EINVAL if no alignment works. */
 export function directIoNeeds(fd: number, hostFlags: number): DirectIoNeeds {
   const takesBytes = (hostFlags & constants.O_DIRECT) === 0 || isOnNfs(fd);
   if (takesBytes) return { request: 1, memory: 1 };
@@ -50,7 +50,7 @@ function firstThatReads(fd: number, bufferFor: (align: number) => Buffer, fallba
   return align === 1 ? fallback : align;
 }
 
-/** EINVAL says that it is misaligned; every other error is somebody else's business. */
+/** EINVAL says that it is misaligned; every other error is left to the caller. */
 function isAccepted(fd: number, buffer: Buffer): boolean {
   try {
     readSync(fd, buffer, 0, buffer.length, 0);

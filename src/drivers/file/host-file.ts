@@ -1,4 +1,4 @@
-/** What all host files and devices have in common: reads, writes, permissions, limits. */
+/** Methods common to all host files and devices: reads, writes, permissions, limits. */
 import { closeSync, fstatSync } from 'node:fs';
 import type { Driver } from '../../block/driver.ts';
 import { run, type Steps } from '../../util/steps.ts';
@@ -121,7 +121,9 @@ function* writeZeroes(node: FileNode, offset: number, bytes: number, flags: numb
   yield hostCall(node, zeroHostRange, { offset, bytes }, flags);
 }
 
-/** Puts on stable storage what was written. Once that has failed it fails for good: nobody knows what was lost. */
+/**
+ * Puts on stable storage what was written. Once that has failed it fails for good: it is not known which data was lost.
+ */
 function syncFile({ state }: FileNode): void {
   if (state.lostWriteErrno !== 0) throw new BlockError(state.lostWriteErrno);
   try {

@@ -1,7 +1,7 @@
 /**
  * Locks between programs that share an image, in QEMU's byte layout: for each permission a byte that says "I use it"
- * (from 100) and one that says "nobody else may use it" (from 200). The bytes are only ever locked shared; a conflict is
- * found by asking whether the opposite byte is locked by somebody else.
+ * (from 100) and one that says "no other process may use it" (from 200). The bytes are only ever locked shared; a
+ * conflict is found by asking whether the opposite byte is locked by another process.
  */
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { Perm } from '../../block/flags.ts';
@@ -102,7 +102,7 @@ function checkConflicts(fd: number, perm: number, shared: number): void {
   }
 }
 
-/** That somebody else has the lock is no error of the host and goes without its text. */
+/** A lock of another process is no error of the host and goes without its text. */
 function lockError(errno: number, message: string): BlockError {
   const isConflict = errno === Errno.EAGAIN || errno === Errno.EACCES;
   return isConflict ? new BlockError(errno, message) : errorWithErrno(errno, message);

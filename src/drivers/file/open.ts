@@ -23,7 +23,7 @@ const runtimeOptions = {
 const AIO_MODES = ['threads', 'native', 'io_uring'];
 const LOCKING_MODES = ['auto', 'on', 'off'];
 
-/** What kind of file a driver is for. */
+/** The kind of file that a driver is for. */
 export interface FileKind {
   readonly isDevice: boolean;
   /** Flags of open(2) beyond those that the node's flags ask for. */

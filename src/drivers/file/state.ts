@@ -1,4 +1,4 @@
-/** What a node over a host file or device keeps, and how a host call becomes a step of a request. */
+/** The state of a node over a host file or device, and how a host call becomes a step of a request. */
 import { constants } from 'node:fs';
 import type { Pending } from '../../util/steps.ts';
 import { asBlockError, type BlockError } from '../../block/error.ts';
@@ -23,7 +23,7 @@ export interface FileState {
   canDiscard: boolean;
   canZeroRange: boolean;
   canReserve: boolean;
-  /** The errno of a failed fdatasync; from then on nobody knows what is on the disk, and every flush fails. */
+  /** The errno of a failed fdatasync; from then on the content of the disk is unknown, and every flush fails. */
   lostWriteErrno: number;
   /** O_DIRECT: buffers must begin at a multiple of this. 1 otherwise. */
   memoryAlignment: number;
@@ -44,8 +44,8 @@ export function isDirect({ hostFlags }: Pick<FileState, 'hostFlags'>): boolean {
 }
 
 /**
- * Makes a host call for a request: `call` with `first` and `second`. If there are other requests its end is put off as if
- * a thread made the call, so that they run in between as they do in QEMU.
+ * Makes a host call for a request: `call` with `first` and `second`. If there are other requests its end is put off as
+ * if a thread made the call, so that they run in between as they do in QEMU.
  */
 export function hostCall<A, B>(
   node: FileNode,

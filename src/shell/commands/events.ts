@@ -95,7 +95,10 @@ function noteText(note: EventNote): string {
   }
 }
 
-/** "#5" and "5" are an event, "w7" a request if there is one of this name ("l2" seldom is one), anything else a part of a text. */
+/**
+ * "#5" and "5" are an event, "w7" a request if there is one of this name ("l2" seldom is one), anything else a part of
+ * a text.
+ */
 function filterOf(filter: string, fired: Iterable<FiredEvent>): (row: Row) => boolean {
   if (/^#?\d+$/.test(filter)) return ({ number }) => number === Number(filter.replace('#', ''));
   if (/^[a-z]\d+$/.test(filter)) {

@@ -74,7 +74,7 @@ function printUsages(output: Output, members: readonly Command[]): void {
   output.stdout("\nUse 'help commandname' for extended help.\n");
 }
 
-/** What an event means; a name that is none is reported as what it was meant to be. */
+/** The meaning of an event; an unknown name is reported as the kind that it was meant to be. */
 function helpOnEvent(
   session: SessionState,
   name: string,
@@ -97,7 +97,7 @@ function eventList(): string {
   return eventNames.map((name) => ` ${name.padEnd(width)}  ${eventGuide[name].meaning}\n`).join('');
 }
 
-/** What an event means; ours, in the place of qemu-io's "not found". */
+/** The meaning of an event; ours, in the place of qemu-io's "not found". */
 function eventText(name: EventName): string {
   const { meaning, firedBy, onDisk, before, after } = eventGuide[name];
   const lines = [`fired by: ${firedBy}`, `on disk: ${onDisk}`];

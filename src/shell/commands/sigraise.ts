@@ -37,8 +37,8 @@ export const sigraise = {
 } satisfies Command;
 
 /**
- * Ends the program by a signal, at once: temporary files and the terminal are put in order, nothing is closed or flushed,
- * and the image stays as a crash leaves it.
+ * Ends the program by a signal, at once: temporary files and the terminal are put in order, nothing is closed or
+ * flushed, and the image stays as a crash leaves it.
  */
 export function endBySignal(signal: number): void {
   process.emit('exit', 128 + signal);

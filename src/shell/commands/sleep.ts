@@ -29,7 +29,7 @@ export const sleep = {
       },
     );
     if (await session.background.pollUntil(() => isOver)) return;
-    // Its timer would keep everybody waiting who waits for what can happen by itself.
+    // Its timer would keep every command waiting that waits for what can happen by itself.
     loop.cancel(sleeper);
     throw new CommandFailure(Errno.EINTR);
   },

@@ -50,7 +50,7 @@ export class LineSplitter {
     return line;
   }
 
-  /** What follows the last newline; null if that is nothing. E2BIG for an endless line. */
+  /** The text behind the last newline; null if there is none. E2BIG for an endless line. */
   takeRest(): string | null {
     if (this.#restBytes === 0) return null;
     if (this.isTooLong) throw new BlockError(Errno.E2BIG, 'a line of the input is too long');

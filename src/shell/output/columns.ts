@@ -33,7 +33,7 @@ export function clientColumns(
   return [{ title: 'CLIENT', text: ({ client = '' }) => client }];
 }
 
-/** What a request does, at which offset and length. */
+/** The columns of a request: its operation, offset and length. */
 export const rangeColumns: readonly Column<{
   readonly operation: string;
   readonly offset: number | null;

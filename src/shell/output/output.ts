@@ -11,13 +11,13 @@ export interface Output {
   /** Writes out what standard output has buffered. */
   flush(): void;
   /**
-   * Before a sudden end: forgets what standard output has buffered, as a program does that calls abort(3), and makes sure
-   * of what has left.
+   * Before a sudden end: forgets what standard output has buffered, as a program does that calls abort(3), and makes
+   * sure of what has left.
    */
   drop(): void;
   /**
-   * Shows a line, without its newline, until something else is written or another line takes its place; an empty one takes
-   * it away. Left out where there is no terminal for it.
+   * Shows a line, without its newline, until something else is written or another line takes its place; an empty one
+   * takes it away. Left out where there is no terminal for it.
    */
   readonly progress?: ((line: string) => void) | undefined;
   /** Whether a person sits in front of it, who gets hints that a pipe must not see. */

@@ -21,7 +21,7 @@ export class Progress {
     this.#amount = amount;
   }
 
-  /** Null where nobody would see it. `amount` is how a part of `total` is written. */
+  /** Null where it would not be seen. `amount` is how a part of `total` is written. */
   static of(output: Output, what: string, total: number, amount: (done: number) => string): Progress | null {
     return output.progress === undefined ? null : new Progress(output, what, total, amount);
   }

@@ -18,13 +18,13 @@ export interface Column<Row> {
 export interface TableOptions {
   /** One line of JSON: the rows as they are. */
   readonly json: boolean;
-  /** What a person is told if there are no rows. */
+  /** The text on a terminal if there are no rows. */
   readonly none: string;
 }
 
 /**
- * Prints rows on standard output. In a pipe a row is a line, its columns are separated by tabs and have no titles, and an
- * empty column is "-", so that `cut` and `awk` find them.
+ * Prints rows on standard output. In a pipe a row is a line, its columns are separated by tabs and have no titles, and
+ * an empty column is "-", so that `cut` and `awk` find them.
  */
 export function printTable<Row extends object>(
   { output }: SessionState,

@@ -1,4 +1,4 @@
-/** What could stand where the cursor is: commands, options and their values, events, live tags, file names. */
+/** Completion of the word at the cursor: commands, options and their values, events, live tags, file names. */
 import { readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { liveTags } from './tags.ts';
@@ -8,9 +8,9 @@ import { Getopt } from './getopt.ts';
 import type { SessionState } from '../session-state.ts';
 import { quotedWords, tokenize } from './tokenizer.ts';
 
-/** What can be done with the word before the cursor. */
+/** The completion of the word before the cursor. */
 export interface Completion {
-  /** What the word could become, sorted. */
+  /** The candidates, sorted. */
   readonly candidates: readonly string[];
   /** The word that is being typed; it ends at the cursor. */
   readonly word: string;
@@ -45,7 +45,7 @@ function candidatesBehind(shell: Shell, before: readonly string[], word: string)
   return kind === undefined ? [] : operandCandidates(shell, kind, word);
 }
 
-/** What the word behind `operands` is; undefined for a command that takes none. */
+/** The kind of the word behind `operands`; undefined for a command that takes none. */
 function operandKind(
   session: SessionState,
   { operands: kinds = [], needsFile }: Command,

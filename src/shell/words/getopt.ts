@@ -4,29 +4,29 @@
 export interface LongOption {
   readonly name: string;
   readonly argument: 'none' | 'required' | 'optional';
-  /** What `Getopt.name` will be; several long options may share it with a short one. */
+  /** The value of `Getopt.name`; several long options may share it with a short one. */
   readonly value: string;
 }
 
 /**
- * Reads options one by one: `while (options.next())`, with `name` and `argument`. The words in `argv` are reordered on the
- * way, options first, so that in the end the operands are those from `optionIndex` on. What is wrong is said through
- * `report`, a line at a time, when it is met.
+ * Reads options one by one: `while (options.next())`, with `name` and `argument`. The words in `argv` are reordered on
+ * the way, options first, so that in the end the operands are those from `optionIndex` on. What is wrong is said
+ * through `report`, a line at a time, when it is met.
  */
 export class Getopt {
   readonly argv: string[];
-  /** What `next` found: the option's letter or the `value` of a long option, and "?" for one that was refused. */
+  /** The option that `next` found: its letter or the `value` of a long option, and "?" for one that was refused. */
   name: string;
   /** The letter behind a "?" of short options. */
   refused = '';
-  /** What the option was given; empty for one that was given nothing. */
+  /** The argument of the option; empty for one without. */
   argument: string;
   /** Index of the word to look at next; after `next` gave false, of the first operand. */
   optionIndex: number;
   readonly #short: string;
   readonly #long: readonly LongOption[] | null;
   readonly #report: (text: string) => void;
-  /** What is left of a word with several letters. */
+  /** The rest of a word with several letters. */
   #cluster: string;
   /** Operands that were skipped are at [firstOperand, lastOperand). */
   #firstOperand: number;

@@ -1,4 +1,6 @@
-/** Options of commands: declared once, typed; letters, usage, help, completion and the parsed record come from there. */
+/**
+ * Options of commands: declared once, typed; letters, usage, help, completion and the parsed record come from there.
+ */
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { Errno } from '../../util/errno.ts';
@@ -16,7 +18,9 @@ interface OptionLetter<T> {
   readonly isHidden?: boolean;
   /** Nothing behind it is looked at. */
   readonly endsParsing?: boolean;
-  /** The option's value once this letter was read; `before` is the value so far. Refuses a bad argument as it is met. */
+  /**
+   * The option's value once this letter was read; `before` is the value so far. Refuses a bad argument as it is met.
+   */
   take(before: T, argument: string, session: SessionState): T;
 }
 
@@ -63,7 +67,7 @@ export type OptionValues<O extends Options> = {
 /** The parsed record of a table. */
 export type ValuesOf<T> = T extends OptionTable<infer O> ? OptionValues<O> : never;
 
-/** What a command line has: the values of the options, and the words behind them. */
+/** A parsed command line: the values of the options, and the words behind them. */
 export interface ParsedWords<O extends Options> {
   readonly options: OptionValues<O>;
   readonly operands: readonly string[];

@@ -7,8 +7,8 @@ import type { SessionState } from '../session-state.ts';
 import { hintClosest } from './closest.ts';
 
 /**
- * The rules of the node of this name; with null of the node that breakpoints go to, the first from the top down. ENOTSUP if
- * no node has rules, ENOENT if this one has none.
+ * The rules of the node of this name; with null of the node that breakpoints go to, the first from the top down.
+ * ENOTSUP if no node has rules, ENOENT if this one has none.
  */
 export function rulesOf({ top }: SessionState, nodeName: string | null): Rules {
   const nodes = debugNodes(top);
@@ -70,7 +70,7 @@ export function hintSettings(session: SessionState, words: readonly string[]): v
   }
 }
 
-/** What could be typed as a setting of a kind of rule: keys, and the values of the key that is there. */
+/** Candidates for a setting of a kind of rule: keys, and the values of the key that is there. */
 export function settingCandidates(session: SessionState, kind: RuleKind, word: string): string[] {
   const known = findDebugPort(session.top)?.rules.settingsOf(kind) ?? {};
   const key = word.slice(0, word.indexOf('=') + 1);

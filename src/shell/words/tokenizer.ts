@@ -8,7 +8,7 @@ export function tokenize(line: string): string[] {
   const nul = line.indexOf('\0');
   const end = nul < 0 ? line.length : nul;
   const words: string[] = [];
-  // By hand: `split` is a call into the engine's runtime, and was a twentieth of a short command.
+  // By hand: `split` is a call into the engine's runtime, on the way of every command.
   for (let start = 0; start < end; ) {
     const space = line.indexOf(' ', start);
     const stop = space < 0 || space > end ? end : space;
@@ -29,9 +29,9 @@ export interface QuotedWord {
 }
 
 /**
- * The words of a line that may hold quotes and a comment: on a terminal and in files. A word that begins with `"` or `'`
- * goes to the same quote before a space or the end; in double quotes a backslash takes `"` and `\\` as they are. A word
- * that begins with `#` and is not an event's number (`#7`) begins a comment, as does any at the start of the line.
+ * The words of a line that may hold quotes and a comment: on a terminal and in files. A word that begins with `"` or
+ * `'` goes to the same quote before a space or the end; in double quotes a backslash takes `"` and `\\` as they are. A
+ * word that begins with `#` and is not an event's number (`#7`) begins a comment, as does any at the start of the line.
  */
 export function quotedWords(line: string): QuotedWord[] {
   const words: QuotedWord[] = [];

@@ -1,3 +1,4 @@
+/** The page of a recording in headless Chromium, where there is one. */
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';

@@ -1,3 +1,4 @@
+/** The page of a recording: its model and its one file. */
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { encodeLine } from '../../../src/live/record/encoder.ts';

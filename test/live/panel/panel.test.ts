@@ -1,3 +1,4 @@
+/** The text of the panel at every size. */
 import { describe, expect, it } from 'vitest';
 import { EventHistory } from '../../../src/block/events/history.ts';
 import type { Coroutine } from '../../../src/block/loop/coroutine.ts';

@@ -1,3 +1,4 @@
+/** Panel and shell on one screen: scroll region, resizes, output. */
 import { describe, expect, it } from 'vitest';
 import { EventHistory } from '../../../src/block/events/history.ts';
 import { Event } from '../../../src/block/events/events.ts';

@@ -1,3 +1,4 @@
+/** Recordings: lines, formats, errors while they are written. */
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -12,7 +12,7 @@ import { drivers } from '../../../src/drivers/index.ts';
 export interface RunningSession {
   readonly session: Session;
   readonly options: RecorderOptions;
-  /** What `onError` was told. */
+  /** The messages given to `onError`. */
   readonly errors: string[];
   readonly run: (...lines: string[]) => Promise<void>;
 }

@@ -1,3 +1,4 @@
+/** The monitor socket: clients, slow ones, permissions, what it refuses. */
 import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
@@ -39,7 +40,7 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise(setImmediate);
 }
 
-/** Somebody who watches, and can stop reading. */
+/** A client that can stop reading. */
 class Watcher {
   readonly lines: RecordingLine[] = [];
   readonly socket: Socket;
@@ -189,7 +190,7 @@ describe('the socket of the monitor', () => {
     mkdirSync(open);
     chmodSync(open, 0o777);
     await expect(openMonitor(path.join(open, 's'))).rejects.toThrow('others may change the folder');
-    // With the sticky bit, as /tmp has it, nobody can replace another's socket.
+    // With the sticky bit, as /tmp has it, no user can replace another's socket.
     chmodSync(open, 0o1777);
     const { monitor } = await openMonitor(path.join(open, 's'));
     await monitor.close();

@@ -1,3 +1,4 @@
+/** The progress of long requests on a terminal. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Progress } from '../../../src/shell/output/progress.ts';
 import type { Output } from '../../../src/shell/output/output.ts';

@@ -1,3 +1,4 @@
+/** Options of commands: getopt's order and messages. */
 import { describe, expect, it } from 'vitest';
 import { Getopt, type LongOption } from '../../../src/shell/words/getopt.ts';
 import { tokenize } from '../../../src/shell/words/tokenizer.ts';

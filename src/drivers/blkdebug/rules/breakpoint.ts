@@ -1,4 +1,7 @@
-/** A breakpoint: requests that fire its event are suspended until its tag is resumed; only the first, unless it is persistent. */
+/**
+ * A breakpoint: requests that fire its event are suspended until its tag is resumed; only the first, unless it is
+ * persistent.
+ */
 import { eventConditions } from './location.ts';
 import { BaseRule } from './rule.ts';
 import type { RuleSettings } from './settings.ts';

@@ -2,9 +2,9 @@
  * The conditions of rules: what must hold, beyond the event, for a rule to act.
  *
  * They are evaluated in three steps. When the event fires, `EventCondition`s decide whether the rule matches. An
- * inject-error rule that matched is *active*, and for every request after that its `RequestCondition`s decide whether this
- * one fails. Where all of these hold, `CountingCondition`s (`counting.ts`) decide last.
- * A condition is a small class; one that is not given does not exist and costs nothing.
+ * inject-error rule that matched is *active*, and for every request after that its `RequestCondition`s decide whether
+ * this one fails. Where all of these hold, `CountingCondition`s (`counting.ts`) decide last. A condition is a small
+ * class; one that is not given does not exist and costs nothing.
  */
 import { SECTOR_BYTES } from '../../../block/flags.ts';
 
@@ -56,7 +56,9 @@ export const IoType = {
 /** One of these bits. */
 export type IoType = (typeof IoType)[keyof typeof IoType];
 
-/** Only while the state machine is in this state. The table compares it itself: of most rules it is the only condition. */
+/**
+ * Only while the state machine is in this state. The table compares it itself: of most rules it is the only condition.
+ */
 export class StateCondition implements Condition {
   readonly name = 'state';
   readonly state: number;

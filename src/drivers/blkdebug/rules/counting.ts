@@ -1,8 +1,9 @@
 /**
  * Conditions that count or draw at random: `probability`, `nth` and `times`, evaluated in this order.
  *
- * They are ours, not QEMU's, and come last: only where everything else about a rule holds they decide whether it may act
- * this time. What one refuses, those after it do not count: `probability=0.5 nth=3` acts at the third successful draw.
+ * They are ours, not QEMU's, and come last: only where everything else about a rule holds they decide whether it may
+ * act this time. What one refuses, those after it do not count: `probability=0.5 nth=3` acts at the third successful
+ * draw.
  */
 import type { Condition } from './condition.ts';
 

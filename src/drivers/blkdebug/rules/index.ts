@@ -1,4 +1,7 @@
-/** The variants of rules, and the factories that make one: of a section of a file or of options, or of a command's words. */
+/**
+ * The variants of rules, and the factories that make one: of a section of a file or of options, or of a command's
+ * words.
+ */
 import type { RuleKind, RuleWords } from '../../../block/debug/rules.ts';
 import { invalidArgument } from '../../../block/error.ts';
 import type { Options } from '../../../block/options/options.ts';
@@ -12,7 +15,9 @@ import { qemuTypes, type RuleSettings, settingsFromSection, settingsFromWords } 
 /** A rule of any action. */
 export type Rule = InjectErrorRule | SetStateRule | BreakpointRule;
 
-/** Kinds of sections, in the order in which QEMU makes rules of them. Breakpoints have none: they are set by command. */
+/**
+ * Kinds of sections, in the order in which QEMU makes rules of them. Breakpoints have none: they are set by command.
+ */
 export const ruleGroups = ['inject-error', 'set-state'] as const;
 
 /** The name of a section of a config file, and of a group of options. */
@@ -23,7 +28,8 @@ export type RuleMaker = () => Rule;
 
 /**
  * Takes a section's attributes out of `options`. EINVAL for values of the wrong type and, if `refuseOthers`, for
- * attributes that the group does not have. The rule is made later, since QEMU reads all sections before it makes a rule.
+ * attributes that the group does not have. The rule is made later, since QEMU reads all sections before it makes a
+ * rule.
  */
 export function readSection(group: RuleGroup, options: Options, refuseOthers: boolean): RuleMaker {
   const attributes = takeAttributes(options, qemuTypes[group], refuseOthers);
@@ -31,8 +37,8 @@ export function readSection(group: RuleGroup, options: Options, refuseOthers: bo
 }
 
 /**
- * Makes the rule that a command describes, for the node of `context`; with `old` the one that replaces it, whose settings
- * the words change. EINVAL for words that make none.
+ * Makes the rule that a command describes, for the node of `context`; with `old` the one that replaces it, whose
+ * settings the words change. EINVAL for words that make none.
  */
 export function ruleFromWords(kind: RuleKind, words: RuleWords, context: EventContext, old?: Rule): Rule {
   const settings = settingsFromWords(kind, words, old?.settings);

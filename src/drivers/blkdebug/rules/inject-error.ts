@@ -8,7 +8,7 @@ import type { RuleSettings } from './settings.ts';
 /** A rule of this action, with its conditions and counters. */
 export class InjectErrorRule extends BaseRule {
   readonly kind = 'inject-error';
-  /** What the request fails with; 0 lets it pass, and shields it from the rules after this one. */
+  /** The errno that the request fails with; 0 lets it pass, and shields it from the rules after this one. */
   readonly errno: number;
   /** The rule is exhausted when it has failed a request. */
   readonly once: boolean;

@@ -19,7 +19,9 @@ export class ByteRange {
   }
 }
 
-/** For inject-error: requests to the node below that touch the range; as `sector`, it counts bytes of the file below. */
+/**
+ * For inject-error: requests to the node below that touch the range; as `sector`, it counts bytes of the file below.
+ */
 export class RequestOffsetCondition implements RequestCondition {
   readonly name = 'offset';
   readonly #range: ByteRange;
@@ -37,7 +39,10 @@ export class RequestOffsetCondition implements RequestCondition {
   }
 }
 
-/** For rules that act on the event itself, which has no offset: the user's request touches the range of the guest's disk. */
+/**
+ * For rules that act on the event itself, which has no offset: the user's request touches the range of the guest's
+ * disk.
+ */
 class EventOffsetCondition implements EventCondition {
   readonly name = 'offset';
   readonly #range: ByteRange;

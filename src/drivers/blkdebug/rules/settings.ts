@@ -1,4 +1,6 @@
-/** The settings of a rule as values: the one form between what a command, a file or an option says and the rule itself. */
+/**
+ * The settings of a rule as values: the one form between what a command, a file or an option says and the rule itself.
+ */
 import type { RuleKind, RuleWords } from '../../../block/debug/rules.ts';
 import { invalidArgument } from '../../../block/error.ts';
 import { type DebugEvent, eventByName, eventName, eventNames } from '../../../block/events/events.ts';
@@ -35,7 +37,9 @@ export type SettingName = keyof SettingValues;
 /** The settings of one rule. What only repeats the default is left out, except for what the rule does. */
 export type RuleSettings = Readonly<Partial<SettingValues>> & { readonly event: DebugEvent };
 
-/** The settings that QEMU knows for each kind of section (QAPI: BlkdebugInjectErrorOptions, BlkdebugSetStateOptions). */
+/**
+ * The settings that QEMU knows for each kind of section (QAPI: BlkdebugInjectErrorOptions, BlkdebugSetStateOptions).
+ */
 export const qemuTypes = {
   'inject-error': {
     event: 'string',
@@ -109,7 +113,7 @@ const settings: { readonly [Name in SettingName]: Setting<SettingValues[Name]> }
 
 const settingNames = Object.keys(settings) as readonly SettingName[];
 
-/** What each kind does, as opposed to its conditions. */
+/** Settings of the action of a rule, as opposed to its conditions. */
 const actionNames: ReadonlySet<SettingName> = new Set(['event', 'errno', 'new_state', 'tag']);
 
 /** `sector` of this value stands for every sector, and for requests that have none. */
