@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The start of the program, `dist/cli/main.js`. From 22.1 on, Node keeps its compiled code in the user's cache folder. */
+/** The start of the program, `dist/cli/main.js`. From 22.1 on, Node keeps compiled code in the user's cache folder. */
 'use strict';
 const { existsSync, mkdirSync } = require('node:fs');
 const { enableCompileCache } = /** @type {CompileCache} */ (require('node:module'));

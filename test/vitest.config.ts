@@ -9,6 +9,7 @@ export default defineConfig({
     // Needs the real qemu-io: `npm run test:differential`.
     exclude: ['test/differential/**'],
     testTimeout: 60_000,
+    hookTimeout: 60_000,
     // Failures in full; passes are dots at most.
     reporters: [process.stdout.isTTY ? 'dot' : 'minimal'],
     maxConcurrency: 4,
