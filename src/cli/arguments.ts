@@ -10,7 +10,7 @@ import type { UserObject } from '../block/user-object.ts';
 import { createObject } from './objects.ts';
 import { versionText } from './version.ts';
 
-/** What a command line asks for, checked. */
+/** A command line, checked. */
 export interface Invocation {
   /** The lines of `-c`. With any, standard input is not read. */
   readonly commands: readonly string[];
@@ -294,7 +294,7 @@ class ArgumentParser {
     this.#writethrough = writethrough;
   }
 
-  /** What QEMU's trace backends would be told. It is checked, and then without effect. */
+  /** The argument of `-T`, for QEMU's trace backends. It is checked, and then without effect. */
   #takeTrace(text: string): void {
     const options = parseOptionString(text, 'enable', { acceptsId: true });
     for (const key of options.keys()) {

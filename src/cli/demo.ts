@@ -23,7 +23,7 @@ export function makeDemoImage(): DemoImage {
   return { filename: `blkdebug::${file}`, options: new Options([['driver', 'qcow2']]) };
 }
 
-/** What to try first. */
+/** A greeting with first steps. */
 export const demoGreeting = `A new qcow2 image of 64 MiB, with blkdebug between the format and the file.
 Stop a write and let it go on, a line each:
   break cluster_alloc A     aio_write -P 0xab 0 64k     resume A

@@ -6,7 +6,7 @@ import type { History } from './history.ts';
 export class HistorySearch {
   readonly #history: History;
   readonly #show: (prompt: string | null, line: string) => void;
-  /** What is searched for; null while there is no search. */
+  /** The text searched for; null while there is no search. */
   #query: string | null = null;
   /** How many lines before the newest the match is; -1 for none. */
   #at = -1;
@@ -21,7 +21,9 @@ export class HistorySearch {
     this.#show = show;
   }
 
-  /** Takes a key that begins a search or belongs to one; `line` is what is typed. False if the key is for the editor. */
+  /**
+   * Takes a key that begins a search or belongs to one; `line` is what is typed. False if the key is for the editor.
+   */
   takeKey(text: string | undefined, { ctrl = false, meta = false, name, sequence }: Key, line: string): boolean {
     if (ctrl && name === 'r') {
       if (this.#query === null) {
@@ -65,7 +67,9 @@ export class HistorySearch {
     return wasSearching;
   }
 
-  /** The last word of the line before, of an earlier one each time; null if there is none. It replaces the one before. */
+  /**
+   * The last word of the line before, of an earlier one each time; null if there is none. It replaces the one before.
+   */
   lastWord(): { readonly text: string; readonly replaces: number } | null {
     const from = this.#lastWord === null ? 0 : this.#lastWord.at + 1;
     const found = this.#history.lines.findIndex((line, at) => at >= from && line.trim() !== '');

@@ -1,4 +1,7 @@
-/** The terminal that is standard input and output, for those who edit lines or draw on it: its modes, its output, its end. */
+/**
+ * The terminal that is standard input and output, for those who edit lines or draw on it: its modes, its output, its
+ * end.
+ */
 import { Writable } from 'node:stream';
 
 /** Reads keys as they are typed, or whole lines again. A terminal that has gone is left alone. */
@@ -9,8 +12,8 @@ export function setRawMode(isRaw: boolean): void {
 let hangUpHandler: (() => void) | null = null;
 
 /**
- * Calls `handle` when the terminal has gone: its window was closed, its connection dropped. Reads and writes fail from then
- * on (EIO), and the kernel's SIGHUP goes to the leader of the terminal's session alone.
+ * Calls `handle` when the terminal has gone: its window was closed, its connection dropped. Reads and writes fail from
+ * then on (EIO), and the kernel's SIGHUP goes to the leader of the terminal's session alone.
  */
 export function onHangUp(handle: () => void): void {
   const isFirst = hangUpHandler === null;
@@ -27,7 +30,9 @@ export class EchoedOutput extends Writable {
   readonly isTTY = true;
   readonly #change: (text: string) => string;
 
-  /** `change` gives what is written in the place of a text; `beforeResize` comes before the editor hears of a new size. */
+  /**
+   * `change` gives what is written in the place of a text; `beforeResize` comes before the editor hears of a new size.
+   */
   constructor(change: (text: string) => string, beforeResize: () => void) {
     super({ decodeStrings: false });
     this.#change = change;

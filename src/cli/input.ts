@@ -9,7 +9,9 @@ import type { LineSource } from '../shell/script.ts';
 /** Little, so that what lies in memory is no burden for the collector. */
 const CHUNK_BYTES = 16 << 10;
 
-/** A source that somebody else can end: after `stop`, `next` gives null, and so does one that is being waited for. */
+/**
+ * A source that can be ended from outside: after `stop`, `next` gives null, and so does one that is being waited for.
+ */
 export interface StoppableSource extends LineSource {
   stop(): void;
 }

@@ -1,12 +1,12 @@
 /**
- * The program as its users know it, declared through commander: options, operands and subcommands with their help. The help
- * texts, the README, the manual page and the completions are made from it, and it runs the subcommands. The options of a
- * session are parsed by `arguments.ts`, as qemu-io's messages are those of getopt_long(3); a test holds its table against
- * this one. Loaded for help and subcommands only.
+ * The program as its users know it, declared through commander: options, operands and subcommands with their help. The
+ * help texts, the README, the manual page and the completions are made from it, and it runs the subcommands. The
+ * options of a session are parsed by `arguments.ts`, as qemu-io's messages are those of getopt_long(3); a test holds
+ * its table against this one. Loaded for help and subcommands only.
  */
 import { Argument, Command, CommanderError, Help, Option } from 'commander';
 
-/** What the subcommands do; each resolves with the exit status. Those left out do nothing. */
+/** The work of the subcommands; each resolves with the exit status. Those left out do nothing. */
 export interface Actions {
   readonly attach?: (socket: string) => Promise<number>;
   readonly report?: (recording: string, output: string) => Promise<number>;
@@ -60,9 +60,11 @@ const optionGroups: Readonly<Record<string, readonly (readonly [flags: string, d
   ],
 };
 
-/** qemu-io's layout: no angle brackets, no blank line below the usage, room for a short option before every long one. */
+/**
+ * qemu-io's layout: no angle brackets, no blank line below the usage, room for a short option before every long one.
+ */
 class PlainHelp extends Help {
-  /** The same text on every terminal and in a pipe. */
+  /** One text, on every terminal and in a pipe. */
   override helpWidth = 100;
 
   override optionTerm(option: Option): string {
@@ -151,7 +153,7 @@ export function makeProgram(
   return program;
 }
 
-/** What `--help` prints. */
+/** The text of `--help`. */
 export function helpText(name: string): string {
   const lines: string[] = [];
   makeProgram(name)

@@ -1,4 +1,6 @@
-/** The texts of the prompt: the state of a session in short, and the question before suspended requests are cancelled. */
+/**
+ * The texts of the prompt: the state of a session in short, and the question before suspended requests are cancelled.
+ */
 import { findDebugPort } from '../block/debug/port.ts';
 import type { Session } from '../shell/session.ts';
 import { type Paint, unpainted } from '../util/style.ts';

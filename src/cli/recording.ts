@@ -1,4 +1,6 @@
-/** Keeps a session in a file. Apart from the other views, so that a recording does not wait for what it does not need. */
+/**
+ * Keeps a session in a file. Apart from the other views, so that a recording does not wait for what it does not need.
+ */
 import type { BlockError } from '../block/error.ts';
 import { Recorder } from '../live/record/recorder.ts';
 import type { Session } from '../shell/session.ts';

@@ -1,4 +1,6 @@
-/** The image exported from the command line; with `blkscope serve` without a shell, until a signal or the last client. */
+/**
+ * The image exported from the command line; with `blkscope serve` without a shell, until a signal or the last client.
+ */
 import type { Session } from '../shell/session.ts';
 
 /** Exports the open image at these addresses, and prints the URI of each. */

@@ -4,7 +4,8 @@
  * Two layers. What a C program would still hold in its stdio buffer is not *committed* and is lost if the program
  * aborts. What it would have handed to the kernel is committed; it reaches the kernel a little later, in few large
  * writes, but always before anything that could show the difference: a write to standard error, a turn of Node's event
- * loop (whoever waits for our prompt waits for that, and scripts give one every few milliseconds), the end of the program.
+ * loop (a program that waits for our prompt waits for that, and scripts give one every few milliseconds), the end of
+ * the program.
  */
 import { fstatSync, writeSync } from 'node:fs';
 import type { Output } from '../shell/output/output.ts';
@@ -25,7 +26,10 @@ export function terminalSize(): { columns: number; rows: number } {
   return { columns: process.stdout.columns, rows: process.stdout.rows };
 }
 
-/** Called around each write to the terminal: takes the line being typed away, runs `write`, which writes `text`, draws the line again. */
+/**
+ * Called around each write to the terminal: takes the line being typed away, runs `write`, which writes `text`, draws
+ * the line again.
+ */
 export type WriteGuard = (write: () => void, text: string) => void;
 
 /** Both streams of the program; every byte that it prints goes through here. */
@@ -40,7 +44,7 @@ export class Stdio implements Output {
   paint: Paint | undefined;
   /** Set while a prompt is shown. */
   guard: WriteGuard | null = null;
-  /** What has to be written to the terminal last of all, whichever way the program ends. */
+  /** Text to be written to the terminal last of all, whichever way the program ends. */
   farewell: (() => string) | null = null;
 
   /** For a terminal at standard error. */
@@ -56,7 +60,7 @@ export class Stdio implements Output {
   #buffer = Buffer.allocUnsafeSlow(2 * COALESCE_BYTES);
   #committed = 0;
   #end = 0;
-  /** What comes behind that and is not encoded yet, as many short texts at once cost less: first what is committed. */
+  /** Text behind that which is not encoded yet, as many short texts at once cost less: first what is committed. */
   #committedText = '';
   #text = '';
   #scheduled = false;
@@ -116,7 +120,7 @@ export class Stdio implements Output {
     });
   }
 
-  /** What `fflush(stdout)` does. */
+  /** `fflush(stdout)`. */
   flush(): void {
     if (this.#text === '') {
       if (this.#committedText !== '' || this.#committed === this.#end) return;
@@ -235,7 +239,7 @@ export class Stdio implements Output {
   }
 }
 
-/** For what nobody misses: it is left out where it cannot be written at once. */
+/** For text that may be lost: it is left out where it cannot be written at once. */
 function writeQuietly(fd: number, text: string): void {
   try {
     writeSync(fd, text);

@@ -6,8 +6,8 @@ import { type Paint, type Style, unpainted } from '../util/style.ts';
 export type ColourMode = 'auto' | 'always' | 'never';
 
 /**
- * The styles of a terminal at standard output. In mode `auto`: FORCE_COLOR decides if it is set, then NO_COLOR (an empty one
- * counts as unset, as no-color.org says), then what chalk knows of the terminal (TERM=dumb has none).
+ * The styles of a terminal at standard output. In mode `auto`: FORCE_COLOR decides if it is set, then NO_COLOR (an
+ * empty one counts as unset, as no-color.org says), then what chalk knows of the terminal (TERM=dumb has none).
  */
 export function terminalPaint(mode: ColourMode = 'auto'): Paint {
   const chalk = new Chalk({ level: colourLevel(mode) });

@@ -1,4 +1,4 @@
-/** What the program does without a session of its own: `attach`, `report`, `completion` and `manual`. */
+/** Work without a session of its own: `attach`, `report`, `completion` and `manual`. */
 import { AttachedView, attachLines } from '../live/watch/attach.ts';
 import { makeReport } from '../live/record/report.ts';
 import { isUtf8Locale } from '../util/ascii.ts';

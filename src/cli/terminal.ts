@@ -26,7 +26,7 @@ export interface TerminalOptions {
   readonly quit: () => void;
 }
 
-/** What Node's line editor has beside its documented members: the handling of one key, and the row of the cursor. */
+/** Undocumented members of Node's line editor: the handling of one key, and the row of the cursor. */
 interface LineEditor extends Interface {
   _ttyWrite: (text: string | undefined, key: Key) => void;
   prevRows: number;
@@ -253,7 +253,7 @@ export class Terminal implements StoppableSource {
     return true;
   }
 
-  /** What the editor wants: the candidates, and the text that they replace. A lone candidate is a whole word. */
+  /** The answer for the editor: the candidates, and the text that they replace. A lone candidate is a whole word. */
   #candidates(line: string): [string[], string] {
     const aliases = this.#options.settings?.aliases ?? new Map<string, string>();
     const word = firstWord(line);
@@ -271,7 +271,7 @@ export class Terminal implements StoppableSource {
 
   #lastEchoed = '';
 
-  /** What is written in the place of what the editor writes. */
+  /** The text in the place of the editor's own. */
   #echo(text: string): string {
     // Behind an empty line the cursor is where it belongs: programs wait for the prompt as the last thing on the line.
     const isRedundant = this.#lastEchoed === this.#prompt && /^\[\d+G$/.test(text.replace('\x1b', ''));
@@ -280,7 +280,9 @@ export class Terminal implements StoppableSource {
     return this.#views.panel?.echo(text, this.#startsRow(text)) ?? text;
   }
 
-  /** A terminal breaks its rows anew for the new width; the editor goes up by the rows that it counted for the old one. */
+  /**
+   * A terminal breaks its rows anew for the new width; the editor goes up by the rows that it counted for the old one.
+   */
   #beforeResize(): void {
     if (this.#waiter !== null) this.#editor.prevRows = this.#editor.getCursorPos().rows;
   }
@@ -335,7 +337,10 @@ export class Terminal implements StoppableSource {
     process.stdout.clearScreenDown();
   }
 
-  /** Whether what the editor echoes, a character of a pasted text, is the first of a row: it counts it as written already. */
+  /**
+   * Whether what the editor echoes, a character of a pasted text, is the first of a row: it counts it as written
+   * already.
+   */
   #startsRow(text: string): boolean {
     const width = textWidth(text);
     if (this.#waiter === null || width === 0 || width >= process.stdout.columns || printable(text) !== text)

@@ -28,7 +28,10 @@ export const tlsProperties: Readonly<Record<string, Readonly<Record<string, stri
 /** Takes a property; undefined if it was not given. */
 type Take = (property: string) => string | undefined;
 
-/** Reads credentials. `take` gives the properties; `objects` has the secrets. EINVAL or the host's errno with QEMU's texts. */
+/**
+ * Reads credentials. `take` gives the properties; `objects` has the secrets. EINVAL or the host's errno with QEMU's
+ * texts.
+ */
 export function readTlsCredentials(
   type: string,
   take: Take,

@@ -1,4 +1,7 @@
-/** The user's settings, `~/.config/blkscope/settings.ini`: read on a terminal only, so that a script never depends on them. */
+/**
+ * The user's settings, `~/.config/blkscope/settings.ini`: read on a terminal only, so that a script never depends on
+ * them.
+ */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -9,7 +12,7 @@ import { printable } from '../util/text-width.ts';
 import type { PanelColumn } from '../live/panel/panel.ts';
 import type { ColourMode } from './style.ts';
 
-/** What can be set; a line that is wrong leaves its setting as it was. */
+/** The settings; a line that is wrong leaves its setting as it was. */
 export interface Settings {
   /** The prompt; null for "blkscope> " with what there is to tell. */
   prompt: string | null;
@@ -77,8 +80,8 @@ export function settingsFile(): string | null {
 }
 
 /**
- * Reads the file. Each line that is wrong is reported through `complain` as "FILE:LINE: reason" and left out; a file that is
- * missing is no complaint. `isCommand` tells which names an alias must not take.
+ * Reads the file. Each line that is wrong is reported through `complain` as "FILE:LINE: reason" and left out; a file
+ * that is missing is no complaint. `isCommand` tells which names an alias must not take.
  */
 export function readSettings(
   file: string | null,

@@ -1,4 +1,4 @@
-/** What lets others see a session while it runs, made for it: a socket to watch it from elsewhere, the panel. */
+/** Ways to watch a session while it runs: a socket to watch it from elsewhere, the panel. */
 import { LivePanel } from '../live/panel/live-panel.ts';
 import type { PanelColumn } from '../live/panel/panel.ts';
 import { Monitor } from '../live/watch/monitor.ts';

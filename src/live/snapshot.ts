@@ -5,7 +5,9 @@ import type { BlockNode } from '../block/graph/node.ts';
 import { countInFlight, type RequestInFlight, requestsInFlight } from '../block/loop/in-flight.ts';
 import type { EventLoop } from '../block/loop/loop.ts';
 
-/** Lists are cut at a limit; their counts are not. Times are nanoseconds of the loop's clock, as in the bus's records. */
+/**
+ * Lists are cut at a limit; their counts are not. Times are nanoseconds of the loop's clock, as in the bus's records.
+ */
 export interface Snapshot {
   /** When it was taken. */
   readonly timeNs: number;

@@ -24,7 +24,10 @@ export function asciiText(text: string): string {
   return text.replaceAll(/[^\x00-\x7f]/gu, (character) => marks[character] ?? '?'.repeat(textWidth(character)));
 }
 
-/** Whether the environment names a locale of UTF-8. As in POSIX the first of three variables that is set decides; C if none is. */
+/**
+ * Whether the environment names a locale of UTF-8. As in POSIX the first of three variables that is set decides; C if
+ * none is.
+ */
 export function isUtf8Locale({ LC_ALL, LC_CTYPE, LANG }: Readonly<Record<string, string | undefined>>): boolean {
   return /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG || 'C');
 }

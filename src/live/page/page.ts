@@ -1,6 +1,7 @@
 /**
- * The page of a recording: one file that loads nothing from a network. It is `pageStart`, the recording's lines as NDJSON,
- * and `pageEnd`; the page's script reads the lines when it is opened. So the page can be written while the session runs.
+ * The page of a recording: one file that loads nothing from a network. It is `pageStart`, the recording's lines as
+ * NDJSON, and `pageEnd`; the page's script reads the lines when it is opened. So the page can be written while the
+ * session runs.
  *
  * The parts are text in which nothing is escaped (`String.raw`) and everything is ASCII.
  */

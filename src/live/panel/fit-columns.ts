@@ -1,4 +1,6 @@
-/** Shares the width of a line among the columns of several lists: nothing is cut as long as another list has room left. */
+/**
+ * Shares the width of a line among the columns of several lists: nothing is cut as long as another list has room left.
+ */
 
 /** A column that gives up room when there is too little: down to `to` cells, or altogether if that is 0. */
 export interface Concession {
@@ -14,8 +16,8 @@ export function listWidth(columns: readonly number[]): number {
 }
 
 /**
- * The widths of the columns of all lists in `cells` cells. They begin with what each can use; concessions are made in their
- * order until all fit, and what the last one leaves over goes back to those before it.
+ * The widths of the columns of all lists in `cells` cells. They begin with what each can use; concessions are made in
+ * their order until all fit, and what the last one leaves over goes back to those before it.
  */
 export function fitColumns(
   ideals: readonly (readonly number[])[],

@@ -35,8 +35,8 @@ export function drawList(
 }
 
 /**
- * The latest events, newest first, with how many there were in all and how many a second. Its widths change seldom: rows come
- * too fast for columns that follow them.
+ * The latest events, newest first, with how many there were in all and how many a second. Its widths change seldom:
+ * rows come too fast for columns that follow them.
  */
 export function eventList(model: LiveModel, rows: number): PanelList {
   const latest = model.latest(rows);
@@ -72,7 +72,7 @@ function eventCells({ number, event, who, notes }: EventRow): Part[][] {
   ];
 }
 
-/** What came of an event (an error injected, a request suspended, a state set), a space between two of them. */
+/** The consequences of an event (an error injected, a request suspended, a state set), a space between two of them. */
 export function noteParts(notes: readonly EventNote[]): Part[] {
   return notes.flatMap((note, index) => (index === 0 ? [notePart(note)] : [part(' '), notePart(note)]));
 }
@@ -178,8 +178,8 @@ interface WaitingRow {
 }
 
 /**
- * The requests in flight, suspended ones first, each with how long it has waited at `nowNs` (nanoseconds of the session's
- * clock).
+ * The requests in flight, suspended ones first, each with how long it has waited at `nowNs` (nanoseconds of the
+ * session's clock).
  */
 export function waitingList(snapshot: Snapshot | null, nowNs: number, rows: number): PanelList {
   const title = [part('SUSPENDED', 'bold')];

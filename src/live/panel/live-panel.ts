@@ -8,7 +8,7 @@ import { Screen, type Passage, type Size } from './screen.ts';
 import type { Paint } from '../../util/style.ts';
 import { textWidth } from '../../util/text-width.ts';
 
-/** What the panel shows, and where. */
+/** The content of the panel, and its place. */
 export interface LivePanelOptions {
   readonly history: EventHistory;
   /** The current snapshot; asked for once a drawing. */
@@ -26,7 +26,10 @@ export interface LivePanelOptions {
   readonly isAscii?: boolean;
   /** Rows of its lists; default 6. */
   readonly listRows?: number;
-  /** Calls back once; the function returned takes that back. Default: Node's timers, which do not keep the program alive. */
+  /**
+   * Calls back once; the function returned takes that back. Default: Node's timers, which do not keep the program
+   * alive.
+   */
   readonly after?: (delayMs: number, callback: () => void) => () => void;
 }
 
@@ -109,8 +112,9 @@ export class LivePanel {
   }
 
   /**
-   * What a line editor writes by itself (readline's echo), as it has to be written while the panel is there: a new line may
-   * scroll, and the top of the screen (Ctrl-L) is the row below the panel. `startsRow`: it comes behind a full row.
+   * Text that a line editor writes by itself (readline's echo), as it has to be written while the panel is there: a new
+   * line may scroll, and the top of the screen (Ctrl-L) is the row below the panel. `startsRow`: it comes behind a full
+   * row.
    */
   echo(text: string, startsRow = false): string {
     if (!this.#screen.isShown) return text;
@@ -125,14 +129,15 @@ export class LivePanel {
     const { columns } = this.#size;
     const width = textWidth(stripVTControlCharacters(text));
     if (width < columns && !text.includes('\n') && !startsRow) return text;
-    // Behind a text that fills its row readline makes the terminal wrap by a blank; after the passage that would be too late.
+    // Behind a text that fills its row readline makes the terminal wrap by a blank; after the passage that would be too
+    // late.
     this.#hasWrapped = width > 0 && width % columns === 0 && !text.includes('\n');
     const { before, after } = this.#screen.passage();
     // The terminal forgets in the passage that it was about to wrap.
     return before + (startsRow ? '\r\n' : '') + text + (this.#hasWrapped ? ' ' : '') + after;
   }
 
-  /** The terminal has another size. Afterwards the shell draws its prompt again, if somebody types at one. */
+  /** The terminal has another size. Afterwards the shell draws its prompt again, if there is one. */
   resize(size: Size): void {
     this.#size = size;
     if (!this.isOn) return;
@@ -140,7 +145,7 @@ export class LivePanel {
     this.#draw();
   }
 
-  /** Somebody else has written over the screen. The shell draws its prompt again afterwards. */
+  /** Another program has written over the screen. The shell draws its prompt again afterwards. */
   clear(): void {
     if (!this.isOn) return;
     this.#tail = [''];
@@ -148,7 +153,7 @@ export class LivePanel {
     this.#draw();
   }
 
-  /** What has to be written, synchronously, on any way out. The panel is off afterwards. */
+  /** Text to be written, synchronously, on any way out. The panel is off afterwards. */
   restore(): string {
     const wasOn = this.isOn;
     this.#leave();

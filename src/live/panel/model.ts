@@ -1,4 +1,4 @@
-/** What the panel shows: the latest events with what they led to, and the current snapshot. */
+/** The model of the panel: the latest events with their consequences, and the current snapshot. */
 import { requestName } from '../../util/compact.ts';
 import type { EventHistory, EventNote, FiredEvent } from '../../block/events/history.ts';
 import type { Snapshot } from '../snapshot.ts';
@@ -33,7 +33,7 @@ export function latestEvents(history: EventHistory, snapshot: Snapshot): EventsL
   return { kind: 'events', stateChangedAt: history.stateChangedAt, latest };
 }
 
-/** What is known of one session. */
+/** The knowledge of one session. */
 export class LiveModel {
   snapshot: Snapshot | null = null;
   /** Number of the event that changed the state last; 0 if none did. */

@@ -89,8 +89,8 @@ function listsFor(model: LiveModel, view: PanelView, rows: number): Placed[] {
 }
 
 /**
- * Which column of which list becomes narrower, in this order: what an event led to, conditions, long tags, the status; and at
- * last what names an event or a request. Columns by their place in `lists.ts`.
+ * Which column of which list becomes narrower, in this order: what an event led to, conditions, long tags, the status;
+ * and at last what names an event or a request. Columns by their place in `lists.ts`.
  */
 const concessions: readonly (readonly [list: PanelColumn, column: number, to: number])[] = [
   ['events', 3, 20],

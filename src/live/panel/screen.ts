@@ -30,7 +30,7 @@ export interface Size {
   readonly rows: number;
 }
 
-/** What to write before and after a piece of output. */
+/** The text before and after a piece of output. */
 export interface Passage {
   readonly before: string;
   readonly after: string;
@@ -42,7 +42,7 @@ const directly: Passage = { before: '', after: '' };
 export class Screen {
   readonly #write: (text: string) => void;
   #size: Size;
-  /** What is on the panel's rows; empty while there is no panel. */
+  /** The content of the panel's rows; empty while there is no panel. */
   #lines: readonly string[] = [];
 
   constructor(write: (text: string) => void, size: Size) {
@@ -74,7 +74,7 @@ export class Screen {
   }
 
   /**
-   * What to put around a piece of output that may scroll. Empty while there is no panel. The shell's line that is being
+   * The text around a piece of output that may scroll. Empty while there is no panel. The shell's line that is being
    * typed must have been taken away, as for any output. Write all of it at once, before anything else is called here.
    */
   passage(): Passage {
@@ -88,8 +88,8 @@ export class Screen {
   }
 
   /**
-   * The terminal has another size. What it did to the rows on its screen cannot be known, so that the screen is cleared;
-   * `below` is what the shell shows again: its latest lines, not more than fit. The panel follows by `show`.
+   * The terminal has another size. What it did to the rows on its screen cannot be known, so that the screen is
+   * cleared; `below` is what the shell shows again: its latest lines, not more than fit. The panel follows by `show`.
    */
   resize(size: Size, below: string): void {
     this.#size = size;
@@ -99,8 +99,8 @@ export class Screen {
   }
 
   /**
-   * What puts everything back that this changed: the panel goes, scroll region, attributes and cursor are as before.
-   * For any way out: the caller writes it, synchronously from a signal's handler if need be. There is no panel afterwards.
+   * The text that puts everything back: the panel goes, scroll region, attributes and cursor are as before. For any way
+   * out: the caller writes it, synchronously from a signal's handler if need be. There is no panel afterwards.
    */
   restore(): string {
     const text = this.#takeAway();
@@ -115,7 +115,9 @@ export class Screen {
     return `${saveCursor}${resetRegion}${home}${CSI}${rows}M${restoreCursor}${CSI}${rows}A`;
   }
 
-  /** Makes room at the top, draws, and keeps the room with a scroll region. Rows that do not fit go to the scrollback. */
+  /**
+   * Makes room at the top, draws, and keeps the room with a scroll region. Rows that do not fit go to the scrollback.
+   */
   #putBack(lines: readonly string[]): string {
     const rows = lines.length;
     if (rows === 0) return '';

@@ -60,7 +60,10 @@ function cutMiddle(text: string, width: number): string {
   return cutTo(text, width - textWidth(tail)) + tail;
 }
 
-/** A row of a list as parts: fields of width 0 are left out, a cell lies between two others. A field may have several parts. */
+/**
+ * A row of a list as parts: fields of width 0 are left out, a cell lies between two others. A field may have several
+ * parts.
+ */
 export function tableRow(
   fields: readonly Field[],
   widths: readonly number[],

@@ -3,7 +3,7 @@
 /** Thrown for a line that is not one of ours; the message says what is wrong with it. */
 export class SchemaError extends Error {}
 
-/** What a check gives for a value that does not fit. */
+/** The result of a check for a value that does not fit. */
 const WRONG = Symbol('wrong');
 
 /** The value, copied as far as it is known; `WRONG` or a `SchemaError` if it does not fit. */
@@ -29,12 +29,12 @@ export function oneOf(...texts: readonly string[]): Check {
   return (value) => (texts.some((one) => one === value) ? value : WRONG);
 }
 
-/** What `of` takes, or null. */
+/** A value that `of` takes, or null. */
 export function orNull(of: Check): Check {
   return (value) => (value === null ? null : of(value));
 }
 
-/** What `of` takes, or nothing at all. */
+/** A value that `of` takes, or nothing at all. */
 export function optional(of: Check): Check {
   return (value) => (value === undefined ? undefined : of(value));
 }

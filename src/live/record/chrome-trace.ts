@@ -24,7 +24,7 @@ type Extra = { readonly [name: string]: unknown };
 
 /** Makes trace events of the lines of one recording. */
 export class ChromeTrace {
-  /** What the file begins with. */
+  /** The beginning of the file. */
   readonly beginning = '{"displayTimeUnit":"ns","traceEvents":[\n';
   /** The spans of each request that have begun and not ended, outermost first. */
   readonly #open = new Map<number, Span[]>();
@@ -57,7 +57,7 @@ export class ChromeTrace {
     }
   }
 
-  /** What has to follow after everything so far: the ends of what is still open, and the end of the file. */
+  /** The text after everything so far: the ends of what is still open, and the end of the file. */
   ending(): string {
     const wasFirst = this.#isFirst;
     let text = '';

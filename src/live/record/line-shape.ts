@@ -1,6 +1,6 @@
 /**
- * Lines that differ in few digits: among the records of one node and kind, each is the one before with another sequence,
- * time and request. So the line before is kept, and the digits that have changed are written into it.
+ * Lines that differ in few digits: among the records of one node and kind, each is the one before with another
+ * sequence, time and request. So the line before is kept, and the digits that have changed are written into it.
  */
 import type { TraceRecord } from '../../block/events/trace.ts';
 
@@ -23,7 +23,9 @@ export class LineShape {
   readonly #nanoseconds: Digits;
   readonly #request: Digits;
 
-  /** `line` is that of `record`, its time an integer; its last `ownLength` characters, all ASCII, are its kind's own. */
+  /**
+   * `line` is that of `record`, its time an integer; its last `ownLength` characters, all ASCII, are its kind's own.
+   */
   constructor(record: TraceRecord, line: string, ownLength: number) {
     const whole = Buffer.from(line);
     this.line = whole.subarray(0, whole.length - ownLength);
@@ -36,7 +38,10 @@ export class LineShape {
     this.#request = new Digits(this.#nanoseconds.end + BEFORE_REQUEST.length, String(record.request));
   }
 
-  /** Makes the line that of another record of its kind, node and event or operation; false if it has other counts of digits. */
+  /**
+   * Makes the line that of another record of its kind, node and event or operation; false if it has other counts of
+   * digits.
+   */
   become(record: TraceRecord): boolean {
     const { sequence, request } = record;
     const nanoseconds = Math.round(record.timeNs) - this.#secondNs;

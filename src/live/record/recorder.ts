@@ -6,7 +6,7 @@ import type { Snapshot } from '../snapshot.ts';
 import { SCHEMA_VERSION } from './schema.ts';
 import type { Objection, RecordingSink } from './recording-file.ts';
 
-/** What is recorded. */
+/** The source of a recording. */
 export interface RecorderOptions {
   readonly bus: TraceBus;
   /** Now, in the bus's clock. */
@@ -22,7 +22,7 @@ export interface RecorderOptions {
   readonly onError: (error: BlockError) => void;
 }
 
-/** What is buffered reaches the file at the latest after this. */
+/** Buffered lines reach the file at the latest after this. */
 const FLUSH_MS = 250;
 /** Records are encoded in batches, by code that is then in the processor's caches. */
 const BATCH_RECORDS = 256;
@@ -40,9 +40,9 @@ export class Recorder {
   #wantsSnapshot = false;
 
   /**
-   * Begins a recording; the extension of `path` chooses the form (`.ndjson`, `.json`, `.html`). A recording of that name is
-   * replaced. EINVAL for another extension, EEXIST for a file that must not be replaced, the host's errno if it cannot be
-   * made.
+   * Begins a recording; the extension of `path` chooses the form (`.ndjson`, `.json`, `.html`). A recording of that
+   * name is replaced. EINVAL for another extension, EEXIST for a file that must not be replaced, the host's errno if it
+   * cannot be made.
    */
   static async open(path: string, options: RecorderOptions): Promise<Recorder> {
     const sink = await openSink(path, options.objection);

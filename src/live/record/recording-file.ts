@@ -15,7 +15,10 @@ import type { TraceRecord } from '../../block/events/trace.ts';
 import { Errno, hostErrno } from '../../util/errno.ts';
 import type { RecordingLine } from './schema.ts';
 
-/** Takes the lines of a recording in order, the header first, in one of its forms. All methods fail with the host's errno. */
+/**
+ * Takes the lines of a recording in order, the header first, in one of its forms. All methods fail with the host's
+ * errno.
+ */
 export interface RecordingSink {
   /** A record of the bus. */
   record(record: TraceRecord): void;
@@ -26,7 +29,7 @@ export interface RecordingSink {
   close(): void;
 }
 
-/** What tells one file of the host from another, whatever their names. */
+/** The identity of a file of the host, whatever its name. */
 export interface FileIdentity {
   readonly dev: number;
   readonly ino: number;
@@ -50,9 +53,9 @@ const beginnings = ['{"kind":"header"', '{"displayTimeUnit"', '<!doctype html>']
 const LONGEST_BEGINNING = 32;
 
 /**
- * Opens a file for a recording and empties it; a pipe is opened without waiting for its reader. EEXIST, before anything is
- * lost, for a file to which there is an objection and for one that has content and is no recording: a slip must not cost an
- * image. ENXIO for a pipe without a reader. Other failures have the host's errno.
+ * Opens a file for a recording and empties it; a pipe is opened without waiting for its reader. EEXIST, before anything
+ * is lost, for a file to which there is an objection and for one that has content and is no recording: a slip must not
+ * cost an image. ENXIO for a pipe without a reader. Other failures have the host's errno.
  */
 export function openRecordingFile(path: string, objection: Objection): number {
   const context = `Could not open '${path}'`;

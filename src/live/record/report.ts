@@ -20,8 +20,8 @@ const CHUNK_BYTES = 1 << 20;
 const MAX_LINE_CHARS = 16 << 20;
 
 /**
- * Reads `input` and writes `output`; the extension of its name chooses the form. EINVAL with the line's number for a line
- * that does not belong in a recording; the last line may be torn.
+ * Reads `input` and writes `output`; the extension of its name chooses the form. EINVAL with the line's number for a
+ * line that does not belong in a recording; the last line may be torn.
  */
 export async function makeReport(input: string, output: string): Promise<Report> {
   const notes: string[] = [];

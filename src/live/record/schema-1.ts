@@ -2,8 +2,9 @@
 import { isObject } from './check.ts';
 
 /**
- * Schema 1 called a snapshot a picture, the kind of a rule its action, an exhausted rule spent, and gave the reason for a
- * skipped rule without the condition. Other lines come back as they are; what is missing or wrong in one is found later.
+ * Schema 1 called a snapshot a picture, the kind of a rule its action, an exhausted rule spent, and gave the reason for
+ * a skipped rule without the condition. Other lines come back as they are; what is missing or wrong in one is found
+ * later.
  */
 export function upgradeLine(line: Record<string, unknown>): Record<string, unknown> {
   if (line.kind !== 'picture') return line;

@@ -1,4 +1,7 @@
-/** The lines of a recording and of the monitor's stream: their types, their version, and the check of lines from outside. */
+/**
+ * The lines of a recording and of the monitor's stream: their types, their version, and the check of lines from
+ * outside.
+ */
 import type { FiredEvent } from '../../block/events/history.ts';
 import type { TraceRecord } from '../../block/events/trace.ts';
 import type { Snapshot } from '../snapshot.ts';
@@ -39,7 +42,7 @@ export interface HeaderLine {
   /** Wall clock when the recording began, ISO 8601, and the same moment in the clock of all other times. */
   readonly startedAt: string;
   readonly startedNs: number;
-  /** What was run, for the reader: the words of the command line. */
+  /** The command line, for the reader: the words of the command line. */
   readonly command: readonly string[];
 }
 
@@ -196,8 +199,8 @@ const lines: ReadonlyMap<string, Check> = new Map(
 );
 
 /**
- * A line as a value, without members that are not known. Lines of schema 1 become those of today. `SchemaError` says what
- * is wrong with a line; null for a kind of a later version, which is to be passed over.
+ * A line as a value, without members that are not known. Lines of schema 1 become those of today. `SchemaError` says
+ * what is wrong with a line; null for a kind of a later version, which is to be passed over.
  */
 export function parseLine(line: string): RecordingLine | null {
   let value: unknown;

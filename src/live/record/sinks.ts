@@ -46,8 +46,8 @@ const makers: Readonly<Record<string, (fd: number) => RecordingSink | Promise<Re
 };
 
 /**
- * Opens a file for a recording; the extension of its name chooses the form. EINVAL for other names, EEXIST for a file that
- * must not be replaced (see `openRecordingFile`), the host's errno if it cannot be made.
+ * Opens a file for a recording; the extension of its name chooses the form. EINVAL for other names, EEXIST for a file
+ * that must not be replaced (see `openRecordingFile`), the host's errno if it cannot be made.
  */
 export async function openSink(file: string, objection: Objection): Promise<RecordingSink> {
   const make = makers[path.extname(file).toLowerCase()];

@@ -41,7 +41,9 @@ class LineSocket {
     this.#socket.write(`${line}\n`);
   }
 
-  /** Calls `take` for every line until the other side ends, or `stop` was called. What `take` throws ends it as well. */
+  /**
+   * Calls `take` for every line until the other side ends, or `stop` was called. What `take` throws ends it as well.
+   */
   read(take: (line: string) => void): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#socket.on('data', (bytes: Buffer) => {
@@ -70,7 +72,9 @@ class LineSocket {
   }
 }
 
-/** Writes the lines of a session as they come, for programs: NDJSON, as in a recording. Resolves when the session ends. */
+/**
+ * Writes the lines of a session as they come, for programs: NDJSON, as in a recording. Resolves when the session ends.
+ */
 export async function attachLines(path: string, write: (text: string) => void): Promise<void> {
   const lines = await LineSocket.open(path);
   await lines.read((line) => write(`${line}\n`));
@@ -99,7 +103,7 @@ export class AttachedView {
   readonly #model = new LiveModel();
   #size: Size;
   #lines: LineSocket | null = null;
-  /** What is on the screen. */
+  /** The content of the screen. */
   #drawn: readonly string[] = [];
   #timer: NodeJS.Timeout | null = null;
   /** Remote time when it was heard last, and local time then. */
@@ -113,7 +117,9 @@ export class AttachedView {
     this.#size = options.size;
   }
 
-  /** Shows the session until it ends or `stop` is called. True if the session ended in order. The screen is restored. */
+  /**
+   * Shows the session until it ends or `stop` is called. True if the session ended in order. The screen is restored.
+   */
   async run(): Promise<boolean> {
     const lines = await LineSocket.open(this.#options.path);
     this.#lines = lines;
@@ -144,7 +150,7 @@ export class AttachedView {
     this.#draw();
   }
 
-  /** What has to be written, synchronously, on any way out; empty if that was done. */
+  /** Text to be written, synchronously, on any way out; empty if that was done. */
   restore(): string {
     if (!this.#isEntered) return '';
     this.#isEntered = false;

@@ -58,7 +58,7 @@ export class Monitor {
   }
 
   /**
-   * Listens on a socket that only this user can connect to. A socket that nobody listens on any more is replaced, nothing
+   * Listens on a socket that only this user can connect to. A socket without a listener is replaced, nothing
    * else is. EADDRINUSE if a session is there, EEXIST for another kind of file, EPERM for a folder that others may
    * change, ENAMETOOLONG.
    */
