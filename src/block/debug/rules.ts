@@ -16,7 +16,7 @@ export interface RuleView {
   readonly number: number;
   readonly kind: RuleKind;
   readonly event: EventName;
-  /** Its effect, in a word: "ENOSPC", "→2", a tag. */
+  /** What it does, in a word: "ENOSPC", "→2", a tag. */
   readonly effect: string;
   /** Its conditions: "state=2 sector=8 once=on"; empty if it has none. */
   readonly conditions: string;
@@ -25,9 +25,7 @@ export interface RuleView {
   readonly status: RuleStatus;
   /** An inject-error rule whose event has fired: requests are checked against it now. */
   readonly active: boolean;
-  /**
-   * How often its event fired with its conditions met; what an inject-error rule asks of requests does not count here.
-   */
+  /** How often its event fired with its conditions met; what an inject-error rule asks of requests does not count here. */
   readonly hits: number;
   /** How many requests it failed; 0 for rules that fail none. */
   readonly injected: number;
@@ -65,8 +63,8 @@ export interface SavedRules {
 }
 
 /**
- * The rules of one node, to be read and changed while requests run. What is refused (BlockError EINVAL for words that
- * make no rule, ENOENT for an unknown number) changes nothing.
+ * The rules of one node, to be read and changed while requests run. What is refused (BlockError EINVAL for words that make
+ * no rule, ENOENT for an unknown number) changes nothing.
  */
 export interface Rules {
   /** How many rules there are. Of exhausted rules only the latest are kept. */

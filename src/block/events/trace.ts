@@ -1,10 +1,10 @@
-/** The event bus: typed records of what happens in the block layer. Free while it has no subscriber. */
+/** The event bus: typed records of what happens in the block layer. Free when nobody listens. */
 import type { Clock } from '../loop/clock.ts';
 import { EventHistory, type EventNote } from './history.ts';
 import type { EventName } from './events.ts';
 import type { RuleView } from '../debug/rules.ts';
 
-/** Members of every record. `request` is the coroutine's id, 0 outside of a request. */
+/** What every record has. `request` is the coroutine's id, 0 outside of a request. */
 interface RecordBase {
   /** Counts from 1, without gaps, over all records of one bus. */
   readonly sequence: number;
@@ -58,9 +58,9 @@ export type TraceSubscriber = (record: TraceRecord) => void;
 
 /** The bus: numbers records, gives them the time, and tells the subscribers. */
 export class TraceBus {
-  /** Whether there is a subscriber. Test it before building a record of a kind that comes often. */
+  /** Whether anybody listens. Look at it before building a record of a kind that comes often. */
   active = false;
-  /** The events fired so far, kept with or without subscribers. */
+  /** What has fired so far, kept whether anybody listens or not. */
   readonly history = new EventHistory();
   readonly #clock: Clock;
   /** Few, and mostly one: gone through by index, for every record. */
@@ -101,7 +101,7 @@ function changesImage({ kind }: TraceDetail): boolean {
   return kind.startsWith('image-');
 }
 
-/** The note that a record makes in the history, at the event that led to it; null for most kinds. */
+/** What the history says of a record at the event that led to it; null for most kinds. */
 function noteOf(detail: TraceDetail): EventNote | null {
   switch (detail.kind) {
     case 'suspend':

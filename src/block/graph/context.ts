@@ -1,7 +1,4 @@
-/**
- * The context that the nodes of one session share: the drivers, the loop, the bus, the names in use, and where messages
- * go.
- */
+/** What the nodes of one session share: the drivers, the loop, the bus, the names in use, and where messages go. */
 import type { DriverTable } from '../open/driver-table.ts';
 import type { OverlayMaker } from '../open/overlay.ts';
 import { TraceBus } from '../events/trace.ts';
@@ -12,7 +9,7 @@ import type { BlockNode } from './node.ts';
 /** Allocates a zeroed buffer. */
 export type Allocator = (bytes: number) => Buffer;
 
-/** Settings of a context. The lines come without the newline. */
+/** What a context is made from. The lines come without the newline. */
 export interface ContextSettings {
   readonly loop: EventLoop;
   readonly drivers: DriverTable;

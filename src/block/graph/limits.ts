@@ -27,7 +27,7 @@ export function refreshLimits(node: BlockNode): void {
   }
 }
 
-/** `refreshLimits` that ignores a BlockError: used after changes that cannot be rolled back. */
+/** The same where a failure has to be lived with: after a change that cannot be taken back. */
 export function refreshLimitsIfPossible(node: BlockNode): void {
   try {
     refreshLimits(node);
@@ -36,10 +36,7 @@ export function refreshLimitsIfPossible(node: BlockNode): void {
   }
 }
 
-/**
- * Alignment of requests and limits of zero writes do not pass from child to parent: the pipeline of the child sees to
- * them.
- */
+/** Alignment of requests and limits of zero writes do not pass from child to parent: the pipeline of the child sees to them. */
 function merge(limits: Limits, child: Limits): void {
   limits.pdiscardAlignment = Math.max(limits.pdiscardAlignment, child.pdiscardAlignment);
   limits.optTransfer = Math.max(limits.optTransfer, child.optTransfer);

@@ -60,7 +60,7 @@ export interface ChildLink {
   shared: number;
 }
 
-/** The treatment of written zeroes: data, a zero write, or one that may also unmap. */
+/** What becomes of a write of zeroes: data, a zero write, or one that may also unmap. */
 export type DetectZeroes = 'off' | 'on' | 'unmap';
 
 /** A node: `S` is the state of its driver. Lengths in bytes, `totalSectors` in units of 512. */
@@ -77,9 +77,7 @@ export class BlockNode<S = unknown> {
 
   /** In the order in which they were attached, newest first. */
   readonly children: ChildLink[] = [];
-  /**
-   * The child that holds what this node is: the filtered one, or where a format keeps its metadata. Kept by the graph.
-   */
+  /** The child that holds what this node is: the filtered one, or where a format keeps its metadata. Kept by the graph. */
   primaryChild: ChildLink | null = null;
   file: ChildLink | null = null;
   backing: ChildLink | null = null;
@@ -96,20 +94,20 @@ export class BlockNode<S = unknown> {
   exactFilename = '';
   /** The options that the user gave for this node (not those of its children), for reopen and for `json:{}` names. */
   options: Options;
-  /** The subset of `options` that was given explicitly, without inherited values. */
+  /** Those of `options` that the user wrote himself, without what was inherited. */
   explicitOptions: Options;
   /** The parent that this node was opened for and inherits options from; null if it was opened by itself. */
   inheritsFrom: BlockNode | null = null;
   /** Links and openers that keep the node open; counted by `block/graph.ts`. */
   references = 1;
-  /** The options that `refreshFilename` gathered: a tree that opens the same graph. */
+  /** What `refreshFilename` gathered: a tree of options that opens the same graph. */
   fullOpenOptions: JsonObject = new Map();
   /** The backing file as the image names it, and its format; empty if it names none. Set by a format's `open`. */
   backingFilename = '';
   backingFormat = '';
   /** The name of the node that `backingFilename` alone opens; anything else in its place was chosen by the user. */
   autoBackingFilename = '';
-  /** The backing file that was opened, or is being opened, because the image names it; empty otherwise. */
+  /** What was opened, or is being opened, as the backing file because the image names it; empty otherwise. */
   impliedBacking = '';
   /** The format was guessed, not given. */
   probed = false;

@@ -1,4 +1,4 @@
-/** Queues in which coroutines wait: for a condition, or for a lock. */
+/** What coroutines wait in: a queue for a condition, and a lock. */
 import type { Coroutine, WaitReason } from './coroutine.ts';
 import type { EventLoop } from './loop.ts';
 
@@ -11,7 +11,7 @@ export class CoroutineQueue {
     this.#loop = loop;
   }
 
-  /** The queue is empty. */
+  /** Nobody waits. */
   get isEmpty(): boolean {
     return this.#waiting.length === 0;
   }
@@ -41,9 +41,7 @@ export class CoroutineQueue {
   }
 }
 
-/**
- * A lock between coroutines; on release it passes to the one that has waited longest, without being free in between.
- */
+/** A lock between coroutines; on release it passes to the one that has waited longest, without being free in between. */
 export class CoroutineMutex {
   readonly #queue: CoroutineQueue;
   readonly #reason: WaitReason;
@@ -57,7 +55,7 @@ export class CoroutineMutex {
     this.#onWait = onWait;
   }
 
-  /** The lock is held. */
+  /** Somebody has it. */
   get isLocked(): boolean {
     return this.#locked;
   }

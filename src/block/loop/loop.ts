@@ -11,8 +11,8 @@
  * command waits (observed with qemu-io 7.2.22: piped `aio_write` on null-co reports before the next command, on a file
  * only when a later command polls).
  *
- * Host I/O that was under way when a command began has ended by the time it polls, and is delivered newest first; what
- * is started after that ends in its order. QEMU's thread pool does so: it walks its list of requests from the newest on
+ * Host I/O that was under way when a command began has ended by the time it polls, and is delivered newest first; what is
+ * started after that ends in its order. QEMU's thread pool does so: it walks its list of requests from the newest on
  * (observed with qemu-io 7.2.22: of three piped `aio_write` the last reports first, a `read` behind them reports last).
  */
 import { BlockError } from '../error.ts';
@@ -35,9 +35,7 @@ export class EventLoop {
   current: Coroutine | null = null;
   readonly alive = new AliveCoroutines();
 
-  /**
-   * Counts what is run from outside: commands and turns. What the host was asked in one need not be asked again in it.
-   */
+  /** Counts what is run from outside: commands and turns. What the host was asked in one need not be asked again in it. */
   epoch = 0;
 
   #nextId = 1;
@@ -139,7 +137,7 @@ export class EventLoop {
     });
   }
 
-  /** Suspends the running coroutine until it is entered or woken. */
+  /** Suspends the running coroutine until somebody enters or wakes it. */
   park(reason: WaitReason): Promise<void> {
     const coroutine = this.current;
     assert(coroutine !== null, 'a coroutine parks itself');
@@ -207,8 +205,8 @@ export class EventLoop {
   }
 
   /**
-   * Parks the running coroutine until the next turn of the loop. Those who do so in one turn go on in their order,
-   * where bottom halves of their own run newest first (as in QEMU, whose coroutines share one bottom half).
+   * Parks the running coroutine until the next turn of the loop. Those who do so in one turn go on in their order, where
+   * bottom halves of their own run newest first (as in QEMU, whose coroutines share one bottom half).
    */
   reschedule(): Promise<void> | undefined {
     const coroutine = this.current;
@@ -231,8 +229,8 @@ export class EventLoop {
 
   /**
    * Parks the running coroutine until something outside of the loop has happened: a timer, a message of a peer. `begin`
-   * is called at once with the function to call then, at most once. It returns one that takes this back, which is
-   * called if the coroutine is cancelled. While one waits so, the loop may sleep.
+   * is called at once with the function to call then, at most once. It returns one that takes this back, which is called
+   * if the coroutine is cancelled. While one waits so, the loop may sleep.
    */
   parkOutside(reason: WaitReason, begin: (arrived: () => void) => () => void): Promise<void> {
     const coroutine = this.current;
@@ -255,10 +253,7 @@ export class EventLoop {
     return this.#bottomHalves.length > 0;
   }
 
-  /**
-   * Runs the bottom halves that are due now, newest first as QEMU does, not those that they add. True if there were
-   * any.
-   */
+  /** Runs the bottom halves that are due now, newest first as QEMU does, not those that they add. True if there were any. */
   async runBottomHalves(): Promise<boolean> {
     if (this.#bottomHalves.length === 0) return false;
     this.epoch += 1;
@@ -270,8 +265,7 @@ export class EventLoop {
 
   /**
    * One turn: bottom halves, else one that waited for the outside (a timer, a peer), else one host I/O, else (with
-   * `wait`) sleeps until something arrives. False if nothing can happen by itself any more, or if the sleep was
-   * interrupted.
+   * `wait`) sleeps until something arrives. False if nothing can happen by itself any more, or if the sleep was interrupted.
    */
   async poll(wait = true): Promise<boolean> {
     this.epoch += 1;
@@ -313,8 +307,8 @@ export class EventLoop {
   }
 
   /**
-   * One turn; if nothing can happen by itself, a sleep until something is scheduled from outside (a client's request)
-   * or the user interrupts. For the code that turns the loop while no command runs.
+   * One turn; if nothing can happen by itself, a sleep until something is scheduled from outside (a client's request) or
+   * somebody interrupts. For who turns the loop while no command runs.
    */
   async turnOrSleep(): Promise<void> {
     if (this.pending) await this.poll();
@@ -332,18 +326,15 @@ export class EventLoop {
     );
   }
 
-  /**
-   * Whether a turn could do something without waiting for a command: work is queued, a timer runs, a peer is to answer.
-   */
+  /** Whether a turn could do something without waiting for a command: work is queued, a timer runs, a peer is to answer. */
   get pending(): boolean {
     return this.isReady || this.#outside.size > 0;
   }
 
   /**
-   * Runs a function as a coroutine, which does `operation`, and turns the loop until it has ended. False if it is
-   * stuck: it waits, directly or not, for something that only a later command can bring (a breakpoint to be resumed).
-   * It then lives on and ends when that happens. A function that is done when it returns (undefined) is done here, too,
-   * without a promise.
+   * Runs a function as a coroutine, which does `operation`, and turns the loop until it has ended. False if it is stuck: it waits, directly or
+   * not, for something that only a later command can bring (a breakpoint to be resumed). It then lives on and ends
+   * when that happens. A function that is done when it returns (undefined) is done here, too, without a promise.
    */
   run(operation: string, body: () => Promise<void> | undefined): Promise<boolean> | true {
     this.epoch += 1;
@@ -366,7 +357,7 @@ export class EventLoop {
     let detached = false;
     const onEnd = (error: unknown): void => {
       failure = error;
-      // The caller does not wait any more; an error that the body let through is a bug and must not be lost.
+      // Nobody waits any more; an error that the body let through is a bug and must not be lost.
       if (detached && error !== undefined) this.schedule(() => Promise.reject(error));
     };
     await this.#untilItStops(coroutine, pending, onEnd);
@@ -394,9 +385,8 @@ export class EventLoop {
   }
 
   /**
-   * Starts a request and runs it until it parks or ends; a promise only if it had to wait for something. `onEnd` is
-   * called when it ends, with the error or undefined: before this returns if the request never waited. The loop is not
-   * turned.
+   * Starts a request and runs it until it parks or ends; a promise only if it had to wait for something. `onEnd` is called
+   * when it ends, with the error or undefined: before this returns if the request never waited. The loop is not turned.
    */
   begin(label: RequestLabel, body: () => Promise<void> | undefined, onEnd: (error: unknown) => void): Pending {
     const coroutine = new Coroutine(this.#nextId++, label.operation, label.offset, label.bytes);
@@ -416,9 +406,8 @@ export class EventLoop {
   }
 
   /**
-   * Starts an asynchronous request: enters it, and returns when it has parked or ended. `onDone` is called when it
-   * ends, but never before this returns: a request that ends at once reports as a bottom half, as QEMU's AIO requests
-   * do.
+   * Starts an asynchronous request: enters it, and returns when it has parked or ended. `onDone` is called when it ends,
+   * but never before this returns: a request that ends at once reports as a bottom half, as QEMU's AIO requests do.
    */
   async spawn(
     label: RequestLabel,
@@ -457,7 +446,7 @@ function takeWoken(coroutine: Coroutine): readonly (Coroutine | WakeSource)[] {
 }
 
 function nothing(): void {
-  // The caller polls `done` of a coroutine that has parked.
+  // Whoever ran a coroutine that has parked looks at it when he likes.
 }
 
 /** Calls a function; what it throws becomes a rejected promise. */

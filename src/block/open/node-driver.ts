@@ -12,15 +12,15 @@ import type { Options } from '../options/options.ts';
 import { refreshFilename } from '../graph/refresh-filename.ts';
 import { RequestTracker } from '../request/serialise.ts';
 
-/** The parts of a new node: its options, sorted out, and the nodes that its driver finds open already. */
+/** What a node is made from: its options, sorted out, and what its driver finds open already. */
 export interface DriverRequest {
   /** All options of the node, which it keeps. */
   readonly options: Options;
   readonly explicitOptions: Options;
-  /** The options that are not taken yet. */
+  /** The options that nobody has taken yet. */
   readonly rest: Options;
   readonly flags: number;
-  /** The node on which the format was probed; the driver finds it by its name in `rest`. */
+  /** What the format was probed on; the driver finds it by its name in `rest`. */
   readonly file: BlockNode | null;
   /** `file` was opened for this node, and inherits from it. */
   readonly adoptsFile: boolean;

@@ -26,8 +26,8 @@ export interface OpenRequest {
 }
 
 /**
- * Opens an image and everything below it. The message of the `BlockError` thrown is what follows "can't open: ";
- * nothing is left open then.
+ * Opens an image and everything below it. The message of the `BlockError` thrown is what follows "can't open: "; nothing
+ * is left open then.
  */
 export async function openBackend(context: GraphContext, request: OpenRequest): Promise<BlockBackend> {
   const { filename, options, flags } = request;
@@ -94,7 +94,7 @@ export interface NodeRequest {
   readonly from: Inheritance | null;
 }
 
-/** More nodes than any real graph has one above the other. */
+/** More nodes than anybody stacks one on the other, and opened within a second. */
 const MAX_DEPTH = 200;
 
 /** Opens a node, or finds an open one. The caller owns one reference to it. */

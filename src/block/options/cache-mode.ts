@@ -4,7 +4,7 @@ import { Open } from '../flags.ts';
 /** The bits that a cache mode decides about; clear them before setting those of the mode. */
 export const CACHE_FLAGS = Open.NO_CACHE | Open.NO_FLUSH;
 
-/** A mode of `--cache`. */
+/** What a mode of `--cache` means. */
 export interface CacheMode {
   /** Bits out of `CACHE_FLAGS`. */
   readonly flags: number;
@@ -21,7 +21,7 @@ const cacheModes: ReadonlyMap<string, CacheMode> = new Map([
   ['writethrough', { flags: 0, writethrough: true }],
 ]);
 
-/** The cache mode of this name; null if there is none. */
+/** What a cache mode stands for; null if there is none of that name. */
 export function parseCacheMode(mode: string): CacheMode | null {
   return cacheModes.get(mode) ?? null;
 }

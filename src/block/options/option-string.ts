@@ -37,7 +37,7 @@ interface Parameter {
   readonly value: string;
   /** Given without a value. */
   readonly isFlag: boolean;
-  /** The text behind the comma. */
+  /** What follows the comma behind it. */
   readonly rest: string;
 }
 

@@ -106,7 +106,7 @@ function* resolve(node: BlockNode, wantZero: boolean, offset: number, status: Bl
   return wantZero && recurses && file !== null && file !== node ? yield* refine(own, file) : own;
 }
 
-/** The answer of the node below: there may be zeroes behind its data. */
+/** What the node below knows of data: there may be zeroes behind it. */
 function* refine(own: BlockStatus, file: BlockNode): Steps<BlockStatus> {
   const { flags, bytes, map } = own;
   try {
@@ -197,7 +197,7 @@ export interface Allocation {
   readonly bytes: number;
 }
 
-/** The part of a range that the node itself has, not its backing file. */
+/** What the node itself (not its backing file) has of a range. */
 export function isAllocated(node: BlockNode, offset: number, bytes: number): Answer<Allocation> {
   return run(allocationOf(node, offset, bytes));
 }
