@@ -2,7 +2,7 @@
 import { fstatSync, readSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { loadNow } from '../util/load-now.ts';
-import { isTerminal } from '../sys/terminal.ts';
+import { isTerminal } from '../sys/tty.ts';
 import { LineSplitter } from '../shell/data/line-splitter.ts';
 import type { LineSource } from '../shell/script.ts';
 

@@ -5,7 +5,7 @@ import { BlockError, invalidArgument } from '../block/error.ts';
 import { runLines, runList } from '../shell/script.ts';
 import { commandTable } from '../shell/commands/index.ts';
 import type { Session } from '../shell/session.ts';
-import { isTerminal } from '../sys/terminal.ts';
+import { isTerminal } from '../sys/tty.ts';
 import { hostErrno, strerror } from '../util/errno.ts';
 import { Exit, type Invocation, parseArguments, subcommandNames } from './arguments.ts';
 import type { Settings } from './user-settings.ts';
@@ -58,7 +58,7 @@ class Program {
   async #main(): Promise<number> {
     const stdio = this.#stdio;
     const settings = await this.#readSettings();
-    if (stdio.stdoutIsTerminal) stdio.paint = (await import('./style.ts')).terminalPaint(settings?.colours);
+    if (stdio.stdoutIsTerminal) stdio.paint = (await import('./paint.ts')).terminalPaint(settings?.colours);
     if (this.#isSubcommand() && !this.#isServe()) {
       const { runSubcommand } = await import('./subcommands.ts');
       return runSubcommand(this.#words, stdio);

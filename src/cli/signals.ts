@@ -1,5 +1,5 @@
 /** Signals that end the program: the first asks for an orderly end, the second gets one at once. */
-import { signalNumber } from '../util/signals.ts';
+import { signalNumber } from '../util/signal-names.ts';
 
 const fatalSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 /** The name of a signal that ends the program. */

@@ -9,7 +9,7 @@
  */
 import { fstatSync, writeSync } from 'node:fs';
 import type { Output } from '../shell/output/output.ts';
-import { isTerminal } from '../sys/terminal.ts';
+import { isTerminal } from '../sys/tty.ts';
 import type { Paint } from '../util/style.ts';
 
 /** glibc's BUFSIZ: the size of a stdio buffer where the file system does not ask for less. */

@@ -10,7 +10,7 @@ import { parse } from 'ini';
 import { hostErrno, strerror } from '../util/errno.ts';
 import { printable } from '../util/text-width.ts';
 import type { PanelColumn } from '../live/panel/panel.ts';
-import type { ColourMode } from './style.ts';
+import type { ColourMode } from './paint.ts';
 
 /** The settings; a line that is wrong leaves its setting as it was. */
 export interface Settings {

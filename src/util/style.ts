@@ -1,6 +1,6 @@
 /**
  * How a terminal shows text: the styles in use and the type of the function that applies one. The function itself comes
- * from `cli/style.ts`, which alone decides whether there is colour; shell and panel are given it when they are made.
+ * from `cli/paint.ts`, which alone decides whether there is colour; shell and panel are given it when they are made.
  */
 
 /** Eight colours and two weights are all that is used, so that every theme fits. */

@@ -54,6 +54,6 @@ describe('colour', () => {
     const deciding = readdirSync(src, { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
       .filter((name) => /\benv\b.*COLOR|COLOR.*\benv\b|from 'chalk'/.test(readFileSync(path.join(src, name), 'utf8')));
-    expect(deciding).toEqual(['cli/style.ts']);
+    expect(deciding).toEqual(['cli/paint.ts']);
   });
 });

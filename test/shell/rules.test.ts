@@ -4,7 +4,7 @@ import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { complete } from '../../src/shell/words/completion.ts';
-import { terminalPaint } from '../../src/cli/style.ts';
+import { terminalPaint } from '../../src/cli/paint.ts';
 import type { Paint } from '../../src/util/style.ts';
 import { Errno } from '../../src/util/errno.ts';
 import { testShell, type TestShell } from '../helpers/shell.ts';

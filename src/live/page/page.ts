@@ -8,7 +8,7 @@
 import { Errno } from '../../util/errno.ts';
 import { pageMarkup } from './markup.ts';
 import { modelScript } from './model-script.ts';
-import { pageStyle } from './style.ts';
+import { pageStyle } from './stylesheet.ts';
 import { timelineScript } from './timeline-script.ts';
 import { viewScript } from './view-script.ts';
 

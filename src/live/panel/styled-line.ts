@@ -43,7 +43,7 @@ export interface Field {
   /** The cells that it can use; 0 if it is empty. */
   readonly ideal: number;
   readonly alignRight?: boolean;
-  /** What is too long loses its middle: the ends tell long tags apart. */
+  /** A text that is too long loses its middle: the ends tell long tags apart. */
   readonly cutsMiddle?: boolean;
 }
 

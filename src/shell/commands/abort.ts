@@ -1,6 +1,6 @@
 /** `abort`: crashes the program. */
 import type { Command } from '../command.ts';
-import { signalNumber } from '../../util/signals.ts';
+import { signalNumber } from '../../util/signal-names.ts';
 import { endBySignal } from './sigraise.ts';
 
 export const abort = {

@@ -1,7 +1,7 @@
 /** `sigraise`: raises a signal in the program itself. */
 import type { Command } from '../command.ts';
 import { refuse } from '../failure.ts';
-import { signalName } from '../../util/signals.ts';
+import { signalName } from '../../util/signal-names.ts';
 import { sizeArgument } from '../words/arguments.ts';
 
 /** One more than the last signal of Linux. */

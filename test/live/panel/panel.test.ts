@@ -5,7 +5,7 @@ import type { Coroutine } from '../../../src/block/loop/coroutine.ts';
 import { Event } from '../../../src/block/events/events.ts';
 import { latestEvents, LiveModel } from '../../../src/live/panel/model.ts';
 import { panelRows, renderPanel } from '../../../src/live/panel/panel.ts';
-import { terminalPaint } from '../../../src/cli/style.ts';
+import { terminalPaint } from '../../../src/cli/paint.ts';
 import { isUtf8Locale } from '../../../src/util/ascii.ts';
 import { unpainted } from '../../../src/util/style.ts';
 import { textWidth } from '../../../src/util/text-width.ts';

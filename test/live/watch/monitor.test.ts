@@ -9,7 +9,7 @@ import { TraceBus } from '../../../src/block/events/trace.ts';
 import { AttachedView, attachLines } from '../../../src/live/watch/attach.ts';
 import { Monitor } from '../../../src/live/watch/monitor.ts';
 import { parseLine, type RecordingLine, WANT_LATEST } from '../../../src/live/record/schema.ts';
-import { terminalPaint } from '../../../src/cli/style.ts';
+import { terminalPaint } from '../../../src/cli/paint.ts';
 import { unpainted } from '../../../src/util/style.ts';
 import { eventfulEvents, snapshot } from '../panel/snapshots.ts';
 import { VirtualTerminal } from '../panel/virtual-terminal.ts';

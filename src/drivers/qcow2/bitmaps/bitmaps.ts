@@ -13,7 +13,7 @@ import { hashOrder } from '../../../block/options/options.ts';
 import { Errno } from '../../../util/errno.ts';
 import { type Bitmap, BitmapBits } from '../tables/bitmap-bits.ts';
 import { BitmapFlag, type DirectoryEntry, encodeDirectory, readDirectory } from './directory.ts';
-import { freeBitmap, readBits, readTable, writeBitmap } from './table.ts';
+import { freeBitmap, readBits, readTable, writeBitmap } from './bitmap-table.ts';
 import { updateHeaderSync, writeCaches } from '../tables/header-write.ts';
 import { Autoclear } from '../format/features.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';

@@ -5,7 +5,7 @@ import { BlockError } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { type DirectoryEntry, readDirectory } from '../bitmaps/directory.ts';
-import { clustersOf, readTable } from '../bitmaps/table.ts';
+import { clustersOf, readTable } from '../bitmaps/bitmap-table.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import type { CheckState } from './state.ts';
 
