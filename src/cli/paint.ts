@@ -30,7 +30,8 @@ function stylesOf(chalk: ChalkInstance): Record<Exclude<Style, 'plain'>, ChalkIn
     quiet: chalk.dim,
     red: chalk.bold.red,
     green: chalk.green,
-    yellow: chalk.bold.yellow,
+    // Not bold: bright yellow cannot be read on a light background.
+    yellow: chalk.yellow,
     blue: chalk.blue,
     magenta: chalk.magenta,
     cyan: chalk.cyan,

@@ -73,7 +73,7 @@ export function findDebugPort(top: BlockNode): DebugPort | undefined {
   return node === null ? undefined : portOf(node);
 }
 
-/** As `findDebugPort`; ENOTSUP if no node has one. */
+/** The debug port that commands on the image of `top` address. ENOTSUP if no node has one. */
 export function debugPort(top: BlockNode): DebugPort {
   const port = findDebugPort(top);
   if (port === undefined) throw new BlockError(Errno.ENOTSUP);

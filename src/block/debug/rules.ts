@@ -16,7 +16,7 @@ export interface RuleView {
   readonly number: number;
   readonly kind: RuleKind;
   readonly event: EventName;
-  /** What it does, in a word: "ENOSPC", "→2", a tag. */
+  /** Its action in a word: "ENOSPC", "→2", a tag. */
   readonly effect: string;
   /** Its conditions: "state=2 sector=8 once=on"; empty if it has none. */
   readonly conditions: string;

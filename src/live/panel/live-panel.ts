@@ -86,7 +86,7 @@ export class LivePanel {
     this.#screen.hide();
   }
 
-  /** Something has changed that the history does not tell: rules, the state, an image was opened or closed. */
+  /** Draws again soon: requests may have begun or ended, which the history does not tell. */
   changed(): void {
     if (this.isOn) this.#drawWithin(DRAW_MS);
   }

@@ -39,7 +39,7 @@ export function optional(of: Check): Check {
   return (value) => (value === undefined ? undefined : of(value));
 }
 
-/** A list of what `of` takes. */
+/** A list of values that `of` takes. */
 export function list(of: Check): Check {
   return (value) => {
     if (!Array.isArray(value)) return WRONG;

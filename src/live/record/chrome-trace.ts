@@ -182,7 +182,7 @@ export class ChromeTrace {
   }
 
   /**
-   * Spans of one track must nest. One that is resumed under another, which still holds the request, ends with that:
+   * Spans of one track must nest. One that is resumed under another, which still suspends the request, ends with that:
    * until then the request stands still in any case.
    */
   #resume(request: number, tag: string): string {
