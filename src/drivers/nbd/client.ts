@@ -210,8 +210,8 @@ export class NbdClient implements Exchanges {
     this.#state = 'connected';
     this.current = null;
     channel.read(readReplies(this)).catch((error: unknown) => {
-      if (!(error instanceof BlockError)) throw error;
-      if (this.#channel === channel) this.#readingEnded(error.errno);
+      if (!(error instanceof BlockError)) this.#loop.schedule(() => Promise.reject(error));
+      else if (this.#channel === channel) this.#readingEnded(error.errno);
     });
   }
 

@@ -53,7 +53,7 @@ export class Connector {
       const ready = this.#takeResult();
       if (ready !== null) return ready;
       this.#isRunning = true;
-      void this.#run();
+      this.#run().catch((error: unknown) => this.#loop.schedule(() => Promise.reject(error)));
     }
     if (!waits) return this.#error ?? new BlockError(Errno.ECONNREFUSED, 'No connection at the moment');
     yield this.#loop.parkOutside({ kind: 'network' }, (arrived) => {

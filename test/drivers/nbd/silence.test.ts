@@ -91,3 +91,11 @@ it('lets 17 requests, of which one waits for its turn, be cancelled together', a
   await closed;
   expect([...shell.said().matchAll(/readv failed: Operation canceled/g)]).toHaveLength(17);
 });
+
+it('does not send what was cancelled at a breakpoint above', async () => {
+  await shell.open({ driver: 'raw', 'file.driver': 'blkdebug', 'file.image.driver': 'nbd', 'file.image.path': socket });
+  await shell.run('break pwritev A', 'aio_write 0 512', 'wait_break A');
+  expect(await shell.run('cancel A', 'aio_flush')).toContain('aio_write failed: Operation canceled\n');
+  expect(server.log).toEqual([]);
+  await shell.session.close();
+});
