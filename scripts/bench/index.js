@@ -5,7 +5,7 @@
  * Needs qemu-io and qemu-img, and a quiet machine: what else runs changes the two programs' times by different factors.
  * Images lie in memory (`/dev/shm`) where there is room for them, since a disk that has to flush each write measures
  * itself; `TMPDIR` chooses another folder. Exits with 1 if a target is missed. `ROUNDS=3` measures fewer times,
- * `ONLY=qcow2` one part (raw, qcow2, live). `--against DIR` compares with another built tree in place of qemu-io
+ * `ONLY=qcow2` one part (raw, qcow2, live, batches). `--against DIR` compares with another built tree in place of qemu-io
  * (`against.js`).
  */
 import { execFileSync } from 'node:child_process';
@@ -15,7 +15,16 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { compareTrees } from './against.js';
 import { blkscope, blkscopeBare, blkscopeReporting, inTurn, node, qemuIo, run, runAttended, watch } from './measure.js';
-import { idleRules, largeRequests, MiB, smallRequests, suspendedRequests } from './workloads.js';
+import {
+  asynchronousWrites,
+  hugeReads,
+  idleRules,
+  largeRequests,
+  MiB,
+  smallRequests,
+  suspendedRequests,
+  writesAtOneBreakpoint,
+} from './workloads.js';
 
 /** @typedef {{ work: string, theirs: string, ours: string, ratio: string, target: string, met: boolean }} Row */
 
@@ -235,7 +244,31 @@ async function live() {
   costs('10,000 requests suspended and resumed by tag, against 5,000', resumed, 2.5);
 }
 
-const parts = { raw, qcow2, live };
+/** Batches of asynchronous requests, and requests of the largest size: time beside qemu-io, and memory. */
+async function batches() {
+  const options = [...WRITE_BACK, '-f', 'raw'];
+  const batch = asynchronousWrites(folder, 16_000, '4k');
+  costs('16,000 piped `aio_write` of 4 KiB, raw', await both('raw', batch, WRITE_BACK, 1024 * MiB), 1.5);
+  /**
+   * @param {string} work
+   * @param {string} script
+   * @param {number} limit
+   * @param {(file: string) => string} [name]
+   */
+  const bounded = async (work, script, limit, name = (file) => file) => {
+    const file = name(fresh('raw', 2048 * MiB));
+    const { peakBytes } = await run(blkscopeReporting, [...options, file], { stdin: script, memory: true });
+    peak(`peak memory of ${work}`, null, peakBytes, `≤ ${mib(limit)}`, peakBytes <= limit);
+  };
+  await bounded('16,000 `aio_write` of 4 KiB', batch, 120 * MiB);
+  await bounded('50,000 of them', asynchronousWrites(folder, 50_000, '4k'), 120 * MiB);
+  await bounded('3,000 `aio_write` of 1 MiB', asynchronousWrites(folder, 3000, '1M'), 120 * MiB);
+  const held = writesAtOneBreakpoint(folder, 10_000);
+  await bounded('10,000 suspended writes of 4 KiB', held, 150 * MiB, (file) => `blkdebug::${file}`);
+  await bounded('`read 2046M` and `read 2047M` in a row', hugeReads(folder), 2047 * MiB + 120 * MiB);
+}
+
+const parts = { raw, qcow2, live, batches };
 const { values: args } = parseArgs({ options: { against: { type: 'string' } } });
 
 async function main() {

@@ -63,6 +63,42 @@ export function suspendedRequests(folder, count) {
 }
 
 /**
+ * Asynchronous writes at random places of a GiB, each with its own pattern.
+ * @param {string} folder
+ * @param {number} count
+ * @param {string} size
+ */
+export function asynchronousWrites(folder, count, size) {
+  const file = path.join(folder, `asynchronous-${count}-${size}.txt`);
+  let seed = 1;
+  const lines = Array.from({ length: count }, (_, index) => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    return `aio_write -q -P ${index % 256} ${(seed % 261_000) * 4096} ${size}`;
+  });
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return file;
+}
+
+/**
+ * Asynchronous writes of 4 KiB that one persistent breakpoint suspends, and that are resumed together.
+ * @param {string} folder
+ * @param {number} count
+ */
+export function writesAtOneBreakpoint(folder, count) {
+  const file = path.join(folder, `one-breakpoint-${count}.txt`);
+  const writes = Array.from({ length: count }, (_, n) => `aio_write -q -P ${n % 256} ${n * 4096} 4k`);
+  writeFileSync(file, `${['break -p write_aio A', ...writes, 'resume -a', 'aio_flush'].join('\n')}\n`);
+  return file;
+}
+
+/** Two reads in a row that each take nearly all of the largest request. @param {string} folder */
+export function hugeReads(folder) {
+  const file = path.join(folder, 'huge-reads.txt');
+  writeFileSync(file, 'read -q 0 2046M\nread -q 0 2047M\n');
+  return file;
+}
+
+/**
  * A blkdebug config with `count` rules of one event, none of which ever matches.
  * @param {string} folder
  * @param {string} event

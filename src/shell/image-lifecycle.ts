@@ -105,7 +105,7 @@ export async function closeImage(session: SessionState): Promise<void> {
 /** Cancels every request that is suspended or waits for a server, after a line about each. */
 async function cancelAll(session: SessionState, backend: BlockBackend): Promise<void> {
   const { background, loop } = session;
-  session.hadStuckRequests = true;
+  session.hadCancelledRequests = true;
   background.begin();
   const lines = suspendedLines(suspendedRequests(backend.top), loop.clock.nowNs());
   for (const line of lines) session.error(`cancelled: ${line}`);

@@ -22,7 +22,7 @@ export interface SessionExports {
   clients(): readonly ClientStatus[];
 }
 
-/** The exports and their addresses. */
+/** An export to be started: its address, its name, its access. */
 export interface ExportRequest {
   /** `unix:PATH` or `tcp:[HOST:]PORT`. */
   readonly address: string;

@@ -69,7 +69,7 @@ export class SessionState {
   /** How many failures of lines of files were said with their place: an outer file need not say them again. */
   failuresPlaced = 0;
   /** Suspended requests had to be cancelled when an image was closed. */
-  hadStuckRequests = false;
+  hadCancelledRequests = false;
 
   constructor(options: SessionOptions) {
     const { output } = options;
@@ -96,7 +96,7 @@ export class SessionState {
 
   /** The exit status of the program. */
   get exitStatus(): 0 | 1 {
-    return this.lastError < 0 || this.hadStuckRequests ? 1 : 0;
+    return this.lastError < 0 || this.hadCancelledRequests ? 1 : 0;
   }
 
   /** The backend, for commands with `needsFile`. */

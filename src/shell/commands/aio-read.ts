@@ -1,4 +1,5 @@
 /** `aio_read`: starts a read and goes on. */
+import type { Pending } from '../../util/steps.ts';
 import type { Command } from '../command.ts';
 import { dump, offsetAndVector, quiet, readRequest, terse } from '../requests/reading.ts';
 import { startRequest } from '../requests/run-request.ts';
@@ -32,14 +33,14 @@ export const aioRead = {
   run: runAioRead,
 } satisfies Command;
 
-async function runAioRead(session: SessionState, argv: string[]): Promise<void> {
+function runAioRead(session: SessionState, argv: string[]): Pending {
   const parsed = options.parse(session, argv);
   if (parsed.options.isInvalid) {
     session.output.stdout('injecting invalid read request\n');
-    return;
+    return undefined;
   }
   const { offset, bytes } = offsetAndVector(session, parsed.operands);
   // In its complaint qemu-io says readv.
   const request = readRequest(session, { name: 'readv', offset, bytes }, parsed.options);
-  await startRequest(session, { operation: 'aio_read', offset: Number(offset), bytes }, request);
+  return startRequest(session, { operation: 'aio_read', offset: Number(offset), bytes }, request);
 }

@@ -1,5 +1,6 @@
 /** `aio_write`: starts a write and goes on. */
 import { Perm } from '../../block/flags.ts';
+import type { Pending } from '../../util/steps.ts';
 import type { Command } from '../command.ts';
 import { offsetAndVector, quiet, terse } from '../requests/reading.ts';
 import { startRequest } from '../requests/run-request.ts';
@@ -46,11 +47,11 @@ export const aioWrite = {
   run: runAioWrite,
 } satisfies Command;
 
-async function runAioWrite(session: SessionState, argv: string[]): Promise<void> {
+function runAioWrite(session: SessionState, argv: string[]): Pending {
   const parsed = options.parse(session, argv);
   if (parsed.options.isInvalid) {
     session.output.stdout('injecting invalid write request\n');
-    return;
+    return undefined;
   }
   const [offsetText, lengthText, ...more] = parsed.operands;
   if (offsetText === undefined || lengthText === undefined) throw usage();
@@ -64,5 +65,5 @@ async function runAioWrite(session: SessionState, argv: string[]): Promise<void>
   const lease = isZeroes ? null : session.writeBuffers.lease(Number(bytes), parsed.options.pattern ?? DEFAULT_PATTERN);
   const place = { name: 'aio_write', offset, bytes, lease, flags: requestFlags(parsed.options) };
   const label = { operation: isZeroes ? 'aio_write -z' : 'aio_write', offset: Number(offset), bytes: Number(bytes) };
-  await startRequest(session, label, writeRequest(session, place, parsed.options));
+  return startRequest(session, label, writeRequest(session, place, parsed.options));
 }

@@ -44,9 +44,9 @@ export const aioDiscard = {
     'waits for that.',
     '  aio_discard 1M 64k    begins to give back the first 64 KiB of the second MiB',
   ],
-  async run(session, argv) {
+  run(session, argv): Outcome {
     const { request, offset, bytes } = parse(session, argv, 'aio_discard');
-    await startRequest(session, { operation: 'aio_discard', offset, bytes }, request);
+    return startRequest(session, { operation: 'aio_discard', offset, bytes }, request);
   },
 } satisfies Command;
 

@@ -28,13 +28,27 @@ export class Background {
     this.#unfinished -= 1;
   }
 
-  /** Starts a request. `report` is called when it ends, with what it threw or undefined. */
-  async start(label: RequestLabel, body: () => Pending, report: (error: unknown) => void): Promise<void> {
+  /**
+   * Starts a request and runs it until it parks or ends. `report` is called when it ends, with the error or undefined,
+   * and never before this is done: a request that ends at once reports as a bottom half, as QEMU's AIO requests do.
+   */
+  start(label: RequestLabel, body: () => Pending, report: (error: unknown) => void): Pending {
     this.#unfinished += 1;
-    await this.#loop.spawn(label, body, (error) => {
+    let hasReturned = false;
+    const end = (error: unknown): void => {
       this.#unfinished -= 1;
       report(error);
+    };
+    const pending = this.#loop.begin(label, body, (error) => {
+      if (hasReturned) end(error);
+      else this.#loop.schedule(() => end(error));
     });
+    const returned = (): void => {
+      hasReturned = true;
+    };
+    if (pending !== undefined) return pending.then(returned);
+    returned();
+    return undefined;
   }
 
   /** Lets every request end that can. False if some cannot (a breakpoint suspends them), or after an interrupt. */

@@ -51,9 +51,9 @@ function report(session: SessionState, request: Request, startNs: number, error:
 }
 
 /** Starts a request and returns; it reports when it ends, and its failure does not count as the command's. */
-export async function startRequest(session: SessionState, label: RequestLabel, request: Request): Promise<void> {
+export function startRequest(session: SessionState, label: RequestLabel, request: Request): Pending {
   const start = session.loop.clock.nowNs();
-  await session.background.start(
+  return session.background.start(
     label,
     () => request.begin(),
     (error) => {

@@ -100,7 +100,7 @@ export class OptionTable<O extends Options = Options> {
    */
   parse(session: SessionState, argv: string[]): ParsedWords<O> {
     const words = new Getopt(argv, this.letters, session.complain);
-    const options = { ...this.#initial };
+    let options = this.#initial;
     while (words.next()) {
       const found = this.#byLetter.get(words.name);
       if (found === undefined) {
@@ -108,6 +108,7 @@ export class OptionTable<O extends Options = Options> {
         throw new CommandFailure(Errno.EINVAL, true);
       }
       const { name, letter } = found;
+      if (options === this.#initial) options = { ...options };
       options[name] = letter.take(options[name], words.argument, session) as (typeof options)[keyof O];
       if (letter.endsParsing === true) break;
     }
