@@ -5,8 +5,8 @@
  * Needs qemu-io and qemu-img, and a quiet machine: what else runs changes the two programs' times by different factors.
  * Images lie in memory (`/dev/shm`) where there is room for them, since a disk that has to flush each write measures
  * itself; `TMPDIR` chooses another folder. Exits with 1 if a target is missed. `ROUNDS=3` measures fewer times,
- * `ONLY=qcow2` one part (raw, qcow2, live, batches). `--against DIR` compares with another built tree in place of qemu-io
- * (`against.js`).
+ * `ONLY=qcow2` one part (raw, qcow2, live, batches). `--against DIR` compares with another built tree in place of
+ * qemu-io (`against.js`).
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
