@@ -16,7 +16,7 @@ import { hostileRecording } from './hostile-recordings.ts';
 
 const folder = useFolder();
 const SEED = '20261128';
-const CASES = Number(process.env.FUZZ_RECORDINGS ?? 10_000);
+const CASES = Number(process.env.FUZZ_RECORDINGS ?? 1_000);
 /** How many are also drawn, and read as the page would. */
 const SHOWN_EVERY = 10;
 
