@@ -10,6 +10,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { settingsHelp } from '../../src/cli/user-settings.ts';
 import { lastLine, ScreenProgram } from '../cli/screen-program.ts';
 import { blkscope, plainEnvironment } from '../helpers/run-program.ts';
 import { useFolder } from '../helpers/sandbox.ts';
@@ -133,6 +134,10 @@ describe('README.md', () => {
     expect(said).toContain('aio_write failed: No space left on device\n');
     expect(said.match(/read \d+\/\d+ bytes/g)).toHaveLength(4);
     expect(said).not.toContain('Pattern verification failed');
+  });
+
+  it('shows the settings as the manual has them', () => {
+    expect(readme).toContain(`\`\`\`ini\n${settingsHelp}\n\`\`\``);
   });
 
   it('has contents that lead somewhere', () => {
