@@ -11,6 +11,7 @@ import { fstatSync, writeSync } from 'node:fs';
 import type { Output } from '../shell/output/output.ts';
 import { isTerminal } from '../sys/tty.ts';
 import type { Paint } from '../util/style.ts';
+import { printable } from '../util/text-width.ts';
 
 /** glibc's BUFSIZ: the size of a stdio buffer where the file system does not ask for less. */
 const BUFSIZ = 8192;
@@ -52,6 +53,7 @@ export class Stdio implements Output {
 
   readonly #out: number;
   readonly #err: number;
+  readonly #stderrIsTerminal: boolean;
   #showsProgress = false;
   /** Bytes that stdio holds back; 0 for a terminal, where every line goes out. */
   readonly #capacity: number;
@@ -70,15 +72,15 @@ export class Stdio implements Output {
     this.#err = err;
     this.stdoutIsTerminal = isTerminal(out);
     this.hasCursor = this.stdoutIsTerminal && process.env.TERM !== 'dumb';
-    const stderrIsTerminal = isTerminal(err);
-    this.isTerminal = this.stdoutIsTerminal && stderrIsTerminal;
-    this.progress = stderrIsTerminal ? (line) => this.#showProgress(line) : undefined;
+    this.#stderrIsTerminal = isTerminal(err);
+    this.isTerminal = this.stdoutIsTerminal && this.#stderrIsTerminal;
+    this.progress = this.#stderrIsTerminal ? (line) => this.#showProgress(line) : undefined;
     this.#capacity = this.stdoutIsTerminal ? 0 : stdioBufferBytes(out);
   }
 
   /** Text for standard output. */
   stdout(text: string): void {
-    this.#text += text;
+    this.#text += this.stdoutIsTerminal ? harmless(text) : text;
     const heldBytes = this.#committedText === '' ? this.#end - this.#committed : 0;
     if (heldBytes + this.#text.length * MAX_UNIT_BYTES > this.#capacity) this.#encode();
   }
@@ -112,9 +114,10 @@ export class Stdio implements Output {
 
   /** Text for standard error, which has no buffer. Standard output's held bytes stay behind, as they do in C. */
   stderr(text: string): void {
-    const bytes = Buffer.from(text);
+    const shown = this.#stderrIsTerminal ? harmless(text) : text;
+    const bytes = Buffer.from(shown);
     this.#encode();
-    this.#guarded(text, () => {
+    this.#guarded(shown, () => {
       this.#writeCommitted();
       this.#writeAll(this.#err, bytes, 0, bytes.length);
     });
@@ -187,7 +190,7 @@ export class Stdio implements Output {
     if (line === '' || !this.endsLine) return;
     this.#showsProgress = true;
     const { columns } = process.stderr;
-    writeQuietly(this.#err, line.slice(0, columns - 1));
+    writeQuietly(this.#err, printable(line).slice(0, columns - 1));
   }
 
   #eraseProgress(): void {
@@ -237,6 +240,15 @@ export class Stdio implements Output {
       }
     }
   }
+}
+
+/** Characters that a terminal acts on, but for new lines, tabs and the styles of `cli/style.ts`. */
+// oxlint-disable-next-line no-control-regex
+const HARMFUL = /(\x1b\[(?:[1-3]|22|3[1-79])m)|[^\n\t\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\u{10ffff}]/gu;
+
+/** A text for a terminal, as names in it come from files and users: U+FFFD stands for what it would act on. */
+function harmless(text: string): string {
+  return text.replace(HARMFUL, (_match, style: string | undefined) => style ?? '\ufffd');
 }
 
 /** For text that may be lost: it is left out where it cannot be written at once. */

@@ -49,6 +49,9 @@ export class Terminal implements StoppableSource {
   readonly #closeEditor: () => void;
   /** Keys that came while a command ran: they are for the next prompts. */
   #keysAhead: (readonly [text: string | undefined, key: Key])[] = [];
+  /** A line has been given and does not run yet: Ctrl-C takes it back. */
+  #isHandedOver = false;
+  #isTakenBack = false;
   /** Nothing more will be typed. */
   isEnded = false;
   #isWarned = false;
@@ -81,6 +84,8 @@ export class Terminal implements StoppableSource {
     // Ctrl-D, which may have to be confirmed.
     this.#editor.close = () => this.#answer(null);
     this.#editor.on('line', (line) => this.#receive(line));
+    // It repeats those of standard input, which `onHangUp` takes.
+    this.#editor.on('error', () => {});
     // Node leaves it paused after Ctrl-Z and `fg`.
     this.#editor.on('SIGCONT', () => this.#editor.resume());
     stdio.guard = (write, text) => this.#writeAbove(write, text);
@@ -106,9 +111,19 @@ export class Terminal implements StoppableSource {
       }
       const line = this.#withoutAlias(typed);
       if (this.#isHistoryCommand(line)) continue;
-      if (!this.#leaves(line) || (await this.#mayLeave())) return line;
+      if (this.#leaves(line) && !(await this.#mayLeave())) continue;
+      this.#isHandedOver = true;
+      return line;
     }
     return null;
+  }
+
+  /** Called before a line is run: whether Ctrl-C was pressed since it was given. */
+  takesBack(): boolean {
+    const isTakenBack = this.#isTakenBack;
+    this.#isHandedOver = false;
+    this.#isTakenBack = false;
+    return isTakenBack;
   }
 
   /** Gives the terminal back. */
@@ -205,6 +220,7 @@ export class Terminal implements StoppableSource {
   /** Ctrl-C: ends what a command waits for, else clears the line, and on an empty line it is a way out. */
   #interrupt(): void {
     if (this.#waiter === null) {
+      this.#isTakenBack = this.#isHandedOver;
       this.#session.interrupt();
       return;
     }

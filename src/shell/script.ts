@@ -13,6 +13,8 @@ export interface LineSource {
    * there an interrupt ends one line, and not the source.
    */
   readonly place?: string | null;
+  /** Called before a line is run: whether the user has taken it back since it was given. */
+  takesBack?(): boolean;
 }
 
 /** The status of an interrupted command. */
@@ -69,7 +71,7 @@ async function runEach(
     const line = isPromise(next) ? await next : next;
     if (line === null) break;
     const { failuresPlaced } = session;
-    const result = shell.execute(line);
+    const result = executeUnlessTakenBack(shell, line, source);
     const status = isPromise(result) ? await result : result;
     if (status >= 0) continue;
     lastError = status;
@@ -85,6 +87,11 @@ async function runEach(
     session.error(`interrupted at ${source.place}`);
   }
   return INTERRUPTED;
+}
+
+/** Runs a line, unless a signal or Ctrl-C came between the line and its run. */
+function executeUnlessTakenBack(shell: Shell, line: string, source?: LineSource): Answer<number> {
+  return shell.session.quitRequested || source?.takesBack?.() === true ? 0 : shell.execute(line);
 }
 
 /**

@@ -169,7 +169,87 @@ describe('Ctrl-C', () => {
   });
 });
 
+describe('what is typed ahead', () => {
+  it('waits for its prompt, and is dropped by Ctrl-C', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('sleep 1000000\rwrite -q -P 9 0 4k\rlength');
+    await screen.until('sleep 1000000');
+    type(ctrlC);
+    await screen.until('blkscope> ');
+    type('read -P 9 0 4k\rlength\r');
+    await screen.until('Pattern verification failed');
+    await screen.until('1 MiB');
+    expect(screen.text).not.toContain('write');
+    type(ctrlD);
+    expect(await exit).toMatchObject({ exitCode: 1 });
+  });
+
+  it('is echoed once, behind the prompt that takes it', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('sleep 1\rsleep 2\rsleep 3\rquit\r');
+    expect(await exit).toMatchObject({ exitCode: 0 });
+    for (const line of ['sleep 1', 'sleep 2', 'sleep 3', 'quit']) expect(screen.text.split(line)).toHaveLength(2);
+  });
+
+  it('may be two Tabs in one read', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('aio_\t\t');
+    await screen.until('aio_write');
+    type('\x15');
+    type(ctrlD);
+    expect(await exit).toMatchObject({ exitCode: 0 });
+    expect(screen.text).not.toContain('\t');
+  });
+});
+
+describe('leaving with a suspended request', () => {
+  it.each([['quit\r'], ['close\r'], ['c\r'], [ctrlD]])('by %j asks first', async (way) => {
+    const { screen, type, exit } = await start(onBlkdebug);
+    type('break pwritev A\rwrite 0 4k\r');
+    await screen.until('blkscope [1 suspended]> ');
+    type(way);
+    await screen.until('1 request is suspended; leave and cancel it? [y/N] ');
+    type('\r');
+    await screen.until('blkscope [1 suspended]> ');
+    type(way);
+    await screen.until('[y/N] ');
+    type('y\r');
+    await screen.until("cancelled: 'A'");
+    if (way.startsWith('c')) {
+      await screen.until('blkscope> ');
+      type(ctrlD);
+    }
+    expect(await exit).toMatchObject({ exitCode: 1 });
+  });
+});
+
+describe('Ctrl-\\', () => {
+  it('ends the program as SIGQUIT does, after the image was closed', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('sleep 1000000\r');
+    await screen.until('sleep 1000000');
+    type('\x1c');
+    expect(await exit).toMatchObject({ signal: 3 });
+  });
+});
+
 describe('history', () => {
+  it('is searched by Ctrl-R, gives last words by Alt-., and is listed', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('read -q 0 4k\rlength\rread -q 0 512\r');
+    await screen.until('read -q 0 512');
+    await screen.until('blkscope> ');
+    type('\x124k');
+    await screen.until("(reverse-i-search)'4k': read -q 0 4k");
+    type('\x07length \x1b.\x1b.');
+    await screen.until('length 512');
+    await screen.until('length length');
+    type('\x15history 2\r');
+    await screen.until('read -q 0 512\r\nhistory 2\r\n');
+    type(ctrlD);
+    expect(await exit).toMatchObject({ exitCode: 0 });
+  });
+
   it('is kept from one session to the next', async () => {
     const first = await start(['-f', 'raw', 'a.img']);
     first.type('length\r');
