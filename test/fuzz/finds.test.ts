@@ -44,7 +44,7 @@ it.each([
   ],
 ])('hundreds of drivers one over the other are refused: %s', async (_, name) => {
   const { stderr } = await runProgram(blkscope, [], { cwd: sandbox.folder, stdin: `open ${name}\n` });
-  expect(stderr).toMatch(/: More than 200 nodes, each over the next\n$/);
+  expect(stderr).toMatch(/: More than 500 nodes, each over the next\n$/);
 });
 
 it('copy on read reads clusters of which only some subclusters are allocated', async () => {

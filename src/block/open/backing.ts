@@ -7,20 +7,21 @@ import { attachChild } from '../graph/graph.ts';
 import { refreshLimitsIfPossible } from '../graph/limits.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { inheritFrom } from '../options/node-options.ts';
-import { openNode } from './open.ts';
+import type { NodeOpener } from './open.ts';
 import { type Options, takeSub } from '../options/options.ts';
 import { refreshFilename } from '../graph/refresh-filename.ts';
 
 /**
- * Opens the backing file that `options` describe (`name` or `name.*`, taken out), or else the one that the image names
- * (`parent.backingFilename`, `parent.backingFormat`). Does nothing if there is none, or if it is open already.
+ * Opens the backing file that `options` describe (`backing` or `backing.*`, taken out), or else the one that the image
+ * names (`parent.backingFilename`, `parent.backingFormat`), by `openNode`. Does nothing if there is none, or if it is
+ * open already.
  */
-export async function openBacking(parent: BlockNode, options: Options, name = 'backing'): Promise<void> {
+export async function openBacking(parent: BlockNode, options: Options, openNode: NodeOpener): Promise<void> {
   if (parent.backing !== null) return;
   parent.openFlags &= ~Open.NO_BACKING;
 
-  const childOptions = takeSub(options, `${name}.`);
-  const reference = options.getString(name) ?? null;
+  const childOptions = takeSub(options, 'backing.');
+  const reference = options.getString('backing') ?? null;
   let filename: string | null = null;
   let isImplicit = false;
   if (reference === null && !childOptions.has('file.filename')) {
@@ -35,18 +36,19 @@ export async function openBacking(parent: BlockNode, options: Options, name = 'b
   if (reference === null && parent.backingFormat !== '') childOptions.setDefault('driver', parent.backingFormat);
 
   const role = parent.driver.isFilter === true ? Role.FILTERED | Role.PRIMARY : Role.COW;
-  const backing = await openBackingNode(parent, { filename, reference, options: childOptions, role });
+  const backing = await openBackingNode(parent, openNode, { filename, reference, options: childOptions, role });
   if (isImplicit) {
     refreshFilename(backing);
     parent.autoBackingFilename = backing.filename;
   }
   await attachChild(parent, backing, 'backing', role);
   refreshLimitsIfPossible(parent);
-  options.delete(name);
+  options.delete('backing');
 }
 
 async function openBackingNode(
   parent: BlockNode,
+  openNode: NodeOpener,
   what: { filename: string | null; reference: string | null; options: Options; role: number },
 ): Promise<BlockNode> {
   const { filename, reference, options, role } = what;

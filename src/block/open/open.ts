@@ -94,8 +94,11 @@ export interface NodeRequest {
   readonly from: Inheritance | null;
 }
 
-/** More nodes than anybody stacks one on the other, and opened within a second. */
-const MAX_DEPTH = 200;
+/** Opens a node that another one is about to stand on. The caller owns one reference to it. */
+export type NodeOpener = (context: GraphContext, request: NodeRequest) => Promise<BlockNode>;
+
+/** Nodes over each other. A read that passes through all of them needs about half of Node's stack. */
+const MAX_DEPTH = 500;
 
 /** Opens a node, or finds an open one. The caller owns one reference to it. */
 export async function openNode(context: GraphContext, request: NodeRequest): Promise<BlockNode> {
@@ -188,7 +191,7 @@ async function openImage(context: GraphContext, request: ImageRequest): Promise<
   }
 
   try {
-    if ((flags & Open.NO_BACKING) === 0) await openBacking(node, rest, 'backing');
+    if ((flags & Open.NO_BACKING) === 0) await openBacking(node, rest, openNode);
     forgetChildOptions(node);
     checkNothingLeft(node.driver, rest);
   } catch (error) {

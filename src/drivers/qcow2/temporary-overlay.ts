@@ -1,11 +1,12 @@
 /** The overlay of snapshot mode: an empty qcow2 image in a temporary file. */
-import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, openSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { BlockError, errorWithErrno } from '../../block/error.ts';
+import { BlockError, withContext } from '../../block/error.ts';
 import type { TemporaryOverlay } from '../../block/open/overlay.ts';
+import { writeRange } from '../../sys/positional-io.ts';
 import { loadNow } from '../../util/load-now.ts';
 import { divRoundUp } from '../../util/align.ts';
-import { Errno, hostErrno } from '../../util/errno.ts';
+import { Errno } from '../../util/errno.ts';
 import { HEADER_BYTES, HeaderField, L1_ENTRY_BYTES, MAGIC, MAX_L1_BYTES } from './format/header-fields.ts';
 
 const CLUSTER_BITS = 16;
@@ -19,23 +20,28 @@ const L2_COVERS_BYTES = (CLUSTER_BYTES / L2_ENTRY_BYTES) * CLUSTER_BYTES;
  * the file cannot be made.
  */
 export async function makeTemporaryOverlay(lengthBytes: number): Promise<TemporaryOverlay> {
+  const image = emptyImage(lengthBytes);
   const { randomBytes } = loadNow('node:crypto');
   const filename = join(
     process.env.TMPDIR ?? loadNow('node:os').tmpdir(),
     `blkscope-${randomBytes(6).toString('hex')}.qcow2`,
   );
-  try {
-    const fd = openSync(filename, 'wx', 0o600);
-    try {
-      writeSync(fd, emptyImage(lengthBytes));
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    if (error instanceof BlockError) throw error;
-    throw errorWithErrno(hostErrno(error), `Could not create temporary overlay '${filename}'`);
-  }
+  withContext(`Could not create temporary overlay '${filename}'`, () => writeFile(filename, image));
   return { filename, remove: () => unlinkSync(filename) };
+}
+
+/** Makes a file with this content; none is left if that fails. */
+function writeFile(filename: string, content: Buffer): void {
+  const fd = openSync(filename, 'wx', 0o600);
+  try {
+    // A disk that is nearly full takes a part of it at first.
+    writeRange(fd, content, 0);
+  } catch (error) {
+    unlinkSync(filename);
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** An empty version 3 image: header, refcount table, one refcount block, L1 table, each in clusters of its own. */

@@ -1,9 +1,13 @@
 /** The temporary overlay of `-s`: written to in place of the image, and gone afterwards. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { emptyImage, makeTemporaryOverlay } from '../../../src/drivers/qcow2/temporary-overlay.ts';
+import { blkscope, runProgram } from '../../helpers/run-program.ts';
+import { useEmptyFolder } from '../../helpers/sandbox.ts';
 
 const CLUSTER = 65536;
+const cwd = useEmptyFolder();
 
 describe('the overlay of snapshot mode', () => {
   it('counts each of its clusters once and maps nothing', () => {
@@ -32,5 +36,16 @@ describe('the overlay of snapshot mode', () => {
     expect(statSync(overlay.filename).mode & 0o777).toBe(0o600);
     overlay.remove();
     expect(existsSync(overlay.filename)).toBe(false);
+  });
+
+  it('leaves nothing behind where the host takes a part of it and then no more', async () => {
+    writeFileSync(path.join(cwd, 'disk.raw'), Buffer.alloc(65536));
+    // 140 KiB is less than the four clusters of an overlay; what goes beyond fails with EFBIG, once the signal is ignored.
+    const limited = `trap '' XFSZ; ulimit -f 140; TMPDIR=. exec '${[blkscope.command, ...blkscope.args].join("' '")}' "$@"`;
+    const program = { command: 'bash', args: ['-c', limited, 'blkscope'] };
+    const { stderr, exit } = await runProgram(program, ['-f', 'raw', '-s', '-c', 'read 0 4k', 'disk.raw'], { cwd });
+    expect(stderr).toMatch(/can't open device disk.raw: Could not create temporary overlay '[^']*': File too large\n$/);
+    expect(exit).toBe('1');
+    expect(readdirSync(cwd)).toEqual(['disk.raw']);
   });
 });
