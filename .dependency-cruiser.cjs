@@ -24,17 +24,20 @@ const qcow2Floors = {
 };
 
 /**
- * The floors of block, each with those whose values it may import; types may come from any. `request` sees nodes as types
+ * The floors of block, each with those whose values it may import; types may come from any. `request` knows nodes as types
  * alone: it works on what the graph hands it. The files beside the folders (driver, backend, error …) are not bound.
+ * `npm run check:deps` looks at them.
  */
-const blockFloors = {
-  loop: [],
-  events: [],
-  options: [],
-  debug: [],
-  request: ['loop', 'events'],
-  graph: ['loop', 'events', 'options', 'request'],
-  open: ['options', 'graph', 'request'],
+const valueFloors = {
+  'src/block': {
+    loop: [],
+    events: [],
+    options: [],
+    debug: [],
+    request: ['loop', 'events'],
+    graph: ['loop', 'events', 'options', 'request'],
+    open: ['options', 'graph', 'request'],
+  },
 };
 
 /**
@@ -46,9 +49,10 @@ const valueCircles = [
   ['src/drivers/qcow2/refcounts/refcounts.ts', 'src/drivers/qcow2/refcounts/grow.ts'],
 ];
 
-/** @type {import('dependency-cruiser').IConfiguration & { valueCircles: string[][] }} */
+/** @type {import('dependency-cruiser').IConfiguration & import('./scripts/check-deps.js').ValueRules} */
 module.exports = {
   valueCircles,
+  valueFloors,
   forbidden: [
     ...Object.entries(folders).map(([folder, allowed]) => ({
       name: `${folder}-imports-only`,
@@ -56,17 +60,6 @@ module.exports = {
       severity: 'error',
       from: { path: `^src/${folder}/` },
       to: { path: '^src/', pathNot: `^src/(${[folder, ...allowed].join('|')})(/|\\.ts$)` },
-    })),
-    ...Object.entries(blockFloors).map(([floor, below]) => ({
-      name: `block-${floor}-imports-only`,
-      comment: `src/block/${floor} may import values of ${below.length > 0 ? below.join(', ') : 'no other folder'} of block`,
-      severity: 'error',
-      from: { path: `^src/block/${floor}/` },
-      to: {
-        path: '^src/block/[^/]+/',
-        pathNot: `^src/block/(${[floor, ...below].join('|')})/`,
-        dependencyTypesNot: ['type-only'],
-      },
     })),
     ...Object.entries(qcow2Floors).map(([floor, below]) => ({
       name: `qcow2-${floor}-imports-only`,

@@ -2,7 +2,7 @@
  * Checks the imports of `src` by the rules of `.dependency-cruiser.cjs`: `check-deps.js [ROOT]`.
  *
  * dependency-cruiser looks at directions. It cannot tell an import of types from one of values with swc as its parser,
- * so circles of values are looked for here, over the same graph. A cruiser without a parser for TypeScript sees no
+ * so circles of values, and floors that bind values alone, are looked for here, over the same graph. A cruiser without a parser for TypeScript sees no
  * module and finds nothing wrong: it is a violation if there are fewer modules than files.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -14,8 +14,13 @@ import { cruise } from 'dependency-cruiser';
 
 const home = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const root = path.resolve(process.argv[2] ?? home);
-/** @type {import('dependency-cruiser').IConfiguration & { valueCircles: string[][] }} */
-const { forbidden, options, valueCircles } = createRequire(import.meta.url)('../.dependency-cruiser.cjs');
+/**
+ * `valueFloors`: by folder, the folders in it, each with those whose values it may import.
+ * @typedef {{ valueCircles: string[][], valueFloors: Record<string, Record<string, string[]>> }} ValueRules
+ */
+
+/** @type {import('dependency-cruiser').IConfiguration & ValueRules} */
+const { forbidden, options, valueCircles, valueFloors } = createRequire(import.meta.url)('../.dependency-cruiser.cjs');
 
 /** The specifiers that a file imports at least one value from, when it is loaded. @param {string} file */
 function valueImports(file) {
@@ -92,6 +97,20 @@ for (const { source, dependencies } of modules) {
     source,
     edges.map(({ resolved }) => resolved),
   );
+}
+for (const [folder, floors] of Object.entries(valueFloors)) {
+  /** @param {string} file */
+  const floorOf = (file) => (file.startsWith(`${folder}/`) ? file.slice(folder.length + 1).split('/')[0] : undefined);
+  for (const [source, targets] of graph) {
+    const floor = floorOf(source) ?? '';
+    const below = floors[floor];
+    if (below === undefined) continue;
+    for (const target of targets) {
+      const other = floorOf(target);
+      if (other === undefined || other === floor || floors[other] === undefined || below.includes(other)) continue;
+      complaints.push(`${path.basename(folder)}-${floor}-imports-values-only: ${source} imports ${target}`);
+    }
+  }
 }
 const circles = circlesOf(graph);
 /** @param {string[]} circle @param {string[]} accepted */
