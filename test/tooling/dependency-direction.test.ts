@@ -147,7 +147,7 @@ describe('the check of imports', () => {
       plant('util/planted-use-type.ts', `export const useType = (it: Kind | null): unknown => it;`);
       for (const { file, line } of violations) plant(file, line);
       found = check(copy);
-    });
+    }, 120_000);
 
     it('fails', () => expect(found.status).toBe(1));
 

@@ -27,7 +27,7 @@ export function refreshLimits(node: BlockNode): void {
   }
 }
 
-/** The same where a failure has to be lived with: after a change that cannot be taken back. */
+/** `refreshLimits` that ignores a BlockError: for use after changes that cannot be rolled back. */
 export function refreshLimitsIfPossible(node: BlockNode): void {
   try {
     refreshLimits(node);

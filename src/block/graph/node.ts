@@ -70,7 +70,7 @@ export class BlockNode<S = unknown> {
   readonly loop: EventLoop;
   readonly trace: TraceBus;
   readonly nodeName: string;
-  /** How people call it: the name that a user gave it, else its driver's. */
+  /** Display name: the user's node-name, otherwise the driver's name. */
   readonly label: string;
   /** Set by the driver's `open`. */
   state!: S;
@@ -94,7 +94,7 @@ export class BlockNode<S = unknown> {
   exactFilename = '';
   /** The options that the user gave for this node (not those of its children), for reopen and for `json:{}` names. */
   options: Options;
-  /** Those of `options` that the user wrote himself, without what was inherited. */
+  /** The subset of `options` given explicitly, without inherited values. */
   explicitOptions: Options;
   /** The parent that this node was opened for and inherits options from; null if it was opened by itself. */
   inheritsFrom: BlockNode | null = null;

@@ -10,7 +10,7 @@ export interface Clock {
   after(delayNs: number, callback: () => void): () => void;
 }
 
-// Each request asks twice: what is looked up here is not looked up there.
+// Hoisted: it is read twice per request.
 const { hrtime } = process;
 let recentNs = 0;
 

@@ -63,7 +63,7 @@ export class Coroutine {
   proceed: () => void;
   /** Tells the loop that it parked or ended; null in a command's coroutine that has not waited. @internal */
   stopped: (() => void) | null;
-  /** Whose caller it is: what runs again when it first parks. @internal */
+  /** The coroutine that entered this one; it resumes when this one first parks. @internal */
   caller: Coroutine | null;
   /** Coroutines woken by this one; they run as soon as it parks or ends. @internal */
   woken: (Coroutine | WakeSource)[] | null;

@@ -57,22 +57,25 @@ export class EventLoop {
     this.clock = clock;
   }
 
-  /** A coroutine that is not entered yet. `onEnd` is called in it, last, with the error or undefined. */
-  create(label: RequestLabel, run: () => Promise<void> | undefined, onEnd: (error: unknown) => void): Coroutine {
-    const coroutine = new Coroutine(this.#nextId++, label.operation, label.offset, label.bytes);
-    coroutine.origin = label.origin ?? null;
-    coroutine.startedNs = this.clock.nowNs();
+  /**
+   * Enters a new coroutine: runs its function to the first wait. Null if it has ended and woke no other; otherwise it goes
+   * on, or those that it woke have to run: with `#untilItStops`.
+   */
+  #start(coroutine: Coroutine, body: () => Pending): Promise<void> | null {
+    coroutine.caller = this.current;
     this.alive.add(coroutine);
-    coroutine.proceed = () => this.#endAfter(coroutine, attempt(run), onEnd);
-    return coroutine;
+    this.current = coroutine;
+    const pending = attempt(body);
+    if (pending !== undefined) return pending;
+    if (coroutine.woken !== null) return Promise.resolve();
+    coroutine.done = true;
+    this.alive.delete(coroutine);
+    this.current = coroutine.caller;
+    return null;
   }
 
-  /** Ends a coroutine when its function does: at once if there is nothing to wait for. */
-  #endAfter(coroutine: Coroutine, pending: Promise<void> | undefined, onEnd: (error: unknown) => void): void {
-    if (pending === undefined) {
-      this.#end(coroutine, () => onEnd(undefined));
-      return;
-    }
+  /** Ends a coroutine when its function does. */
+  #endAfter(coroutine: Coroutine, pending: Promise<void>, onEnd: (error: unknown) => void): void {
     pending.then(
       () => this.#end(coroutine, () => onEnd(undefined)),
       (error: unknown) => this.#end(coroutine, () => onEnd(error)),
@@ -87,7 +90,7 @@ export class EventLoop {
     this.#stop(coroutine);
   }
 
-  /** Goes back to who entered the coroutine. */
+  /** Goes back to what entered the coroutine. */
   #stop(coroutine: Coroutine): void {
     if (coroutine.stopped !== null) {
       coroutine.stopped();
@@ -137,7 +140,7 @@ export class EventLoop {
     });
   }
 
-  /** Suspends the running coroutine until somebody enters or wakes it. */
+  /** Suspends the running coroutine until it is entered or woken. */
   park(reason: WaitReason): Promise<void> {
     const coroutine = this.current;
     assert(coroutine !== null, 'a coroutine parks itself');
@@ -169,8 +172,8 @@ export class EventLoop {
     this.#kick?.();
   }
 
-  /** Whether nothing but the running coroutine exists, so that putting its work off could change nothing. */
-  get alone(): boolean {
+  /** True if no other coroutine is alive and nothing is queued, so that yielding could not change the order of events. */
+  get isOnlyCoroutine(): boolean {
     // A request that ended at once still has its report among the bottom halves, and that comes before our completion.
     return this.alive.size <= 1 && this.#bottomHalves.length === 0;
   }
@@ -181,7 +184,7 @@ export class EventLoop {
    */
   hostIo(): Promise<void> | undefined {
     const coroutine = this.current;
-    if (coroutine === null || this.alone) return undefined;
+    if (coroutine === null || this.isOnlyCoroutine) return undefined;
     this.#completions.push(coroutine);
     return this.park(waitsForHostIo);
   }
@@ -336,20 +339,11 @@ export class EventLoop {
    * not, for something that only a later command can bring (a breakpoint to be resumed). It then lives on and ends
    * when that happens. A function that is done when it returns (undefined) is done here, too, without a promise.
    */
-  run(operation: string, body: () => Promise<void> | undefined): Promise<boolean> | true {
+  run(operation: string, body: () => Pending): Promise<boolean> | true {
     this.epoch += 1;
     const coroutine = new Coroutine(this.#nextId++, operation);
-    coroutine.caller = this.current;
-    this.alive.add(coroutine);
-    this.current = coroutine;
-    const pending = attempt(body);
-    if (pending === undefined && coroutine.woken === null) {
-      coroutine.done = true;
-      this.alive.delete(coroutine);
-      this.current = coroutine.caller;
-      return true;
-    }
-    return this.#runOn(coroutine, pending ?? Promise.resolve());
+    const pending = this.#start(coroutine, body);
+    return pending === null ? true : this.#runOn(coroutine, pending);
   }
 
   async #runOn(coroutine: Coroutine, pending: Promise<void>): Promise<boolean> {
@@ -388,19 +382,10 @@ export class EventLoop {
    * Starts a request and runs it until it parks or ends; a promise only if it had to wait for something. `onEnd` is called
    * when it ends, with the error or undefined: before this returns if the request never waited. The loop is not turned.
    */
-  begin(label: RequestLabel, body: () => Promise<void> | undefined, onEnd: (error: unknown) => void): Pending {
-    const coroutine = new Coroutine(this.#nextId++, label.operation, label.offset, label.bytes);
-    coroutine.origin = label.origin ?? null;
-    coroutine.caller = this.current;
-    this.alive.add(coroutine);
-    this.current = coroutine;
-    const pending = attempt(body);
-    if (pending !== undefined || coroutine.woken !== null) {
-      return this.#untilItStops(coroutine, pending ?? Promise.resolve(), onEnd);
-    }
-    coroutine.done = true;
-    this.alive.delete(coroutine);
-    this.current = coroutine.caller;
+  begin(label: RequestLabel, body: () => Pending, onEnd: (error: unknown) => void): Pending {
+    const coroutine = this.#make(label);
+    const pending = this.#start(coroutine, body);
+    if (pending !== null) return this.#untilItStops(coroutine, pending, onEnd);
     onEnd(undefined);
     return undefined;
   }
@@ -409,18 +394,24 @@ export class EventLoop {
    * Starts an asynchronous request: enters it, and returns when it has parked or ended. `onDone` is called when it ends,
    * but never before this returns: a request that ends at once reports as a bottom half, as QEMU's AIO requests do.
    */
-  async spawn(
-    label: RequestLabel,
-    body: () => Promise<void> | undefined,
-    onDone: (error: unknown) => void,
-  ): Promise<Coroutine> {
+  async spawn(label: RequestLabel, body: () => Pending, onDone: (error: unknown) => void): Promise<Coroutine> {
+    const coroutine = this.#make(label);
+    coroutine.startedNs = this.clock.nowNs();
+    const pending = this.#start(coroutine, body);
     let returned = false;
-    const coroutine = this.create(label, body, (error) => {
+    const report = (error: unknown): void => {
       if (returned) onDone(error);
       else this.schedule(() => onDone(error));
-    });
-    await this.enter(coroutine);
+    };
+    if (pending === null) report(undefined);
+    else await this.#untilItStops(coroutine, pending, report);
     returned = true;
+    return coroutine;
+  }
+
+  #make({ operation, offset, bytes, origin }: RequestLabel): Coroutine {
+    const coroutine = new Coroutine(this.#nextId++, operation, offset, bytes);
+    coroutine.origin = origin ?? null;
     return coroutine;
   }
 
@@ -446,7 +437,7 @@ function takeWoken(coroutine: Coroutine): readonly (Coroutine | WakeSource)[] {
 }
 
 function nothing(): void {
-  // Whoever ran a coroutine that has parked looks at it when he likes.
+  // The caller of a coroutine that has parked polls `done` itself.
 }
 
 /** Calls a function; what it throws becomes a rejected promise. */

@@ -59,7 +59,7 @@ export function hostCall<A, B>(
   } catch (error) {
     failure = asBlockError(error);
   }
-  if (!node.loop.alone) return endInTurn(node, failure);
+  if (!node.loop.isOnlyCoroutine) return endInTurn(node, failure);
   if (failure !== null) throw failure;
   return undefined;
 }

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../../src/block/loop/clock.ts';
 import { CoroutineMutex, CoroutineQueue } from '../../../src/block/loop/coroutine-queue.ts';
+import type { Pending } from '../../../src/util/steps.ts';
 import { EventLoop, type Coroutine } from '../../../src/block/loop/loop.ts';
 
 /** A clock that stands still until it is moved. */
@@ -31,10 +32,31 @@ class ManualClock implements Clock {
 
 const waits = { kind: 'lock', name: 'test' } as const;
 
+/** Begins a coroutine, and gives it back when it has parked or ended. */
+async function begin(
+  loop: EventLoop,
+  operation: string,
+  body: () => Promise<void>,
+  onEnd: (error: unknown) => void = () => {},
+): Promise<Coroutine> {
+  let begun: Coroutine | null = null;
+  await loop.begin(
+    { operation },
+    () => {
+      begun = loop.current;
+      return body();
+    },
+    onEnd,
+  );
+  if (begun === null) throw new Error('it did not run');
+  return begun;
+}
+
 /** Starts a coroutine that notes its steps and parks between them. */
 async function start(loop: EventLoop, log: string[], name: string, steps: number): Promise<Coroutine> {
-  const coroutine = loop.create(
-    { operation: name },
+  const coroutine = await begin(
+    loop,
+    name,
     async () => {
       for (let step = 1; step <= steps; step++) {
         log.push(`${name}${step}`);
@@ -43,7 +65,7 @@ async function start(loop: EventLoop, log: string[], name: string, steps: number
     },
     () => log.push(`${name} ends`),
   );
-  await loop.enter(coroutine);
+
   return coroutine;
 }
 
@@ -63,15 +85,16 @@ describe('EventLoop', () => {
     const loop = new EventLoop();
     const log: string[] = [];
     const a = await start(loop, log, 'a', 2);
-    const waker = loop.create(
-      { operation: 'waker' },
+    await begin(
+      loop,
+      'waker',
       async () => {
         loop.wake(a);
         log.push('waker goes on');
       },
       () => {},
     );
-    await loop.enter(waker);
+
     log.push('caller');
     expect(log).toEqual(['a1', 'waker goes on', 'a2', 'a ends', 'caller']);
   });
@@ -99,7 +122,7 @@ describe('EventLoop', () => {
         await wait();
         log.push(name);
       };
-      await loop.enter(loop.create({ operation: name }, body, () => {}));
+      await loop.begin({ operation: name }, body, () => {});
     }
     expect(log).toEqual([]);
     expect(await loop.runBottomHalves()).toBe(true);
@@ -110,21 +133,12 @@ describe('EventLoop', () => {
   it('knows the running coroutine, also under a nested enter', async () => {
     const loop = new EventLoop();
     const seen: (number | undefined)[] = [];
-    const inner = loop.create(
-      { operation: 'inner' },
-      async () => void seen.push(loop.current?.id),
-      () => {},
-    );
-    const outer = loop.create(
-      { operation: 'outer' },
-      async () => {
-        await loop.enter(inner);
-        seen.push(loop.current?.id);
-      },
-      () => {},
-    );
-    await loop.enter(outer);
-    expect(seen).toEqual([inner.id, outer.id]);
+    const outer = await begin(loop, 'outer', async () => {
+      const inner = await begin(loop, 'inner', async () => void seen.push(loop.current?.id));
+      seen.push(loop.current?.id);
+      expect(seen[0]).toBe(inner.id);
+    });
+    expect(seen[1]).toBe(outer.id);
     expect(loop.current).toBeNull();
   });
 
@@ -135,15 +149,16 @@ describe('EventLoop', () => {
       log.push(loop.hostIo() === undefined ? 'no wait' : 'wait');
     });
     await start(loop, log, 'other', 2);
-    const second = loop.create(
-      { operation: 'second' },
+    await begin(
+      loop,
+      'second',
       async () => {
         await loop.hostIo();
         log.push('second done');
       },
       () => {},
     );
-    await loop.enter(second);
+
     log.push('entered');
     expect(await loop.poll()).toBe(true);
     expect(log).toEqual(['no wait', 'other1', 'entered', 'second done']);
@@ -154,15 +169,13 @@ describe('EventLoop', () => {
     const log: string[] = [];
     await start(loop, log, 'x', 2);
     for (const name of ['io1', 'io2']) {
-      await loop.enter(
-        loop.create(
-          { operation: name },
-          async () => {
-            await loop.hostIo();
-            log.push(name);
-          },
-          () => {},
-        ),
+      await loop.begin(
+        { operation: name },
+        async () => {
+          await loop.hostIo();
+          log.push(name);
+        },
+        () => {},
       );
     }
     loop.schedule(() => void log.push('bh1'));
@@ -175,18 +188,16 @@ describe('EventLoop', () => {
     const loop = new EventLoop();
     const log: string[] = [];
     await start(loop, log, 'x', 2);
-    const submit = (name: string): Promise<void> =>
-      loop.enter(
-        loop.create(
-          { operation: name },
-          async () => {
-            await loop.hostIo();
-            log.push(name);
-            await loop.hostIo();
-            log.push(`${name} again`);
-          },
-          () => {},
-        ),
+    const submit = (name: string): Pending =>
+      loop.begin(
+        { operation: name },
+        async () => {
+          await loop.hostIo();
+          log.push(name);
+          await loop.hostIo();
+          log.push(`${name} again`);
+        },
+        () => {},
       );
     await submit('old1');
     loop.endHostIo();
@@ -231,15 +242,13 @@ describe('EventLoop', () => {
       ['late', 200],
       ['early', 100],
     ] as const) {
-      await loop.enter(
-        loop.create(
-          { operation: name },
-          async () => {
-            await loop.sleep(delay);
-            log.push(name);
-          },
-          () => {},
-        ),
+      await loop.begin(
+        { operation: name },
+        async () => {
+          await loop.sleep(delay);
+          log.push(name);
+        },
+        () => {},
       );
     }
     const polled = loop.poll();
@@ -253,12 +262,10 @@ describe('EventLoop', () => {
   it('ends the wait for a timer on interrupt', async () => {
     const clock = new ManualClock();
     const loop = new EventLoop(clock);
-    await loop.enter(
-      loop.create(
-        { operation: 's' },
-        () => loop.sleep(1e9),
-        () => {},
-      ),
+    await loop.begin(
+      { operation: 's' },
+      () => loop.sleep(1e9),
+      () => {},
     );
     const polled = loop.poll();
     await Promise.resolve();
@@ -287,8 +294,9 @@ describe('EventLoop', () => {
   it('fails a cancelled coroutine with ECANCELED where it looks', async () => {
     const loop = new EventLoop();
     let message = '';
-    const coroutine = loop.create(
-      { operation: 'c' },
+    const coroutine = await begin(
+      loop,
+      'c',
       async () => {
         await loop.park(waits);
         loop.checkCancelled();
@@ -297,7 +305,7 @@ describe('EventLoop', () => {
         message = String(error);
       },
     );
-    await loop.enter(coroutine);
+
     loop.cancel(coroutine);
     await loop.enter(coroutine);
     expect(message).toContain('Operation canceled');
@@ -413,28 +421,24 @@ describe('CoroutineMutex', () => {
     const log: string[] = [];
     const gate = new CoroutineQueue(loop);
     for (const name of ['a', 'b', 'c']) {
-      await loop.enter(
-        loop.create(
-          { operation: name },
-          async () => {
-            const wait = mutex.lock();
-            if (wait !== undefined) await wait;
-            log.push(`${name} has it`);
-            if (name === 'a') await gate.wait(waits);
-            mutex.unlock();
-            log.push(`${name} gave it`);
-          },
-          () => {},
-        ),
+      await loop.begin(
+        { operation: name },
+        async () => {
+          const wait = mutex.lock();
+          if (wait !== undefined) await wait;
+          log.push(`${name} has it`);
+          if (name === 'a') await gate.wait(waits);
+          mutex.unlock();
+          log.push(`${name} gave it`);
+        },
+        () => {},
       );
     }
     expect(log).toEqual(['a has it']);
-    await loop.enter(
-      loop.create(
-        { operation: 'opener' },
-        async () => gate.wakeAll(),
-        () => {},
-      ),
+    await loop.begin(
+      { operation: 'opener' },
+      async () => gate.wakeAll(),
+      () => {},
     );
     expect(log).toEqual(['a has it', 'a gave it', 'b has it', 'b gave it', 'c has it', 'c gave it']);
     expect(mutex.isLocked).toBe(false);

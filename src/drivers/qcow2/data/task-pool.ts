@@ -29,12 +29,11 @@ export class TaskPool {
   *start(part: Steps<void>): Steps<void> {
     if (this.#busy >= MAX_BUSY) yield this.#waitForOne();
     this.#busy += 1;
-    const coroutine = this.#loop.create(
+    yield this.#loop.begin(
       this.#main,
       () => run(part),
       (error) => this.#end(error),
     );
-    yield this.#loop.enter(coroutine);
   }
 
   #end(error: unknown): void {
