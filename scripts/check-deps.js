@@ -2,8 +2,9 @@
  * Checks the imports of `src` by the rules of `.dependency-cruiser.cjs`: `check-deps.js [ROOT]`.
  *
  * dependency-cruiser looks at directions. It cannot tell an import of types from one of values with swc as its parser,
- * so circles of values, and floors that bind values alone, are looked for here, over the same graph. A cruiser without a parser for TypeScript sees no
- * module and finds nothing wrong: it is a violation if there are fewer modules than files.
+ * so circles of values, and floors that bind values alone, are looked for here, over the same graph. A cruiser without
+ * a parser for TypeScript sees no module and finds nothing wrong: it is a violation if there are fewer modules than
+ * files.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

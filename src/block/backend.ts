@@ -29,7 +29,7 @@ export class BlockBackend implements Parent {
   /** Requests of this backend that have begun and not ended. */
   inFlight = 0;
   readonly #loop: EventLoop;
-  /** What the drained section that has begun, or is about to, belongs to; null if there is none. */
+  /** The operation whose drained section has begun, or is about to; null if there is none. */
   #drainedBy: string | null = null;
   /** Requests that wait for the end of the section. */
   readonly #afterSection: CoroutineQueue;
@@ -82,7 +82,10 @@ export class BlockBackend implements Parent {
     );
   }
 
-  /** Writes whole clusters, compressed. ENOTSUP by a driver that cannot, EINVAL for a range that is not made of clusters. */
+  /**
+   * Writes whole clusters, compressed. ENOTSUP by a driver that cannot, EINVAL for a range that is not made of
+   * clusters.
+   */
   pwriteCompressed(offset: number, data: Buffer): Pending {
     const bytes = data.length;
     return this.#run({ operation: 'write -c', offset, bytes }, () =>
@@ -126,7 +129,7 @@ export class BlockBackend implements Parent {
     return this.#run({ operation: 'write -b', offset, bytes: data.length }, () => run(this.#saveVmState(offset, data)));
   }
 
-  /** What the top node itself has of a range, as `isAllocated`. */
+  /** Whether the top node itself has a range: `isAllocated`. */
   isAllocated(offset: number, bytes: number): Answer<Allocation> {
     return this.#run(null, () => isAllocated(this.top, offset, bytes));
   }
@@ -137,9 +140,9 @@ export class BlockBackend implements Parent {
   }
 
   /**
-   * Runs `body` in a drained section: it begins when no request is in flight, and requests that come meanwhile wait until
-   * it has ended. For what puts other state in the place of what a request may be using (reopen, close). `by` says what,
-   * for those who wait.
+   * Runs `body` in a drained section: it begins when no request is in flight, and requests that come meanwhile wait
+   * until it has ended. For what puts other state in the place of what a request may be using (reopen, close). `by`
+   * says what, for those who wait.
    */
   *drained<T>(by: string, body: () => Answer<T>): Steps<T> {
     while (this.#drainedBy !== null) yield this.#afterSection.wait({ kind: 'drained', by: this.#drainedBy });

@@ -10,8 +10,8 @@
  * - flags are limited to what the node says it supports (`node.supportedWriteFlags`, …);
  * - reads never reach beyond the node's length rounded up to its alignment.
  *
- * A method fails by throwing `BlockError`; ENOTSUP asks for the generic fallback where there is one. A method waits only
- * by awaiting the block layer's own functions, `loop.park` and its relatives (see `loop.ts`).
+ * A method fails by throwing `BlockError`; ENOTSUP asks for the generic fallback where there is one. A method waits
+ * only by awaiting the block layer's own functions, `loop.park` and its relatives (see `loop.ts`).
  */
 import type { Answer, Pending } from '../util/steps.ts';
 import type { BlockNode, ChildLink } from './graph/node.ts';
@@ -47,7 +47,7 @@ export interface BlockStatus {
   readonly file: BlockNode | null;
 }
 
-/** What `info` prints of a node's geometry. */
+/** A node's geometry, as `info` prints it. */
 export interface DriverInfo {
   /** Bytes; 0 if the format has no clusters. */
   readonly clusterBytes: number;
@@ -62,7 +62,7 @@ export type SpecificInfo = { readonly [key: string]: SpecificValue };
 /** A value in that tree. */
 export type SpecificValue = string | number | boolean | readonly SpecificValue[] | SpecificInfo;
 
-/** What a node is about to become by a reopen. Made by `block/reopen.ts`, filled by the driver's `reopenPrepare`. */
+/** The future of a node in a reopen. Made by `block/reopen.ts`, filled by the driver's `reopenPrepare`. */
 export interface ReopenState<S> {
   readonly node: BlockNode<S>;
   /** Bits of `Open` after the reopen. */
@@ -73,7 +73,7 @@ export interface ReopenState<S> {
   prepared: unknown;
 }
 
-/** What a driver is found by: its name, the prefix of a file name, the beginning of an image. */
+/** The marks that a driver is found by: its name, the prefix of a file name, the beginning of an image. */
 interface DriverIdentity {
   readonly formatName: string;
   /** The prefix of file names (`nbd:`) and the mark of a protocol driver. */
@@ -117,7 +117,8 @@ export interface Driver<S = unknown> extends DriverIdentity {
   close?(node: BlockNode<S>): Promise<void>;
 
   /**
-   * Fills up the options of a reopen with old ones (`old`, a copy that may be changed). Default: those that are not given.
+   * Fills up the options of a reopen with old ones (`old`, a copy that may be changed). Default: those that are not
+   * given.
    */
   joinOptions?(options: Options, old: Options): void;
   reopenPrepare?(state: ReopenState<S>): Promise<void>;

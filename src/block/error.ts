@@ -1,4 +1,6 @@
-/** The one error of the block layer: what the disk or the user did wrong. A broken invariant is an assertion instead. */
+/**
+ * The one error of the block layer: what the disk or the user did wrong. A broken invariant is an assertion instead.
+ */
 import { Errno, hostErrno, strerror } from '../util/errno.ts';
 import { type Answer, isPromise, type Steps } from '../util/steps.ts';
 
@@ -40,7 +42,9 @@ export function asBlockError(caught: unknown): BlockError {
   return caught instanceof BlockError ? caught : new BlockError(hostErrno(caught));
 }
 
-/** Calls `call`; the failure of the host or of the block layer in it, now or later, gets the text `context: strerror`. */
+/**
+ * Calls `call`; the failure of the host or of the block layer in it, now or later, gets the text `context: strerror`.
+ */
 export function withContext<T>(context: string, call: () => Promise<T>): Promise<T>;
 export function withContext<T>(context: string, call: () => T): T;
 export function withContext<T>(context: string, call: () => Answer<T>): Answer<T> {

@@ -25,7 +25,7 @@ export const Open = {
   IO_URING: 1 << 18,
 } as const;
 
-/** What a request asks for beyond its offset and length. */
+/** Demands of a request beyond its offset and length. */
 export const Req = {
   COPY_ON_READ: 0x1,
   ZERO_WRITE: 0x2,
@@ -43,7 +43,7 @@ export const Req = {
   NO_WAIT: 0x400,
 } as const;
 
-/** What a parent may do with a child (`perm`) and what it lets others do (`shared`). */
+/** Rights of a parent on a child (`perm`), and those that it leaves to others (`shared`). */
 export const Perm = {
   CONSISTENT_READ: 0x1,
   WRITE: 0x2,
@@ -52,7 +52,7 @@ export const Perm = {
   ALL: 0xf,
 } as const;
 
-/** What a child is to its parent. */
+/** Roles of a child for its parent. */
 export const Role = {
   DATA: 1,
   METADATA: 2,
@@ -62,7 +62,7 @@ export const Role = {
   IMAGE: 1 | 2 | 16,
 } as const;
 
-/** What a range is; see `BlockStatus`. */
+/** States of a range; see `BlockStatus`. */
 export const Status = {
   DATA: 0x1,
   ZERO: 0x2,

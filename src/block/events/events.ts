@@ -58,7 +58,9 @@ export type EventName = (typeof eventNames)[number];
 /** An event's number: the index of its name in `eventNames`. */
 export type DebugEvent = number & { readonly __brand: 'DebugEvent' };
 
-/** Event numbers by name, in upper case: `Event.PWRITEV_DONE`. Written out, so that no start of the program makes them. */
+/**
+ * Event numbers by name, in upper case: `Event.PWRITEV_DONE`. Written out, so that no start of the program makes them.
+ */
 export const Event = {
   L1_UPDATE: 0,
   L1_GROW_ALLOC_TABLE: 1,

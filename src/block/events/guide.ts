@@ -1,13 +1,13 @@
-/** What each debug event means to somebody who debugs a block layer: who fires it, when, and what the disk holds then. */
+/** The meaning of each debug event for debugging a block layer: who fires it, when, and what the disk holds then. */
 import type { EventName } from './events.ts';
 
-/** What `help event NAME` says of one event. */
+/** The text of `help event NAME`. */
 export interface EventGuide {
   /** One sentence: what is about to happen, or has just happened. */
   readonly meaning: string;
   /** The step that fires it, and on whose child. */
   readonly firedBy: string;
-  /** What an image holds if everything stops at this moment. */
+  /** The content of an image if everything stops at this moment. */
   readonly onDisk: string;
   /** Events that usually come just before and just after. */
   readonly before: readonly EventName[];

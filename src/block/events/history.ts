@@ -2,7 +2,7 @@
 import { type DebugEvent, type EventName, eventName, eventNames } from './events.ts';
 import type { Coroutine } from '../loop/loop.ts';
 
-/** What an event led to. `errno` is positive; `rule` is 0 if a command did it. */
+/** A consequence of an event. `errno` is positive; `rule` is 0 if a command did it. */
 export type EventNote =
   | { readonly kind: 'suspend' | 'resume'; readonly tag: string }
   | { readonly kind: 'error'; readonly errno: number; readonly rule: number }
@@ -21,14 +21,17 @@ export interface FiredEvent {
   readonly node: string;
   /** It fired on a node that may have rules for it. */
   readonly onDebugNode: boolean;
-  /** What it led to, in order. */
+  /** Its consequences, in order. */
   readonly notes: readonly EventNote[];
 }
 
 /** How many events are remembered; a power of two. */
 const CAPACITY = 1024;
 
-/** An event as it is kept. The rooms of the ring are written anew each time round, so that nothing is allocated for an event. */
+/**
+ * An event as it is kept. The rooms of the ring are written anew each time round, so that nothing is allocated for an
+ * event.
+ */
 interface Kept {
   event: DebugEvent;
   request: number;
@@ -43,7 +46,7 @@ export interface EventCounts {
   readonly elsewhere: Readonly<Float64Array>;
 }
 
-/** Counts and latest events of one bus. Noting one is a few stores; texts are made when somebody reads. */
+/** Counts and latest events of one bus. Noting one is a few stores; texts are made when they are read. */
 export class EventHistory {
   readonly #onDebugNodes = new Float64Array(eventNames.length);
   readonly #elsewhere = new Float64Array(eventNames.length);
@@ -53,7 +56,7 @@ export class EventHistory {
   readonly #notes = new Map<number, EventNote[]>();
   #total = 0;
   #stateChangedAt = 0;
-  /** Called at the next change; null if nobody waits for one. */
+  /** Called at the next change; null if none is to be. */
   #sleepers: Set<() => void> | null = null;
 
   /** Number of the event that changed the state of rules last; 0 if none did. */
@@ -62,7 +65,7 @@ export class EventHistory {
   }
 
   /**
-   * Calls back once, when something is added: whoever shows the history need not follow each event. It is called within a
+   * Calls back once, when something is added: a view of the history need not follow each event. It is called within a
    * request, so it may do no more than set a timer. The function returned takes the call back.
    */
   atNextChange(callback: () => void): () => void {

@@ -1,10 +1,10 @@
-/** The event bus: typed records of what happens in the block layer. Free when nobody listens. */
+/** The event bus: typed records of what happens in the block layer. Free without subscribers. */
 import type { Clock } from '../loop/clock.ts';
 import { EventHistory, type EventNote } from './history.ts';
 import type { EventName } from './events.ts';
 import type { RuleView } from '../debug/rules.ts';
 
-/** What every record has. `request` is the coroutine's id, 0 outside of a request. */
+/** The fields of every record. `request` is the coroutine's id, 0 outside of a request. */
 interface RecordBase {
   /** Counts from 1, without gaps, over all records of one bus. */
   readonly sequence: number;
@@ -60,7 +60,7 @@ export type TraceSubscriber = (record: TraceRecord) => void;
 export class TraceBus {
   /** Whether anybody listens. Look at it before building a record of a kind that comes often. */
   active = false;
-  /** What has fired so far, kept whether anybody listens or not. */
+  /** The events fired so far, kept also without subscribers. */
   readonly history = new EventHistory();
   readonly #clock: Clock;
   /** Few, and mostly one: gone through by index, for every record. */
@@ -101,7 +101,7 @@ function changesImage({ kind }: TraceDetail): boolean {
   return kind.startsWith('image-');
 }
 
-/** What the history says of a record at the event that led to it; null for most kinds. */
+/** The note that the history keeps of a record at the event that led to it; null for most kinds. */
 function noteOf(detail: TraceDetail): EventNote | null {
   switch (detail.kind) {
     case 'suspend':

@@ -1,4 +1,6 @@
-/** What the nodes of one session share: the drivers, the loop, the bus, the names in use, and where messages go. */
+/**
+ * State that the nodes of one session share: the drivers, the loop, the bus, the names in use, and where messages go.
+ */
 import type { DriverTable } from '../open/driver-table.ts';
 import type { OverlayMaker } from '../open/overlay.ts';
 import { TraceBus } from '../events/trace.ts';
@@ -9,7 +11,7 @@ import type { BlockNode } from './node.ts';
 /** Allocates a zeroed buffer. */
 export type Allocator = (bytes: number) => Buffer;
 
-/** What a context is made from. The lines come without the newline. */
+/** The parts of a context. Lines come without the newline. */
 export interface ContextSettings {
   readonly loop: EventLoop;
   readonly drivers: DriverTable;
@@ -62,7 +64,7 @@ export class GraphContext {
     this.warn(`${this.#programName}: ${message}`);
   }
 
-  /** As a `report`, but of each message only the first time in a session. */
+  /** A `report` that says each message only once in a session. */
   reportOnce(message: string): void {
     if (this.#reported.has(message)) return;
     this.#reported.add(message);

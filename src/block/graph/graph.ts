@@ -12,7 +12,7 @@ import { refreshFilename } from './refresh-filename.ts';
 import { flush } from '../request/flush.ts';
 import { Transaction } from './transaction.ts';
 
-/** All links that are made here are of this kind; nobody else may replace what they point to. */
+/** The kind of all links that are made here; only this file may replace what they point to. */
 interface Link extends ChildLink {
   readonly name: string;
 }
@@ -21,7 +21,7 @@ const MAX_NODE_NAME_BYTES = 31;
 
 /**
  * A name for a new node: the one that the user chose, checked, or a generated one. QEMU ends those with two random
- * digits, so that nobody counts on them; here the digits follow from the number, so that a run can be repeated.
+ * digits, so that users do not rely on them; here the digits follow from the number, so that a run can be repeated.
  */
 export function chooseNodeName(context: GraphContext, wanted: string | undefined): string {
   if (wanted === undefined) {
@@ -44,7 +44,7 @@ export function findNode(context: GraphContext, name: string): BlockNode | null 
   return context.nodes.get(name) ?? null;
 }
 
-/** The same, but ENODEV if there is none; `device` is what the message says of a device of that name. */
+/** The node of this name; ENODEV if there is none. `device` is what the message says of a device of that name. */
 export function requireNode(context: GraphContext, name: string, device: string): BlockNode {
   const node = findNode(context, name);
   if (node !== null) return node;
@@ -243,7 +243,7 @@ export async function attachBackend(node: BlockNode, perm: number, shared: numbe
   return new BlockBackend(() => link);
 }
 
-/** Closes a backend, and every node that nobody else holds. Its requests must have been drained. */
+/** Closes a backend, and every node without another parent. Its requests must have been drained. */
 export async function closeBackend(backend: BlockBackend): Promise<void> {
   if (backend.inFlight > 0) throw new Error('closing a backend with requests in flight');
   await detachChild(backend.root);

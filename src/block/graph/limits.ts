@@ -36,7 +36,10 @@ export function refreshLimitsIfPossible(node: BlockNode): void {
   }
 }
 
-/** Alignment of requests and limits of zero writes do not pass from child to parent: the pipeline of the child sees to them. */
+/**
+ * Alignment of requests and limits of zero writes do not pass from child to parent: the pipeline of the child sees to
+ * them.
+ */
 function merge(limits: Limits, child: Limits): void {
   limits.pdiscardAlignment = Math.max(limits.pdiscardAlignment, child.pdiscardAlignment);
   limits.optTransfer = Math.max(limits.optTransfer, child.optTransfer);

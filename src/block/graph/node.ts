@@ -60,7 +60,7 @@ export interface ChildLink {
   shared: number;
 }
 
-/** What becomes of a write of zeroes: data, a zero write, or one that may also unmap. */
+/** The treatment of a write of zeroes: as data, as a zero write, or as one that may also unmap. */
 export type DetectZeroes = 'off' | 'on' | 'unmap';
 
 /** A node: `S` is the state of its driver. Lengths in bytes, `totalSectors` in units of 512. */
@@ -77,7 +77,9 @@ export class BlockNode<S = unknown> {
 
   /** In the order in which they were attached, newest first. */
   readonly children: ChildLink[] = [];
-  /** The child that holds what this node is: the filtered one, or where a format keeps its metadata. Kept by the graph. */
+  /**
+   * The child that holds what this node is: the filtered one, or where a format keeps its metadata. Kept by the graph.
+   */
   primaryChild: ChildLink | null = null;
   file: ChildLink | null = null;
   backing: ChildLink | null = null;
@@ -100,14 +102,14 @@ export class BlockNode<S = unknown> {
   inheritsFrom: BlockNode | null = null;
   /** Links and openers that keep the node open; counted by `block/graph.ts`. */
   references = 1;
-  /** What `refreshFilename` gathered: a tree of options that opens the same graph. */
+  /** Gathered by `refreshFilename`: a tree of options that opens the same graph. */
   fullOpenOptions: JsonObject = new Map();
   /** The backing file as the image names it, and its format; empty if it names none. Set by a format's `open`. */
   backingFilename = '';
   backingFormat = '';
   /** The name of the node that `backingFilename` alone opens; anything else in its place was chosen by the user. */
   autoBackingFilename = '';
-  /** What was opened, or is being opened, as the backing file because the image names it; empty otherwise. */
+  /** The backing file that is open, or being opened, because the image names it; empty if there is none. */
   impliedBacking = '';
   /** The format was guessed, not given. */
   probed = false;

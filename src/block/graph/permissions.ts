@@ -1,7 +1,8 @@
 /**
  * Permissions: what every parent may do with a node, and what it lets the others do.
  *
- * A change at one place is carried down to all nodes below; each driver may refuse it. It is done as a whole or not at all.
+ * A change at one place is carried down to all nodes below; each driver may refuse it. It is done as a whole or not at
+ * all.
  */
 import { Errno } from '../../util/errno.ts';
 import type { BlockBackend } from '../backend.ts';
@@ -26,7 +27,7 @@ export function setBackendPermissions(backend: BlockBackend, perm: number, share
   setLinkPermissions(backend.root, perm, shared);
 }
 
-/** The same for any link. */
+/** `setBackendPermissions` for any link. */
 function setLinkPermissions(link: ChildLink, perm: number, shared: number): void {
   const tightens = (perm & ~link.perm) !== 0 || (link.shared & ~shared) !== 0;
   const transaction = new Transaction();
@@ -53,7 +54,10 @@ function refreshSubtree(node: BlockNode): void {
   transaction.commit();
 }
 
-/** The same after something was taken away, which cannot make a conflict: a refusal changes nothing and is ignored. */
+/**
+ * `refreshSubtree` after something was taken away, which cannot make a conflict: a refusal changes nothing, and is
+ * ignored.
+ */
 export function relaxSubtree(node: BlockNode): void {
   try {
     refreshSubtree(node);
@@ -140,7 +144,7 @@ function checkConflicts(node: BlockNode): void {
   }
 }
 
-/** What all parents of a node need together, and what all of them share. */
+/** The permissions that all parents of a node need together, and those that all of them share. */
 export function cumulativePermissions(node: BlockNode): Permissions {
   let perm = 0;
   let shared: number = Perm.ALL;
@@ -151,7 +155,7 @@ export function cumulativePermissions(node: BlockNode): Permissions {
   return { perm, shared };
 }
 
-/** What `parent` needs on a child when its own users have these permissions on it. */
+/** The permissions that `parent` needs on a child when its own users have these permissions on it. */
 export function childPermissions(parent: BlockNode, child: ChildLink, perm: number, shared: number): Permissions {
   const { driver } = parent;
   const wanted =

@@ -8,12 +8,12 @@ export class Transaction {
   /** Nodes that lost a reference by the commit or the abort; the caller releases them. */
   readonly released: BlockNode[] = [];
 
-  /** What finishes a step for good. Later steps are finished first. */
+  /** Adds an action that finishes a step for good. Later steps are finished first. */
   onCommit(action: () => void): void {
     this.#onCommit.push(action);
   }
 
-  /** What undoes a step. Later steps are undone first. */
+  /** Adds an action that undoes a step. Later steps are undone first. */
   onAbort(action: () => void): void {
     this.#onAbort.push(action);
   }

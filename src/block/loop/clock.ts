@@ -4,7 +4,7 @@
 export interface Clock {
   /** Nanoseconds of a monotonic clock, as a number: exact below 104 days of uptime, enough for durations. */
   nowNs(): number;
-  /** What `nowNs` gave last, without a look at the host's clock; 0 before that. */
+  /** The last value of `nowNs`, without a look at the host's clock; 0 before that. */
   recentNs(): number;
   /** Calls `callback` once, `delayNs` from now; the function returned takes the call back. */
   after(delayNs: number, callback: () => void): () => void;

@@ -1,4 +1,4 @@
-/** What coroutines wait in: a queue for a condition, and a lock. */
+/** Waiting for other coroutines: a queue for a condition, and a lock. */
 import type { Coroutine, WaitReason } from './coroutine.ts';
 import type { EventLoop } from './loop.ts';
 
@@ -11,7 +11,7 @@ export class CoroutineQueue {
     this.#loop = loop;
   }
 
-  /** Nobody waits. */
+  /** True if no coroutine waits. */
   get isEmpty(): boolean {
     return this.#waiting.length === 0;
   }
@@ -41,7 +41,9 @@ export class CoroutineQueue {
   }
 }
 
-/** A lock between coroutines; on release it passes to the one that has waited longest, without being free in between. */
+/**
+ * A lock between coroutines; on release it passes to the one that has waited longest, without being free in between.
+ */
 export class CoroutineMutex {
   readonly #queue: CoroutineQueue;
   readonly #reason: WaitReason;
@@ -55,7 +57,7 @@ export class CoroutineMutex {
     this.#onWait = onWait;
   }
 
-  /** Somebody has it. */
+  /** True while a coroutine holds it. */
   get isLocked(): boolean {
     return this.#locked;
   }

@@ -1,6 +1,6 @@
 /** Coroutines as the event loop keeps them: what each does, what it waits for, and all that are alive. */
 
-/** What a parked coroutine waits for; shown by the views and by the report of stuck requests. */
+/** The reason why a coroutine is parked; shown by the views and by the report of stuck requests. */
 export type WaitReason =
   | { readonly kind: 'host-io' }
   | { readonly kind: 'bottom-half' }
@@ -20,7 +20,7 @@ export type WaitReason =
   /** A request that was split waits for its parts. */
   | { readonly kind: 'parts' };
 
-/** What a request does, for the views. Offsets and lengths are in bytes. */
+/** A request as the views name it. Offsets and lengths are in bytes. */
 export interface RequestLabel {
   readonly operation: string;
   readonly offset?: number | undefined;
@@ -42,19 +42,19 @@ function nothing(): void {
 /** One run of an async function under the loop's control. */
 export class Coroutine {
   readonly id: number;
-  /** What it does, for the views; a shell command that issues a request overwrites it with the request's. */
+  /** Its operation, for the views; a shell command that issues a request overwrites it with the request's. */
   operation: string;
   /** Where, in bytes; undefined if it has no range. */
   offset: number | undefined;
   bytes: number | undefined;
   /** Who asked for it; null for the shell. */
   origin: string | null;
-  /** When it was started, in the loop's clock; 0 while a command's coroutine has not waited, when nobody can ask. */
+  /** Start time in ns of the loop's clock; 0 until a command's coroutine first parks: it cannot be observed before. */
   startedNs: number;
   done: boolean;
   /** Set by `cancel`: the next I/O that looks at it fails with ECANCELED. */
   cancelled: boolean;
-  /** What it waits for; null while it runs and when it is done. */
+  /** The reason of its wait; null while it runs and when it is done. */
   waitsFor: WaitReason | null;
   /** When it parked last, in the loop's clock. */
   waitsSinceNs: number;
@@ -93,7 +93,9 @@ export class Coroutine {
   }
 }
 
-/** Every coroutine that was started and has not ended, oldest first. A list: most are alive for the length of one call. */
+/**
+ * Every coroutine that was started and has not ended, oldest first. A list: most are alive for the length of one call.
+ */
 export class AliveCoroutines {
   size = 0;
   #oldest: Coroutine | null = null;

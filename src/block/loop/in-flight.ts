@@ -12,7 +12,7 @@ export interface RequestInFlight {
   readonly bytes: number | null;
   /** The client of an export that asked for it; left out for the shell's own requests. */
   readonly client?: string;
-  /** What it waits for: "breakpoint A", "w4", "lock qcow2", "sleep". */
+  /** Its wait in words: "breakpoint A", "w4", "lock qcow2", "sleep". */
   readonly waitsFor: string;
   readonly startedNs: number;
   /** Since when it waits. */

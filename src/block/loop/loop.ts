@@ -11,8 +11,8 @@
  * command waits (observed with qemu-io 7.2.22: piped `aio_write` on null-co reports before the next command, on a file
  * only when a later command polls).
  *
- * Host I/O that was under way when a command began has ended by the time it polls, and is delivered newest first; what is
- * started after that ends in its order. QEMU's thread pool does so: it walks its list of requests from the newest on
+ * Host I/O that was under way when a command began has ended by the time it polls, and is delivered newest first; what
+ * is started after that ends in its order. QEMU's thread pool does so: it walks its list of requests from the newest on
  * (observed with qemu-io 7.2.22: of three piped `aio_write` the last reports first, a `read` behind them reports last).
  */
 import { BlockError } from '../error.ts';
@@ -35,7 +35,9 @@ export class EventLoop {
   current: Coroutine | null = null;
   readonly alive = new AliveCoroutines();
 
-  /** Counts what is run from outside: commands and turns. What the host was asked in one need not be asked again in it. */
+  /**
+   * Counts what is run from outside: commands and turns. What the host was asked in one need not be asked again in it.
+   */
   epoch = 0;
 
   #nextId = 1;
@@ -58,8 +60,8 @@ export class EventLoop {
   }
 
   /**
-   * Enters a new coroutine: runs its function to the first wait. Null if it has ended and woke no other; otherwise it goes
-   * on, or those that it woke have to run: with `#untilItStops`.
+   * Enters a new coroutine: runs its function to the first wait. Null if it has ended and woke no other; otherwise it
+   * goes on, or those that it woke have to run: with `#untilItStops`.
    */
   #start(coroutine: Coroutine, body: () => Pending): Promise<void> | null {
     coroutine.caller = this.current;
@@ -172,7 +174,9 @@ export class EventLoop {
     this.#kick?.();
   }
 
-  /** True if no other coroutine is alive and nothing is queued, so that yielding could not change the order of events. */
+  /**
+   * True if no other coroutine is alive and nothing is queued, so that yielding could not change the order of events.
+   */
   get isOnlyCoroutine(): boolean {
     // A request that ended at once still has its report among the bottom halves, and that comes before our completion.
     return this.alive.size <= 1 && this.#bottomHalves.length === 0;
@@ -208,8 +212,8 @@ export class EventLoop {
   }
 
   /**
-   * Parks the running coroutine until the next turn of the loop. Those who do so in one turn go on in their order, where
-   * bottom halves of their own run newest first (as in QEMU, whose coroutines share one bottom half).
+   * Parks the running coroutine until the next turn of the loop. Those who do so in one turn go on in their order,
+   * where bottom halves of their own run newest first (as in QEMU, whose coroutines share one bottom half).
    */
   reschedule(): Promise<void> | undefined {
     const coroutine = this.current;
@@ -232,8 +236,8 @@ export class EventLoop {
 
   /**
    * Parks the running coroutine until something outside of the loop has happened: a timer, a message of a peer. `begin`
-   * is called at once with the function to call then, at most once. It returns one that takes this back, which is called
-   * if the coroutine is cancelled. While one waits so, the loop may sleep.
+   * is called at once with the function to call then, at most once. It returns one that takes this back, which is
+   * called if the coroutine is cancelled. While one waits so, the loop may sleep.
    */
   parkOutside(reason: WaitReason, begin: (arrived: () => void) => () => void): Promise<void> {
     const coroutine = this.current;
@@ -256,7 +260,10 @@ export class EventLoop {
     return this.#bottomHalves.length > 0;
   }
 
-  /** Runs the bottom halves that are due now, newest first as QEMU does, not those that they add. True if there were any. */
+  /**
+   * Runs the bottom halves that are due now, newest first as QEMU does, not those that they add. True if there were
+   * any.
+   */
   async runBottomHalves(): Promise<boolean> {
     if (this.#bottomHalves.length === 0) return false;
     this.epoch += 1;
@@ -268,7 +275,8 @@ export class EventLoop {
 
   /**
    * One turn: bottom halves, else one that waited for the outside (a timer, a peer), else one host I/O, else (with
-   * `wait`) sleeps until something arrives. False if nothing can happen by itself any more, or if the sleep was interrupted.
+   * `wait`) sleeps until something arrives. False if nothing can happen by itself any more, or if the sleep was
+   * interrupted.
    */
   async poll(wait = true): Promise<boolean> {
     this.epoch += 1;
@@ -310,8 +318,8 @@ export class EventLoop {
   }
 
   /**
-   * One turn; if nothing can happen by itself, a sleep until something is scheduled from outside (a client's request) or
-   * somebody interrupts. For who turns the loop while no command runs.
+   * One turn; if nothing can happen by itself, a sleep until something is scheduled from outside (a client's request)
+   * or it is interrupted. For turning the loop while no command runs.
    */
   async turnOrSleep(): Promise<void> {
     if (this.pending) await this.poll();
@@ -329,15 +337,18 @@ export class EventLoop {
     );
   }
 
-  /** Whether a turn could do something without waiting for a command: work is queued, a timer runs, a peer is to answer. */
+  /**
+   * Whether a turn could do something without waiting for a command: work is queued, a timer runs, a peer is to answer.
+   */
   get pending(): boolean {
     return this.isReady || this.#outside.size > 0;
   }
 
   /**
-   * Runs a function as a coroutine, which does `operation`, and turns the loop until it has ended. False if it is stuck: it waits, directly or
-   * not, for something that only a later command can bring (a breakpoint to be resumed). It then lives on and ends
-   * when that happens. A function that is done when it returns (undefined) is done here, too, without a promise.
+   * Runs a function as a coroutine, which does `operation`, and turns the loop until it has ended. False if it is
+   * stuck: it waits, directly or not, for something that only a later command can bring (a breakpoint to be resumed).
+   * It then lives on and ends when that happens. A function that is done when it returns (undefined) is done here, too,
+   * without a promise.
    */
   run(operation: string, body: () => Pending): Promise<boolean> | true {
     this.epoch += 1;
@@ -351,7 +362,7 @@ export class EventLoop {
     let detached = false;
     const onEnd = (error: unknown): void => {
       failure = error;
-      // Nobody waits any more; an error that the body let through is a bug and must not be lost.
+      // Its caller has gone on; an error that the body let through is a bug and must not be lost.
       if (detached && error !== undefined) this.schedule(() => Promise.reject(error));
     };
     await this.#untilItStops(coroutine, pending, onEnd);
@@ -379,8 +390,9 @@ export class EventLoop {
   }
 
   /**
-   * Starts a request and runs it until it parks or ends; a promise only if it had to wait for something. `onEnd` is called
-   * when it ends, with the error or undefined: before this returns if the request never waited. The loop is not turned.
+   * Starts a request and runs it until it parks or ends; a promise only if it had to wait for something. `onEnd` is
+   * called when it ends, with the error or undefined: before this returns if the request never waited. The loop is not
+   * turned.
    */
   begin(label: RequestLabel, body: () => Pending, onEnd: (error: unknown) => void): Pending {
     const coroutine = this.#make(label);
@@ -391,8 +403,9 @@ export class EventLoop {
   }
 
   /**
-   * Starts an asynchronous request: enters it, and returns when it has parked or ended. `onDone` is called when it ends,
-   * but never before this returns: a request that ends at once reports as a bottom half, as QEMU's AIO requests do.
+   * Starts an asynchronous request: enters it, and returns when it has parked or ended. `onDone` is called when it
+   * ends, but never before this returns: a request that ends at once reports as a bottom half, as QEMU's AIO requests
+   * do.
    */
   async spawn(label: RequestLabel, body: () => Pending, onDone: (error: unknown) => void): Promise<Coroutine> {
     const coroutine = this.#make(label);

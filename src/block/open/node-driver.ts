@@ -12,15 +12,15 @@ import type { Options } from '../options/options.ts';
 import { refreshFilename } from '../graph/refresh-filename.ts';
 import { RequestTracker } from '../request/serialise.ts';
 
-/** What a node is made from: its options, sorted out, and what its driver finds open already. */
+/** The parts of a node to be made: its options, sorted out, and the file that is open already. */
 export interface DriverRequest {
   /** All options of the node, which it keeps. */
   readonly options: Options;
   readonly explicitOptions: Options;
-  /** The options that nobody has taken yet. */
+  /** The options that have not been taken yet. */
   readonly rest: Options;
   readonly flags: number;
-  /** What the format was probed on; the driver finds it by its name in `rest`. */
+  /** The node that the format was probed on; the driver finds it by its name in `rest`. */
   readonly file: BlockNode | null;
   /** `file` was opened for this node, and inherits from it. */
   readonly adoptsFile: boolean;

@@ -26,8 +26,8 @@ export interface OpenRequest {
 }
 
 /**
- * Opens an image and everything below it. The message of the `BlockError` thrown is what follows "can't open: "; nothing
- * is left open then.
+ * Opens an image and everything below it. The message of the `BlockError` thrown is what follows "can't open: ";
+ * nothing is left open then.
  */
 export async function openBackend(context: GraphContext, request: OpenRequest): Promise<BlockBackend> {
   const { filename, options, flags } = request;

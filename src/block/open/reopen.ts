@@ -34,14 +34,15 @@ interface QueueEntry {
   detectZeroes: DetectZeroes;
   /** The user wants options reset, and gave no `backing`. */
   backingIsMissing: boolean;
-  /** What the driver has prepared; null until it has. */
+  /** The state that the driver has prepared; null until it has. */
   state: ReopenState<unknown> | null;
   readonly replaced: BlockNode[];
 }
 
 /**
- * Gives a node new options: `options` count most; what they leave out stays as it is with `keepOldOptions`, or goes back
- * to its default. Requests must have been drained. Throws what a driver or a user objects to, and changes nothing then.
+ * Gives a node new options: `options` count most; what they leave out stays as it is with `keepOldOptions`, or goes
+ * back to its default. Requests must have been drained. Throws what a driver or a user objects to, and changes nothing
+ * then.
  */
 export async function reopenNode(node: BlockNode, options: Options, keepOldOptions: boolean): Promise<void> {
   const queue: QueueEntry[] = [];
@@ -236,7 +237,7 @@ function replaceChild(
   stageReplace(node, replacement, name, transaction);
 }
 
-/** What nobody has taken may be there only if it is as before. */
+/** An option that no one has taken must be unchanged. EINVAL otherwise. */
 function checkUnchanged(node: BlockNode, options: Options): void {
   for (const key of options.orderedKeys()) {
     const value = options.get(key);

@@ -4,7 +4,7 @@ import { Open } from '../flags.ts';
 /** The bits that a cache mode decides about; clear them before setting those of the mode. */
 export const CACHE_FLAGS = Open.NO_CACHE | Open.NO_FLUSH;
 
-/** What a mode of `--cache` means. */
+/** The meaning of a mode of `--cache`. */
 export interface CacheMode {
   /** Bits out of `CACHE_FLAGS`. */
   readonly flags: number;
@@ -21,7 +21,7 @@ const cacheModes: ReadonlyMap<string, CacheMode> = new Map([
   ['writethrough', { flags: 0, writethrough: true }],
 ]);
 
-/** What a cache mode stands for; null if there is none of that name. */
+/** The meaning of a cache mode; null if there is none of that name. */
 export function parseCacheMode(mode: string): CacheMode | null {
   return cacheModes.get(mode) ?? null;
 }

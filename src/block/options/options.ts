@@ -9,9 +9,9 @@ import { invalidArgument } from '../error.ts';
 /** A value as it was given: text from a command line, typed from JSON. */
 export type OptionValue = string | number | bigint | boolean | null;
 
-/** The options of one node; taking one out by `absorbOptions` shows in the end which nobody knows. */
+/** The options of one node. Drivers take theirs out with `absorbOptions`; what is left in the end is unknown. */
 export class Options extends Map<string, OptionValue> {
-  /** The same options, to be changed apart from these. */
+  /** A copy, to be changed apart from these. */
   clone(): Options {
     return new Options(this.ordered());
   }
@@ -63,7 +63,7 @@ export function hashOrder(keys: readonly string[]): string[] {
     .map(({ key }) => key);
 }
 
-/** What a driver takes an option for; `size` is a number of bytes with a suffix. */
+/** The type that a driver takes an option for; `size` is a number of bytes with a suffix. */
 export type OptionType = 'string' | 'bool' | 'number' | 'size';
 type OptionSpec = Readonly<Record<string, OptionType>>;
 type Absorbed<Spec extends OptionSpec> = {

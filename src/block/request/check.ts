@@ -10,9 +10,9 @@ export function checkOpen(node: BlockNode): void {
 }
 
 /**
- * Throws unless `[offset, offset + bytes)` lies in the range of offsets that a node can have: EIO for what no node of QEMU
- * has either; EFBIG for what lies between our longest node and its, where the real program asks the host, which has no
- * such files (observed with qemu-io 7.2.22 on ext4).
+ * Throws unless `[offset, offset + bytes)` lies in the range of offsets that a node can have: EIO for what no node of
+ * QEMU has either; EFBIG for what lies between our longest node and its, where the real program asks the host, which
+ * has no such files (observed with qemu-io 7.2.22 on ext4).
  */
 export function checkRange(offset: number, bytes: number): void {
   if (offset < 0 || bytes < 0 || offset > QEMU_MAX_LENGTH - bytes) throw new BlockError(Errno.EIO);

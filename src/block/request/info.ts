@@ -5,7 +5,9 @@ import { BlockError } from '../error.ts';
 import { MAX_ALIGNMENT } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
 
-/** The node's geometry as its driver says it. ENOTSUP by one that has none, EINVAL for clusters beyond `MAX_ALIGNMENT`. */
+/**
+ * The node's geometry as its driver says it. ENOTSUP by one that has none, EINVAL for clusters beyond `MAX_ALIGNMENT`.
+ */
 export function driverInfo(node: BlockNode): DriverInfo {
   if (node.driver.getInfo === undefined) throw new BlockError(Errno.ENOTSUP);
   const info = node.driver.getInfo(node);

@@ -21,7 +21,7 @@ export interface Padding {
   readonly merged: boolean;
 }
 
-/** What an aligned range needs at its edges. */
+/** The padding of an aligned range: none. */
 export const noPadding: Pick<Padding, 'head' | 'tail'> = { head: 0, tail: 0 };
 
 /** The padding that a range needs on this node; null if it is aligned. */

@@ -12,7 +12,9 @@ import type { TrackedRequest } from './serialise.ts';
 import { isAllocatedWhole } from './status.ts';
 import { runTracked } from './traced.ts';
 
-/** Reads `data.length` bytes at any offset. What lies behind the node's end reads as zeroes. `flags` are bits of `Req`. */
+/**
+ * Reads `data.length` bytes at any offset. What lies behind the node's end reads as zeroes. `flags` are bits of `Req`.
+ */
 export function preadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
   checkDataRequest(node, offset, data.length);

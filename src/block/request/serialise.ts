@@ -18,7 +18,7 @@ import { alignDown, alignUp } from '../../util/align.ts';
 import { assert } from '../../util/assert.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 
-/** What a request in flight does to its range. */
+/** The effect of a request in flight on its range. */
 export type TrackedKind = 'read' | 'write' | 'discard' | 'truncate';
 
 /** A request in flight: its range in bytes, and the wider one that it keeps others out of. */
@@ -35,7 +35,7 @@ export class TrackedRequest {
   waiters: Waiters | null = null;
   /** Counts up with age. */
   readonly order: number;
-  /** It waits for another one: nobody else has to wait for it meanwhile. */
+  /** It waits for another one; no other request has to wait for it meanwhile. */
   waits = false;
   /** Neighbours among the requests of the tracker that do not wait. */
   newer: TrackedRequest | null = null;

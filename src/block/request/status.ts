@@ -106,7 +106,7 @@ function* resolve(node: BlockNode, wantZero: boolean, offset: number, status: Bl
   return wantZero && recurses && file !== null && file !== node ? yield* refine(own, file) : own;
 }
 
-/** What the node below knows of data: there may be zeroes behind it. */
+/** Refines data by the answer of the node below: there may be zeroes behind it. */
 function* refine(own: BlockStatus, file: BlockNode): Steps<BlockStatus> {
   const { flags, bytes, map } = own;
   try {
@@ -197,7 +197,7 @@ export interface Allocation {
   readonly bytes: number;
 }
 
-/** What the node itself (not its backing file) has of a range. */
+/** Whether the node itself (not its backing file) has a range. */
 export function isAllocated(node: BlockNode, offset: number, bytes: number): Answer<Allocation> {
   return run(allocationOf(node, offset, bytes));
 }

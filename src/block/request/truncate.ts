@@ -27,7 +27,7 @@ export function truncate(child: ChildLink, bytes: number, options: Partial<Trunc
 /** Sets the length; `request` covers the new area, if there is one. */
 function* resize(node: BlockNode, request: TrackedRequest, bytes: number, options: TruncateOptions): Steps<void> {
   const newBytes = request.bytes;
-  // Nobody may write to the new area while it is made: preallocation would overwrite it.
+  // No write may reach the new area while it is made: preallocation would overwrite it.
   if (newBytes > 0) yield node.requests.makeSerialising(request, 1);
   yield withContext('Failed to prepare request for truncation', () => prepareWrite(node, request, 0));
   yield* resizeByDriver(node, bytes - newBytes, bytes, options);

@@ -2,9 +2,9 @@
  * Requests that wait for one request, in order of arrival.
  *
  * When that ends, each of them looks again for a request to wait for, as if it had been woken; only one that finds none
- * is woken. The others are handed on in pieces, each as long as all in it find the same request: of n requests that make
- * a file longer each waits for the one before it, and none is looked at n times. To cut and join such pieces quickly they
- * are treaps, ordered by arrival, in which each node knows the ranges below it.
+ * is woken. The others are handed on in pieces, each as long as all in it find the same request: of n requests that
+ * make a file longer each waits for the one before it, and none is looked at n times. To cut and join such pieces
+ * quickly they are treaps, ordered by arrival, in which each node knows the ranges below it.
  */
 import { assert } from '../../util/assert.ts';
 import type { Coroutine, WakeSource } from '../loop/coroutine.ts';
@@ -14,7 +14,9 @@ import type { TrackedRequest } from './serialise.ts';
 export interface Conflicts {
   /** The newest request in flight that `request`, which waits, has to wait for; null if there is none. */
   find(request: TrackedRequest): TrackedRequest | null;
-  /** Whether `find` gives `blocker` for all requests in these bounds; exact for a single one, else perhaps too careful. */
+  /**
+   * Whether `find` gives `blocker` for all requests in these bounds; exact for a single one, else perhaps too careful.
+   */
   blocksAll(blocker: TrackedRequest, bounds: WaitingBounds): boolean;
   /** The request does not wait any more. */
   resume(request: TrackedRequest): void;
@@ -94,7 +96,9 @@ export class Waiters implements WakeSource {
     this.blocker = blocker;
   }
 
-  /** Adds a request that waits in `coroutine`, as the last one; its range must not change meanwhile. Returns the reason. */
+  /**
+   * Adds a request that waits in `coroutine`, as the last one; its range must not change meanwhile. Returns the reason.
+   */
   add(request: TrackedRequest, coroutine: Coroutine): Waiter {
     const waiter = new Waiter(request, coroutine, priorityOf(request));
     this.#append(waiter);

@@ -38,8 +38,8 @@ export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: n
 }
 
 /**
- * Makes `bytes` at `offset` read as zeroes; `flags` may hold MAY_UNMAP, NO_FALLBACK, FUA. MAY_UNMAP does not count where
- * the node was opened without discards.
+ * Makes `bytes` at `offset` read as zeroes; `flags` may hold MAY_UNMAP, NO_FALLBACK, FUA. MAY_UNMAP does not count
+ * where the node was opened without discards.
  */
 export function pwriteZeroes(child: ChildLink, offset: number, bytes: number, flags: number): Pending {
   const mayUnmap = (child.node.openFlags & Open.UNMAP) !== 0;
@@ -217,7 +217,7 @@ function* writePieces(node: BlockNode, offset: number, data: Buffer, flags: numb
   }
 }
 
-/** What every request that changes a node does first: EPERM if it may not, and waiting for those that it overlaps. */
+/** Begins a request that changes a node: EPERM if it may not, and waiting for those that it overlaps. */
 export function prepareWrite(node: BlockNode, request: TrackedRequest, flags: number): Pending {
   if (node.isReadOnly) throw new BlockError(Errno.EPERM);
   if ((flags & Req.SERIALISING) === 0) return node.requests.waitForSerialising(request);
@@ -226,7 +226,7 @@ export function prepareWrite(node: BlockNode, request: TrackedRequest, flags: nu
   return undefined;
 }
 
-/** What every request that changes a node does last: note that there is something to flush, and a longer node. */
+/** Ends a request that changes a node: notes that there is something to flush, and that the node is longer. */
 export function finishWrite(
   node: BlockNode,
   kind: TrackedKind,

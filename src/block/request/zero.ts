@@ -12,7 +12,9 @@ import { forgetDataRange } from './status.ts';
 /** The longest run of zeroes that is written as data in one go. */
 const MAX_BOUNCE_BYTES = 16 * 1024 * 1024;
 
-/** Zeroes a range that is aligned to the node's requests. The driver gets whole blocks of its zero alignment, and edges. */
+/**
+ * Zeroes a range that is aligned to the node's requests. The driver gets whole blocks of its zero alignment, and edges.
+ */
 export function* zeroRange(node: BlockNode, offset: number, bytes: number, flags: number): Steps<void> {
   if ((flags & ~node.supportedZeroFlags & Req.NO_FALLBACK) !== 0) throw new BlockError(Errno.ENOTSUP);
   forgetDataRange(node, offset, bytes);

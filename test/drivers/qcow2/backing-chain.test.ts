@@ -1,4 +1,4 @@
-/** Long chains of backing files: read through as qemu-io reads them, and refused in a sentence where they are too long. */
+/** Long chains of backing files: read through as qemu-io reads them, refused in a sentence where they are too long. */
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Open } from '../../../src/block/flags.ts';

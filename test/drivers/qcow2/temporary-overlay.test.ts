@@ -40,7 +40,7 @@ describe('the overlay of snapshot mode', () => {
 
   it('leaves nothing behind where the host takes a part of it and then no more', async () => {
     writeFileSync(path.join(cwd, 'disk.raw'), Buffer.alloc(65536));
-    // 140 KiB is less than the four clusters of an overlay; what goes beyond fails with EFBIG, once the signal is ignored.
+    // 140 KiB is less than the four clusters of an overlay; the rest fails with EFBIG, once the signal is ignored.
     const limited = `trap '' XFSZ; ulimit -f 140; TMPDIR=. exec '${[blkscope.command, ...blkscope.args].join("' '")}' "$@"`;
     const program = { command: 'bash', args: ['-c', limited, 'blkscope'] };
     const { stderr, exit } = await runProgram(program, ['-f', 'raw', '-s', '-c', 'read 0 4k', 'disk.raw'], { cwd });
