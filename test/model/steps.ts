@@ -64,13 +64,17 @@ const anyReopen = fc
   .constantFrom('-c writeback', '-c writethrough', '-c unsafe', '-o overlap-check=all', '-o l2-cache-size=64k', '')
   .map((words) => `reopen ${words}`.trim());
 
-/** `anySteps` with reopens in between, and resumes of all. */
+/** Other lengths than before; none cuts off what the model knows of. */
+const anyTruncate = fc.constantFrom('truncate 128k', 'truncate 96k', 'truncate -m metadata 160k');
+
+/** `anySteps` with reopens and truncates in between, and resumes of all. */
 export const anyStepsWithReopen: fc.Arbitrary<Step[]> = fc.array(
   fc.oneof(
     { weight: 3, arbitrary: anyRequest },
     { weight: 2, arbitrary: anyCommand },
     { weight: 2, arbitrary: anyReopen },
     { weight: 1, arbitrary: fc.constant('resume -a') },
+    { weight: 1, arbitrary: anyTruncate },
   ),
   { minLength: 2, maxLength: 16, size: 'max' },
 );

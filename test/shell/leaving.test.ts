@@ -125,6 +125,18 @@ describe('leaving', () => {
   });
 });
 
+describe('a truncate', () => {
+  it('makes other caches under a write that waits for another one, which then uses those', async () => {
+    writeFileSync(path.join(folder, 'disk.qcow2'), makeImage({ lengthBytes: 65536, clusterBits: 9 }));
+    const shell = await open();
+    await shell.run('break write_aio A', 'aio_write -q -P 1 0 512', 'wait_break A', 'aio_write -q -P 2 0 512');
+    await shell.run('truncate 128k', 'resume A', 'aio_flush');
+    await shell.session.close();
+    expect(shell.session.exitStatus).toBe(0);
+    expect(await readBack('2 0 512')).toBe('');
+  });
+});
+
 describe('a reopen', () => {
   it('keeps out requests that come while its flush is suspended, and loses neither them nor what was there', async () => {
     makeDisk(4 << 20);

@@ -101,7 +101,7 @@ export type NodeOpener = (context: GraphContext, request: NodeRequest) => Promis
 const MAX_DEPTH = 500;
 
 /** Opens a node, or finds an open one. The caller owns one reference to it. */
-export async function openNode(context: GraphContext, request: NodeRequest): Promise<BlockNode> {
+async function openNode(context: GraphContext, request: NodeRequest): Promise<BlockNode> {
   const { reference, from } = request;
   if (reference !== null) return referencedNode(context, request, reference);
 

@@ -46,7 +46,6 @@ interface Search {
 export function* allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): Steps<void> {
   assert(image.lock.isLocked, 'the lock is held');
   assert(bytes > 0, 'a write of nothing needs no space');
-  const { l2Cache } = image;
   let search = beginSearch(guest, bytes, result);
   while (search.remaining > 0) {
     search.bytes = search.remaining;
@@ -60,6 +59,8 @@ export function* allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, 
 
     const loading = sliceForUpdate(image, search.position);
     const slot: number = typeof loading === 'number' ? loading : yield loading;
+    // Not before the wait for a blocking write: a truncate, which then has the lock, may make other caches.
+    const { l2Cache } = image;
     let isFound: boolean;
     try {
       const table = l2Cache.table(slot);
