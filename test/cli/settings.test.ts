@@ -103,7 +103,7 @@ describe('a session', () => {
     const shell = new ScreenProgram(['-f', 'raw', 'blkdebug::image'], { env: { XDG_CONFIG_HOME: config } }, 1 << 20);
     const first = await shell.prompt();
     expect(shell.terminal.written).toContain("settings.ini:3: no setting 'nosuch' in [terminal]");
-    expect(first[1]).toMatch(/^│ EVENTS +│ SUSPENDED +│$/);
+    expect(first[1]).toMatch(/^│ EVENTS .*│ SUSPENDED +│$/);
     expect(first[4]).toMatch(/^└/);
     const screen = await shell.run('r3 0 4k');
     expect(screen.join('\n')).toContain('read 4096/4096 bytes at offset 0');
