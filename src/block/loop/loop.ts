@@ -19,11 +19,13 @@ import { BlockError } from '../error.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Pending } from '../../util/steps.ts';
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, hostTurn, systemClock } from './clock.ts';
 import { AliveCoroutines, Coroutine, type RequestLabel, type WaitReason, type WakeSource } from './coroutine.ts';
 
 export { Coroutine, type RequestLabel, type WaitReason } from './coroutine.ts';
 
+/** Node gets a turn at least this often: a signal acts within twice that. */
+const MAX_BUSY_NS = 40e6;
 const waitsForHostIo: WaitReason = { kind: 'host-io' };
 const waitsForBottomHalf: WaitReason = { kind: 'bottom-half' };
 const waitsForTimer: WaitReason = { kind: 'timer' };
@@ -54,6 +56,9 @@ export class EventLoop {
   /** Resolves the wait of `poll` when a timer fires, something arrives, or the wait is interrupted. */
   #kick: (() => void) | null = null;
   #interrupted = false;
+  /** When Node had its last turn, as far as is known; 0 for not known, which is when a command begins. */
+  #turnNs = 0;
+  #isInHostTurn = false;
 
   constructor(clock: Clock = systemClock) {
     this.clock = clock;
@@ -255,6 +260,36 @@ export class EventLoop {
     return this.park(reason);
   }
 
+  /**
+   * Called again and again by work without a bound: gives Node a turn, in which signals are seen, if it has had none for
+   * a while. Nothing of the loop runs meanwhile. ECANCELED if the command is interrupted in that turn.
+   */
+  breathe(): Pending {
+    return this.#isOverdue() ? this.#breatheNow() : undefined;
+  }
+
+  async #breatheNow(): Promise<void> {
+    if (!(await this.#giveTurn())) throw new BlockError(Errno.ECANCELED);
+  }
+
+  #isOverdue(): boolean {
+    const now = this.clock.nowNs();
+    if (this.#turnNs === 0) this.#turnNs = now;
+    return now - this.#turnNs > MAX_BUSY_NS;
+  }
+
+  /** Gives Node a turn; false if it brought an interrupt. */
+  async #giveTurn(): Promise<boolean> {
+    const { current } = this;
+    this.current = null;
+    this.#isInHostTurn = true;
+    await hostTurn();
+    this.#isInHostTurn = false;
+    this.current = current;
+    this.#turnNs = this.clock.nowNs();
+    return !this.#takeInterrupt();
+  }
+
   /** Whether `runBottomHalves` has something to run. */
   get hasBottomHalves(): boolean {
     return this.#bottomHalves.length > 0;
@@ -280,6 +315,7 @@ export class EventLoop {
    */
   async poll(wait = true): Promise<boolean> {
     this.epoch += 1;
+    if (this.#isOverdue() && !(await this.#giveTurn())) return false;
     if (await this.runBottomHalves()) return true;
     const arrived = this.#arrived.shift();
     if (arrived !== undefined) {
@@ -302,6 +338,7 @@ export class EventLoop {
       this.#kick = resolve;
     });
     this.#kick = null;
+    this.#turnNs = 0;
   }
 
   #takeInterrupt(): boolean {
@@ -310,11 +347,11 @@ export class EventLoop {
     return interrupted;
   }
 
-  /** Ends the sleep of a `poll` (Ctrl-C). */
+  /** Ends the sleep of a `poll`, or the work that breathes (Ctrl-C). */
   interrupt(): void {
-    if (this.#kick === null) return;
+    if (this.#kick === null && !this.#isInHostTurn) return;
     this.#interrupted = true;
-    this.#kick();
+    this.#kick?.();
   }
 
   /**
@@ -352,6 +389,7 @@ export class EventLoop {
    */
   run(operation: string, body: () => Pending): Promise<boolean> | true {
     this.epoch += 1;
+    this.#turnNs = 0;
     const coroutine = new Coroutine(this.#nextId++, operation);
     const pending = this.#start(coroutine, body);
     return pending === null ? true : this.#runOn(coroutine, pending);

@@ -4,6 +4,7 @@ import type { Clock } from '../../../src/block/loop/clock.ts';
 import { CoroutineMutex, CoroutineQueue } from '../../../src/block/loop/coroutine-queue.ts';
 import type { Pending } from '../../../src/util/steps.ts';
 import { EventLoop, type Coroutine } from '../../../src/block/loop/loop.ts';
+import { Errno } from '../../../src/util/errno.ts';
 
 /** A clock that stands still until it is moved. */
 class ManualClock implements Clock {
@@ -442,5 +443,49 @@ describe('CoroutineMutex', () => {
     );
     expect(log).toEqual(['a has it', 'a gave it', 'b has it', 'b gave it', 'c has it', 'c gave it']);
     expect(mutex.isLocked).toBe(false);
+  });
+});
+
+describe('work without a bound', () => {
+  /** Runs work of `steps` steps that take 30 ms each; `meanwhile` is called in Node's first turn. */
+  async function work(steps: number, meanwhile: (loop: EventLoop) => void) {
+    const clock = new ManualClock();
+    const loop = new EventLoop(clock);
+    const log: string[] = [];
+    setImmediate(() => {
+      log.push(loop.current === null ? 'Node' : 'Node, in the work');
+      meanwhile(loop);
+    });
+    let caught: unknown;
+    const ended = await loop.run('work', async () => {
+      try {
+        for (let step = 1; step <= steps; step++) {
+          log.push(`${step}`);
+          clock.advance(30e6);
+          await loop.breathe();
+        }
+      } catch (error) {
+        caught = error;
+      }
+    });
+    expect(ended).toBe(true);
+    return { log, caught };
+  }
+
+  it('gives Node a turn when it has had none for a while, and goes on', async () => {
+    expect(await work(4, () => {})).toEqual({ log: ['1', '2', '3', 'Node', '4'], caught: undefined });
+  });
+
+  it('ends with ECANCELED when it is interrupted in that turn', async () => {
+    const { log, caught } = await work(9, (loop) => loop.interrupt());
+    expect(log).toEqual(['1', '2', '3', 'Node']);
+    expect(caught).toMatchObject({ errno: Errno.ECANCELED });
+  });
+
+  it('lets nothing else of the loop run meanwhile', async () => {
+    const log: string[] = [];
+    const result = await work(4, (loop) => loop.schedule(() => void log.push('bottom half')));
+    expect(result.log).toEqual(['1', '2', '3', 'Node', '4']);
+    expect(log).toEqual([]);
   });
 });

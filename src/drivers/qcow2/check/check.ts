@@ -105,6 +105,7 @@ function* compare(image: Qcow2Image, state: CheckState, fix: FixMode): Steps<voi
   const { warn } = image.node.context;
   const { refcountTable, refcountBlockEntries } = image;
   for (let cluster = 0; cluster < map.clusterCount; cluster++) {
+    if (cluster % 4096 === 0) yield image.loop.breathe();
     const block = image.refcountTableIndexOf(cluster);
     if (map.isEmptyBlock(block) && refcountTable.blockOffset(block) === 0) {
       cluster = (block + 1) * refcountBlockEntries - 1;

@@ -22,6 +22,7 @@ export function* checkCopiedFlags(image: Qcow2Image, result: CheckResult, fix: F
     if (refcount === null) continue;
     yield* checkL1Entry(image, result, index, refcount, repairs);
     yield* checkL2Table(image, result, l2Offset, repairs);
+    yield image.loop.breathe();
   }
 }
 

@@ -68,6 +68,7 @@ function* writeBlocks(
     yield withContext('ERROR writing refblock', () => checkOverlap(image, 0, offset, clusterBytes));
     yield withContext('ERROR writing refblock', () => writeFile(image, offset, map.block(index)));
     cluster = start + refcountBlockEntries - 1;
+    yield image.loop.breathe();
   }
   return grew;
 }

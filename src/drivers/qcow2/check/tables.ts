@@ -50,6 +50,7 @@ export function* countL1(
       result.corruptions += 1;
     }
     yield* countL2(image, state, l2Offset, isActive);
+    yield image.loop.breathe();
   }
 }
 

@@ -40,6 +40,7 @@ function* discardSlices(image: Qcow2Image, guest: GuestOffset, bytes: number, mo
   for (let rest = image.clustersFor(bytes); rest > 0; ) {
     const count = Math.min(rest, image.sliceEntries - image.sliceIndexOf(position));
     yield* discardInSlice(image, position, count, mode);
+    yield image.loop.breathe();
     rest -= count;
     position = advance(position, count * image.clusterBytes);
   }

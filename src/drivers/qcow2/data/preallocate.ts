@@ -28,6 +28,7 @@ export function* preallocateMetadata(
   let end = 0;
   try {
     for (let position = oldLength as GuestOffset; position < length; position = advance(position, allocation.bytes)) {
+      yield image.loop.breathe();
       const bytes = Math.min(length - position, maxBytes);
       yield* stepsWithContext('Allocating clusters failed', allocate(image, position, bytes, allocation));
       for (let part = allocation.parts; part !== null; part = part.next) part.isPreallocation = true;
@@ -134,6 +135,7 @@ function* mapClusters(
     });
     part.isPreallocation = isPreallocation;
     try {
+      yield image.loop.breathe();
       yield* linkPart(image, part);
     } catch (error) {
       if (!(error instanceof BlockError)) throw error;

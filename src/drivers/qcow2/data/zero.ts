@@ -104,6 +104,7 @@ function* zeroParts(image: Qcow2Image, { guest, firstCluster, lastCluster, end, 
   for (let rest = image.clustersFor(lastCluster - firstCluster); rest > 0; ) {
     const count = Math.min(rest, image.sliceEntries - image.sliceIndexOf(position));
     yield* zeroInSlice(image, position, count, flags);
+    yield image.loop.breathe();
     rest -= count;
     position = advance(position, count * image.clusterBytes);
   }

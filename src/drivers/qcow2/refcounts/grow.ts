@@ -150,6 +150,7 @@ export function* makeRefcountArea(image: Qcow2Image, area: RefcountArea): Steps<
 
   let blockOffset = start;
   for (let index = firstIndex; index < blockCount; index++) {
+    yield image.loop.breathe();
     const existing = layout.blockOffset(index);
     const slot: number = yield existing === 0 ? refcountCache.getEmpty(blockOffset) : refcountCache.get(existing);
     try {

@@ -15,7 +15,9 @@ export function* shrinkRefcountTable(image: Qcow2Image): Steps<void> {
   const unused: number[] = [];
   for (let index = 0; index < refcountTable.entryCount; index++) {
     const offset = refcountTable.blockOffset(index);
-    if (offset !== 0 && (yield* isUnused(image, index, offset))) unused.push(index);
+    if (offset === 0) continue;
+    yield image.loop.breathe();
+    if (yield* isUnused(image, index, offset)) unused.push(index);
   }
   const shrunk = Buffer.from(refcountTable.bytes);
   for (const index of unused) shrunk.fill(0, index * REFCOUNT_ENTRY_BYTES, (index + 1) * REFCOUNT_ENTRY_BYTES);

@@ -6,6 +6,9 @@ import { corrupt } from '../tables/corruption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { getRefcount } from './refcounts.ts';
 
+/** A search gives Node a turn, where it is time for one, each time it has seen so many clusters. */
+const CLUSTERS_PER_BREATH = 4096;
+
 /**
  * The first cluster at or behind one that a refcount block covers; `end` if there is none before.
  */
@@ -32,6 +35,7 @@ export function* lastUsedCluster(image: Qcow2Image, fileLength: number): Steps<n
   for (let cluster = image.clustersFor(fileLength) - 1; ; cluster--) {
     cluster = previousCovered(image, cluster);
     if (cluster < 0) break;
+    if (cluster % CLUSTERS_PER_BREATH === 0) yield image.loop.breathe();
     let refcount: number;
     try {
       refcount = yield getRefcount(image, cluster);

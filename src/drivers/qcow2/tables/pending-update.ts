@@ -74,13 +74,17 @@ export class PendingL2Update {
   }
 }
 
+/** Up to so many updates are not indexed. */
+const FEW = 8;
+
 /**
  * The pending updates of an image, in order of age, indexed by the guest clusters that they touch. Several may touch
  * one cluster: updates that keep old clusters only exclude each other where their subclusters overlap.
  */
 export class PendingUpdates {
   readonly #image: Qcow2Image;
-  readonly #byCluster = new Map<number, PendingL2Update[]>();
+  /** Null while there are so few that looking at all of them is as fast. */
+  #byCluster: Map<number, PendingL2Update[]> | null = null;
   #newest: PendingL2Update | null = null;
   #size = 0;
   #nextOrder = 0;
@@ -102,10 +106,22 @@ export class PendingUpdates {
     if (this.#newest !== null) this.#newest.newer = update;
     this.#newest = update;
     this.#size += 1;
+    if (this.#byCluster !== null) this.#index(update);
+    else if (this.#size > FEW) this.#indexAll();
+  }
+
+  #indexAll(): void {
+    this.#byCluster = new Map();
+    let update = this.#newest;
+    while (update !== null && update.older !== null) update = update.older;
+    for (; update !== null; update = update.newer) this.#index(update);
+  }
+
+  #index(update: PendingL2Update): void {
     const { first, end } = this.#clustersOf(update);
     for (let cluster = first; cluster < end; cluster++) {
-      const others = this.#byCluster.get(cluster);
-      if (others === undefined) this.#byCluster.set(cluster, [update]);
+      const others = this.#byCluster?.get(cluster);
+      if (others === undefined) this.#byCluster?.set(cluster, [update]);
       else others.push(update);
     }
   }
@@ -120,6 +136,8 @@ export class PendingUpdates {
     update.newer = null;
     update.older = null;
     this.#size -= 1;
+    if (this.#size === 0) this.#byCluster = null;
+    if (this.#byCluster === null) return true;
     const { first, end } = this.#clustersOf(update);
     for (let cluster = first; cluster < end; cluster++) {
       const others = this.#byCluster.get(cluster) ?? [];
@@ -133,21 +151,13 @@ export class PendingUpdates {
   touching(guest: GuestOffset, bytes: number): readonly PendingL2Update[] {
     const first = this.#image.clusterIndexOf(guest);
     const end = this.#image.clusterIndexOf(guest + bytes - 1) + 1;
-    if (end - first < this.#size) return this.#inClusters(first, end);
+    if (this.#byCluster !== null && end - first < this.#size) return inClusters(this.#byCluster, first, end);
     const found: PendingL2Update[] = [];
     for (let update = this.#newest; update !== null; update = update.older) {
       const own = this.#clustersOf(update);
       if (own.first < end && first < own.end) found.push(update);
     }
     return found;
-  }
-
-  #inClusters(first: number, end: number): readonly PendingL2Update[] {
-    const found = new Set<PendingL2Update>();
-    for (let cluster = first; cluster < end; cluster++) {
-      for (const update of this.#byCluster.get(cluster) ?? []) found.add(update);
-    }
-    return [...found].sort((a, b) => b.order - a.order);
   }
 
   /** The guest clusters of an update, copied parts included. */
@@ -157,6 +167,18 @@ export class PendingUpdates {
       end: Math.ceil(update.end / this.#image.clusterBytes),
     };
   }
+}
+
+function inClusters(
+  byCluster: ReadonlyMap<number, readonly PendingL2Update[]>,
+  first: number,
+  end: number,
+): readonly PendingL2Update[] {
+  const found = new Set<PendingL2Update>();
+  for (let cluster = first; cluster < end; cluster++) {
+    for (const update of byCluster.get(cluster) ?? []) found.add(update);
+  }
+  return [...found].sort((a, b) => b.order - a.order);
 }
 
 /** Host space found for a write: contiguous, with the parts of it that have yet to be entered into the L2 table. */
