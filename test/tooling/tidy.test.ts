@@ -96,9 +96,10 @@ describe('the tree', () => {
   it('names each file that is no module in another one', () => {
     const others = ['test', 'scripts', '.github'].flatMap((folder) => filesIn(folder, /\.(?!ts$|js$)\w+$/));
     const texts = [...sources, ...filesIn('.github', /\.md$/), 'README.md', 'src/README.md', '.knip.json'].map(read);
-    const cases = /\.case$/;
+    // Read by the folder: what names the extension names them all.
+    const cases = /\.(case|events)$/;
     const dead = others.filter((file) => {
-      const name = cases.test(file) ? '.case' : path.basename(file);
+      const name = cases.test(file) ? path.extname(file) : path.basename(file);
       return !texts.some((text) => text.includes(name) || text.includes(path.parse(name).name));
     });
     expect(dead).toEqual([]);

@@ -1,11 +1,11 @@
 /**
- * The events of requests, in order, are those of qemu-io 7.2.22: recorded in `events.golden.txt` from the real program,
- * with breakpoints on every event or, for synchronous commands, by counting
+ * The events of requests, in order, are those of qemu-io 7.2.22: recorded in `events/`, a file for each case, from the
+ * real program, with breakpoints on every event or, for synchronous commands, by counting
  * (`RECORD=1 npx vitest run --config test/vitest.config.ts test/drivers/qcow2/events`).
  */
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../../src/block/backend.ts';
 import type { Pending } from '../../../src/util/steps.ts';
 import { Req } from '../../../src/block/flags.ts';
@@ -15,25 +15,40 @@ import { countedEvents } from './counted-events.ts';
 import { BACKING_BYTES, DISK_BYTES, type EventCase, eventCases, PROBE_OFFSET } from './event-cases.ts';
 import { Qcow2Host } from './qcow2-host.ts';
 
-const golden = path.join(import.meta.dirname, 'events.golden.txt');
+const goldens = path.join(import.meta.dirname, 'events');
 const isRecording = process.env.RECORD === '1';
-const recorded = new Map<string, string>();
+const GOLDEN_COLUMNS = 100;
 
 let host: Qcow2Host;
 beforeEach(() => {
   host = new Qcow2Host();
 });
 afterEach(() => host.remove());
-afterAll(() => {
-  if (!isRecording) return;
-  writeFileSync(golden, [...recorded].map(([name, text]) => `## ${name}\n${text}\n`).join('\n'));
-});
 
+/** The file with the events of a case. */
 function goldenOf(name: string): string {
-  const text = readFileSync(golden, 'utf8').split(/^## /m);
-  const found = text.find((part) => part.startsWith(`${name}\n`));
-  if (found === undefined) throw new Error(`nothing recorded for ${name}`);
-  return found.slice(name.length + 1).trimEnd();
+  return path.join(goldens, `${name.replaceAll(/[^A-Za-z0-9]+/g, '-').replace(/-$/, '')}.events`);
+}
+
+/** Requests with their events, a line each, as a golden file has them: the events in lines of some length. */
+function asGolden(lines: readonly string[]): string {
+  let text = '';
+  let column = 0;
+  for (const line of lines) {
+    if (!line.startsWith('  ')) {
+      text += `${text === '' ? '' : '\n'}${line}`;
+      column = GOLDEN_COLUMNS;
+      continue;
+    }
+    const event = line.trim();
+    if (column + event.length + 1 > GOLDEN_COLUMNS) {
+      text += '\n ';
+      column = 1;
+    }
+    text += ` ${event}`;
+    column += event.length + 1;
+  }
+  return `${text}\n`;
 }
 
 async function prepare({ image = {}, backing, beforeSnapshot, dataFile }: EventCase): Promise<void> {
@@ -93,7 +108,7 @@ function setupOf(one: EventCase): readonly string[] {
   return isAsynchronous(one) ? setup : [`write ${PROBE_OFFSET} 512`, ...setup];
 }
 
-async function ours(one: EventCase): Promise<string> {
+async function ours(one: EventCase): Promise<string[]> {
   const image = await host.openDebug('x', one.debug, formatOptions(one));
   image.writeCacheEnabled = one.writeback === true;
   for (const line of setupOf(one)) expect(await host.errno(() => request(image, line)), line).toBe(0);
@@ -110,10 +125,10 @@ async function ours(one: EventCase): Promise<string> {
     expect(lines.pop()).toBe('  read_aio');
   }
   stop();
-  return lines.join('\n');
+  return lines;
 }
 
-async function theirs(one: EventCase): Promise<string> {
+async function theirs(one: EventCase): Promise<string[]> {
   const options = Object.entries(formatOptions(one)).map(([key, value]) => `,${key}=${value}`);
   const debug = Object.entries(one.debug ?? {}).map(([key, value]) => `,file.${key}=${value}`);
   const imageOptions =
@@ -127,13 +142,10 @@ async function theirs(one: EventCase): Promise<string> {
     one.requests.map((line) => `aio_${line}`),
     host.folder,
   );
-  return lines
-    .filter((line) => !line.startsWith('  ='))
-    .map((line) => line.replace(/^aio_/, ''))
-    .join('\n');
+  return lines.filter((line) => !line.startsWith('  =')).map((line) => line.replace(/^aio_/, ''));
 }
 
-async function counted(one: EventCase, imageOptions: string): Promise<string> {
+async function counted(one: EventCase, imageOptions: string): Promise<string[]> {
   copyFileSync(host.path('x'), host.path('x.first'));
   const lines: string[] = [];
   const done: string[] = [...setupOf(one)];
@@ -154,13 +166,23 @@ async function counted(one: EventCase, imageOptions: string): Promise<string> {
     lines.push(command, ...events.map((event) => `  ${event}`));
     done.push(command, probe);
   }
-  return lines.join('\n');
+  return lines;
 }
 
 describe('the events of', () => {
   it.each(eventCases.map((one) => [one.name, one] as const))('%s', async (name, one) => {
     await prepare(one);
-    if (isRecording) recorded.set(name, await theirs(one));
-    else expect(await ours(one)).toBe(goldenOf(name));
+    const golden = goldenOf(name);
+    if (isRecording) {
+      writeFileSync(golden, asGolden(await theirs(one)));
+      return;
+    }
+    expect(existsSync(golden), `${golden} is recorded`).toBe(true);
+    expect(asGolden(await ours(one))).toBe(readFileSync(golden, 'utf8'));
   });
+});
+
+it('every recorded file is that of a case', () => {
+  const expected = eventCases.map(({ name }) => path.basename(goldenOf(name)));
+  expect(readdirSync(goldens).sort()).toEqual(expected.sort());
 });
