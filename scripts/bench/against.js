@@ -5,30 +5,14 @@
  * how much a change costs on a machine that does other work too. Exits with 1 if all four together take more than
  * `LIMIT` (1.10) times as long as in the other tree.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { processorSeconds } from './measure.js';
 import { allocatingWrites, idleRules, smallRequests } from './workloads.js';
 
 const COMMANDS = 20_000;
 const home = path.resolve(import.meta.dirname, '../..');
-
-/**
- * Seconds of the processor that a command takes, from bash, which reports what it waited for.
- * @param {string} tree @param {string[]} args @param {string} stdin
- */
-function processorSeconds(tree, args, stdin) {
-  const script = 'TIMEFORMAT="%U %S"; input=$1; shift; { time "$@" <"$input" >/dev/null 2>&1 || exit 1; } 2>&1';
-  const program = [process.execPath, path.join(tree, 'bin/blkscope.js')];
-  const { status, stdout } = spawnSync('bash', ['-c', script, 'bash', stdin, ...program, ...args], {
-    encoding: 'utf8',
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, LC_ALL: 'C' },
-  });
-  const [user, system] = stdout.split(' ').map(Number);
-  if (status !== 0 || user === undefined || system === undefined || Number.isNaN(user + system))
-    throw new Error(`${program.join(' ')} ${args.join(' ')} failed`);
-  return user + system;
-}
 
 /**
  * The workloads: a script, and the arguments with an image made anew for each run.
@@ -59,6 +43,11 @@ function workloads(folder, fresh) {
   ];
 }
 
+/** The program of a built tree. @param {string} tree */
+function programOf(tree) {
+  return { command: process.execPath, args: [path.join(tree, 'bin/blkscope.js')] };
+}
+
 /**
  * Prints the table; true if the limit is kept.
  * @param {string} folder for scripts and images
@@ -73,8 +62,8 @@ export function compareTrees(folder, other, fresh, rounds) {
   const works = workloads(folder, fresh).map((work) => ({ ...work, theirs: Infinity, ours: Infinity }));
   for (let round = 0; round < rounds; round++) {
     for (const work of works) {
-      work.theirs = Math.min(work.theirs, processorSeconds(other, work.args(), work.script));
-      work.ours = Math.min(work.ours, processorSeconds(home, work.args(), work.script));
+      work.theirs = Math.min(work.theirs, processorSeconds(programOf(other), work.args(), work.script));
+      work.ours = Math.min(work.ours, processorSeconds(programOf(home), work.args(), work.script));
     }
   }
   /** @param {string} work @param {number} theirs @param {number} ours */

@@ -5,8 +5,8 @@
  * Needs qemu-io and qemu-img, and a quiet machine: what else runs changes the two programs' times by different factors.
  * Images lie in memory (`/dev/shm`) where there is room for them, since a disk that has to flush each write measures
  * itself; `TMPDIR` chooses another folder. Exits with 1 if a target is missed. `ROUNDS=3` measures fewer times,
- * `ONLY=qcow2` one part (raw, qcow2, live, batches). `--against DIR` compares with another built tree in place of
- * qemu-io (`against.js`).
+ * `ONLY=qcow2` one part (raw, qcow2, live, batches, allocating). `--against DIR` compares with another built tree in
+ * place of qemu-io (`against.js`).
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
@@ -14,12 +14,25 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { compareTrees } from './against.js';
-import { blkscope, blkscopeBare, blkscopeReporting, inTurn, node, qemuIo, run, runAttended, watch } from './measure.js';
 import {
+  blkscope,
+  blkscopeBare,
+  blkscopeReporting,
+  inTurn,
+  node,
+  processorSeconds,
+  qemuIo,
+  run,
+  runAttended,
+  watch,
+} from './measure.js';
+import {
+  allocatingBatch,
   asynchronousWrites,
   hugeReads,
   idleRules,
   largeRequests,
+  lockedRequests,
   MiB,
   smallRequests,
   suspendedRequests,
@@ -103,14 +116,15 @@ function peak(work, theirs, ours, target, met) {
  * A fresh image of 64 MiB or more, anew for each run, so that all of them have the same to do.
  * @param {'raw' | 'qcow2'} format
  * @param {number} [bytes]
+ * @param {string[]} [options] of qemu-img
  */
-function fresh(format, bytes = 64 * MiB) {
+function fresh(format, bytes = 64 * MiB, options = []) {
   const file = path.join(folder, `disk.${format}`);
   if (format === 'raw') {
     writeFileSync(file, '');
     truncateSync(file, bytes);
   } else {
-    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', file, String(bytes)]);
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', ...options, file, String(bytes)]);
   }
   return file;
 }
@@ -193,6 +207,64 @@ async function qcow2() {
   );
 }
 
+/** Many requests of qcow2 in flight: processor time and memory. The real program is run once: it takes long. */
+async function allocating() {
+  const GiB = 2 ** 30;
+  /** @param {number} count */
+  const open = (count) => /** @type {const} */ ([[...WRITE_BACK, '-f', 'qcow2'], allocatingBatch(folder, count)]);
+  for (const [count, limit] of /** @type {const} */ ([
+    [1000, 1],
+    [2000, 1.4],
+    [4000, 2],
+  ])) {
+    const [args, script] = open(count);
+    const theirs = processorSeconds(qemuIo, [...args, fresh('qcow2', 20 * GiB)], script);
+    const all = Array.from({ length: rounds }, () =>
+      processorSeconds(blkscope, [...args, fresh('qcow2', 20 * GiB)], script),
+    );
+    const ours = Math.min(...all);
+    rows.push({
+      work: `processor time of ${count} \`aio_write\` of 4 KiB to new clusters, qcow2 of 20 GiB`,
+      theirs: time(theirs),
+      ours: time(ours),
+      ratio: `${(theirs / ours).toFixed(1)} × as fast`,
+      target: `≤ ${limit} s`,
+      met: ours <= limit,
+    });
+  }
+  const [args, script] = open(4000);
+  /** @param {import('./measure.js').Program} program */
+  const memoryOf = (program) => run(program, [...args, fresh('qcow2', 20 * GiB)], { stdin: script, memory: true });
+  const ours = (await memoryOf(blkscopeReporting)).peakBytes;
+  peak('their peak memory, 4000', (await memoryOf(qemuIo)).peakBytes, ours, '≤ 150 MiB', ours <= 150 * MiB);
+
+  /** @param {'raw' | 'qcow2'} format @param {string} held */
+  const heldSeconds = (format, held) =>
+    processorSeconds(blkscope, [...WRITE_BACK, '-f', format, `blkdebug::${fresh(format, GiB)}`], held);
+  /** @param {number} count */
+  const resumed = (count) => heldSeconds('raw', suspendedRequests(folder, count, 'all'));
+  /** @param {number} count */
+  const locked = (count) => heldSeconds('qcow2', lockedRequests(folder, count));
+  costs(
+    'processor time of 10,000 requests suspended and resumed by `resume -a`, against 5,000',
+    { ours: resumed(10_000), theirs: resumed(5_000) },
+    2.5,
+  );
+  costs(
+    'processor time of 10,000 requests that wait for the lock, against 5,000',
+    { ours: locked(10_000), theirs: locked(5_000) },
+    2.5,
+  );
+
+  const truncate = [...WRITE_BACK, '-f', 'qcow2', '-c', 'truncate -m metadata 1G'];
+  const small = () => fresh('qcow2', MiB, ['-o', 'cluster_size=512']);
+  const longer = {
+    theirs: processorSeconds(qemuIo, [...truncate, small()]),
+    ours: processorSeconds(blkscope, [...truncate, small()]),
+  };
+  faster('processor time of `truncate -m metadata 1G`, qcow2 of 512-byte clusters', longer, 1);
+}
+
 async function live() {
   const small = smallRequests(folder, COMMANDS);
   /** @param {string[]} args @param {string} [file] */
@@ -268,7 +340,7 @@ async function batches() {
   await bounded('`read 2046M` and `read 2047M` in a row', hugeReads(folder), 2047 * MiB + 120 * MiB);
 }
 
-const parts = { raw, qcow2, live, batches };
+const parts = { raw, qcow2, live, batches, allocating };
 const { values: args } = parseArgs({ options: { against: { type: 'string' } } });
 
 async function main() {

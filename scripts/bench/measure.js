@@ -1,5 +1,5 @@
 /** Runs programs and measures them: wall time, peak memory. Programs are measured in turn, medians compared. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, createReadStream, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -91,6 +91,22 @@ export async function runAttended(args, stdin, attend = async () => {}) {
 export async function watch(socket) {
   const terminal = spawnTerminal(blkscope.command, [...blkscope.args, 'attach', socket], { cols: 120, rows: 40, env });
   await new Promise((resolve) => terminal.onData(resolve));
+}
+
+/**
+ * Seconds of the processor, user and system, that a program takes from start to end: bash says what it waited for.
+ * @param {Program} program @param {string[]} args @param {string} [stdin]
+ */
+export function processorSeconds({ command, args: first }, args, stdin = '/dev/null') {
+  const script = 'TIMEFORMAT="%U %S"; input=$1; shift; { time "$@" <"$input" >/dev/null 2>&1 || exit 1; } 2>&1';
+  const { status, stdout } = spawnSync('bash', ['-c', script, 'bash', stdin, command, ...first, ...args], {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, LC_ALL: 'C' },
+  });
+  const [user, system] = stdout.split(' ').map(Number);
+  if (status !== 0 || user === undefined || system === undefined || Number.isNaN(user + system))
+    throw new Error(`${command} ${args.join(' ')} failed`);
+  return user + system;
 }
 
 /** @param {number[]} values */

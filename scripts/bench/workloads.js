@@ -49,16 +49,46 @@ export function largeRequests(folder) {
 }
 
 /**
- * Requests that are all suspended at once, and resumed by their tags, the last one first.
+ * Requests that are all suspended at once, and resumed: by their tags, the last one first, or all at once.
+ * @param {string} folder
+ * @param {number} count
+ * @param {'tags' | 'all'} [by]
+ */
+export function suspendedRequests(folder, count, by = 'tags') {
+  const file = path.join(folder, `suspended-${count}-${by}.txt`);
+  const lines = [];
+  for (let n = 0; n < count; n++) lines.push(`break pwritev t${n}`, `aio_write -q ${(n % 16384) * 4096} 4k`);
+  if (by === 'all') lines.push('resume -a');
+  else for (let n = count - 1; n >= 0; n--) lines.push(`resume t${n}`);
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return file;
+}
+
+/**
+ * Requests in flight at the same time, each to a place of its own in 20 GiB: all take new clusters.
  * @param {string} folder
  * @param {number} count
  */
-export function suspendedRequests(folder, count) {
-  const file = path.join(folder, `suspended-${count}.txt`);
-  const lines = [];
-  for (let n = 0; n < count; n++) lines.push(`break pwritev t${n}`, `aio_write -q ${(n % 16384) * 4096} 4k`);
-  for (let n = count - 1; n >= 0; n--) lines.push(`resume t${n}`);
-  writeFileSync(file, `${lines.join('\n')}\n`);
+export function allocatingBatch(folder, count) {
+  const file = path.join(folder, `batch-${count}.txt`);
+  let seed = 12_345;
+  const lines = Array.from({ length: count }, (_, index) => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return `aio_write -q -P ${(index % 255) + 1} ${(seed % 5_242_880) * 4096} 4k`;
+  });
+  writeFileSync(file, `${lines.join('\n')}\naio_flush\n`);
+  return file;
+}
+
+/**
+ * Requests that all wait for the lock of qcow2, which the first one holds while it is suspended.
+ * @param {string} folder
+ * @param {number} count
+ */
+export function lockedRequests(folder, count) {
+  const file = path.join(folder, `locked-${count}.txt`);
+  const lines = Array.from({ length: count }, (_, index) => `aio_write -q ${index * 65_536} 4k`);
+  writeFileSync(file, `break cluster_alloc A\n${lines.join('\n')}\nresume A\naio_flush\n`);
   return file;
 }
 
