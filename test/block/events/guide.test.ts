@@ -14,15 +14,16 @@ const NEIGHBOURS = 8;
 function recordedSequences(): EventName[][] {
   const tests = path.resolve(import.meta.dirname, '../..');
   const files = readdirSync(tests, { recursive: true, encoding: 'utf8' }).filter((name) =>
-    /events[^/]*(\/[^/]*)?\.(golden\.txt|golden|case)$/.test(name),
+    /\.events$|events[^/]*\.case$/.test(name),
   );
   const names: ReadonlySet<string> = new Set(eventNames);
   const sequences: EventName[][] = [];
   for (const file of files) {
     let sequence: EventName[] = [];
     for (const line of readFileSync(path.join(tests, file), 'utf8').split('\n')) {
-      const event = /^>? {2,}(\w+)$/.exec(line)?.[1];
-      if (event !== undefined && names.has(event)) sequence.push(event as EventName);
+      // One event a line in a transcript, several in a recorded sequence.
+      const events = /^>? {2,}(\w+(?: \w+)*)$/.exec(line)?.[1]?.split(' ') ?? [];
+      if (events.length > 0 && events.every((event) => names.has(event))) sequence.push(...(events as EventName[]));
       else if (sequence.length > 0) {
         sequences.push(sequence);
         sequence = [];
