@@ -1,7 +1,7 @@
 /** `aio_read`: starts a read and goes on. */
 import type { Pending } from '../../util/steps.ts';
 import type { Command } from '../command.ts';
-import { dump, offsetAndVector, quiet, readRequest, terse } from '../requests/reading.ts';
+import { dump, offsetAndVector, quiet, rangeCommand, readRequest, terse } from '../requests/reading.ts';
 import { startRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { patternArgument } from '../words/arguments.ts';
@@ -20,16 +20,13 @@ export const aioRead = {
   name: 'aio_read',
   args: 'off len [len..]',
   oneline: 'asynchronously reads a number of bytes',
-  minArgs: 2,
-  maxArgs: Number.POSITIVE_INFINITY,
-  needsFile: true,
+  ...rangeCommand,
   options,
   help: [
     'Starts a read of as many bytes as all lengths together, and does not wait for it. Its report comes when it',
     'ends; aio_flush waits for that. Once started the command counts as done, whatever becomes of the read.',
     '  aio_read -v 512 1k    dumps the second and third sector when they are there',
   ],
-  operands: ['offset', 'length'],
   run: runAioRead,
 } satisfies Command;
 

@@ -2,7 +2,7 @@
 import { Perm } from '../../block/flags.ts';
 import type { Pending } from '../../util/steps.ts';
 import type { Command } from '../command.ts';
-import { offsetAndVector, quiet, terse } from '../requests/reading.ts';
+import { offsetAndVector, quiet, rangeCommand, terse } from '../requests/reading.ts';
 import { startRequest } from '../requests/run-request.ts';
 import {
   DEFAULT_PATTERN,
@@ -33,9 +33,7 @@ export const aioWrite = {
   name: 'aio_write',
   args: 'off len [len..]',
   oneline: 'asynchronously writes a number of bytes',
-  minArgs: 2,
-  maxArgs: Number.POSITIVE_INFINITY,
-  needsFile: true,
+  ...rangeCommand,
   perm: Perm.WRITE,
   options,
   help: [
@@ -43,7 +41,6 @@ export const aioWrite = {
     'ends; aio_flush waits for that. Once started the command counts as done, whatever becomes of the write.',
     '  aio_write -P 1 512 1k    begins to fill the second and third sector',
   ],
-  operands: ['offset', 'length'],
   run: runAioWrite,
 } satisfies Command;
 

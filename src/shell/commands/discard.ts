@@ -2,7 +2,7 @@
 import { Perm } from '../../block/flags.ts';
 import type { Command, Outcome } from '../command.ts';
 import { printDone } from '../output/request-report.ts';
-import { quiet, terse } from '../requests/reading.ts';
+import { quiet, rangeCommand, terse } from '../requests/reading.ts';
 import { type Request, runRequest, startRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { lengthArgument, sizeArgument, twoOperands } from '../words/arguments.ts';
@@ -12,12 +12,9 @@ const options = new OptionTable({ terse, quiet });
 
 const shared = {
   args: 'off len',
-  minArgs: 2,
-  maxArgs: Number.POSITIVE_INFINITY,
-  needsFile: true,
+  ...rangeCommand,
   perm: Perm.WRITE,
   options,
-  operands: ['offset', 'length'],
 } as const;
 
 export const discard = {

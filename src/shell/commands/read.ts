@@ -1,6 +1,14 @@
 /** `read`: reads a range, checks it against a pattern, dumps it. */
 import type { Command, Outcome } from '../command.ts';
-import { dump, expectedPattern, quiet, type ComparedRange, readRequest, terse } from '../requests/reading.ts';
+import {
+  type ComparedRange,
+  dump,
+  expectedPattern,
+  quiet,
+  rangeCommand,
+  readRequest,
+  terse,
+} from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import { refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
@@ -23,16 +31,13 @@ export const read = {
   aliases: ['r'],
   usage: '[-abCqv] [-P pattern [-s off] [-l len]] off len',
   oneline: 'reads a number of bytes at a specified offset',
-  minArgs: 2,
-  maxArgs: Number.POSITIVE_INFINITY,
-  needsFile: true,
+  ...rangeCommand,
   options,
   help: [
     'Reads len bytes at offset off of the image, and reports how long that took.',
     '  read -v 512 1k        dumps the second and third sector',
     '  read -P 0xaa 0 64k    checks that the first 64 KiB hold 0xaa',
   ],
-  operands: ['offset', 'length'],
   run: runRead,
 } satisfies Command;
 

@@ -1,6 +1,14 @@
 /** `readv`: reads a range into several buffers. */
 import type { Command, Outcome } from '../command.ts';
-import { dump, expectedPattern, offsetAndVector, quiet, readRequest, terse } from '../requests/reading.ts';
+import {
+  dump,
+  expectedPattern,
+  offsetAndVector,
+  quiet,
+  rangeCommand,
+  readRequest,
+  terse,
+} from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { OptionTable } from '../words/options.ts';
@@ -11,15 +19,12 @@ export const readv = {
   name: 'readv',
   args: 'off len [len..]',
   oneline: 'reads a number of bytes at a specified offset',
-  minArgs: 2,
-  maxArgs: Number.POSITIVE_INFINITY,
-  needsFile: true,
+  ...rangeCommand,
   options,
   help: [
     'Reads as many bytes as all lengths together, in one request at offset off.',
     '  readv -v 512 1k 1k    dumps 2 KiB from the second sector on',
   ],
-  operands: ['offset', 'length'],
   run: runReadv,
 } satisfies Command;
 

@@ -2,7 +2,7 @@
 import { Perm, REQUEST_MAX_BYTES, Req } from '../../block/flags.ts';
 import type { Command, Outcome } from '../command.ts';
 import { leaseFromFile } from '../data/pattern-file.ts';
-import { quiet, terse } from '../requests/reading.ts';
+import { quiet, rangeCommand, terse } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import {
   DEFAULT_PATTERN,
@@ -37,9 +37,7 @@ export const write = {
   aliases: ['w'],
   usage: '[-bcCfnquz] [-P pattern | -s source_file] off len',
   oneline: 'writes a number of bytes at a specified offset',
-  minArgs: 2,
-  maxArgs: Number.POSITIVE_INFINITY,
-  needsFile: true,
+  ...rangeCommand,
   perm: Perm.WRITE,
   options,
   help: [
@@ -47,7 +45,6 @@ export const write = {
     '  write -P 0xaa 0 64k     fills the first 64 KiB with 0xaa',
     '  write -z -u 1M 1M       makes the second MiB read as zeroes, and frees it',
   ],
-  operands: ['offset', 'length'],
   run: runWrite,
 } satisfies Command;
 

@@ -1,7 +1,7 @@
 /** `writev`: writes a pattern from several buffers. */
 import { Perm } from '../../block/flags.ts';
 import type { Command, Outcome } from '../command.ts';
-import { offsetAndVector, quiet, terse } from '../requests/reading.ts';
+import { offsetAndVector, quiet, rangeCommand, terse } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import { DEFAULT_PATTERN, forceUnitAccess, pattern, requestFlags, writeRequest } from '../requests/writing.ts';
 import type { SessionState } from '../session-state.ts';
@@ -13,16 +13,13 @@ export const writev = {
   name: 'writev',
   args: 'off len [len..]',
   oneline: 'writes a number of bytes at a specified offset',
-  minArgs: 2,
-  maxArgs: Number.POSITIVE_INFINITY,
-  needsFile: true,
+  ...rangeCommand,
   perm: Perm.WRITE,
   options,
   help: [
     'Writes as many bytes as all lengths together, in one request at offset off.',
     '  writev -P 1 512 1k 1k    fills 2 KiB from the second sector on',
   ],
-  operands: ['offset', 'length'],
   run: runWritev,
 } satisfies Command;
 

@@ -1,4 +1,4 @@
-/** Reads of data: the options, the vector and the report that `read`, `readv` and `aio_read` share. */
+/** Reads of data: the options, the operands and the report that `read`, `readv` and `aio_read` share. */
 import { Errno } from '../../util/errno.ts';
 import { hexDump } from '../../util/hex-dump.ts';
 import { isFilledWith } from '../../util/pattern.ts';
@@ -13,6 +13,14 @@ export const terse = flag('C', 'report as one line of comma-separated values');
 export const quiet = flag('q', 'print only errors');
 export const dump = flag('v', 'dump the data in hexadecimal and text');
 export const expectedPattern = setting('P', 'pattern', 'fail unless every byte has this value', patternArgument);
+
+/** The bounds and operands of commands on an offset and a length, or several lengths. */
+export const rangeCommand = {
+  minArgs: 2,
+  maxArgs: Number.POSITIVE_INFINITY,
+  needsFile: true,
+  operands: ['offset', 'length'],
+} as const;
 
 /** How a read is reported. */
 export interface ReadOptions {
