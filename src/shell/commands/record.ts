@@ -16,6 +16,7 @@ export const record = {
   help: [
     'From start to stop, or to the end, all records of the event bus go to a file, as with --record. The extension of its',
     'name chooses the form: .ndjson is one record per line, .json opens in Perfetto, .html is a page with the timeline.',
+    'An older recording of that name is replaced, any other file is not.',
     '  record start session.html',
   ],
   operands: [['start', 'stop'], 'file'],
