@@ -17,7 +17,7 @@ import { loadVmState, saveVmState } from './request/vmstate.ts';
 import { pwriteZeroesOfUser, pwritev } from './request/write.ts';
 
 /**
- * What a user of the block layer holds: a node with permissions, a cache mode and the checks that come before every
+ * The handle of a user of the block layer: a node with permissions, a cache mode and the checks that come before every
  * request.
  */
 export class BlockBackend implements Parent {

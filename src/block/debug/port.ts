@@ -1,8 +1,8 @@
 /**
  * The debug port of a node: breakpoints and rules, as the shell and the views use them.
  *
- * A driver that can suspend requests and inject errors (blkdebug) offers one for each of its nodes. Commands address the
- * first such node from the top down.
+ * A driver that can suspend requests and inject errors (blkdebug) offers one for each of its nodes. Commands address
+ * the first such node from the top down.
  */
 import { Errno } from '../../util/errno.ts';
 import { BlockError } from '../error.ts';
@@ -33,11 +33,13 @@ export interface DebugPort {
   readonly rules: Rules;
 
   /**
-   * Sets a breakpoint, one-shot unless `conditions` says otherwise. ENOENT for an unknown event, EINVAL for conditions that
-   * make no sense.
+   * Sets a breakpoint, one-shot unless `conditions` says otherwise. ENOENT for an unknown event, EINVAL for conditions
+   * that make no sense.
    */
   setBreakpoint(event: string, tag: string, conditions?: RuleWords): void;
-  /** Removes the breakpoints of a tag and resumes what they suspend. ENOENT if no breakpoint of this tag was still set. */
+  /**
+   * Removes the breakpoints of a tag and resumes what they suspend. ENOENT if no breakpoint of this tag was still set.
+   */
   removeBreakpoints(tag: string): Promise<void>;
   /** Resumes the newest request suspended under this tag. ENOENT if there is none. */
   resume(tag: string): Promise<void>;
@@ -95,7 +97,10 @@ export function suspendedRequests(top: BlockNode): readonly SuspendedRequest[] {
   return findDebugPort(top)?.suspended() ?? [];
 }
 
-/** All nodes of the graph below `top` that have a debug port, itself included; the one that commands address comes first. */
+/**
+ * All nodes of the graph below `top` that have a debug port, itself included; the one that commands address comes
+ * first.
+ */
 export function debugNodes(top: BlockNode): BlockNode[] {
   const first = debugNode(top);
   const nodes = new Set<BlockNode>(first === null ? [] : [first]);

@@ -25,7 +25,9 @@ export interface RuleView {
   readonly status: RuleStatus;
   /** An inject-error rule whose event has fired: requests are checked against it now. */
   readonly active: boolean;
-  /** How often its event fired with its conditions met; what an inject-error rule asks of requests does not count here. */
+  /**
+   * How often its event fired with its conditions met; what an inject-error rule asks of requests does not count here.
+   */
   readonly hits: number;
   /** How many requests it failed; 0 for rules that fail none. */
   readonly injected: number;
@@ -63,8 +65,8 @@ export interface SavedRules {
 }
 
 /**
- * The rules of one node, to be read and changed while requests run. What is refused (BlockError EINVAL for words that make
- * no rule, ENOENT for an unknown number) changes nothing.
+ * The rules of one node, to be read and changed while requests run. What is refused (BlockError EINVAL for words that
+ * make no rule, ENOENT for an unknown number) changes nothing.
  */
 export interface Rules {
   /** How many rules there are. Of exhausted rules only the latest are kept. */

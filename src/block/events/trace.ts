@@ -58,7 +58,7 @@ export type TraceSubscriber = (record: TraceRecord) => void;
 
 /** The bus: numbers records, gives them the time, and tells the subscribers. */
 export class TraceBus {
-  /** Whether anybody listens. Look at it before building a record of a kind that comes often. */
+  /** Whether there is a subscriber. Test it before building a record of a kind that comes often. */
   active = false;
   /** The events fired so far, kept also without subscribers. */
   readonly history = new EventHistory();

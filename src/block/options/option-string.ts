@@ -37,7 +37,7 @@ interface Parameter {
   readonly value: string;
   /** Given without a value. */
   readonly isFlag: boolean;
-  /** What follows the comma behind it. */
+  /** The text behind the comma. */
   readonly rest: string;
 }
 

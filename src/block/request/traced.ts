@@ -1,4 +1,4 @@
-/** The way into the pipeline: a request is run here, between its two records on the bus if anybody listens. */
+/** The way into the pipeline: a request is run here, between its two records if the bus has a subscriber. */
 import { describeWait } from '../loop/in-flight.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
@@ -13,7 +13,7 @@ interface RecordedRange {
   readonly bytes: number;
 }
 
-/** Runs the steps of a request on `node`. They are the same steps whether anybody listens or not. */
+/** Runs the steps of a request on `node`. They are the same steps with and without subscribers. */
 export function runRequest(
   node: BlockNode,
   operation: string,
