@@ -261,8 +261,8 @@ export class EventLoop {
   }
 
   /**
-   * Called again and again by work without a bound: gives Node a turn, in which signals are seen, if it has had none for
-   * a while. Nothing of the loop runs meanwhile. ECANCELED if the command is interrupted in that turn.
+   * Called again and again by work without a bound: gives Node a turn, in which signals are seen, if it has had none
+   * for a while. Nothing of the loop runs meanwhile. ECANCELED if the command is interrupted in that turn.
    */
   breathe(): Pending {
     return this.#isOverdue() ? this.#breatheNow() : undefined;
