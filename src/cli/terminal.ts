@@ -109,10 +109,10 @@ export class Terminal implements StoppableSource {
         if (!this.isEnded && (await this.#mayLeave())) this.stop();
         continue;
       }
+      if (this.#isTakenBack) continue;
       const line = this.#withoutAlias(typed);
       if (this.#isHistoryCommand(line)) continue;
       if (this.#leaves(line) && !(await this.#mayLeave())) continue;
-      this.#isHandedOver = true;
       return line;
     }
     return null;
@@ -138,6 +138,8 @@ export class Terminal implements StoppableSource {
   /** Reads a line below a prompt; null for Ctrl-D and at the end. */
   #read(prompt: string): Promise<string | null> {
     this.#prompt = prompt;
+    this.#isHandedOver = false;
+    this.#isTakenBack = false;
     if (this.isEnded) return Promise.resolve(null);
     return new Promise((resolve) => {
       this.#waiter = resolve;
@@ -154,6 +156,7 @@ export class Terminal implements StoppableSource {
     const waiter = this.#waiter;
     if (waiter === null) return;
     this.#waiter = null;
+    this.#isHandedOver = true;
     // Return was not pressed.
     if (line === null) this.#stdio.stdout('\n');
     this.#stdio.sync();
