@@ -56,6 +56,8 @@ export class Terminal implements StoppableSource {
   isEnded = false;
   #isWarned = false;
   #prompt = '';
+  /** Makes the prompt anew: what it tells changes while a line is typed. */
+  #makePrompt: () => string = () => '';
   /** Waits for the line that is being typed; null while a command runs. */
   #waiter: ((line: string | null) => void) | null = null;
 
@@ -104,7 +106,7 @@ export class Terminal implements StoppableSource {
 
   async #nextLine(): Promise<string | null> {
     while (!this.isEnded) {
-      const typed = await this.#read(promptOf(this.#session, this.#stdio.paint, this.#options.plainPrompt));
+      const typed = await this.#read(() => promptOf(this.#session, this.#stdio.paint, this.#options.plainPrompt));
       if (typed === null) {
         if (!this.isEnded && (await this.#mayLeave())) this.stop();
         continue;
@@ -136,8 +138,9 @@ export class Terminal implements StoppableSource {
   }
 
   /** Reads a line below a prompt; null for Ctrl-D and at the end. */
-  #read(prompt: string): Promise<string | null> {
-    this.#prompt = prompt;
+  #read(makePrompt: () => string): Promise<string | null> {
+    this.#makePrompt = makePrompt;
+    this.#prompt = makePrompt();
     this.#isHandedOver = false;
     this.#isTakenBack = false;
     if (this.isEnded) return Promise.resolve(null);
@@ -172,6 +175,13 @@ export class Terminal implements StoppableSource {
   #showPrompt(): void {
     this.#editor.setPrompt(this.#prompt);
     this.#editor.prompt(true);
+  }
+
+  /** Only in the place of the old one: a search has its own. */
+  #renewPrompt(): void {
+    const isShown = this.#editor.getPrompt() === this.#prompt;
+    this.#prompt = this.#makePrompt();
+    if (isShown) this.#editor.setPrompt(this.#prompt);
   }
 
   #showLine(prompt: string, line: string): void {
@@ -244,7 +254,7 @@ export class Terminal implements StoppableSource {
   async #mayLeave(): Promise<boolean> {
     const question = leavingQuestion(this.#session);
     if (question === null || this.#options.settings?.confirms === false) return true;
-    const answer = await this.#read(question);
+    const answer = await this.#read(() => question);
     return answer === null || /^\s*y/i.test(answer);
   }
 
@@ -342,7 +352,8 @@ export class Terminal implements StoppableSource {
     this.#views.writeBelow(write, text);
     if (!isPrompting || !this.#stdio.endsLine) return;
     this.#editor.prevRows = 0;
-    this.#showPrompt();
+    this.#renewPrompt();
+    this.#editor.prompt(true);
     if (!this.#stdio.hasCursor) process.stdout.write(this.#editor.line);
   }
 

@@ -89,6 +89,22 @@ describe('a terminal', () => {
     expect(await exit).toMatchObject({ exitCode: 0 });
   });
 
+  it('tells in the prompt below a report what has changed since the last one', async () => {
+    const image = 'driver=raw,file.driver=blkdebug,file.image.driver=null-aio,file.image.size=1M';
+    const { screen, type, exit } = await start(['--image-opts', `${image},file.image.latency-ns=300000000`]);
+    type('break pwritev_done A\r');
+    await screen.until('blkscope> ');
+    type('aio_write 0 4k\r');
+    await screen.until('blkscope> ');
+    type('leng');
+    await screen.until("Suspended request 'A'");
+    await screen.until('blkscope [1 suspended]> leng');
+    type('th\r');
+    await screen.until('1 MiB');
+    type('resume A\rquit\r');
+    expect(await exit).toMatchObject({ exitCode: 0 });
+  });
+
   it('puts a report above the line being typed', async () => {
     const { screen, type, exit } = await start(['--image-opts', 'driver=null-aio,size=1M,latency-ns=300000000']);
     type('aio_read 0 4k\r');
