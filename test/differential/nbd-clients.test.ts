@@ -5,6 +5,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Random } from '../fuzz/random.js';
 import { normalise } from '../helpers/normalise.ts';
@@ -46,6 +47,12 @@ async function serve(options: Readonly<Record<string, string>>, isReadOnly = fal
 }
 
 const raw = (name: string) => ({ driver: 'raw', 'file.driver': 'file', 'file.filename': at(name) });
+const debugged = (name: string) => ({
+  driver: 'qcow2',
+  'file.driver': 'blkdebug',
+  'file.image.driver': 'file',
+  'file.image.filename': at(name),
+});
 const qcow2 = (name: string) => ({ driver: 'qcow2', 'file.driver': 'file', 'file.filename': at(name) });
 
 /** Data, zeroes that are there, and holes. */
@@ -256,6 +263,72 @@ h.shutdown()
   });
 });
 
+describe.skipIf(python === undefined).each(['raw', 'qcow2'])('libnbd on %s', (format) => {
+  it('reads over any of four connections what it has written over another', async () => {
+    await run('qemu-img', 'create', '-q', '-f', format, at('disk'), '16M');
+    const { uri } = await serve(format === 'raw' ? raw('disk') : qcow2('disk'));
+    const script = path.resolve(import.meta.dirname, 'nbd-stress.py');
+    expect(await run(python ?? 'python3', script, uri, SEED, '4')).toBe('all as written\n');
+  });
+});
+
+describe.skipIf(python === undefined)('a request of libnbd at a breakpoint', () => {
+  /** A client that goes on with each line that it is told. */
+  function connect(uri: string) {
+    const program = `
+import nbd
+h = nbd.NBD()
+h.connect_uri(${JSON.stringify(uri)})
+def outcome(cookie):
+    try:
+        while not h.aio_command_completed(cookie):
+            h.poll(-1)
+        return "done"
+    except nbd.Error as e:
+        return e.errno
+for held in range(2):
+    input()
+    cookie = h.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(b"a" * 65536)), held << 20)
+    for other in range(2, 10):
+        h.pwrite(bytes([other]) * 65536, other << 20)
+        assert h.pread(65536, other << 20) == bytes([other]) * 65536
+    print(h.aio_command_completed(cookie), flush=True)
+    print(outcome(cookie), flush=True)
+    print(bytes(h.pread(2, held << 20)), flush=True)
+`;
+    const client = spawn(python ?? 'python3', ['-c', program], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const lines = createInterface(client.stdout)[Symbol.asyncIterator]();
+    return {
+      goOn: () => client.stdin.write('\n'),
+      line: async () => (await lines.next()).value,
+    };
+  }
+
+  it('holds up no other of its client, and is answered when it is resumed or cancelled', async () => {
+    await run('qemu-img', 'create', '-q', '-f', 'qcow2', at('disk.qcow2'), String(IMAGE_BYTES));
+    const { uri, execute, session } = await serve(debugged('disk.qcow2'));
+    const client = connect(uri);
+    const alive = () => [...session.loop.alive].map(({ origin, operation, offset }) => ({ origin, operation, offset }));
+
+    await execute('break write_aio A');
+    client.goOn();
+    expect(await client.line()).toBe('False');
+    expect(alive()).toEqual([{ origin: 'client 1', operation: 'write', offset: 0 }]);
+    await execute('resume A');
+    expect(await client.line()).toBe('done');
+    expect(await client.line()).toBe("b'aa'");
+
+    await execute('break write_aio B');
+    client.goOn();
+    expect(await client.line()).toBe('False');
+    expect(alive()).toEqual([{ origin: 'client 1', operation: 'write', offset: MIB }]);
+    await execute('cancel B');
+    expect(await client.line()).toBe('EIO');
+    expect(await client.line()).toBe("b'\\x00\\x00'");
+    expect(alive()).toEqual([]);
+  });
+});
+
 describe.skipIf(!hasFio)('fio', () => {
   it('verifies what four jobs have written', async () => {
     writeFileSync(at('disk.raw'), '');
@@ -266,8 +339,11 @@ describe.skipIf(!hasFio)('fio', () => {
       '--name=verify',
       '--ioengine=nbd',
       `--uri=${uri}`,
-      '--rw=randrw',
-      '--bs=4k-64k',
+      // Not randrw: the seeds that fio 3.33 looks for then depend on the order in which the reads between came back,
+      // and it finds them wrong on any server, on qemu-nbd, too.
+      '--rw=randwrite',
+      '--bsrange=4k-64k',
+      '--verify_backlog=64',
       '--size=8M',
       '--offset_increment=8M',
       '--numjobs=4',

@@ -14,6 +14,8 @@ export interface ServedImage {
   readonly session: Session;
   readonly server: NbdServer;
   readonly uri: string;
+  /** Runs a command of the shell while clients are connected; its output. */
+  readonly execute: (line: string) => Promise<string>;
   end(): Promise<void>;
 }
 
@@ -44,19 +46,30 @@ export async function serveImage(
   server.addExport(new NbdExport({ name: '', backend: image }));
   const address = await server.listen({ kind: 'unix', path: path.join(folder, socket) });
 
-  let isOver = false;
-  const turning = turn();
+  let turns = true;
+  let turning = turn();
   async function turn(): Promise<void> {
-    while (!isOver) await loop.turnOrSleep();
+    while (turns) await loop.turnOrSleep();
+  }
+  async function stopTurning(): Promise<void> {
+    turns = false;
+    loop.interrupt();
+    await turning;
   }
   return {
     session,
     server,
     uri: exportUri(address, ''),
+    async execute(line) {
+      await stopTurning();
+      said = '';
+      await session.execute(line);
+      turns = true;
+      turning = turn();
+      return said;
+    },
     async end() {
-      isOver = true;
-      loop.interrupt();
-      await turning;
+      await stopTurning();
       await server.stop();
       await session.close();
     },
