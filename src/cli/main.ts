@@ -49,6 +49,7 @@ class Program {
     } catch (error) {
       status = this.#explain(error);
     }
+    await this.#stdio.drained();
     this.#stdio.end();
     // A server is told to end by a signal; it has not failed then.
     if (this.#signal !== null && !this.#isServe()) dieOf(this.#signal);
@@ -199,6 +200,8 @@ class Program {
   #stop(signal: FatalSignal): void {
     // The kernel and a shell may both say that the terminal has gone.
     if (signal === 'SIGHUP' && this.#signal === 'SIGHUP') return;
+    // Its reader may be the one that will not take more.
+    this.#stdio.abandonBacklog();
     if (this.#signal !== null || this.#session === null) {
       this.#stdio.end();
       dieOf(signal);
@@ -211,15 +214,19 @@ class Program {
 
   /** The exit status for what nothing caught, after saying it in a line. */
   #explain(error: unknown): number {
-    const what = error instanceof BlockError ? error.message : `internal error: ${describe(error)}`;
+    const what = error instanceof BlockError ? error.message : describe(error);
     this.#stdio.stderr(`${this.#name}: ${what}\n`);
     return 1;
   }
 }
 
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return process.env.BLKSCOPE_DEBUG === undefined ? error.message : (error.stack ?? error.message);
+  if (!(error instanceof Error)) return `internal error: ${String(error)}`;
+  const { code } = error as NodeJS.ErrnoException;
+  // The host has none left, which is no fault of the program.
+  if (code === 'EMFILE' || code === 'ENFILE') return strerror(hostErrno(error));
+  const details = process.env.BLKSCOPE_DEBUG === undefined ? undefined : error.stack;
+  return `internal error: ${details ?? error.message}`;
 }
 
 void new Program(process.argv.slice(2)).run();

@@ -7,10 +7,11 @@
  * loop (a program that waits for our prompt waits for that, and scripts give one every few milliseconds), the end of
  * the program.
  */
-import { fstatSync, writeSync } from 'node:fs';
+import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import type { Output } from '../shell/output/output.ts';
 import { isTerminal } from '../sys/tty.ts';
 import type { Paint } from '../util/style.ts';
+import type { Pending } from '../util/steps.ts';
 import { printable } from '../util/text-width.ts';
 
 /** glibc's BUFSIZ: the size of a stdio buffer where the file system does not ask for less. */
@@ -19,6 +20,8 @@ const BUFSIZ = 8192;
 const COALESCE_BYTES = 64 << 10;
 /** The most that a UTF-16 unit takes in UTF-8. */
 const MAX_UNIT_BYTES = 3;
+/** A reader that is too slow is tried again after this time. */
+const RETRY_MS = 5;
 /** Text is encoded at the latest when there is so much of it. */
 const MAX_TEXT_UNITS = 16 << 10;
 
@@ -66,10 +69,15 @@ export class Stdio implements Output {
   #committedText = '';
   #text = '';
   #scheduled = false;
+  /** Bytes for a reader that is too slow, in their order. */
+  #backlog: { readonly fd: number; bytes: Buffer }[] = [];
+  #retryTimer: NodeJS.Timeout | null = null;
+  readonly #drainWaiters: (() => void)[] = [];
+  #isAbandoned = false;
 
   constructor(out = 1, err = 2) {
-    this.#out = out;
-    this.#err = err;
+    this.#out = withoutWaiting(out);
+    this.#err = withoutWaiting(err);
     this.stdoutIsTerminal = isTerminal(out);
     this.hasCursor = this.stdoutIsTerminal && process.env.TERM !== 'dumb';
     this.#stderrIsTerminal = isTerminal(err);
@@ -153,6 +161,7 @@ export class Stdio implements Output {
     this.flush();
     this.sync();
     this.#sayFarewell();
+    this.#writeBacklog();
   }
 
   /** Before a sudden death: what went out reaches the kernel, what stdio holds is lost. */
@@ -160,6 +169,7 @@ export class Stdio implements Output {
     this.sync();
     this.#end = 0;
     this.#sayFarewell();
+    this.#writeBacklog();
   }
 
   #afterCommit(): void {
@@ -230,15 +240,63 @@ export class Stdio implements Output {
    */
   #writeAll(fd: number, bytes: Buffer, start: number, end: number): void {
     if (end > start) this.endsLine = bytes[end - 1] === 0x0a;
-    for (let position = start; position < end && !this.#dead.has(fd); ) {
+    const position = this.#backlog.length > 0 ? start : this.#writeNow(fd, bytes, start, end);
+    if (position >= end) return;
+    this.#backlog.push({ fd, bytes: Buffer.from(bytes.subarray(position, end)) });
+    this.#retryTimer ??= setTimeout(() => this.#retry(), RETRY_MS);
+  }
+
+  /** Writes what the reader takes now; how far that was. A stream that has ended takes everything. */
+  #writeNow(fd: number, bytes: Buffer, start: number, end: number): number {
+    let position = start;
+    while (position < end && !this.#dead.has(fd)) {
       try {
         position += writeSync(fd, bytes, position, end - position);
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code;
-        if (code === 'EAGAIN') pause(2);
-        else if (code !== 'EINTR') this.#dead.add(fd);
+        if (code === 'EAGAIN') return position;
+        if (code !== 'EINTR') this.#dead.add(fd);
       }
     }
+    return end;
+  }
+
+  #retry(): void {
+    this.#retryTimer = null;
+    for (;;) {
+      const [first] = this.#backlog;
+      if (first === undefined) break;
+      const position = this.#writeNow(first.fd, first.bytes, 0, first.bytes.length);
+      if (position < first.bytes.length) {
+        first.bytes = first.bytes.subarray(position);
+        this.#retryTimer = setTimeout(() => this.#retry(), RETRY_MS);
+        return;
+      }
+      this.#backlog.shift();
+    }
+    for (const wake of this.#drainWaiters.splice(0)) wake();
+  }
+
+  /** Waits until a slow reader has taken everything that was handed over; undefined if it has. */
+  drained(): Pending {
+    if (this.#backlog.length === 0 || this.#isAbandoned) return undefined;
+    return new Promise((resolve) => this.#drainWaiters.push(resolve));
+  }
+
+  /** Nothing waits for the reader any more: the program is told to end. */
+  abandonBacklog(): void {
+    this.#isAbandoned = true;
+    for (const wake of this.#drainWaiters.splice(0)) wake();
+  }
+
+  /** Waits here and now for a slow reader, unless the program is told to end. */
+  #writeBacklog(): void {
+    while (this.#backlog.length > 0 && !this.#isAbandoned) {
+      this.#retry();
+      if (this.#backlog.length > 0) pause(2);
+    }
+    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    this.#retryTimer = null;
   }
 }
 
@@ -257,6 +315,18 @@ function writeQuietly(fd: number, text: string): void {
     writeSync(fd, text);
   } catch {
     // The terminal is gone, or busy.
+  }
+}
+
+/**
+ * A descriptor of the same pipe that does not wait while it is full: in a write that waits no signal is noticed. The
+ * inherited one stays as it is, since other programs share it.
+ */
+function withoutWaiting(fd: number): number {
+  try {
+    return fstatSync(fd).isFIFO() ? openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK) : fd;
+  } catch {
+    return fd;
   }
 }
 

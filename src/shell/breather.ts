@@ -8,11 +8,14 @@ const TURN_NS = 10e6;
 /** Gives Node a turn now and then: commands that never wait would keep it from noticing Ctrl-C. */
 export class Breather {
   readonly #clock: Clock;
+  readonly #drained: (() => Pending) | undefined;
   #turnedNs: number;
   #seenNs = 0;
 
-  constructor(clock: Clock) {
+  /** `drained` waits while a reader of the output is too slow: commands do not run ahead of it. */
+  constructor(clock: Clock, drained?: () => Pending) {
     this.#clock = clock;
+    this.#drained = drained;
     this.#turnedNs = clock.nowNs();
   }
 
@@ -27,6 +30,7 @@ export class Breather {
 
   async #turn(): Promise<void> {
     await new Promise(setImmediate);
+    await this.#drained?.();
     this.#turnedNs = this.#clock.nowNs();
   }
 }

@@ -59,7 +59,7 @@ async function runEach(
   source?: LineSource,
 ): Promise<number> {
   const { session } = shell;
-  const breather = new Breather(session.loop.clock);
+  const breather = new Breather(session.loop.clock, () => session.output.drained?.());
   let lastError = 0;
   while (!session.quitRequested) {
     const settled = beforeLine?.(breather);

@@ -110,3 +110,15 @@ describe('in a shell', () => {
     await expectWritten();
   });
 });
+
+it('too few file descriptors are said to be that, whatever there is one for', () => {
+  for (let limit = 19; limit < 24; limit += 1) {
+    const { stdout, stderr } = spawnSync(
+      'sh',
+      ['-c', `ulimit -n ${limit}; echo length | "$@"`, 'sh', blkscope.command, ...blkscope.args, '-f', 'qcow2', image],
+      { cwd, env: plainEnvironment(), encoding: 'utf8' },
+    );
+    expect(stderr, `${limit}`).not.toContain('internal error');
+    if (!stdout.includes('1 MiB')) expect(stderr, `${limit}`).toMatch(/Too many open files|cannot be loaded/);
+  }
+});

@@ -1,4 +1,5 @@
 /** Where a session's text goes. */
+import type { Pending } from '../../util/steps.ts';
 import type { Paint } from '../../util/style.ts';
 
 /**
@@ -10,6 +11,8 @@ export interface Output {
   stderr(text: string): void;
   /** Writes out what standard output has buffered. */
   flush(): void;
+  /** Waits until a slow reader has taken what was written; undefined if it has. Left out where writing waits. */
+  drained?(): Pending;
   /**
    * Before a sudden end: forgets what standard output has buffered, as a program does that calls abort(3), and makes
    * sure of what has left.
