@@ -107,8 +107,7 @@ export class CommandRunner implements Shell {
       running.coroutine = session.loop.current;
       try {
         const outcome: Outcome = body === undefined ? command.run(session, argv as string[], this) : body();
-        if (isPromise(outcome)) return this.#rest(running, outcome);
-        outcome?.();
+        if (outcome !== undefined) return this.#rest(running, outcome);
       } catch (error) {
         running.status = this.#failure(command, error);
       }

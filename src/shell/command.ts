@@ -57,8 +57,8 @@ export interface Shell {
  */
 export type Report = () => void;
 
-/** A promise only if the command has to wait. */
-export type Outcome = Answer<void | Report>;
+/** Nothing if the command is done and has reported; a promise only if it has to wait. */
+export type Outcome = void | Promise<void | Report>;
 
 /** Chooses the kind of the operand behind `operands`; `word` is the part of it that is typed so far. */
 export type OperandChooser = (session: SessionState, operands: readonly string[], word: string) => OperandKind;

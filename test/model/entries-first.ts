@@ -5,19 +5,21 @@ import { pwritev } from '../../src/block/request/write.ts';
 import { endPart, linkPart } from '../../src/drivers/qcow2/data/cow.ts';
 import { Qcow2Image } from '../../src/drivers/qcow2/tables/image.ts';
 import type { Allocation, WriteOrdering } from '../../src/drivers/qcow2/tables/pending-update.ts';
-import type { Steps } from '../../src/util/steps.ts';
+import { run, type Steps } from '../../src/util/steps.ts';
 
 const entriesFirst: WriteOrdering = {
-  *writePart(image, _guest, data, allocation) {
-    try {
-      yield* image.locked(link(image, allocation));
-      yield image.fire(Event.WRITE_AIO);
-      yield pwritev(image.dataFile, allocation.host, data, 0);
-    } finally {
-      yield* image.locked(end(image, allocation));
-    }
-  },
+  writePart: (image, _guest, data, allocation) => run(linkThenWrite(image, data, allocation)),
 };
+
+function* linkThenWrite(image: Qcow2Image, data: Buffer, allocation: Allocation): Steps<void> {
+  try {
+    yield* image.locked(link(image, allocation));
+    yield image.fire(Event.WRITE_AIO);
+    yield pwritev(image.dataFile, allocation.host, data, 0);
+  } finally {
+    yield* image.locked(end(image, allocation));
+  }
+}
 
 function* link(image: Qcow2Image, { parts }: Allocation): Steps<void> {
   for (let part = parts; part !== null; part = part.next) yield* linkPart(image, part);

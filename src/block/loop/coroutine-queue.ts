@@ -1,4 +1,5 @@
 /** Waiting for other coroutines: a queue for a condition, and a lock. */
+import { type Answer, isPromise, type Pending, run, type Steps } from '../../util/steps.ts';
 import type { Coroutine, WaitReason } from './coroutine.ts';
 import type { EventLoop } from './loop.ts';
 
@@ -70,6 +71,38 @@ export class CoroutineMutex {
     }
     this.#locked = true;
     return undefined;
+  }
+
+  /** Runs `body` under the lock. */
+  hold(body: () => Pending): Pending;
+  hold<T>(body: () => Answer<T>): Answer<T>;
+  hold<T>(body: () => Answer<T>): Answer<T> {
+    const locking = this.lock();
+    if (locking !== undefined) return run(this.#holdAfter(locking, body));
+    let answer: Answer<T>;
+    try {
+      answer = body();
+    } catch (error) {
+      this.unlock();
+      throw error;
+    }
+    if (isPromise(answer)) return run(this.#unlockAfter(answer));
+    this.unlock();
+    return answer;
+  }
+
+  *#holdAfter<T>(locking: Promise<void>, body: () => Answer<T>): Steps<T> {
+    yield locking;
+    return yield* this.#unlockAfter(body);
+  }
+
+  /** The lock is held until `answer`, or that of the call that it is, has come. */
+  *#unlockAfter<T>(answer: Promise<T> | (() => Answer<T>)): Steps<T> {
+    try {
+      return yield typeof answer === 'function' ? answer() : answer;
+    } finally {
+      this.unlock();
+    }
   }
 
   /** Gives the lock to the one that has waited longest, if there is one. */

@@ -1,5 +1,5 @@
 /** Flush: from a node's own caches down to the host's stable storage. */
-import type { Pending, Steps } from '../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events/events.ts';
 import { Open, Perm } from '../flags.ts';
@@ -13,7 +13,7 @@ const waitsForFlush: WaitReason = { kind: 'flush' };
 /** Puts everything that was written before this call on stable storage, as far as the cache mode asks for it. */
 export function flush(node: BlockNode): Pending {
   if (node.isReadOnly || node.closed) return undefined;
-  return runRequest(node, 'flush', 0, 0, flushInTurn(node));
+  return runRequest(node, 'flush', 0, 0, () => run(flushInTurn(node)));
 }
 
 /**

@@ -24,11 +24,11 @@ export function preadv(child: ChildLink, offset: number, data: Buffer, flags: nu
   const { head, tail } = padding ?? noPadding;
   const tracked = node.requests.begin('read', offset - head, head + data.length + tail);
   const readFlags = node.copyOnRead > 0 ? flags | Req.COPY_ON_READ : flags;
-  const steps =
+  return runTracked(node, tracked, 'read', offset, data.length, () =>
     padding === null
       ? alignedRead(node, tracked, offset, data, readFlags)
-      : paddedRead(node, tracked, padding, data, readFlags);
-  return runTracked(node, tracked, 'read', offset, data.length, steps);
+      : run(paddedRead(node, tracked, padding, data, readFlags)),
+  );
 }
 
 /** Reads whole blocks, and cuts the range out of them. */
@@ -40,35 +40,45 @@ function* paddedRead(
   flags: number,
 ): Steps<void> {
   const padded = merged ? buffer : node.context.allocate(request.bytes);
-  yield* alignedRead(node, request, request.offset, padded, flags);
+  yield alignedRead(node, request, request.offset, padded, flags);
   padded.copy(data, 0, head, head + data.length);
 }
 
 /** Reads an aligned range under a request that is tracked already. */
-export function* alignedRead(
+export function alignedRead(
+  node: BlockNode,
+  request: TrackedRequest,
+  offset: number,
+  data: Buffer,
+  flags: number,
+): Pending {
+  assertAligned(node, offset, data.length);
+  if ((flags & Req.COPY_ON_READ) !== 0) return run(readCopying(node, request, offset, data, flags));
+  const waiting = node.requests.waitForSerialising(request);
+  if (waiting !== undefined) return run(readAfter(waiting, node, offset, data, flags));
+  return fragmentedRead(node, offset, data, flags);
+}
+
+function* readAfter(waiting: Promise<void>, node: BlockNode, offset: number, data: Buffer, flags: number): Steps<void> {
+  yield waiting;
+  yield fragmentedRead(node, offset, data, flags);
+}
+
+/** Reads, and copies to the node what only its backing file has. */
+function* readCopying(
   node: BlockNode,
   request: TrackedRequest,
   offset: number,
   data: Buffer,
   flags: number,
 ): Steps<void> {
-  assertAligned(node, offset, data.length);
-  // Every read comes here; what has not to be waited for is not yielded.
-  let pending: Pending;
-  if ((flags & Req.COPY_ON_READ) === 0) {
-    pending = node.requests.waitForSerialising(request);
-    if (pending !== undefined) yield pending;
-  } else {
-    // Touching the same cluster counts as an overlap: the copy's read and write must not have a guest write in between.
-    yield node.requests.makeSerialising(request, blockCluster(node));
-    if (!(yield isAllocatedWhole(node, offset, data.length))) {
-      yield* copyOnRead(node, request, offset, data, flags);
-      return;
-    }
-    if ((flags & Req.PREFETCH) !== 0) return;
+  // Touching the same cluster counts as an overlap: the copy's read and write must not have a guest write in between.
+  yield node.requests.makeSerialising(request, blockCluster(node));
+  if (!(yield isAllocatedWhole(node, offset, data.length))) {
+    yield* copyOnRead(node, request, offset, data, flags);
+  } else if ((flags & Req.PREFETCH) === 0) {
+    yield fragmentedRead(node, offset, data, flags & ~Req.COPY_ON_READ);
   }
-  pending = fragmentedRead(node, offset, data, flags & ~Req.COPY_ON_READ);
-  if (pending !== undefined) yield pending;
 }
 
 /** Reads what the node has in pieces that the driver takes; what lies behind its end is zero. */

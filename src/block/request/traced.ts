@@ -13,30 +13,29 @@ interface RecordedRange {
   readonly bytes: number;
 }
 
-/** Runs the steps of a request on `node`. They are the same steps with and without subscribers. */
+/** Runs a request on `node`. It is the same request with and without subscribers. */
 export function runRequest(
   node: BlockNode,
   operation: string,
   offset: number,
   bytes: number,
-  steps: Steps<void>,
+  request: () => Pending,
 ): Pending {
-  return run(node.trace.active ? recorded(node, { operation, offset, bytes }, steps) : steps);
+  return node.trace.active ? run(recorded(node, { operation, offset, bytes }, request)) : request();
 }
 
-/** `runRequest` for one that is tracked: `tracked` ends when the steps have ended, however that was. */
+/** `runRequest` for one that is tracked: `tracked` ends when the request has ended, however that was. */
 export function runTracked(
   node: BlockNode,
   tracked: TrackedRequest,
   operation: string,
   offset: number,
   bytes: number,
-  steps: Steps<void>,
+  request: () => Pending,
 ): Pending {
-  // One generator less than a `finally` around the steps, on the way of every request.
   let pending: Pending;
   try {
-    pending = runRequest(node, operation, offset, bytes, steps);
+    pending = runRequest(node, operation, offset, bytes, request);
   } catch (error) {
     node.requests.end(tracked);
     throw error;
@@ -54,13 +53,13 @@ function* endAfter(node: BlockNode, tracked: TrackedRequest, pending: Promise<vo
   }
 }
 
-function* recorded(node: BlockNode, { operation, offset, bytes }: RecordedRange, steps: Steps<void>): Steps<void> {
+function* recorded(node: BlockNode, { operation, offset, bytes }: RecordedRange, body: () => Pending): Steps<void> {
   const { id: request, origin } = node.loop.current ?? { id: 0, origin: null };
   const begin = { kind: 'request-begin', operation, offset, bytes } as const;
   node.trace.emit(request, node.nodeName, origin === null ? begin : { ...begin, client: origin });
   let errno = 0;
   try {
-    yield* steps;
+    yield body();
   } catch (error) {
     if (error instanceof BlockError) ({ errno } = error);
     throw error;

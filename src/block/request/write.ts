@@ -30,11 +30,11 @@ export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: n
   const padding = paddingFor(node, offset, data.length);
   const { head, tail } = padding ?? noPadding;
   const tracked = node.requests.begin('write', offset - head, head + data.length + tail);
-  const steps =
+  return runTracked(node, tracked, 'write', offset, data.length, () =>
     padding === null
       ? alignedWrite(node, tracked, offset, data, data.length, flags)
-      : paddedWrite(node, tracked, padding, data, flags);
-  return runTracked(node, tracked, 'write', offset, data.length, steps);
+      : run(paddedWrite(node, tracked, padding, data, flags)),
+  );
 }
 
 /**
@@ -54,8 +54,9 @@ export function pwriteZeroesOfUser(child: ChildLink, offset: number, bytes: numb
   checkFallback(node, offset, bytes, flags);
   if (isNothing(node, offset, bytes)) return undefined;
   const tracked = node.requests.begin('write', offset, bytes);
-  const steps = writeZeroes(node, tracked, flags | Req.ZERO_WRITE);
-  return runTracked(node, tracked, 'write_zeroes', offset, bytes, steps);
+  return runTracked(node, tracked, 'write_zeroes', offset, bytes, () =>
+    run(writeZeroes(node, tracked, flags | Req.ZERO_WRITE)),
+  );
 }
 
 /** ENOTSUP for a misaligned request that must not fall back to read-modify-write. */
@@ -81,7 +82,7 @@ function* paddedWrite(
 ): Steps<void> {
   yield* readEdges(node, request, padding);
   const padded = putBetween(node, padding, data);
-  yield* alignedWrite(node, request, request.offset, padded, padded.length, flags);
+  yield alignedWrite(node, request, request.offset, padded, padded.length, flags);
 }
 
 /** The data of a padded write: its edge blocks as they were read, and `data` between them. */
@@ -110,16 +111,16 @@ function* writeZeroes(node: BlockNode, request: TrackedRequest, flags: number): 
     buffer.fill(0, head, buffer.length - tail);
     if (head > 0 || merged) {
       const edge = merged ? buffer : buffer.subarray(0, align);
-      yield* alignedWrite(node, request, alignDown(offset, align), edge, edge.length, dataFlags);
+      yield alignedWrite(node, request, alignDown(offset, align), edge, edge.length, dataFlags);
       if (merged) return;
       start += align - head;
       rest -= align - head;
     }
   }
   const whole = alignDown(rest, align);
-  if (whole > 0) yield* alignedWrite(node, request, start, null, whole, flags);
+  if (whole > 0) yield alignedWrite(node, request, start, null, whole, flags);
   if (padding !== null && rest > whole) {
-    yield* alignedWrite(node, request, start + whole, tailBlock(node, padding), align, dataFlags);
+    yield alignedWrite(node, request, start + whole, tailBlock(node, padding), align, dataFlags);
   }
 }
 
@@ -145,7 +146,7 @@ function* readEdgeBlocks(node: BlockNode, request: TrackedRequest, padding: Padd
     const tailToo = merged && tail > 0;
     if (head > 0) yield node.debugEvent(Event.PWRITEV_RMW_HEAD);
     if (tailToo) yield node.debugEvent(Event.PWRITEV_RMW_TAIL);
-    yield* alignedRead(node, request, request.overlapOffset, merged ? buffer : buffer.subarray(0, align), 0);
+    yield alignedRead(node, request, request.overlapOffset, merged ? buffer : buffer.subarray(0, align), 0);
     if (head > 0) yield node.debugEvent(Event.PWRITEV_RMW_AFTER_HEAD);
     if (tailToo) yield node.debugEvent(Event.PWRITEV_RMW_AFTER_TAIL);
     if (merged) return;
@@ -153,46 +154,101 @@ function* readEdgeBlocks(node: BlockNode, request: TrackedRequest, padding: Padd
   if (tail > 0) {
     yield node.debugEvent(Event.PWRITEV_RMW_TAIL);
     const lastBlock = request.overlapOffset + request.overlapBytes - align;
-    yield* alignedRead(node, request, lastBlock, tailBlock(node, padding), 0);
+    yield alignedRead(node, request, lastBlock, tailBlock(node, padding), 0);
     yield node.debugEvent(Event.PWRITEV_RMW_AFTER_TAIL);
   }
 }
 
 /** Writes an aligned range under a request that is tracked already; `data` is null for zeroes. */
-function* alignedWrite(
+function alignedWrite(
   node: BlockNode,
   request: TrackedRequest,
   offset: number,
   data: Buffer | null,
   bytes: number,
   flags: number,
-): Steps<void> {
+): Pending {
   assertAligned(node, offset, bytes);
   if (node.refusesChanges) throw new BlockError(Errno.EPERM);
-  let succeeded = false;
-  // Every write comes here; what has not to be waited for is not yielded.
-  let pending: Pending;
+  let writing: Pending;
   try {
-    pending = prepareWrite(node, request, flags);
-    if (pending !== undefined) yield pending;
-    if (data === null || wantsZeroDetection(node, data, flags)) {
-      const unmap = data !== null && node.detectZeroes === 'unmap' ? Req.MAY_UNMAP : 0;
-      yield node.debugEvent(Event.PWRITEV_ZERO);
-      yield* zeroRange(node, offset, bytes, flags | unmap | Req.ZERO_WRITE);
-    } else if ((flags & Req.WRITE_COMPRESSED) !== 0) {
-      yield driverPwritevCompressed(node, offset, data);
-    } else {
-      pending = node.debugEvent(Event.PWRITEV);
-      if (pending !== undefined) yield pending;
-      pending = fragmentedWrite(node, offset, data, flags);
-      if (pending !== undefined) yield pending;
-    }
-    succeeded = true;
-  } finally {
-    pending = node.debugEvent(Event.PWRITEV_DONE);
-    if (pending !== undefined) yield pending;
-    finishWrite(node, request.kind, offset, bytes, succeeded);
+    const waiting = prepareWrite(node, request, flags);
+    writing =
+      waiting === undefined
+        ? writeContent(node, offset, data, bytes, flags)
+        : run(writeContentAfter(waiting, node, offset, data, bytes, flags));
+  } catch (error) {
+    return run(endFailedWrite(node, request.kind, offset, bytes, error));
   }
+  if (writing !== undefined) return run(endWriteAfter(writing, node, request.kind, offset, bytes));
+  return endWrite(node, request.kind, offset, bytes, true);
+}
+
+/** Writes data, or zeroes where it is null, in the way that its flags and the node ask for. */
+function writeContent(node: BlockNode, offset: number, data: Buffer | null, bytes: number, flags: number): Pending {
+  if (data === null || wantsZeroDetection(node, data, flags)) {
+    const unmap = data !== null && node.detectZeroes === 'unmap' ? Req.MAY_UNMAP : 0;
+    return run(writeAsZeroes(node, offset, bytes, flags | unmap | Req.ZERO_WRITE));
+  }
+  if ((flags & Req.WRITE_COMPRESSED) !== 0) return driverPwritevCompressed(node, offset, data);
+  const told = node.debugEvent(Event.PWRITEV);
+  return told === undefined
+    ? fragmentedWrite(node, offset, data, flags)
+    : run(writeAfter(told, node, offset, data, flags));
+}
+
+function* writeContentAfter(waiting: Promise<void>, ...write: Parameters<typeof writeContent>): Steps<void> {
+  yield waiting;
+  yield writeContent(...write);
+}
+
+function* writeAsZeroes(node: BlockNode, offset: number, bytes: number, flags: number): Steps<void> {
+  yield node.debugEvent(Event.PWRITEV_ZERO);
+  yield* zeroRange(node, offset, bytes, flags);
+}
+
+function* writeAfter(told: Promise<void>, node: BlockNode, offset: number, data: Buffer, flags: number): Steps<void> {
+  yield told;
+  yield fragmentedWrite(node, offset, data, flags);
+}
+
+/** The end of every write, whether it succeeded or not. */
+function endWrite(node: BlockNode, kind: TrackedKind, offset: number, bytes: number, succeeded: boolean): Pending {
+  const told = node.debugEvent(Event.PWRITEV_DONE);
+  if (told !== undefined) return run(finishAfter(told, node, kind, offset, bytes, succeeded));
+  finishWrite(node, kind, offset, bytes, succeeded);
+  return undefined;
+}
+
+function* finishAfter(told: Promise<void>, ...write: Parameters<typeof finishWrite>): Steps<void> {
+  yield told;
+  finishWrite(...write);
+}
+
+function* endWriteAfter(
+  writing: Promise<void>,
+  node: BlockNode,
+  kind: TrackedKind,
+  offset: number,
+  bytes: number,
+): Steps<void> {
+  try {
+    yield writing;
+  } catch (error) {
+    yield* endFailedWrite(node, kind, offset, bytes, error);
+  }
+  yield endWrite(node, kind, offset, bytes, true);
+}
+
+function* endFailedWrite(
+  node: BlockNode,
+  kind: TrackedKind,
+  offset: number,
+  bytes: number,
+  error: unknown,
+): Steps<never> {
+  yield endWrite(node, kind, offset, bytes, false);
+  throw error;
 }
 
 function wantsZeroDetection(node: BlockNode, data: Buffer, flags: number): boolean {

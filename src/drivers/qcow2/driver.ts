@@ -42,13 +42,13 @@ export const qcow2: Driver<Qcow2Image> = {
     limits.pdiscardAlignment = state.clusterBytes;
   },
 
-  preadv: ({ state }, offset, data) => run(readRange(state, offset as GuestOffset, data)),
-  pwritev: ({ state }, offset, data) => run(writeRange(state, offset as GuestOffset, data)),
+  preadv: ({ state }, offset, data) => readRange(state, offset as GuestOffset, data),
+  pwritev: ({ state }, offset, data) => writeRange(state, offset as GuestOffset, data),
   pwritevCompressed: ({ state }, offset, data) => run(writeCompressed(state, offset as GuestOffset, data)),
   pwriteZeroes: ({ state }, offset, bytes, flags) => run(writeZeroes(state, offset as GuestOffset, bytes, flags)),
   pdiscard: ({ state }, offset, bytes) => run(discardRange(state, offset as GuestOffset, bytes)),
 
-  flushToOs: ({ state }) => run(state.locked(writeCaches(state))),
+  flushToOs: ({ state }) => state.lock.hold(() => writeCaches(state)),
 
   truncate: ({ state }, bytes, options) => run(truncateImage(state, bytes, options)),
   blockStatus: ({ state }, _wantZero, offset, bytes) => run(statusOf(state, offset as GuestOffset, bytes)),
@@ -62,10 +62,10 @@ export const qcow2: Driver<Qcow2Image> = {
 
 function* saveVmState(image: Qcow2Image, offset: number, data: Buffer): Steps<void> {
   yield image.fire(Event.VMSTATE_SAVE);
-  yield* writeRange(image, advance(image.vmStateOffset, offset), data);
+  yield writeRange(image, advance(image.vmStateOffset, offset), data);
 }
 
 function* loadVmState(image: Qcow2Image, offset: number, data: Buffer): Steps<void> {
   yield image.fire(Event.VMSTATE_LOAD);
-  yield* readRange(image, advance(image.vmStateOffset, offset), data);
+  yield readRange(image, advance(image.vmStateOffset, offset), data);
 }

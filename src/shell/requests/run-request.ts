@@ -22,22 +22,39 @@ export interface Request {
 /** A request with more data shows how far it has come. */
 const LONG_BYTES = 2 ** 30;
 
-/** Runs a request to its end; its report comes after the turn of the loop in which it ended. */
+/** Runs a request to its end; one that had to wait reports after the turn of the loop in which it ended. */
 export function runRequest(session: SessionState, request: Request): Outcome {
   const { lease } = request;
   if (lease !== null && lease.data.length > LONG_BYTES) session.transfer.show(request.name, lease.data.length);
   const start = session.loop.clock.nowNs();
-  const ended = (error?: unknown): Report => {
-    session.transfer.hide();
-    return () => report(session, request, start, error);
-  };
   let pending: Pending;
+  let failure: unknown;
   try {
     pending = request.begin();
   } catch (error) {
-    return ended(error);
+    failure = error;
   }
-  return pending === undefined ? ended() : pending.then(ended, ended);
+  if (pending !== undefined) return reportAfter(session, request, start, pending);
+  session.transfer.hide();
+  report(session, request, start, failure);
+  return undefined;
+}
+
+/** The report of a request that waits, once it has ended. */
+async function reportAfter(
+  session: SessionState,
+  request: Request,
+  startNs: number,
+  pending: Promise<void>,
+): Promise<Report> {
+  let failure: unknown;
+  try {
+    await pending;
+  } catch (error) {
+    failure = error;
+  }
+  session.transfer.hide();
+  return () => report(session, request, startNs, failure);
 }
 
 /** Reports success, or the failure that `error` is; what is reported as a failure is thrown. */

@@ -152,7 +152,7 @@ function* replaceDirectory(image: Qcow2Image, entries: readonly DirectoryEntry[]
     offset = yield* allocateClusters(image, directory.length);
     yield checkOverlap(image, 0, offset, directory.length);
     yield writeFile(image, offset, directory);
-    yield* writeCaches(image);
+    yield writeCaches(image);
     yield flushFile(image);
     image.autoclear |= Autoclear.BITMAPS;
     image.bitmapDirectoryOffset = offset;

@@ -196,7 +196,7 @@ function* readOld(image: Qcow2Image, guest: GuestOffset, data: Buffer): Steps<vo
   if (data.length === 0) return;
   yield image.fire(Event.COW_READ);
   image.checkUsable();
-  yield* readRange(image, guest, data);
+  yield readRange(image, guest, data);
 }
 
 function* writeCopy(image: Qcow2Image, host: HostOffset, data: Buffer): Steps<void> {

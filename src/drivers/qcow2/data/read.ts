@@ -1,9 +1,10 @@
 /** Reads: each part of the range from where it is, several parts at the same time. */
 import { Event } from '../../../block/events/events.ts';
 import { preadv } from '../../../block/request/read.ts';
-import type { Steps } from '../../../util/steps.ts';
+import { assert } from '../../../util/assert.ts';
+import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { Subcluster } from '../format/l2-entry.ts';
-import { advance, type GuestOffset } from '../format/offsets.ts';
+import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { readChild } from '../tables/io.ts';
 import { readCompressed } from './compressed.ts';
@@ -13,36 +14,52 @@ import { TaskPool } from './task-pool.ts';
 const INT_MAX = 0x7fff_ffff;
 
 /** Fills `data` with the guest's data from an offset on. */
-export function* readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Steps<void> {
+export function readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
+  if (data.length === 0) return undefined;
+  const mapping = new Mapping();
+  const looking = lookUpLocked(image, guest, data.length, mapping);
+  // A read of one part that is found at once, as most are, needs no steps.
+  if (looking === undefined && mapping.bytes === data.length) return readPart(image, guest, data, mapping);
+  return run(readParts(image, guest, data, mapping, looking));
+}
+
+/** Looks up where a range begins. */
+function lookUpLocked(image: Qcow2Image, guest: GuestOffset, bytes: number, mapping: Mapping): Pending {
+  return image.lock.hold(() => lookUp(image, guest, Math.min(bytes, INT_MAX), mapping));
+}
+
+/** Reads a range part by part; the first one is in `mapping` once `looking` has ended. */
+function* readParts(
+  image: Qcow2Image,
+  guest: GuestOffset,
+  data: Buffer,
+  mapping: Mapping,
+  looking: Pending,
+): Steps<void> {
   let pool: TaskPool | null = null;
+  let part = mapping;
   let done = 0;
+  yield looking;
   try {
-    while (done < data.length && pool?.hasFailed !== true) {
+    for (;;) {
       const position = advance(guest, done);
-      const mapping = new Mapping();
-      const locking = image.lock.lock();
-      if (locking !== undefined) yield locking;
-      try {
-        const looking = lookUp(image, position, Math.min(data.length - done, INT_MAX), mapping);
-        if (looking !== undefined) yield looking;
-      } finally {
-        image.lock.unlock();
-      }
-      const part = data.subarray(done, done + mapping.bytes);
-      if (isZero(image, mapping.type)) {
-        part.fill(0);
-      } else if (pool === null && part.length === data.length - done) {
-        yield* readPart(image, position, part, mapping);
-      } else {
-        pool ??= new TaskPool(image.loop);
-        yield* pool.start(readPart(image, position, part, mapping));
-      }
-      done += part.length;
+      const target = data.subarray(done, done + part.bytes);
+      done += part.bytes;
+      const isLast = done === data.length;
+      if (isZero(image, part.type) || (isLast && pool === null)) yield readPart(image, position, target, part);
+      else yield* (pool ??= new TaskPool(image.loop)).start(partSteps(image, position, target, part));
+      if (isLast || pool?.hasFailed === true) break;
+      part = new Mapping();
+      yield lookUpLocked(image, advance(guest, done), data.length - done, part);
     }
   } finally {
     if (pool !== null) yield* pool.drain();
   }
   pool?.check();
+}
+
+function* partSteps(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping: Mapping): Steps<void> {
+  yield readPart(image, guest, data, mapping);
 }
 
 function isZero(image: Qcow2Image, type: number): boolean {
@@ -51,23 +68,31 @@ function isZero(image: Qcow2Image, type: number): boolean {
   return isUnallocated && image.node.backing === null;
 }
 
-function* readPart(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping: Mapping): Steps<void> {
-  switch (mapping.type) {
-    case Subcluster.COMPRESSED:
-      yield* readCompressed(image, guest, data, mapping.high, mapping.low);
-      return;
-    case Subcluster.NORMAL: {
-      const told = image.fire(Event.READ_AIO);
-      if (told !== undefined) yield told;
-      const reading = readChild(image.dataFile, mapping.host, data);
-      if (reading !== undefined) yield reading;
-      return;
-    }
-    default: {
-      const { backing } = image.node;
-      yield image.fire(Event.READ_BACKING_AIO);
-      if (backing === null) data.fill(0);
-      else yield preadv(backing, guest, data, 0);
-    }
+function readPart(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping: Mapping): Pending {
+  if (mapping.type === Subcluster.NORMAL) return readData(image, mapping.host, data);
+  if (mapping.type === Subcluster.COMPRESSED) {
+    return run(readCompressed(image, guest, data, mapping.high, mapping.low));
   }
+  if (isZero(image, mapping.type)) {
+    data.fill(0);
+    return undefined;
+  }
+  return run(readBacking(image, guest, data));
+}
+
+function readData(image: Qcow2Image, host: HostOffset, data: Buffer): Pending {
+  const told = image.fire(Event.READ_AIO);
+  return told === undefined ? readChild(image.dataFile, host, data) : run(readDataAfter(told, image, host, data));
+}
+
+function* readDataAfter(told: Promise<void>, image: Qcow2Image, host: HostOffset, data: Buffer): Steps<void> {
+  yield told;
+  yield readChild(image.dataFile, host, data);
+}
+
+function* readBacking(image: Qcow2Image, guest: GuestOffset, data: Buffer): Steps<void> {
+  const { backing } = image.node;
+  assert(backing !== null, 'without a backing file the range reads as zeroes');
+  yield image.fire(Event.READ_BACKING_AIO);
+  yield preadv(backing, guest, data, 0);
 }

@@ -63,7 +63,7 @@ function* truncateLocked(
     restFlags = yield* preallocateData(image, oldLength, length, mode, flags);
   }
   if ((restFlags & Req.ZERO_WRITE) !== 0 && length > oldLength) yield* zeroNewArea(image, oldLength, length);
-  if (mode !== 'off') yield* stepsWithContext('Failed to flush the preallocated area to disk', writeCaches(image));
+  if (mode !== 'off') yield withContext('Failed to flush the preallocated area to disk', () => writeCaches(image));
 
   image.node.totalSectors = length / SECTOR_BYTES;
   const field = Buffer.alloc(8);
@@ -118,7 +118,7 @@ function* zeroNewArea(image: Qcow2Image, oldLength: number, length: number): Ste
   const zeroes = image.node.context.allocate(Math.min(zeroStart, length) - oldLength);
   image.lock.unlock();
   try {
-    yield* stepsWithContext('Failed to zero out the new area', writeRange(image, oldLength as GuestOffset, zeroes));
+    yield withContext('Failed to zero out the new area', () => writeRange(image, oldLength as GuestOffset, zeroes));
   } finally {
     yield image.lock.lock();
   }

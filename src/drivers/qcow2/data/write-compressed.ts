@@ -67,7 +67,7 @@ function* writeCluster(image: Qcow2Image, guest: GuestOffset, data: Buffer): Ste
   const compressed = codecOf(image).compress(cluster, image.clusterBytes - 1);
   yield image.loop.hostIo();
   if (compressed === null) {
-    yield* writeRange(image, guest, data);
+    yield writeRange(image, guest, data);
     return;
   }
   const host = yield* image.locked(allocateCompressed(image, guest, compressed.length));

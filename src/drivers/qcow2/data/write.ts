@@ -2,78 +2,155 @@
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
 import { pwritev } from '../../../block/request/write.ts';
-import type { Steps } from '../../../util/steps.ts';
-import { advance, type GuestOffset } from '../format/offsets.ts';
+import { type Pending, run, type Steps } from '../../../util/steps.ts';
+import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
-import { Allocation, type WriteOrdering } from '../tables/pending-update.ts';
+import { Allocation, type PendingL2Update, type WriteOrdering } from '../tables/pending-update.ts';
 import { allocate } from './allocate.ts';
 import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
 import { TaskPool } from './task-pool.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
-/** Writes `data` at a guest offset: finds space part by part, and writes several parts at the same time. */
-export function* writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Steps<void> {
-  let pool: TaskPool | null = null;
-  let done = 0;
+/** Writes `data` at a guest offset. */
+export function writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
+  if (data.length === 0) return passLock(image);
+  const space = new Allocation();
+  const finding = findSpace(image, guest, data.length, space);
+  // A write of one part whose space is found at once, as most are.
+  if (finding === undefined && space.bytes === data.length) {
+    const writing = image.ordering.writePart(image, guest, data, space);
+    return writing === undefined ? passLock(image) : run(passLockAfter(image, writing));
+  }
+  return run(writeParts(image, guest, data, space, finding));
+}
+
+/** QEMU takes the lock once more when a write ends: none ends while another request holds it. */
+function passLock(image: Qcow2Image): Pending {
+  return image.lock.hold(() => undefined);
+}
+
+function* passLockAfter(image: Qcow2Image, writing: Promise<void>): Steps<void> {
+  yield writing;
+  yield passLock(image);
+}
+
+/** Finds space for the beginning of a range; what was taken is given back after a failure. */
+function findSpace(image: Qcow2Image, guest: GuestOffset, bytes: number, space: Allocation): Pending {
+  return image.lock.hold(() => run(allocateChecked(image, guest, Math.min(bytes, INT_MAX), space)));
+}
+
+function* allocateChecked(image: Qcow2Image, guest: GuestOffset, bytes: number, space: Allocation): Steps<void> {
   try {
-    while (done < data.length && pool?.hasFailed !== true) {
+    yield* allocate(image, guest, bytes, space);
+    const refusing = checkDataOverlap(image, space.host, space.bytes);
+    if (refusing !== undefined) yield refusing;
+  } catch (error) {
+    if (error instanceof BlockError) yield* abandonParts(image, space);
+    throw error;
+  }
+}
+
+/**
+ * Writes a range part by part, several at the same time; the space of the first one is there once `finding` has ended.
+ */
+function* writeParts(
+  image: Qcow2Image,
+  guest: GuestOffset,
+  data: Buffer,
+  first: Allocation,
+  finding: Pending,
+): Steps<void> {
+  let pool: TaskPool | null = null;
+  let space = first;
+  let done = 0;
+  yield finding;
+  try {
+    for (;;) {
       const position = advance(guest, done);
-      const allocation = new Allocation();
-      const locking = image.lock.lock();
-      if (locking !== undefined) yield locking;
-      try {
-        yield* allocate(image, position, Math.min(data.length - done, INT_MAX), allocation);
-        const refusing = checkDataOverlap(image, allocation.host, allocation.bytes);
-        if (refusing !== undefined) yield refusing;
-      } catch (error) {
-        if (error instanceof BlockError) yield* abandonParts(image, allocation);
-        throw error;
-      } finally {
-        image.lock.unlock();
-      }
-      const part = data.subarray(done, done + allocation.bytes);
-      const writing = image.ordering.writePart(image, position, part, allocation);
+      const part = data.subarray(done, done + space.bytes);
       done += part.length;
-      if (part.length === data.length) yield* writing;
-      else yield* (pool ??= new TaskPool(image.loop)).start(writing);
+      if (part.length === data.length) yield image.ordering.writePart(image, position, part, space);
+      else yield* (pool ??= new TaskPool(image.loop)).start(partSteps(image, position, part, space));
+      if (done === data.length || pool?.hasFailed === true) break;
+      space = new Allocation();
+      yield findSpace(image, advance(guest, done), data.length - done, space);
     }
-    // QEMU takes the lock once more when a write ends: none ends while another request holds it.
-    const locking = image.lock.lock();
-    if (locking !== undefined) yield locking;
-    image.lock.unlock();
+    yield passLock(image);
   } finally {
     if (pool !== null) yield* pool.drain();
   }
   pool?.check();
 }
 
+function* partSteps(image: Qcow2Image, guest: GuestOffset, data: Buffer, space: Allocation): Steps<void> {
+  yield image.ordering.writePart(image, guest, data, space);
+}
+
 /** Data before the L2 entries that point to it; after a failure the new clusters are given back. */
 export const dataFirst: WriteOrdering = {
-  *writePart(image, guest, data, allocation) {
+  writePart(image, guest, data, space) {
+    let writing: Pending;
     let failure: BlockError | null = null;
     try {
-      if (allocation.parts !== null) yield* zeroNewSpace(image, allocation.parts);
-      if (!mergeIntoCow(allocation.parts, guest, data)) {
-        const told = image.fire(Event.WRITE_AIO);
-        if (told !== undefined) yield told;
-        const writing = pwritev(image.dataFile, allocation.host, data, 0);
-        if (writing !== undefined) yield writing;
-      }
+      writing = writeData(image, guest, data, space);
     } catch (error) {
       if (!(error instanceof BlockError)) throw error;
       failure = error;
     }
-    // Also without pending updates: the write ends behind the request that holds the lock.
-    const locking = image.lock.lock();
-    if (locking !== undefined) yield locking;
-    try {
-      if (failure !== null) throw failure;
-      if (allocation.parts !== null) yield* linkParts(image, allocation);
-    } finally {
-      if (allocation.parts !== null) yield* abandonParts(image, allocation);
-      image.lock.unlock();
-    }
+    if (writing === undefined && failure === null && space.parts === null) return passLock(image);
+    return run(endPart(image, space, writing, failure));
   },
 };
+
+function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, { host, parts }: Allocation): Pending {
+  if (parts !== null) return run(writeNewData(image, guest, data, host, parts));
+  const told = image.fire(Event.WRITE_AIO);
+  return told === undefined ? pwritev(image.dataFile, host, data, 0) : run(writeAfter(told, image, host, data));
+}
+
+function* writeAfter(told: Promise<void>, image: Qcow2Image, host: HostOffset, data: Buffer): Steps<void> {
+  yield told;
+  yield pwritev(image.dataFile, host, data, 0);
+}
+
+/**
+ * Writes data to new clusters: those are zeroed first, or it is written together with what is copied around it.
+ */
+function* writeNewData(
+  image: Qcow2Image,
+  guest: GuestOffset,
+  data: Buffer,
+  host: HostOffset,
+  parts: PendingL2Update,
+): Steps<void> {
+  yield* zeroNewSpace(image, parts);
+  if (mergeIntoCow(parts, guest, data)) return;
+  const told = image.fire(Event.WRITE_AIO);
+  if (told !== undefined) yield told;
+  yield pwritev(image.dataFile, host, data, 0);
+}
+
+/**
+ * Enters the new clusters of a part whose data is written once `writing` has ended; gives them back if that failed.
+ * Also one without new clusters ends behind the request that holds the lock.
+ */
+function* endPart(image: Qcow2Image, space: Allocation, writing: Pending, failure: BlockError | null): Steps<void> {
+  let failed = failure;
+  try {
+    if (writing !== undefined) yield writing;
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    failed = error;
+  }
+  const locking = image.lock.lock();
+  if (locking !== undefined) yield locking;
+  try {
+    if (failed !== null) throw failed;
+    if (space.parts !== null) yield* linkParts(image, space);
+  } finally {
+    if (space.parts !== null) yield* abandonParts(image, space);
+    image.lock.unlock();
+  }
+}

@@ -1,7 +1,7 @@
 /** Writing the header: the fields that change alone, and all of it with its extensions. */
 import { BlockError } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { Steps } from '../../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { featureNames, Incompatible } from '../format/features.ts';
 import { HEADER_BYTES, HEADER_V2_BYTES, HeaderField, MAGIC } from '../format/header-fields.ts';
 import { writeUint64 } from '../format/offsets.ts';
@@ -126,7 +126,7 @@ export function* markDirty(image: Qcow2Image): Steps<void> {
 export function* markClean(image: Qcow2Image): Steps<void> {
   if ((image.incompatible & Incompatible.DIRTY) === 0n) return;
   image.incompatible &= ~Incompatible.DIRTY;
-  yield* writeCaches(image);
+  yield writeCaches(image);
   yield flushFile(image);
   yield* updateHeader(image);
 }
@@ -134,14 +134,23 @@ export function* markClean(image: Qcow2Image): Steps<void> {
 /** Clears the corrupt bit, after a repair. */
 export function* markConsistent(image: Qcow2Image): Steps<void> {
   if ((image.incompatible & Incompatible.CORRUPT) === 0n) return;
-  yield* writeCaches(image);
+  yield writeCaches(image);
   yield flushFile(image);
   image.incompatible &= ~Incompatible.CORRUPT;
   yield* updateHeader(image);
 }
 
 /** Writes back both caches; refcounts only if they have to be right on disk. */
-export function* writeCaches(image: Qcow2Image): Steps<void> {
-  yield* image.l2Cache.write();
-  if (image.needsAccurateRefcounts) yield* image.refcountCache.write();
+export function writeCaches(image: Qcow2Image): Pending {
+  const writing = image.l2Cache.write();
+  return writing === undefined ? writeRefcounts(image) : run(writeRefcountsAfter(writing, image));
+}
+
+function writeRefcounts(image: Qcow2Image): Pending {
+  return image.needsAccurateRefcounts ? image.refcountCache.write() : undefined;
+}
+
+function* writeRefcountsAfter(writing: Promise<void>, image: Qcow2Image): Steps<void> {
+  yield writing;
+  yield writeRefcounts(image);
 }

@@ -2,7 +2,7 @@
 import { CoroutineQueue } from '../../../block/loop/coroutine-queue.ts';
 import type { Coroutine } from '../../../block/loop/loop.ts';
 import { assert } from '../../../util/assert.ts';
-import type { Steps } from '../../../util/steps.ts';
+import type { Pending } from '../../../util/steps.ts';
 import type { GuestOffset, HostOffset } from '../format/offsets.ts';
 import type { Qcow2Image } from './image.ts';
 
@@ -196,5 +196,5 @@ export class Allocation {
  */
 export interface WriteOrdering {
   /** Writes one part of a request to the space found for it, and makes its new clusters visible. */
-  writePart(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Steps<void>;
+  writePart(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Pending;
 }

@@ -146,7 +146,11 @@ export class TableCache {
   }
 
   /** Writes back all dirty tables. Goes on after a failure; of several, no space left counts before the last one. */
-  *write(): Steps<void> {
+  write(): Pending {
+    return this.#nextDirty(0) === -1 ? undefined : run(this.#writeDirty());
+  }
+
+  *#writeDirty(): Steps<void> {
     let failure: BlockError | null = null;
     // Searched anew after each write: writing back this cache can write back another, which may change this one.
     for (let slot = this.#nextDirty(0); slot !== -1; slot = this.#nextDirty(slot + 1)) {
@@ -173,7 +177,7 @@ export class TableCache {
 
   /** Writes back all dirty tables and puts them on stable storage. */
   *flush(): Steps<void> {
-    yield* this.write();
+    yield this.write();
     yield flushFile(this.#image);
   }
 
