@@ -165,7 +165,6 @@ export class Connection implements Served, NegotiationHost, TransmissionHost {
 
   *serve(): Steps<number> {
     if (this.#state === 'ending' || this.#state === 'gone') return 0;
-    const heldBefore = this.share.heldBytes;
     try {
       if (this.#negotiation !== null) {
         if (!this.#negotiate(this.#negotiation)) return HANDSHAKE_SLICE_BYTES;
@@ -176,7 +175,7 @@ export class Connection implements Served, NegotiationHost, TransmissionHost {
       this.#host.tell(`${this.origin} (${this.peer}): ${error.message}; disconnected`);
       this.#end();
     }
-    return Math.max(0, this.share.heldBytes - heldBefore) + HANDSHAKE_SLICE_BYTES;
+    return (this.#transmission?.sliceBytes ?? 0) + HANDSHAKE_SLICE_BYTES;
   }
 
   /** A request has ended. */

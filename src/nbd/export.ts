@@ -3,6 +3,7 @@ import type { BlockBackend } from '../block/backend.ts';
 import { Open, Status } from '../block/flags.ts';
 import { type ChainStatus } from '../block/request/status.ts';
 import type { Steps } from '../util/steps.ts';
+import { letOthersIn } from './pieces.ts';
 import { Allocation, type HeaderStyle, MAX_PAYLOAD_BYTES, TransmissionFlag } from './wire.ts';
 
 /** The metadata contexts of BLOCK_STATUS: the index is the id on the wire. */
@@ -28,6 +29,8 @@ export interface ExportSettings {
 const DIRECT_ALIGNMENT = 4096;
 /** The protocol's limit of the smallest block. */
 const MAX_MINIMUM_BYTES = 1 << 16;
+/** Runs that are looked up before others have their turn. */
+const RUNS_PER_TURN = 64;
 /** The preferred block size: a page, as qemu-nbd says. */
 const PREFERRED_BLOCK_BYTES = 4096;
 
@@ -88,7 +91,10 @@ export class NbdExport {
     const isAllocation = context === 0;
     const query = { base: null, includeBase: false, wantZero: isAllocation };
     const extents: Extent[] = [];
+    let runs = 0;
     for (let done = 0; done < bytes; ) {
+      runs += 1;
+      if (runs % RUNS_PER_TURN === 0) yield* letOthersIn(this.backend.top.loop);
       const status: ChainStatus = yield this.backend.blockStatus(query, offset + done, bytes - done);
       // The image has become shorter since the client was told its length.
       if (status.bytes === 0) break;

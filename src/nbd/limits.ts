@@ -34,6 +34,11 @@ export interface NbdLimits {
   readonly sliceBytes: number;
   /** Bytes of data that all connections move before the host is asked for new input (of the shell, too). */
   readonly turnBytes: number;
+  /** Data that a request moves in one piece. Between two pieces others have their turn. */
+  readonly pieceBytes: number;
+  /** Clusters that a request without data zeroes or discards in one piece, which has at most `maxPieceBytes`. */
+  readonly pieceClusters: number;
+  readonly maxPieceBytes: number;
   /** How long replies may take to go out when a server stops. */
   readonly goodbyeNs: number;
 }
@@ -52,5 +57,8 @@ export const defaultLimits: NbdLimits = {
   sliceRequests: 64,
   sliceBytes: 1 << 20,
   turnBytes: 8 << 20,
+  pieceBytes: 2 << 20,
+  pieceClusters: 2048,
+  maxPieceBytes: 128 << 20,
   goodbyeNs: 1e9,
 };

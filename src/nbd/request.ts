@@ -1,10 +1,14 @@
 /** A client's request: whether it may be done, and doing it on the backend. */
+import type { BlockBackend } from '../block/backend.ts';
 import { BlockError } from '../block/error.ts';
 import { Req } from '../block/flags.ts';
+import type { EventLoop } from '../block/loop/loop.ts';
 import { Errno } from '../util/errno.ts';
 import { type Pending, run, type Steps } from '../util/steps.ts';
 import type { Extent } from './export.ts';
+import type { NbdLimits } from './limits.ts';
 import type { Agreement } from './negotiation.ts';
+import { inPieces, type PieceSizes } from './pieces.ts';
 import type { BlockPool, Replies, Room } from './replies.ts';
 import { Command, CommandFlag, MAX_PAYLOAD_BYTES, readNumber, replyHeaderBytes, type RequestHeader } from './wire.ts';
 
@@ -12,8 +16,6 @@ import { Command, CommandFlag, MAX_PAYLOAD_BYTES, readNumber, replyHeaderBytes, 
 const operations: readonly string[] = ['read', 'write', 'disconnect', 'flush', 'discard', 'cache', 'write -z', 'map'];
 /** Room for any reply but data: an error with its message. */
 export const SHORT_REPLY_BYTES = 512;
-/** A CACHE request is read in pieces of this size. */
-const CACHE_PIECE_BYTES = 1 << 20;
 /** Where the offset of data stands in its chunk. */
 const CHUNK_OFFSET_BYTES = 8;
 /** The payload of BLOCK_STATUS: the length of the range, and ids of contexts. */
@@ -54,12 +56,17 @@ export function payloadBytesOf({ type, flags, length }: RequestHeader, { style }
 }
 
 /** How many bytes of memory a request needs for its data, in either direction. */
-export function dataBytesOf(header: RequestHeader, agreement: Agreement, maxExtents: number): number {
+export function dataBytesOf(
+  header: RequestHeader,
+  agreement: Agreement,
+  sizes: PieceSizes,
+  { maxExtents }: NbdLimits,
+): number {
   switch (header.type) {
     case Command.READ:
       return header.length;
     case Command.CACHE:
-      return Math.min(header.length, CACHE_PIECE_BYTES);
+      return Math.min(header.length, sizes.data);
     case Command.BLOCK_STATUS:
       return payloadBytesOf(header, agreement) + agreement.contexts.length * maxExtents * 16;
     default:
@@ -137,23 +144,30 @@ export interface RequestHost {
   readonly agreement: Agreement;
   readonly replies: Replies;
   readonly pool: BlockPool;
-  readonly maxExtents: number;
+  readonly loop: EventLoop;
+  readonly limits: NbdLimits;
+  readonly sizes: PieceSizes;
 }
 
 /** Does a request that was not refused, as the running coroutine. Fails as the backend does. */
 export function execute(request: ClientRequest, host: RequestHost): Pending {
   const { header } = request;
   const { backend } = host.agreement.export;
-  const fua = (header.flags & CommandFlag.FUA) === 0 ? 0 : Req.FUA;
   switch (header.type) {
     case Command.READ:
       return read(request, host);
     case Command.WRITE:
-      return backend.pwrite(header.offset, request.payload ?? Buffer.alloc(0), fua);
+      return change(request, host, host.sizes.data, (offset, bytes, fua) => {
+        const start = offset - header.offset;
+        const data = request.payload ?? Buffer.alloc(0);
+        return backend.pwrite(offset, bytes === data.length ? data : data.subarray(start, start + bytes), fua);
+      });
     case Command.FLUSH:
       return backend.flush();
     case Command.WRITE_ZEROES:
-      return backend.pwriteZeroes(header.offset, header.length, fua | zeroFlags(header.flags));
+      return change(request, host, host.sizes.mapping, (offset, bytes, fua) =>
+        backend.pwriteZeroes(offset, bytes, fua | zeroFlags(header.flags)),
+      );
     case Command.TRIM:
       return run(trim(request, host));
     case Command.CACHE:
@@ -163,21 +177,48 @@ export function execute(request: ClientRequest, host: RequestHost): Pending {
   }
 }
 
+/** Does a write in pieces: FUA is that of the only one, or a flush behind the last. */
+function change(
+  { header }: ClientRequest,
+  { agreement, loop }: RequestHost,
+  pieceBytes: number,
+  part: (offset: number, bytes: number, fua: number) => Pending,
+): Pending {
+  const { backend } = agreement.export;
+  const fua = (header.flags & CommandFlag.FUA) === 0 ? 0 : Req.FUA;
+  if (header.length <= pieceBytes) return part(header.offset, header.length, fua);
+  return run(
+    thenFlush(
+      inPieces(loop, header, pieceBytes, (offset, bytes) => part(offset, bytes, 0)),
+      backend,
+      fua,
+    ),
+  );
+}
+
+function* thenFlush(done: Pending, backend: BlockBackend, fua: number): Steps<void> {
+  yield done;
+  if (fua !== 0) yield backend.flush();
+}
+
 /** Where the data of a read begins in its reply. */
 export function readPrefixBytes({ style }: Agreement): number {
   return replyHeaderBytes(style) + (style === 'simple' ? 0 : CHUNK_OFFSET_BYTES);
 }
 
-function read(request: ClientRequest, { agreement, replies }: RequestHost): Pending {
-  const { offset, length } = request.header;
+function read(request: ClientRequest, { agreement, replies, loop, sizes }: RequestHost): Pending {
+  const { length } = request.header;
   const prefix = readPrefixBytes(agreement);
   // Room for an error in its place as well.
   const dataRoom = Math.max(length, SHORT_REPLY_BYTES - prefix);
   const room = replies.reserve(prefix, dataRoom, agreement.export.memoryAlignment);
   request.room = room;
   if (length === 0) return undefined;
-  const start = room.at + prefix;
-  return agreement.export.backend.pread(offset, room.buffer.subarray(start, start + length));
+  const { backend } = agreement.export;
+  const dataAt = room.at + prefix - request.header.offset;
+  return inPieces(loop, request.header, sizes.data, (offset, bytes) =>
+    backend.pread(offset, room.buffer.subarray(dataAt + offset, dataAt + offset + bytes)),
+  );
 }
 
 function zeroFlags(flags: number): number {
@@ -185,22 +226,18 @@ function zeroFlags(flags: number): number {
   return unmap | ((flags & CommandFlag.FAST_ZERO) === 0 ? 0 : Req.NO_FALLBACK);
 }
 
-function* trim({ header }: ClientRequest, { agreement }: RequestHost): Steps<void> {
+function* trim({ header }: ClientRequest, { agreement, loop, sizes }: RequestHost): Steps<void> {
   const { backend } = agreement.export;
-  yield backend.pdiscard(header.offset, header.length);
+  yield inPieces(loop, header, sizes.mapping, (offset, bytes) => backend.pdiscard(offset, bytes));
   if ((header.flags & CommandFlag.FUA) !== 0) yield backend.flush();
 }
 
 /** Reads what will be asked for: tables come into the caches of the layer, data into the host's. */
-function* cache({ header }: ClientRequest, { agreement, pool }: RequestHost): Steps<void> {
+function* cache({ header }: ClientRequest, { agreement, pool, loop, sizes }: RequestHost): Steps<void> {
   const { backend } = agreement.export;
-  const block = pool.take(Math.min(header.length, CACHE_PIECE_BYTES));
+  const block = pool.take(Math.min(header.length, sizes.data));
   try {
-    for (let done = 0; done < header.length; ) {
-      const bytes = Math.min(header.length - done, CACHE_PIECE_BYTES);
-      yield backend.pread(header.offset + done, block.buffer.subarray(0, bytes));
-      done += bytes;
-    }
+    yield inPieces(loop, header, sizes.data, (offset, bytes) => backend.pread(offset, block.buffer.subarray(0, bytes)));
   } finally {
     pool.leave(block);
   }
@@ -212,7 +249,7 @@ function* blockStatus(request: ClientRequest, host: RequestHost): Steps<void> {
   const { bytes, contexts } = statusRange(request, agreement);
   const refusal = bytes === 0 ? invalid('the range is empty') : rangeRefusal(header, bytes, agreement);
   if (refusal !== null) throw refusal;
-  const maxExtents = (header.flags & CommandFlag.REQ_ONE) === 0 ? host.maxExtents : 1;
+  const maxExtents = (header.flags & CommandFlag.REQ_ONE) === 0 ? host.limits.maxExtents : 1;
   const { backend } = agreement.export;
   // The image must not be closed meanwhile.
   backend.inFlight += 1;

@@ -9,6 +9,7 @@ import type { Extent } from './export.ts';
 import type { ByteQueue } from './byte-queue.ts';
 import type { NbdLimits } from './limits.ts';
 import { type Agreement, ProtocolError } from './negotiation.ts';
+import { pieceSizesOf, workOf } from './pieces.ts';
 import type { BlockPool, Replies } from './replies.ts';
 import {
   ClientRequest,
@@ -78,12 +79,15 @@ export class Transmission {
   #isGone = false;
   /** Requests that were begun since the connection was made. */
   requestCount = 0;
+  /** The last slice, or the one that is being served: bytes of data that it moved, or work that is worth them. */
+  sliceBytes = 0;
 
   constructor(host: TransmissionHost, agreement: Agreement) {
     this.#host = host;
     this.#agreement = agreement;
-    const { replies, pool, limits } = host;
-    this.#requestHost = { agreement, replies, pool, maxExtents: limits.maxExtents };
+    const { replies, pool, loop, limits } = host;
+    const sizes = pieceSizesOf(agreement.export.backend.top, limits);
+    this.#requestHost = { agreement, replies, pool, loop, limits, sizes };
   }
 
   get agreement(): Agreement {
@@ -97,12 +101,13 @@ export class Transmission {
 
   /** Begins requests from the input, up to a slice. Throws `ProtocolError` if the client cannot be understood. */
   *serve(input: ByteQueue): Steps<Served> {
-    const { sliceRequests, sliceBytes } = this.#host.limits;
-    let bytes = 0;
-    for (let count = 0; count < sliceRequests && bytes < sliceBytes; count += 1) {
+    const { limits } = this.#host;
+    const { sizes } = this.#requestHost;
+    this.sliceBytes = 0;
+    for (let count = 0; count < limits.sliceRequests && this.sliceBytes < limits.sliceBytes; count += 1) {
       const request = this.#next(input);
       if (typeof request === 'string') return request;
-      bytes += request.heldBytes;
+      this.sliceBytes += request.heldBytes + (request.refusal === null ? workOf(request.header, sizes, limits) : 0);
       const wait = this.#begin(request);
       if (wait !== undefined) yield wait;
     }
@@ -134,7 +139,7 @@ export class Transmission {
 
     const payloadBytes = payloadBytesOf(header, this.#agreement);
     const refusal = isStopping ? stopping() : refusalOf(header, this.#agreement);
-    const dataBytes = refusal === null ? dataBytesOf(header, this.#agreement, limits.maxExtents) : 0;
+    const dataBytes = refusal === null ? dataBytesOf(header, this.#agreement, this.#requestHost.sizes, limits) : 0;
     const heldBytes = dataBytes + REQUEST_BYTES;
     if (!share.take(heldBytes)) return 'blocked';
     input.skip(requestHeaderBytes(style));

@@ -15,7 +15,9 @@
  * parked goes on in later turns, as requests of the shell do.
  *
  * A turn serves every connection that has input for one slice (`sliceRequests`, `sliceBytes`), in turn, and ends when
- * `turnBytes` were moved. The next one begins after Node has looked for other input: for a line of the shell, too.
+ * `turnBytes` were moved, or work was done that is worth them (`workOf`). The next one begins after Node has looked for
+ * other input: for a line of the shell, too. A request that is longer than a piece lets Node look between its pieces
+ * (pieces.ts).
  */
 import type { EventLoop } from '../block/loop/loop.ts';
 import { run, type Steps } from '../util/steps.ts';
