@@ -107,7 +107,10 @@ describe('rules', () => {
 describe('rule', () => {
   it.each([
     ['rule add', 'bad argument count 1 to rule, expected at least 2 arguments\n'],
-    ['rule add break event=pwritev', "qemu-io: a rule is inject-error or set-state, not 'break'\n"],
+    [
+      'rule add break event=pwritev',
+      "qemu-io: a rule is inject-error, set-state, log, hang, drop, tear, corrupt, misdirect, bad-sector or fsync-once, not 'break'\n",
+    ],
     ['rule add inject-error pwritev', "qemu-io: 'pwritev' is not of the form key=value\n"],
     ['rule add inject-error event=none event=none', "qemu-io: 'event' is given twice\n"],
     ['rule add inject-error event=none errno=X', "qemu-io: there is no errno 'X'\n"],

@@ -1,8 +1,17 @@
 /** The rules of a node as commands, views and recordings see and change them. */
 import type { EventName } from '../events/events.ts';
 
-/** A breakpoint is a rule, too: one that suspends. */
-export type RuleKind = 'inject-error' | 'set-state' | 'suspend';
+/** Faults: rules that spoil requests instead of failing them. Only blkscope has them. */
+export const faultKinds = ['hang', 'drop', 'tear', 'corrupt', 'misdirect', 'bad-sector', 'fsync-once'] as const;
+
+/** A kind of fault. */
+export type FaultKind = (typeof faultKinds)[number];
+
+/** The kinds of rules; a breakpoint is a rule, too: one that suspends. */
+export const ruleKinds = ['inject-error', 'set-state', 'suspend', 'log', ...faultKinds] as const;
+
+/** A kind of rule. */
+export type RuleKind = (typeof ruleKinds)[number];
 
 /** `exhausted`: it has acted as often as it may. `disabled`: switched off by a command. */
 export type RuleStatus = 'armed' | 'exhausted' | 'disabled';
@@ -23,13 +32,14 @@ export interface RuleView {
   /** All that makes it, its event included, as `add` takes it. */
   readonly settings: Readonly<Record<string, string>>;
   readonly status: RuleStatus;
-  /** An inject-error rule whose event has fired: requests are checked against it now. */
+  /** An inject-error rule or a fault whose event has fired: requests are checked against it now. */
   readonly active: boolean;
   /**
-   * How often its event fired with its conditions met; what an inject-error rule asks of requests does not count here.
+   * How often its event fired with its conditions met; what an inject-error rule or a fault asks of requests does
+   * not count here.
    */
   readonly hits: number;
-  /** How many requests it failed; 0 for rules that fail none. */
+  /** How many requests it failed or spoiled; 0 for rules that act on none. */
   readonly injected: number;
   /** Why it did not act when it was evaluated last; null if it did, or never was. */
   readonly lastSkip: SkipReason | null;

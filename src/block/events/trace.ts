@@ -2,7 +2,7 @@
 import type { Clock } from '../loop/clock.ts';
 import { EventHistory, type EventNote } from './history.ts';
 import type { EventName } from './events.ts';
-import type { RuleView } from '../debug/rules.ts';
+import type { FaultKind, RuleView } from '../debug/rules.ts';
 
 /** The fields of every record. `request` is the coroutine's id, 0 outside of a request. */
 interface RecordBase {
@@ -39,6 +39,8 @@ export type TraceDetail =
   | { readonly kind: 'rule-hit'; readonly rule: number; readonly event: EventName }
   | { readonly kind: 'rule-skip'; readonly rule: number; readonly event: EventName; readonly reason: string }
   | { readonly kind: 'error-injected'; readonly rule: number; readonly errno: number }
+  /** A rule spoils the request; a delay is an inject-error rule without an error. */
+  | { readonly kind: 'fault-injected'; readonly rule: number; readonly fault: FaultKind | 'delay' }
   /** `rule` is 0 if a command changed the state. */
   | { readonly kind: 'state-change'; readonly from: number; readonly to: number; readonly rule: number }
   | { readonly kind: 'suspend'; readonly tag: string; readonly event: EventName }

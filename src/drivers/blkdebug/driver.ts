@@ -6,7 +6,6 @@ import type { BlockStatus } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events/events.ts';
 import { Req, Status } from '../../block/flags.ts';
-import type { ChildLink } from '../../block/graph/node.ts';
 import { openFileChild } from '../../block/open/open.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { pdiscard } from '../../block/request/discard.ts';
@@ -24,14 +23,9 @@ import { checkRules, fireEvent } from './match.ts';
 import { takePermissions, takeRules, takeSettings } from './options.ts';
 import { RuleTable } from './rule-table.ts';
 import { IoType } from './rules/condition.ts';
-import { type BlkdebugNode, type BlkdebugState, NodeContext } from './state.ts';
+import { type BlkdebugNode, type BlkdebugState, fileOf, NodeContext } from './state.ts';
 import { SuspendedRequests } from './suspended-requests.ts';
 import { defineFilter } from '../../block/request/filter.ts';
-
-function fileOf(node: BlkdebugNode): ChildLink {
-  assert(node.file !== null, 'a blkdebug node has an image');
-  return node.file;
-}
 
 /**
  * The pipeline's promise about data requests; the options for alignment and max-transfer are there to test that it
@@ -91,12 +85,14 @@ export const blkdebug = defineFilter<BlkdebugState>({
 
   preadv(node, offset, data, flags) {
     checkRequest(node, offset, data.length);
-    return checkRules(node, IoType.READ, offset, data.length) ?? preadv(fileOf(node), offset, data, flags);
+    const ended = checkRules(node, IoType.READ, offset, data.length, data, flags);
+    return ended ?? preadv(fileOf(node), offset, data, flags);
   },
 
   pwritev(node, offset, data, flags) {
     checkRequest(node, offset, data.length);
-    return checkRules(node, IoType.WRITE, offset, data.length) ?? pwritev(fileOf(node), offset, data, flags);
+    const ended = checkRules(node, IoType.WRITE, offset, data.length, data, flags);
+    return ended ?? pwritev(fileOf(node), offset, data, flags);
   },
 
   /**
@@ -106,7 +102,8 @@ export const blkdebug = defineFilter<BlkdebugState>({
   pwriteZeroes(node, offset, bytes, flags) {
     const align = Math.max(node.limits.requestAlignment, node.limits.pwriteZeroesAlignment);
     if (bytes < align || !isAligned(offset, align) || !isAligned(bytes, align)) throw new BlockError(Errno.ENOTSUP);
-    return checkRules(node, IoType.WRITE_ZEROES, offset, bytes) ?? pwriteZeroes(fileOf(node), offset, bytes, flags);
+    const ended = checkRules(node, IoType.WRITE_ZEROES, offset, bytes, null, flags);
+    return ended ?? pwriteZeroes(fileOf(node), offset, bytes, flags);
   },
 
   /** Discards are limited alike; a part that is left out is just not discarded. */

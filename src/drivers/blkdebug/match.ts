@@ -4,13 +4,15 @@ import { type DebugEvent, Event, eventName } from '../../block/events/events.ts'
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
-import type { BreakpointRule } from './rules/breakpoint.ts';
+import type { DiskRequest, FaultRule } from './actions/fault.ts';
+import { forward, NodeBelow } from './disk.ts';
+import type { ActiveRule } from './rule-table.ts';
 import { type Condition, IoType } from './rules/condition.ts';
 import type { Rule } from './rules/index.ts';
 import type { InjectErrorRule } from './rules/inject-error.ts';
 import type { SetStateRule } from './rules/set-state.ts';
 import type { BlkdebugNode } from './state.ts';
-import { StoppedRequest, Suspension } from './suspended-requests.ts';
+import { StoppedRequest, suspend } from './suspended-requests.ts';
 
 /**
  * Evaluates the event's armed rules, newest first. The state changes only after the last of them; where several rules
@@ -56,10 +58,6 @@ function evaluateRules(node: BlkdebugNode, event: DebugEvent, newest: Rule, filt
     }
     noteHit(node, rule);
     switch (rule.kind) {
-      case 'inject-error':
-        rules.activate(rule, noneActivated);
-        noneActivated = false;
-        break;
       case 'set-state':
         if (rule.isExhausted) rules.exhaust(rule);
         stateRule = rule;
@@ -67,8 +65,15 @@ function evaluateRules(node: BlkdebugNode, event: DebugEvent, newest: Rule, filt
       case 'suspend':
         if (rule.once || rule.isExhausted) rules.exhaust(rule);
         stopped ??= stopHere(node, event);
-        suspend(node, rule, stopped);
+        suspend(node, rule.tag, stopped);
         break;
+      case 'log':
+        if (rule.once || rule.isExhausted) rules.exhaust(rule);
+        node.context.say(rule.line(node.loop.current));
+        break;
+      default:
+        rules.activate(rule, noneActivated);
+        noneActivated = false;
     }
   }
   if (stateRule !== null) changeState(node, stateRule.newState, stateRule);
@@ -84,21 +89,14 @@ function unmetOnEvent(node: BlkdebugNode, rule: Rule): Condition | null {
   // A breakpoint would keep a cancelled request from ending, and all requests that wait for it.
   if (rule.kind === 'suspend' && node.loop.current?.cancelled === true) return notCancelled;
   for (const condition of rule.when) if (!condition.holds(node.state.context)) return condition;
-  // An inject-error rule counts the requests that it fails.
-  return rule.kind === 'inject-error' ? null : rule.countThisTime();
+  // An inject-error rule counts the requests that it fails, a fault those that it spoils.
+  return rule.checksRequests ? null : rule.countThisTime();
 }
 
 function stopHere(node: BlkdebugNode, event: DebugEvent): StoppedRequest {
   const { current } = node.loop;
   assert(current !== null, `only requests are suspended, at ${eventName(event)}`);
   return new StoppedRequest(current, event);
-}
-
-/** Suspends the running request, which waits in `stopped`, by a breakpoint that its event has hit. */
-function suspend(node: BlkdebugNode, { tag }: BreakpointRule, stopped: StoppedRequest): void {
-  node.state.suspended.add(new Suspension(tag, stopped, node.loop.clock.nowNs()));
-  node.context.say(`blkdebug: Suspended request '${tag}'`);
-  node.trace.emit(stopped.coroutine.id, node.nodeName, { kind: 'suspend', tag, event: stopped.event });
 }
 
 /** Changes the state for a rule, or for a command (null). Nothing happens if that is the state already. */
@@ -115,29 +113,38 @@ export function changeState(node: BlkdebugNode, to: number, cause: SetStateRule 
 
 /**
  * Checks a request against the active rules before it is passed on; `offset` and `bytes` are 0 for requests without a
- * range. Undefined if it may go on; otherwise it has ended, with the injected error. ECANCELED if it was cancelled.
+ * range, `data` is null for those without data. Undefined if it may go on; otherwise a rule has ended it: with an
+ * error, or in its own way. ECANCELED if it was cancelled.
  */
-export function checkRules(node: BlkdebugNode, ioType: IoType, offset: number, bytes: number): Pending {
+export function checkRules(
+  node: BlkdebugNode,
+  ioType: IoType,
+  offset: number,
+  bytes: number,
+  data: Buffer | null = null,
+  flags = 0,
+): Pending {
   node.loop.checkCancelled();
   if (node.state.rules.active.length === 0) return undefined;
   const rule = pickRule(node, ioType, offset, bytes);
   if (rule === null) return undefined;
   // A promise also where nothing is waited for: the request has ended, and must not go on.
-  const steps = injectError(node, rule, ioType);
+  const request = { ioType, offset, bytes, data, flags };
+  const steps = rule.kind === 'inject-error' ? injectError(node, rule, request) : injectFault(node, rule, request);
   return run(steps) ?? Promise.resolve();
 }
 
-/** The first active rule whose conditions the request meets; null also if that one injects errno 0. */
-function pickRule(node: BlkdebugNode, ioType: IoType, offset: number, bytes: number): InjectErrorRule | null {
+/** The first active rule whose conditions the request meets; null also if that one has nothing to do (errno 0). */
+function pickRule(node: BlkdebugNode, ioType: IoType, offset: number, bytes: number): ActiveRule | null {
   const { rules } = node.state;
   const { active } = rules;
   for (let index = active.length - 1; index >= 0; index -= 1) {
-    const rule = active[index] as InjectErrorRule;
+    const rule = active[index] as ActiveRule;
     const unmet = rule.unmetBy(ioType, offset, bytes);
     if (unmet === null) {
       rule.lastSkip = null;
       if (rule.isExhausted) rules.exhaust(rule);
-      return rule.errno === 0 ? null : rule;
+      return rule.kind === 'inject-error' && rule.errno === 0 && rule.delayNs === 0 ? null : rule;
     }
     rule.lastSkip = unmet;
     if (node.trace.active) traceSkip(node, rule, unmet);
@@ -145,17 +152,40 @@ function pickRule(node: BlkdebugNode, ioType: IoType, offset: number, bytes: num
   return null;
 }
 
-function* injectError(node: BlkdebugNode, rule: InjectErrorRule, ioType: IoType): Steps<void> {
-  const { errno } = rule;
+function* injectError(node: BlkdebugNode, rule: InjectErrorRule, request: DiskRequest): Steps<void> {
+  const { loop } = node;
+  const { errno, delayNs } = rule;
   rule.injected += 1;
-  const detail = { kind: 'error-injected', rule: rule.number, errno } as const;
-  node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
+  const isDelay = errno === 0;
+  const detail = isDelay
+    ? ({ kind: 'fault-injected', rule: rule.number, fault: 'delay' } as const)
+    : ({ kind: 'error-injected', rule: rule.number, errno } as const);
+  node.trace.emit(loop.current?.id ?? 0, node.nodeName, detail);
   if (rule.once) node.state.rules.exhaust(rule);
-  if (!rule.immediately) yield node.loop.reschedule();
+  if (delayNs > 0 && loop.current !== null) {
+    yield loop.sleep(delayNs);
+    loop.checkCancelled();
+  } else if (!rule.immediately) {
+    yield loop.reschedule();
+  }
+  if (isDelay) return yield forward(node, request);
   if (errno > 0) throw new BlockError(errno);
   // A negative errno makes the request a success that has done nothing (observed with qemu-io 7.2.22), except where
   // the caller needs an answer: there the real program aborts.
-  if (ioType === IoType.BLOCK_STATUS) throw new BlockError(Errno.EINVAL);
+  if (request.ioType === IoType.BLOCK_STATUS) throw new BlockError(Errno.EINVAL);
+}
+
+function* injectFault(node: BlkdebugNode, rule: FaultRule, request: DiskRequest): Steps<void> {
+  const { rules } = node.state;
+  if (rule.spoils(request.ioType)) {
+    rule.injected += 1;
+    const detail = { kind: 'fault-injected', rule: rule.number, fault: rule.kind } as const;
+    node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
+    if (rule.once) rules.exhaust(rule);
+  }
+  yield* rule.act(request, new NodeBelow(node, rule));
+  // A write may have healed the last bad sector.
+  if (rule.isExhausted) rules.exhaust(rule);
 }
 
 function noteHit(node: BlkdebugNode, rule: Rule): void {

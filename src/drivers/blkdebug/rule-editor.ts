@@ -70,7 +70,7 @@ export class RuleEditor implements Rules {
 
   disableBreakpoints(): void {
     for (const rule of this.#table.all()) {
-      if (rule.kind === 'suspend' && rule.status === 'armed') this.#table.disable(rule);
+      if (rule.tag !== null && rule.status === 'armed') this.#table.disable(rule);
     }
   }
 
@@ -113,7 +113,7 @@ export class RuleEditor implements Rules {
       rule.event === Event.NONE &&
       rule.status === 'armed' &&
       rule.kind !== 'suspend' &&
-      !(rule.kind === 'inject-error' && rule.active);
+      !(rule.checksRequests && rule.active);
     const late = rules.filter(isLate);
     if (late.length > 0) fireNoneLate(this.#node, new Set(late));
   }

@@ -7,8 +7,8 @@
 import { type DebugEvent, eventNames } from '../../block/events/events.ts';
 import type { StateChange } from '../../block/debug/rules.ts';
 import type { RuleChange } from '../../block/events/trace.ts';
-import type { BreakpointRule } from './rules/breakpoint.ts';
 import type { Rule } from './rules/index.ts';
+import type { FaultRule } from './actions/fault.ts';
 import type { InjectErrorRule } from './rules/inject-error.ts';
 
 /** How many changes of the state are remembered. */
@@ -19,22 +19,25 @@ const EXHAUSTED_KEPT = 1000;
 /** Is told of every change of the table, after it. A rule that is removed is still as it was. */
 export type RuleListener = (change: RuleChange, rule: Rule) => void;
 
+/** A rule that requests are checked against. */
+export type ActiveRule = InjectErrorRule | FaultRule;
+
 /** All rules of a node, exhausted ones among them, and the current state. */
 export class RuleTable {
   state = 1;
   /** The latest changes of the state, oldest first. */
   readonly history: StateChange[] = [];
   /**
-   * The inject-error rules that requests are checked against, the last one first: of the rules of one event, this is
+   * The rules that requests are checked against, the last one first: of the rules of one event, this is
    * the oldest, since the newest was added first.
    */
-  readonly active: InjectErrorRule[] = [];
+  readonly active: ActiveRule[] = [];
 
   /** Of each event the newest armed rule; rules that are not armed are in no such list. */
   readonly #newestOf: (Rule | null)[] = eventNames.map(() => null);
   /** All rules, by rising number. */
   readonly #byNumber = new Map<number, Rule>();
-  readonly #breakpointsByTag = new Map<string, Set<BreakpointRule>>();
+  readonly #breakpointsByTag = new Map<string, Set<Rule>>();
   /** Exhausted rules, in the order in which that happened. */
   readonly #exhausted = new Set<Rule>();
   readonly #listener: RuleListener;
@@ -69,12 +72,12 @@ export class RuleTable {
     return this.#byNumber.get(number);
   }
 
-  /** The armed breakpoints of a tag. */
-  breakpoints(tag: string): Iterable<BreakpointRule> {
+  /** The armed breakpoints of a tag, and the faults that suspend under it. */
+  breakpoints(tag: string): Iterable<Rule> {
     return this.#breakpointsByTag.get(tag) ?? [];
   }
 
-  /** Whether a breakpoint of this tag is armed. */
+  /** Whether a breakpoint of this tag is armed, or a fault that suspends under it. */
   hasBreakpoint(tag: string): boolean {
     return this.#breakpointsByTag.has(tag);
   }
@@ -135,12 +138,12 @@ export class RuleTable {
 
   #putInPlace(old: Rule, rule: Rule): void {
     const { status } = old;
-    const place = old.kind === 'inject-error' && old.event === rule.event ? this.active.indexOf(old) : -1;
+    const place = old.checksRequests && old.event === rule.event ? this.active.indexOf(old) : -1;
     this.#disarm(old);
     this.#exhausted.delete(old);
     rule.number = old.number;
     rule.hits = old.hits;
-    if (rule.kind === 'inject-error' && old.kind === 'inject-error') rule.injected = old.injected;
+    if (rule.checksRequests && old.checksRequests) rule.injected = old.injected;
     this.#byNumber.set(rule.number, rule);
     rule.restartCounting();
     if (status === 'disabled') {
@@ -148,7 +151,7 @@ export class RuleTable {
       return;
     }
     this.#arm(rule);
-    if (place >= 0 && rule.kind === 'inject-error') {
+    if (place >= 0 && rule.checksRequests) {
       this.active.splice(place, 0, rule);
       rule.active = true;
     }
@@ -168,7 +171,7 @@ export class RuleTable {
     if (older !== null) older.newer = rule;
     if (newer === null) this.#newestOf[rule.event] = rule;
     else newer.older = rule;
-    if (rule.kind === 'suspend') {
+    if (rule.tag !== null) {
       const sameTag = this.#breakpointsByTag.get(rule.tag);
       if (sameTag === undefined) this.#breakpointsByTag.set(rule.tag, new Set([rule]));
       else sameTag.add(rule);
@@ -181,25 +184,32 @@ export class RuleTable {
     if (rule.newer === null) this.#newestOf[rule.event] = this.olderThan(rule);
     else rule.newer.older = rule.older;
     if (rule.older !== null) rule.older.newer = rule.newer;
-    if (rule.kind === 'inject-error') this.#deactivate(rule);
-    if (rule.kind === 'suspend') {
+    if (rule.checksRequests) this.#deactivate(rule);
+    if (rule.tag !== null) {
       const sameTag = this.#breakpointsByTag.get(rule.tag);
       sameTag?.delete(rule);
       if (sameTag?.size === 0) this.#breakpointsByTag.delete(rule.tag);
     }
   }
 
-  /** Makes a rule active, in front of those that are; the first one of an event (`alone`) instead of them. */
-  activate(rule: InjectErrorRule, alone: boolean): void {
+  /**
+   * Makes a rule active, in front of those that are; the first one of an event (`alone`) instead of them, except for
+   * standing ones.
+   */
+  activate(rule: ActiveRule, alone: boolean): void {
     if (alone) {
-      for (const other of this.active) other.active = false;
-      this.active.length = 0;
+      let kept = 0;
+      for (const other of this.active) {
+        if (other.isStanding) this.active[kept++] = other;
+        else other.active = false;
+      }
+      this.active.length = kept;
     }
     rule.active = true;
     this.active.push(rule);
   }
 
-  #deactivate(rule: InjectErrorRule): void {
+  #deactivate(rule: ActiveRule): void {
     if (!rule.active) return;
     rule.active = false;
     this.active.splice(this.active.indexOf(rule), 1);

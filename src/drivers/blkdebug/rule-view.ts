@@ -3,12 +3,12 @@ import { eventName } from '../../block/events/events.ts';
 import type { RuleView } from '../../block/debug/rules.ts';
 import { errnoName } from '../../util/errno.ts';
 import type { Rule } from './rules/index.ts';
+import type { InjectErrorRule } from './rules/inject-error.ts';
 import { conditionTexts, settingTexts } from './rules/settings.ts';
 
 /** A copy of a rule as it is now, which later hits do not change. */
 export function viewRule(rule: Rule): RuleView {
   const { number, kind, hits, status, lastSkip, settings } = rule;
-  const isInject = rule.kind === 'inject-error';
   return {
     number,
     kind,
@@ -17,9 +17,9 @@ export function viewRule(rule: Rule): RuleView {
     conditions: conditionTexts(settings).join(' '),
     settings: Object.fromEntries(settingTexts(settings)),
     status,
-    active: isInject && rule.active,
+    active: rule.checksRequests && rule.active,
     hits,
-    injected: isInject ? rule.injected : 0,
+    injected: rule.checksRequests ? rule.injected : 0,
     lastSkip: lastSkip === null ? null : { condition: lastSkip.name, text: lastSkip.unmet() },
   };
 }
@@ -27,10 +27,21 @@ export function viewRule(rule: Rule): RuleView {
 function effectOf(rule: Rule): string {
   switch (rule.kind) {
     case 'inject-error':
-      return errnoName(rule.errno) ?? String(rule.errno);
+      return injectedText(rule);
     case 'set-state':
       return `→${rule.newState}`;
     case 'suspend':
       return rule.tag;
+    case 'log':
+      return rule.text;
+    default:
+      return rule.effect;
   }
+}
+
+/** "EIO", "EIO after 2000000ns", or for a delay alone "2000000ns". */
+function injectedText({ errno, delayNs }: InjectErrorRule): string {
+  const error = errnoName(errno) ?? String(errno);
+  if (delayNs === 0) return error;
+  return errno === 0 ? `${delayNs}ns` : `${error} after ${delayNs}ns`;
 }

@@ -12,6 +12,7 @@ import type { SuspendedRequest } from '../../block/debug/port.ts';
 import { type DebugEvent, eventName, type EventName } from '../../block/events/events.ts';
 import type { Coroutine, EventLoop } from '../../block/loop/loop.ts';
 import type { Steps } from '../../util/steps.ts';
+import type { BlkdebugNode } from './state.ts';
 
 /** One request stopped at one event, by one or more breakpoints. */
 export class StoppedRequest {
@@ -90,4 +91,11 @@ export class SuspendedRequests {
     else sameTag.splice(sameTag.indexOf(suspension), 1);
     if (sameTag.length === 0) this.#byTag.delete(tag);
   }
+}
+
+/** Suspends the running request, which waits in `stopped`, under a tag. */
+export function suspend(node: BlkdebugNode, tag: string, stopped: StoppedRequest): void {
+  node.state.suspended.add(new Suspension(tag, stopped, node.loop.clock.nowNs()));
+  node.context.say(`blkdebug: Suspended request '${tag}'`);
+  node.trace.emit(stopped.coroutine.id, node.nodeName, { kind: 'suspend', tag, event: stopped.event });
 }

@@ -182,6 +182,10 @@ function takeRecord(run, record) {
       mark(r, now, 'fail', errnoName(record.errno) + ' injected', record.node, 'rule ' + record.rule);
       run.fails.push(now);
       break;
+    case 'fault-injected':
+      guess(run, r, record.rule, record.fault, '');
+      mark(r, now, 'fail', record.fault + ' injected', record.node, 'rule ' + record.rule);
+      break;
     case 'state-change':
       guess(run, r, record.rule, 'set-state', record.from + '\u2192' + record.to);
       run.states.push({ from: record.from, to: record.to, rule: record.rule, t: now.t, s: now.s });

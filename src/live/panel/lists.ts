@@ -98,7 +98,7 @@ function widest(texts: readonly string[]): number {
   return Math.max(0, ...texts.map(textWidth));
 }
 
-const actionWords: Readonly<Record<RuleView['kind'], string>> = {
+const actionWords: Readonly<Partial<Record<RuleView['kind'], string>>> = {
   'inject-error': 'inject',
   'set-state': 'state',
   suspend: 'break',
@@ -142,7 +142,7 @@ function pickRules(rules: readonly RuleView[], room: number): RuleView[] {
 }
 
 function actionText({ kind, effect }: RuleView): string {
-  return `${actionWords[kind]} ${effect}`;
+  return `${actionWords[kind] ?? kind} ${effect}`;
 }
 
 function statusText({ status, active }: RuleView): string {

@@ -116,6 +116,8 @@ export class ChromeTrace {
         const { rule, errno } = record;
         return this.#instant(request, `${errnoText(errno)} injected`, { sequence, rule, errno });
       }
+      case 'fault-injected':
+        return this.#instant(request, `${record.fault} injected`, { sequence, rule: record.rule });
       case 'state-change': {
         const { from, to, rule } = record;
         return this.#instant(request, `state ${from} to ${to}`, { sequence, rule }) + this.#counter(to);
@@ -130,10 +132,8 @@ export class ChromeTrace {
       case 'rule-exhausted':
       case 'rule-removed':
         return this.#global(ruleChangeText(record), { sequence });
-      case 'image-opened':
-      case 'image-reopened':
-      case 'image-closing':
-      case 'image-closed':
+      default:
+        // The image was opened, reopened, or closed.
         return this.#global(record.kind.replace('-', ' '), { sequence, node });
     }
   }

@@ -2,6 +2,7 @@
  * The lines of a recording and of the monitor's stream: their types, their version, and the check of lines from
  * outside.
  */
+import { ruleKinds } from '../../block/debug/rules.ts';
 import type { FiredEvent } from '../../block/events/history.ts';
 import type { TraceRecord } from '../../block/events/trace.ts';
 import type { Snapshot } from '../snapshot.ts';
@@ -86,7 +87,7 @@ const base = { sequence: count, timeNs: time, request: count, node: text } as co
 
 const rule = object('rules', {
   number: count,
-  kind: oneOf('inject-error', 'set-state', 'suspend'),
+  kind: oneOf(...ruleKinds),
   event: text,
   effect: text,
   conditions: text,
@@ -174,6 +175,7 @@ export const members: Readonly<Record<Kind, Members>> = {
   'rule-hit': { ...ruleNumber, event: text },
   'rule-skip': { ...ruleNumber, event: text, reason: text },
   'error-injected': { ...ruleNumber, errno: integer },
+  'fault-injected': { ...ruleNumber, fault: text },
   'state-change': { ...base, from: integer, to: integer, rule: count },
   suspend: { ...base, tag: text, event: text },
   resume: { ...base, tag: text },

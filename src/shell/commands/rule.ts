@@ -1,7 +1,7 @@
 /** `rule`: adds, changes, disables, loads and saves rules while requests are in flight. Not in qemu-io. */
 import { writeFileSync } from 'node:fs';
 import { BlockError, withContext } from '../../block/error.ts';
-import type { Rules, RuleKind } from '../../block/debug/rules.ts';
+import { ruleKinds, type Rules } from '../../block/debug/rules.ts';
 import { Errno } from '../../util/errno.ts';
 import { usage } from '../failure.ts';
 import type { Command, OperandKind } from '../command.ts';
@@ -31,17 +31,35 @@ export const rule = {
   options,
   help: [
     '  rule add inject-error event=EVENT [errno=ENOSPC] [state=N] [sector=N] [iotype=read] [once=on] [immediately=on]',
+    '                   [delay-ns=N]         waits N nanoseconds first; with errno=0 the request then goes on',
     '  rule add set-state event=EVENT [state=N] new_state=N',
+    '  rule add log event=EVENT [text=WORD]  prints a line each time, and the request goes on',
+    '  rule add FAULT [event=EVENT] ...     spoils requests, see below',
     '  rule set N key=value...              changes rule N; "key=" removes a condition',
     '  rule disable|enable|remove N...|all  enable also arms exhausted rules again',
     '  rule load FILE                       adds the rules of a blkdebug.conf',
     '  rule save FILE                       writes them as one, for qemu-io',
     '',
+    'Faults, which only blkscope has. Without an event they act on every request to the file below that meets their',
+    'conditions; [iotype=…] [sector=N] [once=on] and those below narrow them:',
+    '  hang [tag=hang]          waits until it is resumed or cancelled by its tag; "suspended" lists it',
+    '  drop                     a write, write-zeroes or discard is acknowledged and never done; iotype=flush: a flush',
+    '  tear sectors=N           only the first N sectors of a write arrive; it is acknowledged',
+    '  corrupt [how=bits|zeroes|noise] [on=read|disk] [bits=1] [seed=N]',
+    '                           changes what is read, or what reaches the disk; only within sector= or offset=, if given',
+    '  misdirect to=OFFSET      reads or writes at this offset instead',
+    '  bad-sector sector=N|offset=A..B [errno=EIO]',
+    '                           reads of these sectors fail, of each until it is written',
+    '  fsync-once [errno=EIO]   one flush fails; the next one succeeds and flushes nothing',
+    '',
     'Conditions that only blkscope has; they go with rules and with breakpoints:',
     '  nth=N            only the Nth time that everything else holds',
+    '  when=FIRST[..LAST][+STEP]',
+    '                   these times: when=3 the third, when=3..5 three times, when=3+ from the third on, when=1+2 each',
+    '                   second time',
     '  times=N          at most N times',
     '  probability=P    at random, P from 0 to 1; the same draws in every run, others with another seed=N',
-    '  offset=A..B      inject-error: requests to the file below that touch the bytes from A to before B;',
+    '  offset=A..B      inject-error and faults: requests to the file below that touch the bytes from A to before B;',
     '                   else: commands whose range touches these bytes of the image',
     '  node=NAME        only in a read, write, discard or truncate that came through the node or driver NAME, which is',
     '                   above the rules; not in what it does by itself when it is opened, flushed and closed',
@@ -81,13 +99,13 @@ const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
 ]);
 
 /** Breakpoints are made by `break`. */
-const kinds: readonly RuleKind[] = ['inject-error', 'set-state'];
+const kinds = ruleKinds.filter((kind) => kind !== 'suspend');
 
 function addRule(session: SessionState, rules: Rules, [name = '', ...words]: readonly string[]): void {
   const kind = kinds.find((known) => known === name);
   if (kind === undefined) {
     hintClosest(session, name, kinds);
-    throw new BlockError(Errno.EINVAL, `a rule is inject-error or set-state, not '${name}'`);
+    throw new BlockError(Errno.EINVAL, `a rule is ${kinds.slice(0, -1).join(', ')} or ${kinds.at(-1)}, not '${name}'`);
   }
   const number = rules.add(kind, settingsFrom(words));
   session.output.stdout(`rule ${number} added\n`);

@@ -1,5 +1,5 @@
 /** `rules`: the rules that decide which requests fail or are suspended, each with its hits. Not in qemu-io. */
-import type { RuleKind, RuleView } from '../../block/debug/rules.ts';
+import type { RuleView } from '../../block/debug/rules.ts';
 import { usage } from '../failure.ts';
 import type { Command } from '../command.ts';
 import { rulesOf } from '../words/rule-words.ts';
@@ -23,17 +23,20 @@ export const rules = {
   help: [
     'For each rule: its number, what it does at which event, its conditions, and its status: "armed" waits for its event,',
     '"active" has seen it and requests are checked against it, "exhausted" has acted as often as it may, "disabled" is',
-    'switched off. HITS is how often its event fired with its conditions met, FAILED how many requests it failed, and',
+    'switched off. HITS is how often its event fired with its conditions met, FAILED how many requests it failed or spoiled, and',
     'SKIPPED BECAUSE is why it did not act when it was evaluated last.',
   ],
   run: runRules,
 } satisfies Command;
 
-const actions: Readonly<Record<RuleKind, string>> = {
+const actions: Readonly<Partial<Record<RuleView['kind'], string>>> = {
   'inject-error': 'inject',
-  'set-state': 'set-state',
   suspend: 'break',
 };
+
+function actsOnEvent(kind: RuleView['kind']): boolean {
+  return kind === 'set-state' || kind === 'suspend' || kind === 'log';
+}
 
 function statusOf({ status, active }: RuleView): string {
   return active ? 'active' : status;
@@ -46,7 +49,7 @@ function statusStyle(rule: RuleView): Style {
 
 const columns: readonly Column<RuleView>[] = [
   { title: 'RULE', text: ({ number }) => String(number), alignRight: true },
-  { title: 'ACTION', text: ({ kind }) => actions[kind] },
+  { title: 'ACTION', text: ({ kind }) => actions[kind] ?? kind },
   { title: 'EFFECT', text: ({ effect }) => effect },
   { title: 'EVENT', text: ({ event }) => event },
   { title: 'CONDITIONS', text: ({ conditions }) => conditions },
@@ -54,7 +57,7 @@ const columns: readonly Column<RuleView>[] = [
   { title: 'HITS', text: ({ hits }) => String(hits), alignRight: true },
   {
     title: 'FAILED',
-    text: ({ kind, injected }) => (kind === 'inject-error' ? String(injected) : ''),
+    text: ({ kind, injected }) => (actsOnEvent(kind) ? '' : String(injected)),
     alignRight: true,
   },
   { title: 'SKIPPED BECAUSE', text: ({ lastSkip }) => lastSkip?.text ?? '' },

@@ -1,7 +1,7 @@
 /** How commands speak of rules: whose rules they are, `key=value` words, numbers of rules, and what could be typed. */
 import { debugNode, debugNodes, findDebugPort, portOf } from '../../block/debug/port.ts';
 import { BlockError } from '../../block/error.ts';
-import type { RuleKind, Rules } from '../../block/debug/rules.ts';
+import { type RuleKind, ruleKinds, type Rules } from '../../block/debug/rules.ts';
 import { Errno } from '../../util/errno.ts';
 import type { SessionState } from '../session-state.ts';
 import { hintClosest } from './closest.ts';
@@ -31,7 +31,7 @@ export function isSetting(word: string): boolean {
 export function settingsFrom(words: readonly string[]): Map<string, string> {
   const settings = new Map<string, string>();
   for (const word of words) {
-    if (!isSetting(word)) throw new BlockError(Errno.EINVAL, `'${word}' is not of the form key=value`);
+    if (!/^[a-z_-]+=/.test(word)) throw new BlockError(Errno.EINVAL, `'${word}' is not of the form key=value`);
     const equals = word.indexOf('=');
     const key = word.slice(0, equals);
     if (settings.has(key)) throw new BlockError(Errno.EINVAL, `'${key}' is given twice`);
@@ -57,7 +57,7 @@ export function hintSettings(session: SessionState, words: readonly string[]): v
   const rules = session.backend === null ? undefined : findDebugPort(session.top)?.rules;
   if (rules === undefined) return;
   const known = new Map<string, readonly string[]>();
-  for (const kind of ['inject-error', 'set-state', 'suspend'] as const) {
+  for (const kind of ruleKinds) {
     for (const [key, values] of Object.entries(rules.settingsOf(kind))) known.set(key, values);
   }
   for (const word of words) {

@@ -127,13 +127,14 @@ export function eventfulRequest(): TraceRecord[] {
   return records.all;
 }
 
-/** A change of each kind of the rules and of the image. */
+/** A change of each kind of the rules and of the image, and a fault. */
 export function changes(): TraceRecord[] {
   const records = new Records();
   for (const kind of ['rule-added', 'rule-changed'] as const) records.add(0, '#debug', { kind, rule: 1, view: rule });
   for (const kind of ['rule-enabled', 'rule-disabled', 'rule-exhausted', 'rule-removed'] as const) {
     records.add(4, '#debug', { kind, rule: 1 });
   }
+  records.add(4, '#debug', { kind: 'fault-injected', rule: 1, fault: 'drop' });
   for (const kind of ['image-opened', 'image-reopened', 'image-closing', 'image-closed'] as const) {
     records.add(0, '#top', { kind });
   }

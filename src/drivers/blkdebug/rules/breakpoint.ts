@@ -9,7 +9,8 @@ import type { RuleSettings } from './settings.ts';
 /** A breakpoint as a rule: what `break` makes. QEMU's config files have no section for it. */
 export class BreakpointRule extends BaseRule {
   readonly kind = 'suspend';
-  readonly tag: string;
+  readonly checksRequests = false;
+  override readonly tag: string;
   /** The rule is exhausted when it has suspended a request. */
   readonly once: boolean;
 

@@ -114,15 +114,16 @@ export function isIoTypeName(text: string): text is IoTypeName {
   return Object.hasOwn(ioTypesByName, text);
 }
 
-/** Only for one kind of I/O or, where none is named, for all but block-status. */
+/** Only for some kinds of I/O or, with null, for all but block-status. */
 export class IoTypeCondition implements RequestCondition {
   readonly name = 'iotype';
   readonly #mask: number;
-  readonly #ioType: IoTypeName | null;
+  readonly #ioTypes: readonly IoTypeName[] | null;
 
-  constructor(ioType: IoTypeName | null) {
-    this.#mask = ioType === null ? ANY_BUT_BLOCK_STATUS : ioTypesByName[ioType];
-    this.#ioType = ioType;
+  constructor(ioTypes: readonly IoTypeName[] | null) {
+    this.#mask =
+      ioTypes === null ? ANY_BUT_BLOCK_STATUS : ioTypes.reduce((mask, name) => mask | ioTypesByName[name], 0);
+    this.#ioTypes = ioTypes;
   }
 
   holds(ioType: IoType): boolean {
@@ -130,7 +131,7 @@ export class IoTypeCondition implements RequestCondition {
   }
 
   unmet(): string {
-    return this.#ioType === null ? 'not for block-status' : `not a ${this.#ioType}`;
+    return this.#ioTypes === null ? 'not for block-status' : `not a ${this.#ioTypes.join(' or ')}`;
   }
 }
 

@@ -1,11 +1,13 @@
 /**
- * Conditions that count or draw at random: `probability`, `nth` and `times`, evaluated in this order.
+ * Conditions that count or draw at random: `probability`, `nth`, `when` and `times`, evaluated in this order.
  *
  * They are ours, not QEMU's, and come last: only where everything else about a rule holds they decide whether it may
  * act this time. What one refuses, those after it do not count: `probability=0.5 nth=3` acts at the third successful
  * draw.
  */
+import { invalidArgument } from '../../../block/error.ts';
 import type { Condition } from './condition.ts';
+import { Draws } from './numbers.ts';
 
 /** Is evaluated last, where all else holds. */
 export interface CountingCondition extends Condition {
@@ -24,20 +26,46 @@ export interface Probability {
   readonly text: string;
 }
 
+/** Which times a rule acts, with the text that says it: from `first` to `last`, each `step`th. */
+export interface When {
+  readonly first: number;
+  /** Infinity: for ever. */
+  readonly last: number;
+  readonly step: number;
+  readonly text: string;
+}
+
+/**
+ * `FIRST[..LAST][+[STEP]]` as strace has it: "3" the third time, "3..5" three times, "3+" from the third on, "3+2" each
+ * second time from the third on. EINVAL for anything else.
+ */
+export function parseWhen(text: string): When {
+  const [, first = '', last, plus, step] =
+    /^([0-9]{1,15})(?:\.\.([0-9]{1,15}))?(?:(\+)([0-9]{1,15})?)?$/.exec(text) ?? [];
+  const open = plus === undefined ? Number(first) : Number.POSITIVE_INFINITY;
+  const when = { first: Number(first), last: last === undefined ? open : Number(last), step: Number(step ?? 1), text };
+  if (when.first < 1 || when.last < when.first || when.step < 1) {
+    throw invalidArgument(`'when' expects FIRST[..LAST][+STEP], numbers from 1 on, not '${text}'`);
+  }
+  return when;
+}
+
 /** The settings of counting conditions; undefined where one is not given. */
 export interface CountingSettings {
   readonly probability?: Probability | undefined;
   /** Where the random numbers start, below 2^32; without it the rule's number. */
   readonly seed?: number | undefined;
   readonly nth?: number | undefined;
+  readonly when?: When | undefined;
   readonly times?: number | undefined;
 }
 
 /** The conditions that are given, in the order in which they are evaluated. */
-export function countingConditions({ probability, seed, nth, times }: CountingSettings): CountingCondition[] {
+export function countingConditions({ probability, seed, nth, when, times }: CountingSettings): CountingCondition[] {
   const conditions: CountingCondition[] = [];
   if (probability !== undefined) conditions.push(new ProbabilityCondition(probability, seed ?? null));
   if (nth !== undefined) conditions.push(new NthCondition(nth));
+  if (when !== undefined) conditions.push(new WhenCondition(when));
   if (times !== undefined) conditions.push(new TimesCondition(times));
   return conditions;
 }
@@ -49,7 +77,7 @@ class ProbabilityCondition implements CountingCondition {
   readonly #probability: Probability;
   /** Null: the rule's number. */
   readonly #seed: number | null;
-  #random = 0;
+  readonly #draws = new Draws();
 
   constructor(probability: Probability, seed: number | null) {
     this.#probability = probability;
@@ -57,17 +85,11 @@ class ProbabilityCondition implements CountingCondition {
   }
 
   restart(ruleNumber: number): void {
-    this.#random = this.#seed ?? ruleNumber;
+    this.#draws.restart(this.#seed ?? ruleNumber);
   }
 
-  /** Counts on in steps of the golden ratio and mixes the bits well, so that near seeds differ from the start. */
   admits(): boolean {
-    this.#random = (this.#random + 0x9e37_79b9) | 0;
-    let bits = this.#random;
-    bits = Math.imul(bits ^ (bits >>> 16), 0x85eb_ca6b);
-    bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2_ae35);
-    bits ^= bits >>> 16;
-    return (bits >>> 0) / 2 ** 32 < this.#probability.value;
+    return this.#draws.next() / 2 ** 32 < this.#probability.value;
   }
 
   unmet(): string {
@@ -100,6 +122,37 @@ class NthCondition implements CountingCondition {
 
   unmet(): string {
     return `match ${this.#count}, acts at match ${this.#wanted}`;
+  }
+}
+
+/** Only the times that `when` says. */
+class WhenCondition implements CountingCondition {
+  readonly name = 'when';
+  readonly #when: When;
+  #count = 0;
+
+  constructor(when: When) {
+    this.#when = when;
+  }
+
+  /** There is no further time up to the last. */
+  get isExhausted(): boolean {
+    const { first, last, step } = this.#when;
+    return last !== Number.POSITIVE_INFINITY && this.#count >= last - ((last - first) % step);
+  }
+
+  restart(): void {
+    this.#count = 0;
+  }
+
+  admits(): boolean {
+    const { first, last, step } = this.#when;
+    this.#count += 1;
+    return this.#count >= first && this.#count <= last && (this.#count - first) % step === 0;
+  }
+
+  unmet(): string {
+    return `match ${this.#count}, acts at when=${this.#when.text}`;
   }
 }
 

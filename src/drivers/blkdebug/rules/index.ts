@@ -6,6 +6,9 @@ import type { RuleKind, RuleWords } from '../../../block/debug/rules.ts';
 import { invalidArgument } from '../../../block/error.ts';
 import type { Options } from '../../../block/options/options.ts';
 import { takeAttributes } from '../attributes.ts';
+import type { FaultRule } from '../actions/fault.ts';
+import { makeFault } from '../actions/index.ts';
+import { LogRule } from '../actions/log.ts';
 import { BreakpointRule } from './breakpoint.ts';
 import type { EventContext } from './condition.ts';
 import { InjectErrorRule } from './inject-error.ts';
@@ -13,7 +16,7 @@ import { SetStateRule } from './set-state.ts';
 import { qemuTypes, type RuleSettings, settingsFromSection, settingsFromWords } from './settings.ts';
 
 /** A rule of any action. */
-export type Rule = InjectErrorRule | SetStateRule | BreakpointRule;
+export type Rule = InjectErrorRule | SetStateRule | BreakpointRule | LogRule | FaultRule;
 
 /**
  * Kinds of sections, in the order in which QEMU makes rules of them. Breakpoints have none: they are set by command.
@@ -57,5 +60,9 @@ function makeRule(kind: RuleKind, settings: RuleSettings): Rule {
       return new SetStateRule(settings);
     case 'suspend':
       return new BreakpointRule(settings);
+    case 'log':
+      return new LogRule(settings);
+    default:
+      return makeFault(kind, settings);
   }
 }

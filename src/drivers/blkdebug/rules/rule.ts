@@ -1,5 +1,5 @@
 /** The common part of all rules: an event, conditions, counters, and the links of the rule table. */
-import type { RuleStatus } from '../../../block/debug/rules.ts';
+import type { RuleKind, RuleStatus } from '../../../block/debug/rules.ts';
 import type { DebugEvent } from '../../../block/events/events.ts';
 import { type Condition, type EventCondition, StateCondition } from './condition.ts';
 import { type CountingCondition, countingConditions } from './counting.ts';
@@ -7,6 +7,11 @@ import type { RuleSettings } from './settings.ts';
 
 /** A rule without its action. */
 export abstract class BaseRule {
+  abstract readonly kind: RuleKind;
+  /** Once its event has fired it is checked against requests, and counts those; else it acts on the event itself. */
+  abstract readonly checksRequests: boolean;
+  /** The tag of the requests that it suspends; null for rules that suspend none. */
+  readonly tag: string | null = null;
   /** All that makes the rule. */
   readonly settings: RuleSettings;
   readonly event: DebugEvent;

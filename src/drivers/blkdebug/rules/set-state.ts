@@ -6,6 +6,7 @@ import type { RuleSettings } from './settings.ts';
 /** A rule of this action, with its conditions and counters. */
 export class SetStateRule extends BaseRule {
   readonly kind = 'set-state';
+  readonly checksRequests = false;
   readonly newState: number;
 
   constructor(settings: RuleSettings) {

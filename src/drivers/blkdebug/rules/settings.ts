@@ -1,23 +1,32 @@
 /**
  * The settings of a rule as values: the one form between what a command, a file or an option says and the rule itself.
  */
-import type { RuleKind, RuleWords } from '../../../block/debug/rules.ts';
+import { type FaultKind, faultKinds, type RuleKind, type RuleWords } from '../../../block/debug/rules.ts';
 import { invalidArgument } from '../../../block/error.ts';
-import { type DebugEvent, eventByName, eventName, eventNames } from '../../../block/events/events.ts';
+import { type DebugEvent, Event, eventByName, eventName, eventNames } from '../../../block/events/events.ts';
 import { Options } from '../../../block/options/options.ts';
 import { Errno, errnoByName } from '../../../util/errno.ts';
 import { parseSize } from '../../../util/size.ts';
-import { takeAttributes } from '../attributes.ts';
+import { type AttributeTypes, takeAttributes } from '../attributes.ts';
+import { faults, isFaultKind } from '../actions/index.ts';
 import { ioTypeNames, type IoTypeName, isIoTypeName } from './condition.ts';
-import type { Probability } from './counting.ts';
+import { parseWhen, type Probability, type When } from './counting.ts';
 import { ByteRange } from './location.ts';
+import { parseCount } from './numbers.ts';
 
 /** Every setting that some rule has; see `settingNames` for which kind has which. */
 interface SettingValues {
   event: DebugEvent;
   errno: number;
+  'delay-ns': number;
   new_state: number;
   tag: string;
+  text: string;
+  how: string;
+  on: string;
+  bits: string;
+  sectors: string;
+  to: string;
   state: number;
   node: string;
   sector: bigint;
@@ -26,6 +35,7 @@ interface SettingValues {
   probability: Probability;
   seed: number;
   nth: number;
+  when: When;
   times: number;
   once: boolean;
   immediately: boolean;
@@ -60,23 +70,39 @@ const ownTypes = {
   probability: 'string',
   seed: 'string',
   nth: 'string',
+  when: 'string',
   times: 'string',
 } as const;
 
 /** Names of the settings beyond QEMU's. */
-export const ownNames = Object.keys(ownTypes) as readonly (keyof typeof ownTypes)[];
+export const ownNames = [...(Object.keys(ownTypes) as readonly (keyof typeof ownTypes)[]), 'delay-ns'] as const;
 
-const typesOf = {
-  'inject-error': { ...qemuTypes['inject-error'], ...ownTypes },
+/** Types of the settings of faults that are not words: as for inject-error. */
+const faultTypes: AttributeTypes = { errno: 'number', sector: 'number', once: 'bool' };
+
+const typesOf: Readonly<Record<RuleKind, AttributeTypes>> = {
+  'inject-error': { ...qemuTypes['inject-error'], ...ownTypes, 'delay-ns': 'string' },
   'set-state': { ...qemuTypes['set-state'], ...ownTypes },
   suspend: { event: 'string', tag: 'string', state: 'number', once: 'bool', ...ownTypes },
-} as const;
+  log: { event: 'string', text: 'string', state: 'number', once: 'bool', ...ownTypes },
+  ...byFaultKind((kind) => {
+    const names = Object.keys(faults[kind].settings);
+    const own = Object.fromEntries(names.map((name) => [name, faultTypes[name] ?? 'string']));
+    return { event: 'string', state: 'number', ...ownTypes, ...own };
+  }),
+};
 
 const neededNames: Readonly<Record<RuleKind, readonly SettingName[]>> = {
   'inject-error': ['event'],
   'set-state': ['event', 'new_state'],
   suspend: ['event', 'tag'],
+  log: ['event'],
+  ...byFaultKind((kind) => faults[kind].needed),
 };
+
+function byFaultKind<T>(make: (kind: FaultKind) => T): Record<FaultKind, T> {
+  return Object.fromEntries(faultKinds.map((kind) => [kind, make(kind)])) as Record<FaultKind, T>;
+}
 
 /** QEMU's types of values, as `takeAttributes` gives them. */
 type Given = string | boolean | bigint;
@@ -96,8 +122,15 @@ const flag = { value: (given: boolean) => given, text: (value: boolean) => (valu
 const settings: { readonly [Name in SettingName]: Setting<SettingValues[Name]> } = {
   event: { value: parseEvent, text: eventName },
   errno: whole,
+  'delay-ns': { value: parseDelay, text: String },
   new_state: whole,
   tag: word,
+  text: word,
+  how: word,
+  on: word,
+  bits: word,
+  sectors: word,
+  to: word,
   state: whole,
   node: word,
   sector: { value: (given: bigint) => given, text: String },
@@ -106,6 +139,7 @@ const settings: { readonly [Name in SettingName]: Setting<SettingValues[Name]> }
   probability: { value: parseProbability, text: ({ text }) => text },
   seed: { value: parseSeed, text: String },
   nth: { value: (given: string) => parseCount('nth', given), text: String },
+  when: { value: parseWhen, text: ({ text }) => text },
   times: { value: (given: string) => parseCount('times', given), text: String },
   once: flag,
   immediately: flag,
@@ -114,7 +148,17 @@ const settings: { readonly [Name in SettingName]: Setting<SettingValues[Name]> }
 const settingNames = Object.keys(settings) as readonly SettingName[];
 
 /** Settings of the action of a rule, as opposed to its conditions. */
-const actionNames: ReadonlySet<SettingName> = new Set(['event', 'errno', 'new_state', 'tag']);
+const actionNames: ReadonlySet<SettingName> = new Set([
+  'event',
+  'errno',
+  'new_state',
+  'tag',
+  'text',
+  'how',
+  'on',
+  'sectors',
+  'to',
+]);
 
 /** `sector` of this value stands for every sector, and for requests that have none. */
 const ANY_SECTOR = 0xffff_ffff_ffff_ffffn;
@@ -156,12 +200,15 @@ function parseSeed(text: string): number {
   return Number(text);
 }
 
-function parseCount(name: string, text: string): number {
-  const count = /^[0-9]+$/.test(text) ? Number(text) : 0;
-  if (count === 0 || !Number.isSafeInteger(count)) {
-    throw invalidArgument(`'${name}' expects a number from 1 on, not '${text}'`);
+/** The longest delay that a timer of the host takes. */
+const DELAY_NS_MAX = 2_147_483_647_000_000;
+
+function parseDelay(text: string): number {
+  const delay = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.POSITIVE_INFINITY;
+  if (delay > DELAY_NS_MAX) {
+    throw invalidArgument(`'delay-ns' expects nanoseconds from 0 to ${DELAY_NS_MAX}, not '${text}'`);
   }
-  return count;
+  return delay;
 }
 
 /** The settings of a section of a file or of options, whose values are of QEMU's types. EINVAL as QEMU refuses them. */
@@ -197,11 +244,24 @@ export function settingsFromWords(kind: RuleKind, words: RuleWords, old?: RuleSe
   const errno = given.get('errno');
   if (errno !== undefined) given.set('errno', errnoNumber(errno));
   Object.assign(merged, valuesOf(takeAttributes(new Options(given), typesOf[kind])));
-  if (merged.seed !== undefined && merged.probability === undefined) {
+  if (isFaultKind(kind)) completeFault(merged);
+  if (merged.seed !== undefined && merged.probability === undefined && kind !== 'corrupt') {
     if (given.has('seed')) throw invalidArgument("'seed' goes with 'probability'");
     delete merged.seed;
   }
   return complete(kind, merged);
+}
+
+/**
+ * A fault without an event acts on all requests that it finds: it is active from the start. What is asked of the moment
+ * of an event makes no sense then.
+ */
+function completeFault(merged: Partial<SettingValues>): void {
+  merged.event ??= Event.NONE;
+  if (merged.event !== Event.NONE) return;
+  for (const name of ['state', 'node'] as const) {
+    if (merged[name] !== undefined) throw invalidArgument(`'${name}' goes with an 'event' other than none`);
+  }
 }
 
 function noun(kind: RuleKind): string {
@@ -233,6 +293,7 @@ function complete(kind: RuleKind, { event, ...given }: Partial<SettingValues>): 
   const defaultOnce = kind === 'suspend' && given.times === undefined;
   if (given.once === defaultOnce) delete given.once;
   if (given.immediately === false) delete given.immediately;
+  if (given['delay-ns'] === 0) delete given['delay-ns'];
   switch (kind) {
     case 'inject-error':
       return { errno: Errno.EIO, ...given, event };
@@ -240,6 +301,8 @@ function complete(kind: RuleKind, { event, ...given }: Partial<SettingValues>): 
       return { new_state: 0, ...given, event };
     case 'suspend':
       return { tag: '', ...given, event };
+    default:
+      return { ...given, event };
   }
 }
 
@@ -269,5 +332,6 @@ const knownValues: Readonly<Partial<Record<SettingName, readonly string[]>>> = {
 /** The settings that a command may give for a kind, each with its known values. */
 export function knownSettings(kind: RuleKind): Readonly<Record<string, readonly string[]>> {
   const names = Object.keys(typesOf[kind]) as SettingName[];
-  return Object.fromEntries(names.map((name) => [name, knownValues[name] ?? []]));
+  const own = isFaultKind(kind) ? faults[kind].settings : {};
+  return Object.fromEntries(names.map((name) => [name, own[name] ?? knownValues[name] ?? []]));
 }
