@@ -1,7 +1,7 @@
 /** Runs many command lines: a list, or what a source gives line by line. */
 import { Breather } from './breather.ts';
 import { Errno, strerror } from '../util/errno.ts';
-import { type Answer, isPromise, type Pending } from '../util/steps.ts';
+import { type Answer, isPromise } from '../util/steps.ts';
 import type { Shell } from './command.ts';
 import type { SessionState } from './session-state.ts';
 
@@ -26,7 +26,7 @@ const INTERRUPTED = -Errno.EINTR;
  */
 export async function runList(shell: Shell, lines: readonly string[]): Promise<number> {
   let next = 0;
-  return runEach(shell, () => lines[next++] ?? null);
+  return runEach(shell, { next: () => lines[next++] ?? null }, null, false);
 }
 
 /**
@@ -35,63 +35,47 @@ export async function runList(shell: Shell, lines: readonly string[]): Promise<n
  * The status of the last line that failed; 0 if none has.
  */
 export async function runLines(shell: Shell, source: LineSource, prompt: string | null): Promise<number> {
+  return runEach(shell, source, prompt, true);
+}
+
+/** Runs the lines of a source; with `settles` the loop turns before each of them, and before the end. */
+async function runEach(shell: Shell, source: LineSource, prompt: string | null, settles: boolean): Promise<number> {
   const { session } = shell;
   const { loop, output } = session;
-  const beforeLine = (breather: Breather): Pending => {
+  const hasPlaces = source.place !== undefined;
+  const breather = new Breather(loop.clock, () => output.drained?.());
+  let lastError = 0;
+  while (!session.quitRequested) {
     if (prompt !== null) {
       output.stdout(prompt);
       output.flush();
     }
-    return loop.isReady ? settle(session, breather) : undefined;
-  };
-  const nextLine = (): Answer<string | null> => {
-    const line = source.next();
-    return isPromise(line) ? arrival(session, line) : line;
-  };
-  return runEach(shell, nextLine, beforeLine, source);
-}
-
-/** Runs the lines that `nextLine` gives; `beforeLine` comes before each of them, and before the end. */
-async function runEach(
-  shell: Shell,
-  nextLine: () => Answer<string | null>,
-  beforeLine?: (breather: Breather) => Pending,
-  source?: LineSource,
-): Promise<number> {
-  const { session } = shell;
-  const breather = new Breather(session.loop.clock, () => session.output.drained?.());
-  let lastError = 0;
-  while (!session.quitRequested) {
-    const settled = beforeLine?.(breather);
-    if (settled !== undefined) await settled;
+    if (settles && loop.isReady) await settle(session, breather);
     const turn = breather.breathe();
     if (turn !== undefined) await turn;
-    if (source?.place !== undefined && session.wasInterrupted) break;
-    const next = nextLine();
-    const line = isPromise(next) ? await next : next;
+    if (hasPlaces && session.wasInterrupted) break;
+    const next = source.next();
+    const line = isPromise(next) ? await arrival(session, next) : next;
     if (line === null) break;
+    // A signal or Ctrl-C may have come between the line and its run.
+    if (session.quitRequested || source.takesBack?.() === true) continue;
     const { failuresPlaced } = session;
-    const result = executeUnlessTakenBack(shell, line, source);
+    const result = shell.execute(line);
     const status = isPromise(result) ? await result : result;
     if (status >= 0) continue;
     lastError = status;
-    if (source?.place !== undefined && session.wasInterrupted) break;
-    if (typeof source?.place === 'string' && session.failuresPlaced === failuresPlaced) {
+    if (hasPlaces && session.wasInterrupted) break;
+    if (typeof source.place === 'string' && session.failuresPlaced === failuresPlaced) {
       session.failuresPlaced += 1;
       session.error(`${source.place}: ${line}: ${strerror(-status)}`);
     }
     if (session.bail) break;
   }
-  if (source?.place === undefined || !session.wasInterrupted) return lastError;
+  if (!hasPlaces || !session.wasInterrupted) return lastError;
   if (typeof source.place === 'string' && session.background.noteInterrupt()) {
     session.error(`interrupted at ${source.place}`);
   }
   return INTERRUPTED;
-}
-
-/** Runs a line, unless a signal or Ctrl-C came between the line and its run. */
-function executeUnlessTakenBack(shell: Shell, line: string, source?: LineSource): Answer<number> {
-  return shell.session.quitRequested || source?.takesBack?.() === true ? 0 : shell.execute(line);
 }
 
 /**

@@ -2,12 +2,15 @@
 
 /** `%.{digits}f`: halves go to the even digit, as glibc rounds; infinities and NaN in glibc's spelling. */
 export function formatFixed(value: number, digits: number): string {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? '-nan' : value > 0 ? 'inf' : '-inf';
   const scale = SCALES[digits] ?? Number.NaN;
-  const units = Math.round(value * scale);
+  const scaled = value * scale;
+  const units = Math.round(scaled);
   // A product below 2^40 is exact to 2^-12: only what lies close to a half could be rounded wrongly.
-  const isSure = value >= 0 && units < 2 ** 40 && Math.abs(value * scale - units) < 0.499;
-  return isSure ? joinDigits(units, scale) : formatExactly(value, digits);
+  const isSure = scaled >= 0 && scaled < 2 ** 40 && Math.abs(scaled - units) < 0.499;
+  if (!isSure) return formatExactly(value, digits);
+  const whole = Math.floor(units / scale);
+  // The leading one keeps the zeroes behind the point.
+  return `${whole}.${String(scale + units - whole * scale).slice(1)}`;
 }
 
 /**
@@ -15,15 +18,9 @@ export function formatFixed(value: number, digits: number): string {
  */
 const SCALES = [Number.NaN, 10, 100, 1000, 10_000, 100_000, 1_000_000];
 
-/** A number of units of `1 / scale` with its point. */
-function joinDigits(units: number, scale: number): string {
-  const whole = Math.floor(units / scale);
-  // The leading one keeps the zeroes behind the point.
-  return `${whole}.${String(scale + units - whole * scale).slice(1)}`;
-}
-
-/** For any finite value, from its exact decimal digits. */
+/** For any value, from its exact decimal digits. */
 function formatExactly(value: number, digits: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? '-nan' : value > 0 ? 'inf' : '-inf';
   const rounded = value.toFixed(digits);
   // Only a multiple of 2^-(digits+1) can lie exactly between two results; toFixed takes the larger one then.
   if (!Number.isInteger(value * (2 << digits))) return rounded;

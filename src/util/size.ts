@@ -8,6 +8,10 @@ const MAX_I64 = (1n << 63n) - 1n;
 const MIN_NORMAL_DOUBLE = 2.2250738585072014e-308;
 /** So many decimal digits always fit a safe integer. */
 const SAFE_DIGITS = 15;
+const PLUS = 0x2b;
+const MINUS = 0x2d;
+const ZERO = 0x30;
+const NINE = 0x39;
 /** Small letters differ from large ones in this bit. */
 const SMALL = 0x20;
 const LETTER_X = 0x78;
@@ -49,28 +53,30 @@ export function parseUnsigned64(text: string): bigint | 'invalid' | 'range' {
 
 /** Whether a text is a hexadecimal size with a suffix ("0x10k"): understood, with a warning that it is deprecated. */
 export function isScaledHex(text: string): boolean {
-  // Too short, as most are.
+  // Most are too short, or decimal: they begin with another digit than 0.
   if (text.length < 4) return false;
+  const first = text.charCodeAt(0);
+  if (first > ZERO && first <= NINE) return false;
   const hex = /^[ \t\n\v\f\r]*\+?(0[xX][0-9a-fA-F]+)[kKmMgGtTpP]/.exec(text)?.[1];
   return hex !== undefined && BigInt(hex) <= MAX_U64;
 }
 
 function parseSize64(text: string): ParsedSize {
   let at = behindBlanks(text);
-  const isNegative = text.startsWith('-', at);
-  if (isNegative || text.startsWith('+', at)) at += 1;
+  const sign = text.charCodeAt(at);
+  if (sign === MINUS || sign === PLUS) at += 1;
   const start = at;
   let digits = 0;
   for (; at < text.length; at += 1) {
-    const digit = text.charCodeAt(at) - 48;
-    if (digit < 0 || digit > 9) break;
-    digits = digits * 10 + digit;
+    const code = text.charCodeAt(at);
+    if (code < ZERO || code > NINE) break;
+    digits = digits * 10 + (code - ZERO);
   }
   if (at === start) return 'invalid';
-  const value = at - start <= SAFE_DIGITS ? digits : BigInt(text.slice(start, at));
+  const value = at - start <= SAFE_DIGITS ? digits : normalised(BigInt(text.slice(start, at)));
   if (typeof value === 'bigint' && value > MAX_U64) return at === text.length ? 'range' : 'invalid';
-  if (isNegative) return 'invalid';
-  if (at === text.length) return normalised(value);
+  if (sign === MINUS) return 'invalid';
+  if (at === text.length) return value;
   const next = text.charCodeAt(at);
   if (digits === 0 && (next | SMALL) === LETTER_X) return hexSize(at - start === 1 ? text.slice(at + 1) : '');
   if (next === POINT) return sizeWithFraction(value, text.slice(at));

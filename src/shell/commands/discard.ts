@@ -53,9 +53,9 @@ function parse(
   name: string,
 ): { readonly request: Request; readonly offset: number; readonly bytes: number } {
   const parsed = options.parse(session, argv);
-  const { first: offsetText, second: lengthText } = twoOperands(parsed.operands);
-  const offset = sizeArgument(session, offsetText);
-  const bytes = lengthArgument(session, lengthText);
+  const operands = twoOperands(parsed.operands);
+  const offset = sizeArgument(session, operands[0]);
+  const bytes = lengthArgument(session, operands[1]);
   const { image } = session;
   const request: Request = {
     name,

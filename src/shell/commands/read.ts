@@ -44,9 +44,9 @@ export const read = {
 function runRead(session: SessionState, argv: string[]): Outcome {
   const parsed = options.parse(session, argv);
   const { vmState } = parsed.options;
-  const { first: offsetText, second: lengthText } = twoOperands(parsed.operands);
-  const offset = sizeArgument(session, offsetText);
-  const bytes = lengthArgument(session, lengthText);
+  const operands = twoOperands(parsed.operands);
+  const offset = sizeArgument(session, operands[0]);
+  const bytes = lengthArgument(session, operands[1]);
   const compared = comparedRange(session, parsed.options, bytes);
   if (vmState) {
     requireSector(session, offset, 'offset');
@@ -64,8 +64,8 @@ function comparedRange(
 ): ComparedRange {
   if (pattern === null && (compareOffset !== null || compareBytes !== null)) throw usage();
   // Values too large for a plain number are far behind the end of the data, whatever they are exactly.
-  const from = Number(compareOffset ?? 0);
-  const count = Number(compareBytes ?? bytes - from);
+  const from = compareOffset === null ? 0 : Number(compareOffset);
+  const count = compareBytes === null ? bytes - from : Number(compareBytes);
   if (count < 0 || from + count > bytes) {
     throw refuse(session, 'pattern verification range exceeds end of read data');
   }

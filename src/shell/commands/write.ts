@@ -52,15 +52,15 @@ type WriteOptions = ValuesOf<typeof options>;
 
 function runWrite(session: SessionState, argv: string[]): Outcome {
   const parsed = options.parse(session, argv);
-  const { first: offsetText, second: lengthText } = twoOperands(parsed.operands);
+  const operands = twoOperands(parsed.operands);
   refuseContradictions(session, parsed.options);
   const { vmState, compressed } = parsed.options;
   const flags = requestFlags(parsed.options);
 
-  const offset = sizeArgument(session, offsetText);
-  const bytes = sizeArgument(session, lengthText);
+  const offset = sizeArgument(session, operands[0]);
+  const bytes = sizeArgument(session, operands[1]);
   if (bytes > REQUEST_MAX_BYTES && (flags & Req.NO_FALLBACK) === 0) {
-    throw refuse(session, `length cannot exceed ${REQUEST_MAX_BYTES} without -n, given ${lengthText}`);
+    throw refuse(session, `length cannot exceed ${REQUEST_MAX_BYTES} without -n, given ${operands[1]}`);
   }
   if (vmState || compressed) {
     requireSector(session, offset, 'offset');
@@ -90,7 +90,9 @@ function refuseContradictions(session: SessionState, given: WriteOptions): void 
   }
   if (given.noFallback && !isZeroes) throw refuse(session, '-n requires -z to be specified');
   if (given.mayUnmap && !isZeroes) throw refuse(session, '-u requires -z to be specified');
-  if (Number(isZeroes) + Number(byte !== null) + Number(sourceFile !== null) > 1) {
+  const hasPattern = byte !== null;
+  const hasFile = sourceFile !== null;
+  if (isZeroes ? hasPattern || hasFile : hasPattern && hasFile) {
     throw refuse(session, 'Only one of -z, -P, and -s can be specified at the same time');
   }
 }

@@ -9,11 +9,9 @@ import type { SessionState } from '../session-state.ts';
 export type Size = number | bigint;
 
 /** The operands of a command that takes two; any other number ends in the usage line. */
-export function twoOperands(operands: readonly string[]): { readonly first: string; readonly second: string } {
-  const first = operands[0];
-  const second = operands[1];
-  if (first === undefined || second === undefined || operands.length > 2) throw usage();
-  return { first, second };
+export function twoOperands(operands: readonly string[]): readonly [string, string] {
+  if (operands.length !== 2) throw usage();
+  return operands as readonly [string, string];
 }
 
 /** A size; a wrong one is refused with EINVAL or ERANGE. `shown` is what the complaint quotes. */
