@@ -1,6 +1,6 @@
 /** The last step of a request: the call of the driver, with the flags that it does not know emulated. */
 import { assert } from '../../util/assert.ts';
-import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
+import { alignDown, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
@@ -24,10 +24,15 @@ export function largestTransfer({ limits, context }: BlockNode): number {
   return bytes;
 }
 
+/** Whether the driver takes an aligned read or write in one go. */
+export function fitsDriver({ limits }: BlockNode, bytes: number): boolean {
+  return bytes <= INT_MAX && (limits.maxTransfer === 0 || bytes <= limits.maxTransfer);
+}
+
 /** The promise of the pipeline to drivers. */
 export function assertAligned({ limits }: BlockNode, offset: number, bytes: number): void {
   const align = limits.requestAlignment;
-  assert(isAligned(offset, align) && isAligned(bytes, align), 'a request to a driver is aligned');
+  assert(offset % align === 0 && bytes % align === 0, 'a request to a driver is aligned');
 }
 
 /** Reads an aligned range of at most `largestTransfer` bytes. ENOTSUP by a driver that cannot be read. */

@@ -5,7 +5,7 @@ import { Req } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { checkDataRequest } from './check.ts';
 import { copyOnRead } from './copy-on-read.ts';
-import { assertAligned, driverPreadv, largestTransfer } from './driver-io.ts';
+import { assertAligned, driverPreadv, fitsDriver, largestTransfer } from './driver-io.ts';
 import { blockCluster } from './info.ts';
 import { noPadding, type Padding, paddingFor } from './padding.ts';
 import type { TrackedRequest } from './serialise.ts';
@@ -83,15 +83,15 @@ function* readCopying(
 
 /** Reads what the node has in pieces that the driver takes; what lies behind its end is zero. */
 function fragmentedRead(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
-  const maxTransfer = largestTransfer(node);
-  const readable = alignUp(Math.max(0, node.getLength() - offset), node.limits.requestAlignment);
-  if (data.length <= readable && data.length <= maxTransfer) return driverPreadv(node, offset, data, flags);
-  const readBytes = Math.min(data.length, readable);
+  const missing = offset + data.length - node.getLength();
+  if (missing <= 0 && fitsDriver(node, data.length)) return driverPreadv(node, offset, data, flags);
+  const readBytes = Math.min(data.length, alignUp(Math.max(0, data.length - missing), node.limits.requestAlignment));
   data.fill(0, readBytes);
-  return run(readPieces(node, offset, data.subarray(0, readBytes), flags, maxTransfer));
+  return run(readPieces(node, offset, data.subarray(0, readBytes), flags));
 }
 
-function* readPieces(node: BlockNode, offset: number, data: Buffer, flags: number, maxTransfer: number): Steps<void> {
+function* readPieces(node: BlockNode, offset: number, data: Buffer, flags: number): Steps<void> {
+  const maxTransfer = largestTransfer(node);
   for (let start = 0; start < data.length; start += maxTransfer) {
     yield driverPreadv(node, offset + start, data.subarray(start, start + maxTransfer), flags);
   }

@@ -27,28 +27,40 @@ export class TrackedRequest {
   readonly offset: number;
   readonly bytes: number;
   readonly coroutine: Coroutine | null;
-  isSerialising = false;
+  /** Counts up with age. */
+  readonly order: number;
+  isSerialising: boolean;
   /** The range that others must keep out of; wider than the request's own once it serialises. */
   overlapOffset: number;
   overlapBytes: number;
   /** The requests that wait for this one; null if none does. */
-  waiters: Waiters | null = null;
-  /** Counts up with age. */
-  readonly order: number;
+  waiters: Waiters | null;
   /** It waits for another one; no other request has to wait for it meanwhile. */
-  waits = false;
+  waits: boolean;
   /** Neighbours among the requests of the tracker that do not wait. */
-  newer: TrackedRequest | null = null;
-  older: TrackedRequest | null = null;
+  newer: TrackedRequest | null;
+  older: TrackedRequest | null;
 
-  constructor(kind: TrackedKind, offset: number, bytes: number, coroutine: Coroutine | null, order: number) {
-    this.order = order;
+  constructor(
+    kind: TrackedKind,
+    offset: number,
+    bytes: number,
+    coroutine: Coroutine | null,
+    order: number,
+    older: TrackedRequest | null,
+  ) {
     this.kind = kind;
     this.offset = offset;
     this.bytes = bytes;
     this.coroutine = coroutine;
+    this.order = order;
+    this.isSerialising = false;
     this.overlapOffset = offset;
     this.overlapBytes = bytes;
+    this.waiters = null;
+    this.waits = false;
+    this.newer = null;
+    this.older = older;
   }
 }
 
@@ -74,8 +86,7 @@ export class RequestTracker {
    */
   begin(kind: TrackedKind, offset: number, bytes: number, coroutine = this.#node.loop.current): TrackedRequest {
     this.#node.inFlight += 1;
-    const request = new TrackedRequest(kind, offset, bytes, coroutine, this.#nextOrder++);
-    request.older = this.#newest;
+    const request = new TrackedRequest(kind, offset, bytes, coroutine, this.#nextOrder++, this.#newest);
     if (this.#newest !== null) this.#newest.newer = request;
     this.#newest = request;
     return request;

@@ -13,7 +13,14 @@ import { Event } from '../events/events.ts';
 import { Open, Req, SECTOR_BYTES } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { checkDataRequest, checkOpen, checkRange } from './check.ts';
-import { assertAligned, canZero, driverPwritev, driverPwritevCompressed, largestTransfer } from './driver-io.ts';
+import {
+  assertAligned,
+  canZero,
+  driverPwritev,
+  driverPwritevCompressed,
+  fitsDriver,
+  largestTransfer,
+} from './driver-io.ts';
 import { blockCluster } from './info.ts';
 import { noPadding, type Padding, paddingFor, tailBlock } from './padding.ts';
 import { alignedRead } from './read.ts';
@@ -258,13 +265,14 @@ function wantsZeroDetection(node: BlockNode, data: Buffer, flags: number): boole
 
 /** Writes in pieces that the driver takes. */
 function fragmentedWrite(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
-  const maxTransfer = largestTransfer(node);
-  if (data.length <= maxTransfer) return driverPwritev(node, offset, data, flags);
-  return run(writePieces(node, offset, data, flags, maxTransfer));
+  return fitsDriver(node, data.length)
+    ? driverPwritev(node, offset, data, flags)
+    : run(writePieces(node, offset, data, flags));
 }
 
 /** Where FUA becomes a flush, one flush after the last piece is enough. */
-function* writePieces(node: BlockNode, offset: number, data: Buffer, flags: number, maxTransfer: number): Steps<void> {
+function* writePieces(node: BlockNode, offset: number, data: Buffer, flags: number): Steps<void> {
+  const maxTransfer = largestTransfer(node);
   const emulatedFua = Req.FUA & ~node.supportedWriteFlags;
   for (let start = 0; start < data.length; start += maxTransfer) {
     const end = Math.min(start + maxTransfer, data.length);

@@ -28,7 +28,7 @@ export function writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer):
 
 /** QEMU takes the lock once more when a write ends: none ends while another request holds it. */
 function passLock(image: Qcow2Image): Pending {
-  return image.lock.hold(() => undefined);
+  return image.lock.isLocked ? image.lock.hold(() => undefined) : undefined;
 }
 
 function* passLockAfter(image: Qcow2Image, writing: Promise<void>): Steps<void> {
