@@ -12,7 +12,7 @@ import { type Pending, run, type Steps } from '../util/steps.ts';
 import type { NbdLimits } from './limits.ts';
 import { Command, type RequestHeader } from './wire.ts';
 
-/** What a node without clusters counts as one. */
+/** The unit of pieces on a node without clusters. */
 const UNIT_BYTES = 16 << 10;
 const waitsForOthers: WaitReason = { kind: 'host-io' };
 
