@@ -79,6 +79,8 @@ export class Connection implements Served, NegotiationHost, TransmissionHost {
   #negotiation: Negotiation | null;
   #transmission: Transmission | null = null;
   #state: ConnectionState = 'handshake';
+  /** The server, or the export, is about to end. */
+  #isStopped = false;
   /** The client will send nothing more. */
   #hasEnded = false;
   /** It has to wait for memory, or for one of its requests. */
@@ -118,7 +120,7 @@ export class Connection implements Served, NegotiationHost, TransmissionHost {
   }
 
   get isStopping(): boolean {
-    return this.#host.isStopping;
+    return this.#isStopped || this.#host.isStopping;
   }
 
   get state(): ConnectionState {
@@ -154,6 +156,7 @@ export class Connection implements Served, NegotiationHost, TransmissionHost {
 
   /** Ends the connection as soon as the requests that have begun are answered; no others are begun. */
   stop(): void {
+    this.#isStopped = true;
     if (this.#state === 'handshake') this.#socket.end();
     this.#end();
   }

@@ -47,25 +47,38 @@ export function workOf({ type, length }: RequestHeader, sizes: PieceSizes, { tur
   }
 }
 
-/** Does a range as one piece if it is short, else piece by piece, in their order; the first that fails is the last. */
+/** The parts of a connection that long requests use. */
+export interface PieceHost {
+  readonly loop: EventLoop;
+  /** Fails if the server is stopping. */
+  checkStopping(): void;
+}
+
+/**
+ * Does a range as one piece if it is short, else piece by piece, in their order; the first that fails is the last. When
+ * the server is stopped, what is left is not done.
+ */
 export function inPieces(
-  loop: EventLoop,
+  host: PieceHost,
   { offset, length }: RequestHeader,
   pieceBytes: number,
   part: (offset: number, bytes: number) => Pending,
 ): Pending {
-  return length <= pieceBytes ? part(offset, length) : run(pieces(loop, offset, offset + length, pieceBytes, part));
+  return length <= pieceBytes ? part(offset, length) : run(pieces(host, offset, offset + length, pieceBytes, part));
 }
 
 function* pieces(
-  loop: EventLoop,
+  host: PieceHost,
   start: number,
   end: number,
   pieceBytes: number,
   part: (offset: number, bytes: number) => Pending,
 ): Steps<void> {
   for (let at = start; at < end; ) {
-    if (at > start) yield* letOthersIn(loop);
+    if (at > start) {
+      yield* letOthersIn(host.loop);
+      host.checkStopping();
+    }
     const pieceEnd = Math.min(alignDown(at, pieceBytes) + pieceBytes, end);
     yield part(at, pieceEnd - at);
     at = pieceEnd;

@@ -11,6 +11,8 @@ import { alignUp } from '../util/align.ts';
 
 /** Memory of a block that many small replies share. */
 const BLOCK_BYTES = 256 << 10;
+/** Longer blocks are multiples of this part of the next power of two: few sizes, of which each is used again. */
+const STEPS = 8;
 /** A longer reply has a block of its own. */
 const MAX_SHARED_BYTES = 64 << 10;
 /** Blocks that are kept when nothing uses them. */
@@ -34,7 +36,7 @@ export class BlockPool {
 
   /** A block of at least `bytes` bytes, with one user. */
   take(bytes: number): Block {
-    const size = bytes <= BLOCK_BYTES ? BLOCK_BYTES : 2 ** Math.ceil(Math.log2(bytes));
+    const size = bytes <= BLOCK_BYTES ? BLOCK_BYTES : alignUp(bytes, 2 ** Math.ceil(Math.log2(bytes)) / STEPS);
     const spare = this.#spare.get(size)?.pop();
     if (spare === undefined) return { buffer: this.#allocate(size), users: 1 };
     this.#spareBytes -= size;

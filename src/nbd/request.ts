@@ -2,13 +2,12 @@
 import type { BlockBackend } from '../block/backend.ts';
 import { BlockError } from '../block/error.ts';
 import { Req } from '../block/flags.ts';
-import type { EventLoop } from '../block/loop/loop.ts';
 import { Errno } from '../util/errno.ts';
 import { type Pending, run, type Steps } from '../util/steps.ts';
 import type { Extent } from './export.ts';
 import type { NbdLimits } from './limits.ts';
 import type { Agreement } from './negotiation.ts';
-import { inPieces, type PieceSizes } from './pieces.ts';
+import { inPieces, type PieceHost, type PieceSizes } from './pieces.ts';
 import type { BlockPool, Replies, Room } from './replies.ts';
 import { Command, CommandFlag, MAX_PAYLOAD_BYTES, readNumber, replyHeaderBytes, type RequestHeader } from './wire.ts';
 
@@ -140,11 +139,10 @@ function invalid(message: string): BlockError {
 }
 
 /** The parts of a connection that requests use. */
-export interface RequestHost {
+export interface RequestHost extends PieceHost {
   readonly agreement: Agreement;
   readonly replies: Replies;
   readonly pool: BlockPool;
-  readonly loop: EventLoop;
   readonly limits: NbdLimits;
   readonly sizes: PieceSizes;
 }
@@ -180,16 +178,16 @@ export function execute(request: ClientRequest, host: RequestHost): Pending {
 /** Does a write in pieces: FUA is that of the only one, or a flush behind the last. */
 function change(
   { header }: ClientRequest,
-  { agreement, loop }: RequestHost,
+  host: RequestHost,
   pieceBytes: number,
   part: (offset: number, bytes: number, fua: number) => Pending,
 ): Pending {
-  const { backend } = agreement.export;
+  const { backend } = host.agreement.export;
   const fua = (header.flags & CommandFlag.FUA) === 0 ? 0 : Req.FUA;
   if (header.length <= pieceBytes) return part(header.offset, header.length, fua);
   return run(
     thenFlush(
-      inPieces(loop, header, pieceBytes, (offset, bytes) => part(offset, bytes, 0)),
+      inPieces(host, header, pieceBytes, (offset, bytes) => part(offset, bytes, 0)),
       backend,
       fua,
     ),
@@ -206,7 +204,8 @@ export function readPrefixBytes({ style }: Agreement): number {
   return replyHeaderBytes(style) + (style === 'simple' ? 0 : CHUNK_OFFSET_BYTES);
 }
 
-function read(request: ClientRequest, { agreement, replies, loop, sizes }: RequestHost): Pending {
+function read(request: ClientRequest, host: RequestHost): Pending {
+  const { agreement, replies, sizes } = host;
   const { length } = request.header;
   const prefix = readPrefixBytes(agreement);
   // Room for an error in its place as well.
@@ -216,7 +215,7 @@ function read(request: ClientRequest, { agreement, replies, loop, sizes }: Reque
   if (length === 0) return undefined;
   const { backend } = agreement.export;
   const dataAt = room.at + prefix - request.header.offset;
-  return inPieces(loop, request.header, sizes.data, (offset, bytes) =>
+  return inPieces(host, request.header, sizes.data, (offset, bytes) =>
     backend.pread(offset, room.buffer.subarray(dataAt + offset, dataAt + offset + bytes)),
   );
 }
@@ -226,18 +225,19 @@ function zeroFlags(flags: number): number {
   return unmap | ((flags & CommandFlag.FAST_ZERO) === 0 ? 0 : Req.NO_FALLBACK);
 }
 
-function* trim({ header }: ClientRequest, { agreement, loop, sizes }: RequestHost): Steps<void> {
-  const { backend } = agreement.export;
-  yield inPieces(loop, header, sizes.mapping, (offset, bytes) => backend.pdiscard(offset, bytes));
+function* trim({ header }: ClientRequest, host: RequestHost): Steps<void> {
+  const { backend } = host.agreement.export;
+  yield inPieces(host, header, host.sizes.mapping, (offset, bytes) => backend.pdiscard(offset, bytes));
   if ((header.flags & CommandFlag.FUA) !== 0) yield backend.flush();
 }
 
 /** Reads what will be asked for: tables come into the caches of the layer, data into the host's. */
-function* cache({ header }: ClientRequest, { agreement, pool, loop, sizes }: RequestHost): Steps<void> {
+function* cache({ header }: ClientRequest, host: RequestHost): Steps<void> {
+  const { agreement, pool, sizes } = host;
   const { backend } = agreement.export;
   const block = pool.take(Math.min(header.length, sizes.data));
   try {
-    yield inPieces(loop, header, sizes.data, (offset, bytes) => backend.pread(offset, block.buffer.subarray(0, bytes)));
+    yield inPieces(host, header, sizes.data, (offset, bytes) => backend.pread(offset, block.buffer.subarray(0, bytes)));
   } finally {
     pool.leave(block);
   }

@@ -57,7 +57,7 @@ export interface TransmissionHost {
   readonly pool: BlockPool;
   /** How views name the client. */
   readonly origin: string;
-  /** The server ends: new requests are refused. */
+  /** The server or the export ends: new requests are refused, and what is left of long ones. */
   readonly isStopping: boolean;
   /** A request has ended. */
   onEnded(): void;
@@ -87,7 +87,10 @@ export class Transmission {
     this.#agreement = agreement;
     const { replies, pool, loop, limits } = host;
     const sizes = pieceSizesOf(agreement.export.backend.top, limits);
-    this.#requestHost = { agreement, replies, pool, loop, limits, sizes };
+    const checkStopping = (): void => {
+      if (host.isStopping) throw stopping();
+    };
+    this.#requestHost = { agreement, replies, pool, loop, limits, sizes, checkStopping };
   }
 
   get agreement(): Agreement {

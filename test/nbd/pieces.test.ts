@@ -1,6 +1,7 @@
 /** Long requests, which are done in pieces: the pieces, who is served between them, and how they end. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Status } from '../../src/block/flags.ts';
+import { Errno } from '../../src/util/errno.ts';
 import { RawClient } from './raw-client.ts';
 import { Rig } from './rig.ts';
 
@@ -97,6 +98,24 @@ describe('a request that is longer than a piece', () => {
     expect((await client.reply()).error).toBe(5);
     expect(calls()).toEqual(['discard 16384@0']);
     expect(rig.server.budget.heldBytes).toBe(0);
+  });
+});
+
+describe('when its export is withdrawn', () => {
+  it('a request ends between two pieces, and is answered', async () => {
+    rig.memory.state.gates.add('discard');
+    const client = await open();
+    client.send({ type: TRIM, offset: 0, length: MIB });
+    await rig.until(() => rig.parked().length === 1);
+    rig.memory.state.gates.clear();
+    await rig.halt();
+    rig.memory.loop.schedule(async () => {
+      const [held] = rig.parked();
+      if (held !== undefined) await rig.memory.loop.enter(held.coroutine);
+    });
+    expect(await rig.server.removeExport('')).toBe(0);
+    expect((await client.reply()).error).toBe(Errno.ESHUTDOWN);
+    expect(calls()).toEqual(['discard 16384@0']);
   });
 });
 
