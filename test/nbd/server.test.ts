@@ -175,19 +175,20 @@ describe('a session', () => {
     await session.close();
   });
 
-  it('passes the error of a rule on', async () => {
+  /** The error of a client's write of 512 bytes of 0x55 under a rule, and the first byte of the image after it. */
+  async function writeUnder(rule: string): Promise<[error: number, byte: number | undefined]> {
     const shell = await testShell();
     const { session } = shell;
     const server = new NbdServer({ loop: session.loop, clock: systemClock, limits: { goodbyeNs: 50e6 } });
     server.addExport(new NbdExport({ name: '', backend: session.image }));
     const address = await server.listen(unix('session'));
-    await shell.run('write 0 512');
-    await shell.run('rule add inject-error event=pwritev errno=28');
+    await shell.run('write -P 1 0 512');
+    await shell.run(`rule add ${rule}`);
     const opening = RawClient.open(address);
     let client: RawClient | null = null;
     void opening.then((opened) => {
       client = opened;
-      opened.send({ type: WRITE, length: 512, payload: Buffer.alloc(512) });
+      opened.send({ type: WRITE, length: 512, payload: Buffer.alloc(512, 0x55) });
     });
     const turn = async () => {
       await new Promise(setImmediate);
@@ -195,8 +196,19 @@ describe('a session', () => {
     };
     while (client === null || server.connections[0]?.requests !== 1) await turn();
     await turn();
-    expect((await (await opening).reply()).error).toBe(28);
+    const { error } = await (await opening).reply();
     await server.stop();
     await session.close();
+    return [error, shell.image()[0]];
+  }
+
+  it('passes the error of a rule on', async () => {
+    expect(await writeUnder('inject-error event=pwritev errno=28')).toEqual([28, 1]);
+  });
+
+  it('does not know of a fault that no error tells of', async () => {
+    expect(await writeUnder('drop iotype=write')).toEqual([0, 1]);
+    expect(await writeUnder('corrupt how=zeroes on=disk')).toEqual([0, 0]);
+    expect(await writeUnder('inject-error event=none errno=0 delay-ns=1000000000')).toEqual([0, 0x55]);
   });
 });

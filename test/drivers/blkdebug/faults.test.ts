@@ -65,6 +65,7 @@ describe('drop', () => {
 
   it('of a flush flushes nothing below', async () => {
     add('drop', 'iotype=flush once=on');
+    expect(view()?.effect).toBe('not flushed');
     await debug.write(0);
     expect(await debug.errnoOf(() => flush(debug.node))).toBe(0);
     expect(calls()).not.toContain('flush');

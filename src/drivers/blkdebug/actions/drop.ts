@@ -6,10 +6,11 @@ import { type Disk, type DiskRequest, type Fault, FaultRule } from './fault.ts';
 
 class DropRule extends FaultRule {
   readonly kind = 'drop';
-  readonly effect = 'not written';
+  readonly effect: string;
 
   constructor(settings: RuleSettings) {
     super(settings, ['write', 'write-zeroes', 'discard'], ['flush']);
+    this.effect = settings.iotype === 'flush' ? 'not flushed' : 'not written';
   }
 
   // oxlint-disable-next-line eslint/require-yield -- nothing is waited for
