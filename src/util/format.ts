@@ -9,8 +9,9 @@ export function formatFixed(value: number, digits: number): string {
   const isSure = scaled >= 0 && scaled < 2 ** 40 && Math.abs(scaled - units) < 0.499;
   if (!isSure) return formatExactly(value, digits);
   const whole = Math.floor(units / scale);
-  // The leading one keeps the zeroes behind the point.
-  return `${whole}.${String(scale + units - whole * scale).slice(1)}`;
+  const fraction = units - whole * scale;
+  // Zeroes behind the point are kept by a leading one.
+  return fraction * 10 >= scale ? `${whole}.${fraction}` : `${whole}.${String(scale + fraction).slice(1)}`;
 }
 
 /**
