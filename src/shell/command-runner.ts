@@ -125,7 +125,7 @@ export class CommandRunner implements Shell {
     }
     if (!running.isDetached) return;
     this.session.background.remove();
-    this.#record(this.#reported(running));
+    this.#record(await this.#reported(running));
   }
 
   /** The status of a command that waits; 0 if it is suspended. */
@@ -140,9 +140,9 @@ export class CommandRunner implements Shell {
   }
 
   /** The status of a command that has ended, after its report. */
-  #reported(running: RunningCommand): number {
+  async #reported(running: RunningCommand): Promise<number> {
     try {
-      running.report?.();
+      await running.report?.();
     } catch (error) {
       running.status = this.#failure(running.command, error);
     }

@@ -53,9 +53,9 @@ export interface Shell {
 
 /**
  * The last words of a command. They are said after the turn of the loop in which its request ended: requests in the
- * background that end in the same turn report first (observed with qemu-io 7.2.22).
+ * background that end in the same turn report first (observed with qemu-io 7.2.22). A promise only if that takes long.
  */
-export type Report = () => void;
+export type Report = () => Answer<void>;
 
 /** Nothing if the command is done and has reported; a promise only if it has to wait. */
 export type Outcome = void | Promise<void | Report>;

@@ -17,8 +17,8 @@ function makeForms(): NonNullable<typeof forms> {
   };
 }
 
-/** Hands the dump of `data` to `write`, in pieces of some hundred KiB; `offset` is the address of the first byte. */
-export function hexDump(data: Uint8Array, offset: number, write: (text: string) => void): void {
+/** Gives the dump of `data` in pieces of some hundred KiB; `offset` is the address of the first byte. */
+export function* hexDump(data: Uint8Array, offset: number): Generator<string> {
   forms ??= makeForms();
   const { hexOf, textOf } = forms;
   let piece = '';
@@ -35,10 +35,10 @@ export function hexDump(data: Uint8Array, offset: number, write: (text: string) 
     piece += `${(offset + start).toString(16).padStart(8, '0')}:  ${hex} ${text}\n`;
     lines += 1;
     if (lines === LINES_PER_PIECE) {
-      write(piece);
+      yield piece;
       piece = '';
       lines = 0;
     }
   }
-  if (piece !== '') write(piece);
+  if (piece !== '') yield piece;
 }

@@ -90,11 +90,7 @@ describe('formatDuration', () => {
 
 describe('hexDump', () => {
   function dump(data: Uint8Array, offset: number): string {
-    let text = '';
-    hexDump(data, offset, (piece) => {
-      text += piece;
-    });
-    return text;
+    return [...hexDump(data, offset)].join('');
   }
 
   it('shows addresses, hexadecimal and letters, sixteen bytes a line', () => {

@@ -11,12 +11,14 @@ import { syncData } from '../../sys/sync.ts';
 import { hostFlagsFor, openDescriptor } from './descriptor.ts';
 import { directIoNeeds } from './direct-io.ts';
 import { takeReopenOptions } from './open.ts';
-import { hostCall, isDirect, type FileNode, type FileState, type Replacement } from './state.ts';
+import { hostCall, hostCalls, isDirect, type FileNode, type FileState, type Replacement } from './state.ts';
 import { truncateHostFile } from './truncate.ts';
 import { discardHostRange, zeroHostRange } from './zero.ts';
 import { hostErrno } from '../../util/errno.ts';
 
 const PAGE_BYTES = 4096;
+/** Longer reads and writes are many calls of the host: between them Node may have a turn. */
+const MOVED_AT_ONCE = 16 << 20;
 
 /** The methods that file, host_device and host_cdrom share. */
 export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
@@ -106,10 +108,16 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
 
   getInfo: () => ({ clusterBytes: 0, vmStateOffset: 0 }),
 
-  preadv: (node, offset, data) => hostCall(node, readInto, offset, data),
-  pwritev: (node, offset, data) => hostCall(node, writeFrom, offset, data),
+  preadv: (node, offset, data) =>
+    data.length <= MOVED_AT_ONCE
+      ? hostCall(node, readInto, offset, data)
+      : run(hostCalls(node, longRead(node, offset, data))),
+  pwritev: (node, offset, data) =>
+    data.length <= MOVED_AT_ONCE
+      ? hostCall(node, writeFrom, offset, data)
+      : run(hostCalls(node, longWrite(node, offset, data))),
   pwriteZeroes: (node, offset, bytes, flags) => run(writeZeroes(node, offset, bytes, flags)),
-  pdiscard: (node, offset, bytes) => hostCall(node, discardHostRange, offset, bytes),
+  pdiscard: (node, offset, bytes) => run(hostCalls(node, discardHostRange(node, offset, bytes))),
 
   flushToDisk: (node) => hostCall(node, syncFile, undefined, undefined),
   truncate: (node, bytes, options) => hostCall(node, truncateHostFile, bytes, options),
@@ -118,7 +126,21 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
 function* writeZeroes(node: FileNode, offset: number, bytes: number, flags: number): Steps<void> {
   // A file that is being made longer is not written to behind its end: some hosts would lose that.
   if (offset + bytes > node.totalSectors * SECTOR_BYTES) yield node.requests.serialiseToEnd(offset);
-  yield hostCall(node, zeroHostRange, { offset, bytes }, flags);
+  yield* hostCalls(node, zeroHostRange(node, { offset, bytes }, flags));
+}
+
+function* longRead(node: FileNode, offset: number, data: Buffer): Steps<void> {
+  for (let done = 0; done < data.length; done += MOVED_AT_ONCE) {
+    readInto(node, offset + done, data.subarray(done, done + MOVED_AT_ONCE));
+    yield node.loop.breathe();
+  }
+}
+
+function* longWrite(node: FileNode, offset: number, data: Buffer): Steps<void> {
+  for (let done = 0; done < data.length; done += MOVED_AT_ONCE) {
+    writeFrom(node, offset + done, data.subarray(done, done + MOVED_AT_ONCE));
+    yield node.loop.breathe();
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The state of a node over a host file or device, and how a host call becomes a step of a request. */
 import { constants } from 'node:fs';
-import type { Pending } from '../../util/steps.ts';
+import type { Pending, Steps } from '../../util/steps.ts';
 import { asBlockError, type BlockError } from '../../block/error.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
 import type { FileLocks } from './locks.ts';
@@ -62,6 +62,18 @@ export function hostCall<A, B>(
   if (!node.loop.isOnlyCoroutine) return endInTurn(node, failure);
   if (failure !== null) throw failure;
   return undefined;
+}
+
+/** As `hostCall`, for what is many calls: the steps wait for nothing but a turn of Node now and then. */
+export function* hostCalls(node: FileNode, calls: Steps<void>): Steps<void> {
+  let failure: BlockError | null = null;
+  try {
+    yield* calls;
+  } catch (error) {
+    failure = asBlockError(error);
+  }
+  if (!node.loop.isOnlyCoroutine) yield endInTurn(node, failure);
+  else if (failure !== null) throw failure;
 }
 
 async function endInTurn(node: FileNode, failure: BlockError | null): Promise<void> {

@@ -5,6 +5,11 @@ import { Fallocate, fallocate } from '../../sys/fallocate.ts';
 import { Errno } from '../../util/errno.ts';
 import type { FileNode } from './state.ts';
 import { BlockError } from '../../block/error.ts';
+import { alignUp } from '../../util/align.ts';
+import type { Steps } from '../../util/steps.ts';
+
+const PIECE_BYTES = 64 << 20;
+const MAX_PIECES = 4096;
 
 /** A range of a file, in bytes. */
 interface FileRange {
@@ -13,13 +18,27 @@ interface FileRange {
 }
 
 /** Makes a range read as zeroes. Throws what the host says, ENOTSUP if it has no way but writing them. */
-export function zeroHostRange(node: FileNode, { offset, bytes }: FileRange, flags: number): void {
-  throwErrno(zero(node, offset, bytes, flags));
+export function* zeroHostRange(node: FileNode, range: FileRange, flags: number): Steps<void> {
+  for (const { offset, bytes } of pieces(range)) {
+    throwErrno(zero(node, offset, bytes, flags));
+    yield node.loop.breathe();
+  }
 }
 
 /** Gives a range back to the host. Throws what the host says; ENOTSUP if it cannot, and it is not asked again. */
-export function discardHostRange(node: FileNode, offset: number, bytes: number): void {
-  throwErrno(discard(node, offset, bytes));
+export function* discardHostRange(node: FileNode, offset: number, bytes: number): Steps<void> {
+  for (const piece of pieces({ offset, bytes })) {
+    throwErrno(discard(node, piece.offset, piece.bytes));
+    yield node.loop.breathe();
+  }
+}
+
+/** Not so long that the host takes seconds for one, and not more than some thousand. */
+function* pieces({ offset, bytes }: FileRange): Generator<FileRange> {
+  const pieceBytes = Math.max(PIECE_BYTES, alignUp(Math.ceil(bytes / MAX_PIECES), PIECE_BYTES));
+  for (let done = 0; done < bytes; done += pieceBytes) {
+    yield { offset: offset + done, bytes: Math.min(pieceBytes, bytes - done) };
+  }
 }
 
 function throwErrno(errno: number): void {

@@ -4,11 +4,14 @@ import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 import { loadNow } from '../../util/load-now.ts';
 import { fillWith } from '../../util/pattern.ts';
+import type { Pending, Steps } from '../../util/steps.ts';
 
 /** A longer buffer is not kept. */
 const MAX_KEPT_BYTES = 32 * 1024 * 1024;
 /** The least that the buffer for the next request has. */
 const MIN_BYTES = 64 * 1024;
+/** Filling more than this takes long enough for Node to be given turns. */
+const FILLED_AT_ONCE = 16 << 20;
 
 /** A buffer that belongs to one request, however long that lives, until it is released. */
 export class Lease {
@@ -17,6 +20,8 @@ export class Lease {
   /** The first `filledBytes` of the data hold nothing but `pattern`. */
   pattern = 0;
   filledBytes = 0;
+  /** Bytes at the end that are still to be filled with `pattern`. */
+  unfilledBytes = 0;
   /** How many leases there are of this buffer. */
   users = 1;
   /** The lease whose buffer this one shares. */
@@ -28,6 +33,24 @@ export class Lease {
     this.buffer = buffer;
     this.data = data;
     this.shares = shares;
+  }
+
+  /** Whether the data may be used; a long one is first to be filled. */
+  get isFilled(): boolean {
+    return this.unfilledBytes === 0;
+  }
+
+  /** Fills what a long buffer has left to be filled, and calls `breathe` again and again. */
+  *fill(breathe: () => Pending): Steps<void> {
+    const { data, pattern } = this;
+    while (this.unfilledBytes > 0) {
+      const start = data.length - this.unfilledBytes;
+      const end = Math.min(data.length, start + FILLED_AT_ONCE);
+      fillWith(data.subarray(start, end), pattern);
+      this.unfilledBytes = data.length - end;
+      yield breathe();
+    }
+    this.filledBytes = data.length;
   }
 
   /** Gives the buffer back; it must not be used after that. */
@@ -58,15 +81,22 @@ export class BufferPool {
     this.#keepsPattern = keepsPattern;
   }
 
-  /** A buffer of `bytes` bytes, each of them `pattern`. ENOMEM if there is no memory for it. */
+  /**
+   * A buffer of `bytes` bytes, each of them `pattern`; that of a long one `fill` has to do first. ENOMEM if there is no memory for it.
+   */
   lease(bytes: number, pattern: number): Lease {
     const shared = this.#inUse > 0 ? this.#patterns.get(pattern) : undefined;
     if (shared !== undefined && canShare(shared, pattern, bytes)) return this.#share(shared, bytes);
     const lease = this.#take(bytes);
     if (!(this.#keepsPattern && lease.pattern === pattern && lease.filledBytes >= bytes)) {
-      fillWith(lease.data, pattern);
       lease.pattern = pattern;
-      lease.filledBytes = bytes;
+      lease.unfilledBytes = bytes;
+      lease.filledBytes = 0;
+      if (bytes <= FILLED_AT_ONCE) {
+        fillWith(lease.data, pattern);
+        lease.unfilledBytes = 0;
+        lease.filledBytes = bytes;
+      }
     }
     if (this.#keepsPattern && this.#patterns.get(pattern) !== lease) this.#patterns.set(pattern, lease);
     return lease;
@@ -76,6 +106,7 @@ export class BufferPool {
   leaseUnfilled(bytes: number): Lease {
     const lease = this.#take(bytes);
     lease.filledBytes = 0;
+    lease.unfilledBytes = 0;
     return lease;
   }
 

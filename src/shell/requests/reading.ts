@@ -2,12 +2,16 @@
 import { Errno } from '../../util/errno.ts';
 import { hexDump } from '../../util/hex-dump.ts';
 import { isFilledWith } from '../../util/pattern.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { CommandFailure, usage } from '../failure.ts';
 import { printDone } from '../output/request-report.ts';
 import type { SessionState } from '../session-state.ts';
 import { patternArgument, type Size, sizeArgument, vectorArguments } from '../words/arguments.ts';
 import { flag, setting } from '../words/options.ts';
 import type { Request } from './run-request.ts';
+
+/** Bytes between two turns of Node. */
+const COMPARED_AT_ONCE = 16 << 20;
 
 export const terse = flag('C', 'report as one line of comma-separated values');
 export const quiet = flag('q', 'print only errors');
@@ -46,14 +50,21 @@ export interface ComparedRange {
   readonly count: number;
 }
 
+interface ReadPlace {
+  readonly name: string;
+  readonly offset: Size;
+  readonly bytes: number;
+  readonly vmState?: boolean;
+}
+
 /** A read of `bytes` bytes; `vmState` reads what lies behind the guest's data. */
 export function readRequest(
   session: SessionState,
-  place: { readonly name: string; readonly offset: Size; readonly bytes: number; readonly vmState?: boolean },
+  place: ReadPlace,
   options: ReadOptions,
   compared: ComparedRange = { from: 0, count: place.bytes },
 ): Request {
-  const { image, output } = session;
+  const { image } = session;
   const { name, offset, bytes } = place;
   const position = Number(offset);
   // Only drivers that read nothing (null) leave the filling there to be seen.
@@ -63,18 +74,48 @@ export function readRequest(
     name,
     lease,
     begin: () => (place.vmState === true ? image.loadVmState(position, data) : image.pread(position, data)),
-    done(ns) {
-      const { from, count } = compared;
-      const differs = options.pattern !== null && !isFilledWith(data, options.pattern, from, from + count);
-      if (differs) {
-        const where = BigInt(offset) + BigInt(from);
-        output.stdout(`Pattern verification failed at offset ${where}, ${count} bytes\n`);
-      }
-      if (!options.quiet) {
-        if (options.dump) hexDump(data, position, (text) => output.stdout(text));
-        printDone(session, { verb: 'read', offset, bytes, terse: options.terse }, ns);
-      }
-      if (differs) throw new CommandFailure(Errno.EINVAL);
-    },
+    done: (ns, breathe) => run(reportRead(session, { place, data, options, compared }, ns, breathe)),
   };
+}
+
+/** A read, its data, and how it is reported. */
+interface DoneRead {
+  readonly place: ReadPlace;
+  readonly data: Buffer;
+  readonly options: ReadOptions;
+  readonly compared: ComparedRange;
+}
+
+function* reportRead(
+  session: SessionState,
+  { place: { offset, bytes }, data, options, compared: { from, count } }: DoneRead,
+  ns: number,
+  breathe: () => Pending,
+): Steps<void> {
+  const { output } = session;
+  const differs = options.pattern !== null && !(yield* holds(data, options.pattern, from, from + count, breathe));
+  if (differs) {
+    const where = BigInt(offset) + BigInt(from);
+    output.stdout(`Pattern verification failed at offset ${where}, ${count} bytes\n`);
+  }
+  if (!options.quiet) {
+    if (options.dump) {
+      for (const piece of hexDump(data, Number(offset))) {
+        output.stdout(piece);
+        yield breathe();
+      }
+    }
+    printDone(session, { verb: 'read', offset, bytes, terse: options.terse }, ns);
+  }
+  if (differs) throw new CommandFailure(Errno.EINVAL);
+}
+
+/** Whether all bytes from `start` to `end` are `byte`. */
+function* holds(data: Buffer, byte: number, start: number, end: number, breathe: () => Pending): Steps<boolean> {
+  if (end - start <= COMPARED_AT_ONCE) return isFilledWith(data, byte, start, end);
+  for (let at = start; at < end; at += COMPARED_AT_ONCE) {
+    if (!isFilledWith(data, byte, at, Math.min(end, at + COMPARED_AT_ONCE))) return false;
+    yield breathe();
+  }
+  return true;
 }

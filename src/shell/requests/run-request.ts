@@ -2,7 +2,7 @@
 import { errnoOf } from '../../block/error.ts';
 import type { RequestLabel } from '../../block/loop/loop.ts';
 import { strerror } from '../../util/errno.ts';
-import type { Pending } from '../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import type { Outcome, Report } from '../command.ts';
 import type { Lease } from '../data/buffer-pool.ts';
 import { CommandFailure } from '../failure.ts';
@@ -15,8 +15,8 @@ export interface Request {
   /** Its data; released when the request has reported. */
   readonly lease: Lease | null;
   begin(): Pending;
-  /** Reports success after `ns` nanoseconds. Throws `CommandFailure` if the data is not what was asked for. */
-  done(ns: number): void;
+  /** Reports success after `ns` nanoseconds; calls `breathe` again and again if there is much to say. Throws `CommandFailure` if the data is not what was asked for. */
+  done(ns: number, breathe: () => Pending): Pending;
 }
 
 /** A request with more data shows how far it has come. */
@@ -26,27 +26,21 @@ const LONG_BYTES = 2 ** 30;
 export function runRequest(session: SessionState, request: Request): Outcome {
   const { lease } = request;
   if (lease !== null && lease.data.length > LONG_BYTES) session.transfer.show(request.name, lease.data.length);
-  const start = session.loop.clock.nowNs();
+  const timed = { request, startNs: 0 };
   let pending: Pending;
   let failure: unknown;
   try {
-    pending = request.begin();
+    pending = begin(session, timed);
   } catch (error) {
     failure = error;
   }
-  if (pending !== undefined) return reportAfter(session, request, start, pending);
+  if (pending !== undefined) return reportAfter(session, timed, pending);
   session.transfer.hide();
-  report(session, request, start, failure);
-  return undefined;
+  return run(report(session, timed, failure, () => session.loop.breathe()));
 }
 
 /** The report of a request that waits, once it has ended. */
-async function reportAfter(
-  session: SessionState,
-  request: Request,
-  startNs: number,
-  pending: Promise<void>,
-): Promise<Report> {
+async function reportAfter(session: SessionState, timed: TimedRequest, pending: Promise<void>): Promise<Report> {
   let failure: unknown;
   try {
     await pending;
@@ -54,14 +48,39 @@ async function reportAfter(
     failure = error;
   }
   session.transfer.hide();
-  return () => report(session, request, startNs, failure);
+  return () => run(report(session, timed, failure, () => session.loop.breathe()));
+}
+
+/** A request, and when it began. */
+interface TimedRequest {
+  readonly request: Request;
+  startNs: number;
+}
+
+/** Begins a request as soon as its data is there. */
+function begin(session: SessionState, timed: TimedRequest): Pending {
+  const { request } = timed;
+  if (request.lease !== null && !request.lease.isFilled) return run(fillAndBegin(session, timed, request.lease));
+  timed.startNs = session.loop.clock.nowNs();
+  return request.begin();
+}
+
+function* fillAndBegin(session: SessionState, timed: TimedRequest, lease: Lease): Steps<void> {
+  yield* lease.fill(() => session.loop.breathe());
+  timed.startNs = session.loop.clock.nowNs();
+  yield timed.request.begin();
 }
 
 /** Reports success, or the failure that `error` is; what is reported as a failure is thrown. */
-function report(session: SessionState, request: Request, startNs: number, error: unknown): void {
+function* report(
+  session: SessionState,
+  { request, startNs }: TimedRequest,
+  error: unknown,
+  breathe: () => Pending,
+): Steps<void> {
   try {
     if (error !== undefined) throw new CommandFailure(printFailure(session, request.name, error));
-    request.done(session.loop.clock.nowNs() - startNs);
+    yield request.done(session.loop.clock.nowNs() - startNs, breathe);
   } finally {
     request.lease?.release();
   }
@@ -69,13 +88,14 @@ function report(session: SessionState, request: Request, startNs: number, error:
 
 /** Starts a request and returns; it reports when it ends, and its failure does not count as the command's. */
 export function startRequest(session: SessionState, label: RequestLabel, request: Request): Pending {
-  const start = session.loop.clock.nowNs();
+  const timed = { request, startNs: 0 };
   return session.background.start(
     label,
-    () => request.begin(),
+    () => begin(session, timed),
     (error) => {
       try {
-        report(session, request, start, error);
+        // It reports between two others, without a turn of Node.
+        void run(report(session, timed, error, () => undefined));
       } catch (failure) {
         if (!(failure instanceof CommandFailure)) throw failure;
       }

@@ -63,6 +63,7 @@ export function writeRequest(
     },
     done(ns) {
       if (!options.quiet) printDone(session, { verb: 'wrote', offset, bytes, terse: options.terse }, ns);
+      return undefined;
     },
   };
 }

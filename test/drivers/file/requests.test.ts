@@ -11,7 +11,9 @@ import { pwriteZeroes, pwritev } from '../../../src/block/request/write.ts';
 import type { FileNode } from '../../../src/drivers/file/state.ts';
 import { libc } from '../../../src/sys/libc.ts';
 import { Errno } from '../../../src/util/errno.ts';
+import type { Pending } from '../../../src/util/steps.ts';
 import { HostImages } from '../../helpers/host-images.ts';
+import { FakeClock } from '../../helpers/shell.ts';
 
 const K64 = 1 << 16;
 
@@ -53,6 +55,49 @@ describe('the end of a file', () => {
     expect(await host.read(image, 1024, 512)).toEqual(Buffer.alloc(512));
     await host.close(image);
     expect((await openFile('x')).getLength()).toBe(512);
+  });
+});
+
+describe('a long request', () => {
+  /** Time passes with each look at it: the loop is overdue for a turn of Node after two pieces. */
+  class HastyClock extends FakeClock {
+    override nowNs(): number {
+      this.now += 30e6;
+      return this.now;
+    }
+  }
+
+  it.each<[string, (image: BlockBackend) => Pending]>([
+    ['read', (image) => image.pread(0, Buffer.alloc(64 << 20))],
+    ['write', (image) => image.pwrite(0, Buffer.alloc(64 << 20, 1), 0)],
+    ['write of zeroes', (image) => image.pwriteZeroes(0, 1 << 30, Req.MAY_UNMAP)],
+    ['discard', (image) => image.pdiscard(0, 1 << 30)],
+  ])('ends with ECANCELED in the middle when it is interrupted: %s', async (_name, request) => {
+    const impatient = new HostImages(new HastyClock());
+    impatient.file('x', 1 << 30);
+    const image = await impatient.open({ driver: 'file', filename: impatient.path('x') });
+    let next: NodeJS.Immediate | undefined;
+    const interrupt = (): void => {
+      impatient.loop.interrupt();
+      next = setImmediate(interrupt);
+    };
+    interrupt();
+    expect(await impatient.errno(() => request(image))).toBe(Errno.ECANCELED);
+    clearImmediate(next);
+    await impatient.remove();
+  });
+
+  it('reads what is there, and zeroes behind it, whatever the pieces are', async () => {
+    const piece = 16 << 20;
+    host.file('x', 3 * piece - 1000, [piece - 1, 2, 7], [2 * piece, 1, 8], [3 * piece - 1001, 1, 9]);
+    const image = await openFile('x');
+    truncateSync(host.path('x'), 2 * piece + 1);
+    const data = Buffer.alloc(3 * piece - 1024, 1);
+    expect(await host.errno(() => image.pread(0, data))).toBe(0);
+    const expected = Buffer.alloc(data.length);
+    expected.fill(7, piece - 1, piece + 1);
+    expected[2 * piece] = 8;
+    expect(data.equals(expected)).toBe(true);
   });
 });
 
