@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { nodePrograms } from '../helpers/node-programs.ts';
 import { blkscope, runProgram } from '../helpers/run-program.ts';
 import { useFolder } from '../helpers/sandbox.ts';
 import { ScreenProgram } from './screen-program.ts';
@@ -12,9 +13,9 @@ const hostile = ['ab\x1b]0;X\x07x', 'ad\x1b[2J', 'ae\x9b31m'];
 // oxlint-disable-next-line no-control-regex
 const harm = /\x1b\]0|\x07|\x1b\[2J|\x9b/;
 
-describe('a terminal', () => {
+describe.each(nodePrograms)('with Node %s, a terminal', (_, node) => {
   it('shows hostile names in completions, history, messages and tags without their control characters', async () => {
-    const shell = new ScreenProgram(['-f', 'raw', 'blkdebug::image'], {}, 1 << 20);
+    const shell = new ScreenProgram(['-f', 'raw', 'blkdebug::image'], { node }, 1 << 20);
     await shell.prompt();
     for (const name of hostile) writeFileSync(path.join(shell.folder, name), Buffer.alloc(1 << 16));
     shell.type('source a\t\t');
@@ -31,7 +32,7 @@ describe('a terminal', () => {
   it('shows what was kept in the history so', async () => {
     mkdirSync(path.join(folder, 'blkscope'), { recursive: true });
     writeFileSync(path.join(folder, 'blkscope/history'), hostile.map((name) => `open ${name}\n`).join(''));
-    const shell = new ScreenProgram([], { env: { XDG_STATE_HOME: folder } });
+    const shell = new ScreenProgram([], { node, env: { XDG_STATE_HOME: folder } });
     await shell.prompt();
     shell.type('\x1b[A\x1b[A\x1b[A');
     await shell.until((rows) => rows.some((row) => row.includes('open ab\ufffd]0;X\ufffdx')));
@@ -45,14 +46,8 @@ describe('a terminal', () => {
   });
 
   it('shows messages about files so', async () => {
-    const shell = new ScreenProgram([
-      '--live',
-      '-c',
-      `open ${hostile[0]}`,
-      '-c',
-      `break none ${hostile[1]}`,
-      hostile[1] ?? '',
-    ]);
+    const [first = '', second = ''] = hostile;
+    const shell = new ScreenProgram(['--live', '-c', `open ${first}`, '-c', `break none ${second}`, second], { node });
     await shell.exit;
     await shell.terminal.settle();
     expect(shell.terminal.written).toContain('ad\ufffd[2J');

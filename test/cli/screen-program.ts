@@ -10,6 +10,8 @@ export interface ScreenSettings {
   readonly columns?: number;
   readonly rows?: number;
   readonly env?: NodeJS.ProcessEnv;
+  /** The Node that runs it; that of the tests by default. */
+  readonly node?: string;
   /** The program runs below a shell that does this afterwards. */
   readonly afterwards?: string;
 }
@@ -26,7 +28,7 @@ export class ScreenProgram {
   /** `imageBytes`: the size of a file named "image" in the folder; 0 for none. */
   constructor(
     args: readonly string[],
-    { columns = 100, rows = 30, env = {}, afterwards }: ScreenSettings = {},
+    { columns = 100, rows = 30, env = {}, node = blkscope.command, afterwards }: ScreenSettings = {},
     imageBytes = 0,
   ) {
     if (imageBytes > 0) {
@@ -34,7 +36,7 @@ export class ScreenProgram {
       truncateSync(path.join(this.folder, 'image'), imageBytes);
     }
     this.terminal = new VirtualTerminal(columns, rows);
-    const words = [blkscope.command, ...blkscope.args, ...args];
+    const words = [node, ...blkscope.args, ...args];
     const [command = '', ...rest] =
       afterwards === undefined ? words : ['sh', '-c', `"$@"; ${afterwards}`, 'sh', ...words];
     this.#pty = spawn(command, rest, {
