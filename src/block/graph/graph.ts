@@ -123,6 +123,7 @@ function insertLink(link: ChildLink, position = 0): void {
   const parent = link.parent.node;
   if (parent === null) return;
   parent.children.splice(position, 0, link);
+  parent.height = Math.max(parent.height, link.node.height + 1);
   findPrimary(parent);
   if ((link.role & Role.COW) !== 0) {
     parent.backing = link;

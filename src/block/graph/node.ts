@@ -84,6 +84,8 @@ export class BlockNode<S = unknown> {
   file: ChildLink | null = null;
   backing: ChildLink | null = null;
   readonly parents: ChildLink[] = [];
+  /** Edges on the longest way from this node down to one without children. Kept by the graph. */
+  height = 0;
 
   limits: Limits = noLimits();
   /** Bits of `Open`. */

@@ -97,7 +97,7 @@ export interface NodeRequest {
 /** Opens a node that another one is about to stand on. The caller owns one reference to it. */
 export type NodeOpener = (context: GraphContext, request: NodeRequest) => Promise<BlockNode>;
 
-/** Nodes over each other. A read that passes through all of them needs about half of Node's stack. */
+/** Nodes over each other. */
 const MAX_DEPTH = 500;
 
 /** Opens a node, or finds an open one. The caller owns one reference to it. */

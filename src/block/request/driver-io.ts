@@ -10,6 +10,8 @@ import { checkOpen } from './check.ts';
 import { flush } from './flush.ts';
 
 const INT_MAX = 0x7fffffff;
+/** Nodes that a read passes through on one stack of calls: a chain of backing files may be deeper than the stack. */
+const NODES_PER_STACK = 64;
 
 /**
  * The longest read or write in bytes that the driver takes in one go; a multiple of the request alignment. EINVAL where
@@ -35,11 +37,23 @@ export function assertAligned({ limits }: BlockNode, offset: number, bytes: numb
   assert(offset % align === 0 && bytes % align === 0, 'a request to a driver is aligned');
 }
 
+function needsFreshStack({ height }: BlockNode): boolean {
+  return height >= NODES_PER_STACK && height % NODES_PER_STACK === 0;
+}
+
+/** Goes on when the calls so far have returned. No other coroutine runs in between. */
+async function onFreshStack(request: () => Pending): Promise<void> {
+  await Promise.resolve();
+  await request();
+}
+
 /** Reads an aligned range of at most `largestTransfer` bytes. ENOTSUP by a driver that cannot be read. */
 export function driverPreadv(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
   checkOpen(node);
-  if (node.driver.preadv === undefined) throw new BlockError(Errno.ENOTSUP);
-  return node.driver.preadv(node, offset, data, flags);
+  const { driver } = node;
+  if (driver.preadv === undefined) throw new BlockError(Errno.ENOTSUP);
+  if (needsFreshStack(node)) return onFreshStack(() => driver.preadv?.(node, offset, data, flags));
+  return driver.preadv(node, offset, data, flags);
 }
 
 /**

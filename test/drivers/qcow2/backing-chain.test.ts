@@ -24,10 +24,27 @@ function chain(count: number): string {
   return below.filename;
 }
 
+function callsOnStack(): number {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = Number.POSITIVE_INFINITY;
+  const lines = (new Error().stack ?? '').split('\n');
+  Error.stackTraceLimit = stackTraceLimit;
+  return lines.filter((line) => /^ +at (?!async )/.test(line)).length;
+}
+
 describe('a chain of backing files', () => {
-  it('of 300 images is read to its bottom', async () => {
-    const image = await host.open({ driver: 'qcow2' }, Open.READ_WRITE, chain(300));
+  it('of 500 nodes is read to its bottom, in pieces of the stack', async () => {
+    const image = await host.open({ driver: 'qcow2' }, Open.READ_WRITE, chain(498));
+    const passed = new Set<string>();
+    let deepest = 0;
+    host.context.trace.subscribe(({ node }) => {
+      passed.add(node);
+      if (passed.size % 30 === 0) deepest = Math.max(deepest, callsOnStack());
+    });
     expect(await host.read(image, 512, 512)).toEqual(Buffer.alloc(512, 7));
+    // The images with a file for each, and the raw image with its own.
+    expect(passed.size).toBe(2 * 499);
+    expect(deepest).toBeLessThan(5000);
   });
 
   it('of more than 500 nodes is refused', async () => {
