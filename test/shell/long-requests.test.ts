@@ -16,7 +16,7 @@ class HastyClock extends FakeClock {
   }
 }
 
-/** What `line` says when it is interrupted in Node's first turn. */
+/** The output of `line` when it is interrupted in Node's first turn. */
 async function interrupted(line: string): Promise<string> {
   let said = '';
   const say = (text: string): void => {

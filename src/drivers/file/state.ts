@@ -64,7 +64,7 @@ export function hostCall<A, B>(
   return undefined;
 }
 
-/** As `hostCall`, for what is many calls: the steps wait for nothing but a turn of Node now and then. */
+/** `hostCall` for many calls in a row: the steps wait for nothing but a turn of Node now and then. */
 export function* hostCalls(node: FileNode, calls: Steps<void>): Steps<void> {
   let failure: BlockError | null = null;
   try {

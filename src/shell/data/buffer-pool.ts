@@ -82,7 +82,8 @@ export class BufferPool {
   }
 
   /**
-   * A buffer of `bytes` bytes, each of them `pattern`; that of a long one `fill` has to do first. ENOMEM if there is no memory for it.
+   * A buffer of `bytes` bytes, each of them `pattern`; a long one is filled by `fill` afterwards. ENOMEM if there is no
+   * memory for it.
    */
   lease(bytes: number, pattern: number): Lease {
     const shared = this.#inUse > 0 ? this.#patterns.get(pattern) : undefined;

@@ -15,7 +15,10 @@ export interface Request {
   /** Its data; released when the request has reported. */
   readonly lease: Lease | null;
   begin(): Pending;
-  /** Reports success after `ns` nanoseconds; calls `breathe` again and again if there is much to say. Throws `CommandFailure` if the data is not what was asked for. */
+  /**
+   * Reports success after `ns` nanoseconds; calls `breathe` again and again if there is much to say. Throws
+   * `CommandFailure` if the data is not what was asked for.
+   */
   done(ns: number, breathe: () => Pending): Pending;
 }
 
