@@ -139,7 +139,7 @@ interface Surroundings {
 /** Takes one line; the section that the next one is in. A line at a time, since the parser does not number them. */
 function takeLine(line: string, section: string, settings: Settings, surroundings: Surroundings): string {
   if (/^\s*(?:$|[;#])/.test(line)) return section;
-  const [entry, ...more] = Object.entries(parse(line) as Record<string, unknown>);
+  const [entry, ...more] = Object.entries(parse(withoutComment(line)) as Record<string, unknown>);
   if (entry === undefined || more.length > 0) throw new WrongLine('not understood');
   const [key, value] = entry;
   if (line.trimStart().startsWith('[')) {
@@ -163,6 +163,11 @@ function takeLine(line: string, section: string, settings: Settings, surrounding
   }
   take(settings, text, surroundings);
   return section;
+}
+
+/** The parser leaves the quotes of a value on when a comment follows it. */
+function withoutComment(line: string): string {
+  return line.replace(/^([^=]*=\s*(?:"(?:[^"\\]|\\.)*"|'[^']*'))\s*[;#].*$/, '$1');
 }
 
 type Take = (settings: Settings, value: string, surroundings: Surroundings) => void;

@@ -27,7 +27,14 @@ describe('the settings', () => {
     expect(read(null, path.join(folder, 'nosuch'))).toEqual({ settings: defaultSettings(), complaints: [] });
     const { settings, complaints } = read(settingsHelp);
     expect(complaints).toEqual([]);
-    expect(settings).toMatchObject({ colours: 'auto', historyLines: 1000, confirms: true, live: false, panelRows: 6 });
+    expect(settings).toMatchObject({
+      prompt: 'blkscope> ',
+      colours: 'auto',
+      historyLines: 1000,
+      confirms: true,
+      live: false,
+      panelRows: 6,
+    });
     expect(settings.aliases).toEqual(new Map([['wp', 'write -P 0xab']]));
   });
 

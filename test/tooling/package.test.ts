@@ -4,7 +4,7 @@
  * npm needs the registry, or its cache of it, for the dependencies; without either these tests are skipped.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import { nodePrograms } from '../helpers/node-programs.ts';
@@ -77,6 +77,7 @@ describe('the tarball', () => {
     npmOrSkip(context, 'install', '--global', '--ignore-scripts', '--prefix', prefix, tarball());
     const program = path.join(prefix, 'bin/blkscope');
     expectWorks(program);
+    expect(readFileSync(path.join(prefix, 'share/man/man1/blkscope.1'), 'utf8')).toContain('BLKSCOPE');
     const link = path.join(folder, 'qemu-io');
     symlinkSync(program, link);
     expectWorks(link);
