@@ -2,12 +2,12 @@
  * The user's settings, `~/.config/blkscope/settings.ini`: read on a terminal only, so that a script never depends on
  * them.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 // @ts-expect-error -- it has no declarations
 import { parse } from 'ini';
 import { hostErrno, strerror } from '../util/errno.ts';
+import { FileReader } from '../util/file-reader.ts';
 import { printable } from '../util/text-width.ts';
 import type { PanelColumn } from '../live/panel/panel.ts';
 import type { ColourMode } from './paint.ts';
@@ -113,21 +113,20 @@ export function readSettings(
 class WrongLine extends Error {}
 
 /** The text of a regular file of a bounded size; opening a FIFO does not wait for a writer. */
-function readBounded(file: string): string {
-  const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+function readBounded(name: string): string {
+  const file = new FileReader(name);
   try {
-    const stats = fstatSync(fd);
-    if (!stats.isFile()) throw new WrongLine('not a regular file');
-    if (stats.size > MAX_FILE_BYTES) throw new WrongLine(`larger than ${MAX_FILE_BYTES >> 10} KiB`);
+    if (file.bytes === null) throw new WrongLine('not a regular file');
+    if (file.bytes > MAX_FILE_BYTES) throw new WrongLine(`larger than ${MAX_FILE_BYTES >> 10} KiB`);
     const bytes = Buffer.alloc(MAX_FILE_BYTES);
     let length = 0;
     for (;;) {
-      const count = readSync(fd, bytes, length, bytes.length - length, null);
+      const count = file.read(bytes.subarray(length));
       length += count;
       if (count === 0 || length === bytes.length) return bytes.toString('utf8', 0, length);
     }
   } finally {
-    closeSync(fd);
+    file.close();
   }
 }
 
