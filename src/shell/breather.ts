@@ -1,5 +1,5 @@
 /** Turns of Node between pieces of work that never wait. */
-import type { Clock } from '../block/loop/clock.ts';
+import { type Clock, hostTurn } from '../block/loop/clock.ts';
 import type { Pending } from '../util/steps.ts';
 
 /** Commands run so long before Node gets a turn, in which it notices signals and what they printed goes out. */
@@ -29,7 +29,7 @@ export class Breather {
   }
 
   async #turn(): Promise<void> {
-    await new Promise(setImmediate);
+    await hostTurn();
     await this.#drained?.();
     this.#turnedNs = this.#clock.nowNs();
   }

@@ -1,4 +1,5 @@
 /** Runs many command lines: a list, or what a source gives line by line. */
+import { hostTurn } from '../block/loop/clock.ts';
 import { Breather } from './breather.ts';
 import { Errno, strerror } from '../util/errno.ts';
 import { type Answer, isPromise } from '../util/steps.ts';
@@ -100,7 +101,7 @@ async function arrival(session: SessionState, promise: Promise<string | null>): 
     loop.interrupt();
   });
   // A line that is there already goes first: what it does must not depend on how fast it was.
-  await new Promise(setImmediate);
+  await hostTurn();
   // A program at the other end of a pipe may be reading.
   output.flush();
   while (!hasArrived) {
