@@ -8,8 +8,9 @@ import type { BlockNode } from '../../src/block/graph/node.ts';
 import { RequestTracker, type TrackedRequest } from '../../src/block/request/serialise.ts';
 import { plantEntriesFirst } from './entries-first.ts';
 import { anyDisk } from './disk.ts';
-import { type Plants, runScript, scriptText } from './run-script.ts';
+import type { Plants } from './run-script.ts';
 import { anySteps } from './steps.ts';
+import { caseCount, violationOf } from './violation.ts';
 
 /** The planted bug: requests that overlap do not wait for each other. */
 class CarelessTracker extends RequestTracker {
@@ -26,19 +27,9 @@ function plantCarelessTracker(node: BlockNode): void {
   node.requests = new CarelessTracker(node);
 }
 
-const seed = Number(process.env.SEED ?? 1);
-const caseCount = Number(process.env.CASES ?? 250);
-
 const anyScript = fc.record({ disk: anyDisk, steps: anySteps, readsAlways: fc.boolean() });
 
-/** The shortest script that shows a sector with a value that it must not hold, and which; null if none was found. */
-async function findViolation(numRuns = caseCount, plants: Plants = {}): Promise<string | null> {
-  const property = fc.asyncProperty(anyScript, (script) => runScript(script, plants));
-  const found = await fc.check(property, { seed, numRuns });
-  if (!found.failed || found.counterexample === null) return null;
-  const [script] = found.counterexample;
-  return `${scriptText(script)}\n=> ${String(found.errorInstance)}`;
-}
+const findViolation = (numRuns = caseCount, plants: Plants = {}) => violationOf(anyScript, numRuns, plants);
 
 describe('every sector that is read holds a value that was written to it and not overwritten', () => {
   it('for random concurrent requests', { timeout: 60_000 + caseCount * 100 }, async () => {

@@ -6,11 +6,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { BlockBackend } from '../../src/block/backend.ts';
 import { anyDisk } from './disk.ts';
-import { type Plants, runScript, scriptText } from './run-script.ts';
+import type { Plants } from './run-script.ts';
 import { anyStepsWithReopen } from './steps.ts';
-
-const seed = Number(process.env.SEED ?? 1);
-const caseCount = Number(process.env.CASES ?? 250);
+import { caseCount, violationOf } from './violation.ts';
 
 const anyScript = fc.record({
   disk: anyDisk,
@@ -19,14 +17,7 @@ const anyScript = fc.record({
   leavesSuspended: fc.boolean(),
 });
 
-/** The shortest script that loses or damages something, and what; null if none was found. */
-async function findViolation(numRuns = caseCount, plants: Plants = {}): Promise<string | null> {
-  const property = fc.asyncProperty(anyScript, (script) => runScript(script, plants));
-  const found = await fc.check(property, { seed, numRuns });
-  if (!found.failed || found.counterexample === null) return null;
-  const [script] = found.counterexample;
-  return `${scriptText(script)}\n=> ${String(found.errorInstance)}`;
-}
+const findViolation = (numRuns = caseCount, plants: Plants = {}) => violationOf(anyScript, numRuns, plants);
 
 describe('reopen and close lose nothing that was acknowledged', () => {
   it('for random scripts', { timeout: 60_000 + caseCount * 100 }, async () => {

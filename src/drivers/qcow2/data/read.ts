@@ -42,12 +42,13 @@ function* readParts(
   yield looking;
   try {
     for (;;) {
+      const current = part;
       const position = advance(guest, done);
-      const target = data.subarray(done, done + part.bytes);
-      done += part.bytes;
+      const target = data.subarray(done, done + current.bytes);
+      done += current.bytes;
       const isLast = done === data.length;
-      if (isZero(image, part.type) || (isLast && pool === null)) yield readPart(image, position, target, part);
-      else yield* (pool ??= new TaskPool(image.loop)).start(partSteps(image, position, target, part));
+      if (isZero(image, current.type) || (isLast && pool === null)) yield readPart(image, position, target, current);
+      else yield* (pool ??= new TaskPool(image.loop)).start(() => readPart(image, position, target, current));
       if (isLast || pool?.hasFailed === true) break;
       part = new Mapping();
       yield lookUpLocked(image, advance(guest, done), data.length - done, part);
@@ -56,10 +57,6 @@ function* readParts(
     if (pool !== null) yield* pool.drain();
   }
   pool?.check();
-}
-
-function* partSteps(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping: Mapping): Steps<void> {
-  yield readPart(image, guest, data, mapping);
 }
 
 function isZero(image: Qcow2Image, type: number): boolean {

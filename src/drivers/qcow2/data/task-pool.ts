@@ -1,6 +1,6 @@
 /** The parts of one request that are under way at the same time: a bounded number of coroutines. */
 import { assert } from '../../../util/assert.ts';
-import { run, type Steps } from '../../../util/steps.ts';
+import type { Pending, Steps } from '../../../util/steps.ts';
 import type { Coroutine, EventLoop, WaitReason } from '../../../block/loop/loop.ts';
 
 const MAX_BUSY = 8;
@@ -26,14 +26,10 @@ export class TaskPool {
   }
 
   /** Starts a part, when fewer than eight are under way. Returns as soon as it waits for something. */
-  *start(part: Steps<void>): Steps<void> {
+  *start(part: () => Pending): Steps<void> {
     if (this.#busy >= MAX_BUSY) yield this.#waitForOne();
     this.#busy += 1;
-    yield this.#loop.begin(
-      this.#main,
-      () => run(part),
-      (error) => this.#end(error),
-    );
+    yield this.#loop.begin(this.#main, part, (error) => this.#end(error));
   }
 
   #end(error: unknown): void {

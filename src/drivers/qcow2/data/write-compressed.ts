@@ -5,7 +5,7 @@ import { SECTOR_BYTES } from '../../../block/flags.ts';
 import { truncate } from '../../../block/request/truncate.ts';
 import { pwritev } from '../../../block/request/write.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { Steps } from '../../../util/steps.ts';
+import { run, type Steps } from '../../../util/steps.ts';
 import {
   advance,
   COMPRESSED,
@@ -47,7 +47,7 @@ export function* writeCompressed(image: Qcow2Image, guest: GuestOffset, data: Bu
         yield* writeCluster(image, position, part);
       } else {
         pool ??= new TaskPool(image.loop);
-        yield* pool.start(writeCluster(image, position, part));
+        yield* pool.start(() => run(writeCluster(image, position, part)));
       }
       done += part.length;
     }

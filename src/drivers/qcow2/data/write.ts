@@ -68,11 +68,15 @@ function* writeParts(
   yield finding;
   try {
     for (;;) {
+      const current = space;
       const position = advance(guest, done);
-      const part = data.subarray(done, done + space.bytes);
+      const part = data.subarray(done, done + current.bytes);
       done += part.length;
-      if (part.length === data.length) yield image.ordering.writePart(image, position, part, space);
-      else yield* (pool ??= new TaskPool(image.loop)).start(partSteps(image, position, part, space));
+      if (part.length === data.length) yield image.ordering.writePart(image, position, part, current);
+      else
+        yield* (pool ??= new TaskPool(image.loop)).start(() =>
+          image.ordering.writePart(image, position, part, current),
+        );
       if (done === data.length || pool?.hasFailed === true) break;
       space = new Allocation();
       yield findSpace(image, advance(guest, done), data.length - done, space);
@@ -82,10 +86,6 @@ function* writeParts(
     if (pool !== null) yield* pool.drain();
   }
   pool?.check();
-}
-
-function* partSteps(image: Qcow2Image, guest: GuestOffset, data: Buffer, space: Allocation): Steps<void> {
-  yield image.ordering.writePart(image, guest, data, space);
 }
 
 /** Data before the L2 entries that point to it; after a failure the new clusters are given back. */
@@ -100,7 +100,7 @@ export const dataFirst: WriteOrdering = {
       failure = error;
     }
     if (writing === undefined && failure === null && space.parts === null) return passLock(image);
-    return run(endPart(image, space, writing, failure));
+    return run(finishPart(image, space, writing, failure));
   },
 };
 
@@ -136,7 +136,7 @@ function* writeNewData(
  * Enters the new clusters of a part whose data is written once `writing` has ended; gives them back if that failed.
  * Also one without new clusters ends behind the request that holds the lock.
  */
-function* endPart(image: Qcow2Image, space: Allocation, writing: Pending, failure: BlockError | null): Steps<void> {
+function* finishPart(image: Qcow2Image, space: Allocation, writing: Pending, failure: BlockError | null): Steps<void> {
   let failed = failure;
   try {
     if (writing !== undefined) yield writing;

@@ -8,7 +8,7 @@ import type { BlockNode, ChildLink } from '../../../block/graph/node.ts';
 import { traceWait } from '../../../block/request/traced.ts';
 import { assert } from '../../../util/assert.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { Pending, Steps } from '../../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { Autoclear, Incompatible } from '../format/features.ts';
 import { Geometry } from '../format/geometry.ts';
 import type { Header } from '../format/header.ts';
@@ -156,12 +156,7 @@ export class Qcow2Image extends Geometry {
 
   /** Runs steps with the lock held. */
   *locked<T>(steps: Steps<T>): Steps<T> {
-    yield this.lock.lock();
-    try {
-      return yield* steps;
-    } finally {
-      this.lock.unlock();
-    }
+    return yield this.lock.hold(() => run(steps));
   }
 
   /** Throws ENOMEDIUM if the image was found corrupt while it was open. */
