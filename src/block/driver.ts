@@ -62,6 +62,27 @@ export type SpecificInfo = { readonly [key: string]: SpecificValue };
 /** A value in that tree. */
 export type SpecificValue = string | number | boolean | readonly SpecificValue[] | SpecificInfo;
 
+/** The problems that a check repairs: none, leaks (space that is lost), or also errors (data in danger). */
+export type CheckRepair = 'none' | 'leaks' | 'all';
+
+/** The outcome of a check of an image: the numbers of `qemu-img check --output=json`. */
+export interface CheckResult {
+  readonly checkErrors: number;
+  readonly corruptions: number;
+  readonly leaks: number;
+  readonly corruptionsFixed: number;
+  readonly leaksFixed: number;
+  /** Bytes from the start of the file to the end of the last cluster in use; 0 if the check did not get so far. */
+  readonly imageEndOffset: number;
+  /** Clusters of the guest's disk. */
+  readonly totalClusters: number;
+  /** Clusters of the guest's disk that have space in the file, those of the active tables alone. */
+  readonly allocatedClusters: number;
+  /** Allocated clusters that do not follow the one before them in the file; compressed ones never do. */
+  readonly fragmentedClusters: number;
+  readonly compressedClusters: number;
+}
+
 /** The future of a node in a reopen. Made by `block/reopen.ts`, filled by the driver's `reopenPrepare`. */
 export interface ReopenState<S> {
   readonly node: BlockNode<S>;
@@ -176,6 +197,14 @@ export interface Driver<S = unknown> extends DriverIdentity {
 
   /** The space in bytes that the node takes on the host; a file with holes counts without them. */
   getAllocatedBytes?(node: BlockNode<S>): number;
+
+  /**
+   * Checks the metadata of the image, and repairs it; each problem is a line on the context's `warn`. Throws BlockError
+   * if the check cannot go on. The result is right for an image without requests in flight or dirty caches, opened with
+   * `Open.CHECK` so that damage does not keep it from being opened. `checkTwice` of `block/image-check.ts` does all
+   * that `qemu-img check` does. Default: there is nothing to check (ENOTSUP).
+   */
+  check?(node: BlockNode<S>, options: { readonly repair: CheckRepair }): Answer<CheckResult>;
 
   getInfo?(node: BlockNode<S>): DriverInfo;
   getSpecificInfo?(node: BlockNode<S>): Promise<SpecificInfo | null>;

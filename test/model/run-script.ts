@@ -156,7 +156,7 @@ class ScriptRun {
     await this.step(readAll);
     const { state } = this.#session.top;
     if (state instanceof Qcow2Image) {
-      const { corruptions } = await run(checkImage(state, { fixesErrors: false, fixesLeaks: false }));
+      const { corruptions } = await run(checkImage(state, 'none'));
       if (corruptions > 0) throw new Error(`${corruptions} corruptions`);
     }
     await this.close();

@@ -6,6 +6,7 @@ import type { Driver } from '../../block/driver.ts';
 import { Event } from '../../block/events/events.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { run, type Steps } from '../../util/steps.ts';
+import { checkImage } from './check/check.ts';
 import { discardRange } from './data/discard.ts';
 import { writeCaches } from './tables/header-write.ts';
 import type { Qcow2Image } from './tables/image.ts';
@@ -55,6 +56,8 @@ export const qcow2: Driver<Qcow2Image> = {
 
   saveVmState: ({ state }, offset, data) => run(saveVmState(state, offset, data)),
   loadVmState: ({ state }, offset, data) => run(loadVmState(state, offset, data)),
+
+  check: ({ state }, { repair }) => run(checkImage(state, repair)),
 
   getInfo: ({ state }) => infoOf(state),
   getSpecificInfo: async ({ state }) => run(specificInfoOf(state)),

@@ -52,8 +52,11 @@ export async function openImage(node: Qcow2Node, options: Options, flags: number
   node.backingFormat = image.backingFormat?.toString('latin1') ?? '';
   await openDataFile(image, options);
   await readBackingName(image, header);
-  image.snapshotsOffset = header.snapshotsOffset;
-  await run(readSnapshots(image, header.snapshotCount, null));
+  // A check reads the snapshots itself: a table that is broken must not keep it from being opened.
+  if ((flags & Open.CHECK) === 0) {
+    image.snapshotsOffset = header.snapshotsOffset;
+    await run(readSnapshots(image, header.snapshotCount, null));
+  }
 
   const hasUnknownAutoclear = (image.autoclear & ~AUTOCLEAR_KNOWN) !== 0n;
   const updates = (needsUpdate || hasUnknownAutoclear) && image.isWritable;
@@ -145,7 +148,9 @@ function checkTables(image: Qcow2Image, header: Header, flags: number): void {
     MAX_REFCOUNT_TABLE_BYTES,
     'Reference count table',
   );
-  check(snapshotsOffset, snapshotCount, SNAPSHOT_ENTRY_BYTES, SNAPSHOT_ENTRY_BYTES * MAX_SNAPSHOTS, 'Snapshot table');
+  if (!mayRepair) {
+    check(snapshotsOffset, snapshotCount, SNAPSHOT_ENTRY_BYTES, SNAPSHOT_ENTRY_BYTES * MAX_SNAPSHOTS, 'Snapshot table');
+  }
   check(l1Offset, l1EntryCount, L1_ENTRY_BYTES, MAX_L1_BYTES, 'Active L1 table');
 
   const neededEntries = image.l1EntriesFor(header.lengthBytes);
@@ -208,7 +213,7 @@ async function readBackingName(image: Qcow2Image, header: Header): Promise<void>
 /** The image was in use when its refcounts were not kept up to date. */
 async function repair(image: Qcow2Image): Promise<void> {
   try {
-    const result = await run(checkImage(image, { fixesLeaks: true, fixesErrors: true }));
+    const result = await run(checkImage(image, 'all'));
     if (result.checkErrors > 0) throw new BlockError(Errno.EIO);
   } catch (error) {
     if (error instanceof BlockError) throw errorWithErrno(error.errno, 'Could not repair dirty image');

@@ -200,7 +200,7 @@ describe('an image', () => {
       'Repairing cluster 1 refcount=1 reference=0',
       'Repairing cluster 2 refcount=1 reference=0',
     ]);
-    expect(await host.check(repaired)).toEqual(CLEAN);
+    expect(await host.check(repaired)).toMatchObject(CLEAN);
     expect((await host.read(repaired, 0, 200_000)).every((byte) => byte === 1)).toBe(true);
     expect(host.bytes('x').readBigUInt64BE(72)).toBe(0n);
   });

@@ -4,6 +4,7 @@
  * First every reference is counted, then the counts are compared with those on disk, then the flags that say "only
  * reference" are. The messages are those of `qemu-img check`.
  */
+import type { CheckRepair, CheckResult } from '../../../block/driver.ts';
 import { BlockError } from '../../../block/error.ts';
 import { Errno, strerror } from '../../../util/errno.ts';
 import type { Steps } from '../../../util/steps.ts';
@@ -18,7 +19,7 @@ import { checkCopiedFlags } from './copied.ts';
 import { RefcountMap } from './map.ts';
 import { rebuildRefcounts } from './rebuild.ts';
 import { checkSnapshotTable, fixSnapshotTable } from './snapshots.ts';
-import { addResult, type CheckResult, type CheckState, emptyResult, type FixMode } from './state.ts';
+import { addCounts, type CheckCounts, type CheckState, type FixMode, noCounts } from './state.ts';
 import { countL1 } from './tables.ts';
 
 const fixesNothing: FixMode = { fixesLeaks: false, fixesErrors: false };
@@ -26,31 +27,47 @@ const fixesNothing: FixMode = { fixesLeaks: false, fixesErrors: false };
 const INT_MAX = 0x7fff_ffff;
 
 /**
- * Checks the image and repairs what `fix` allows; if all is well then, the dirty and the corrupt bit are taken away.
+ * Checks the image and repairs it; if all is well then, the dirty and the corrupt bit are taken away. Takes the lock,
+ * but gives it back while the snapshot table is written.
  */
-export function* checkImage(image: Qcow2Image, fix: FixMode): Steps<CheckResult> {
-  const total = emptyResult();
-  const snapshots = emptyResult();
-  yield* checkSnapshotTable(image, snapshots, fix);
-  const refcounts = emptyResult();
-  yield* checkRefcounts(image, refcounts, fix);
-  addResult(total, refcounts);
+export function* checkImage(image: Qcow2Image, repair: CheckRepair): Steps<CheckResult> {
+  const fix: FixMode = { fixesLeaks: repair !== 'none', fixesErrors: repair === 'all' };
+  const snapshots = noCounts();
+  const total = yield* image.locked(checkTables(image, snapshots, fix));
   yield* fixSnapshotTable(image, snapshots, fix);
-  addResult(total, snapshots);
+  addCounts(total, snapshots);
   if ((fix.fixesErrors || fix.fixesLeaks) && total.checkErrors === 0 && total.corruptions === 0) {
-    yield* markClean(image);
-    yield* markConsistent(image);
+    yield* image.locked(clearFlags(image));
   }
   return total;
 }
 
-function* checkRefcounts(image: Qcow2Image, result: CheckResult, fix: FixMode): Steps<void> {
+function* checkTables(image: Qcow2Image, snapshots: CheckCounts, fix: FixMode): Steps<CheckCounts> {
+  yield* checkSnapshotTable(image, snapshots, fix);
+  const counts = noCounts();
+  yield* checkRefcounts(image, counts, fix);
+  return counts;
+}
+
+function* clearFlags(image: Qcow2Image): Steps<void> {
+  yield* markClean(image);
+  yield* markConsistent(image);
+}
+
+function* checkRefcounts(image: Qcow2Image, result: CheckCounts, fix: FixMode): Steps<void> {
   const clusterCount = image.clustersFor(image.file.node.getLength());
   if (clusterCount > INT_MAX) {
     result.checkErrors += 1;
     throw new BlockError(Errno.EFBIG);
   }
-  const state: CheckState = { result, fix, map: new RefcountMap(image, clusterCount), needsRebuild: false };
+  const state: CheckState = {
+    result,
+    fix,
+    map: new RefcountMap(image, clusterCount),
+    needsRebuild: false,
+    lastUsedCluster: 0,
+  };
+  result.totalClusters = image.clustersFor(image.lengthBytes);
   yield* countReferences(image, state);
   const beforeComparison = { ...result };
   yield* compare(image, state, fixesNothing);
@@ -69,6 +86,7 @@ function* checkRefcounts(image: Qcow2Image, result: CheckResult, fix: FixMode): 
     }
   }
   yield* checkCopiedFlags(image, result, fix);
+  result.imageEndOffset = (state.lastUsedCluster + 1) * image.clusterBytes;
 }
 
 function* countReferences(image: Qcow2Image, state: CheckState): Steps<void> {
@@ -104,6 +122,7 @@ function* compare(image: Qcow2Image, state: CheckState, fix: FixMode): Steps<voi
   const { map, result } = state;
   const { warn } = image.node.context;
   const { refcountTable, refcountBlockEntries } = image;
+  state.lastUsedCluster = 0;
   for (let cluster = 0; cluster < map.clusterCount; cluster++) {
     if (cluster % 4096 === 0) yield image.loop.breathe();
     const block = image.refcountTableIndexOf(cluster);
@@ -121,6 +140,7 @@ function* compare(image: Qcow2Image, state: CheckState, fix: FixMode): Steps<voi
       continue;
     }
     const counted = map.get(cluster);
+    if (onDisk > 0 || counted > 0) state.lastUsedCluster = cluster;
     if (onDisk === counted) continue;
     const isLeak = onDisk > counted;
     // A cluster that is in use and counts as free: nothing that is allocated now would be safe.
@@ -166,16 +186,17 @@ function* rebuild(image: Qcow2Image, state: CheckState): Steps<void> {
   result.corruptions = 0;
   result.leaks = 0;
   map.clear();
-  const recount: CheckState = { result, fix: fixesNothing, map, needsRebuild: false };
+  const recount: CheckState = { result, fix: fixesNothing, map, needsRebuild: false, lastUsedCluster: 0 };
   yield* countReferences(image, recount);
 
   let freshLeaks = 0;
   if (fix.fixesLeaks) {
     // The old structures are leaked now. Only what cannot be freed of them counts.
-    const leaks: CheckState = { ...recount, result: emptyResult() };
+    const leaks: CheckState = { ...recount, result: noCounts() };
     yield* compare(image, leaks, { fixesLeaks: true, fixesErrors: false });
     if (leaks.needsRebuild) warn('ERROR rebuilt refcount structure is still broken');
     freshLeaks = leaks.result.leaks;
+    state.lastUsedCluster = leaks.lastUsedCluster;
   }
   result.corruptionsFixed += Math.max(0, before.corruptions - result.corruptions);
   result.leaksFixed += Math.max(0, before.leaks - result.leaks);

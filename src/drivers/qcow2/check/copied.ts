@@ -1,8 +1,7 @@
 /** Checking the copied flag of L1 and L2 entries: set if, and only if, the cluster has one reference. */
 import { BlockError } from '../../../block/error.ts';
-import { strerror } from '../../../util/errno.ts';
 import type { Pending, Steps } from '../../../util/steps.ts';
-import { type CheckResult, type FixMode, verb } from './state.ts';
+import { type CheckCounts, failing, type FixMode, verb } from './state.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { readFile, writeFile } from '../tables/io.ts';
 import { writeL1Entry } from '../tables/l1.ts';
@@ -12,7 +11,7 @@ import { checkOverlap, Overlap } from '../tables/overlap.ts';
 import { getRefcount } from '../refcounts/refcounts.ts';
 
 /** Checks the active tables. Leaks alone may be fixed without fixing errors, and then only if all else is well. */
-export function* checkCopiedFlags(image: Qcow2Image, result: CheckResult, fix: FixMode): Steps<void> {
+export function* checkCopiedFlags(image: Qcow2Image, result: CheckCounts, fix: FixMode): Steps<void> {
   const isClean = result.checkErrors === 0 && result.corruptions === 0 && result.leaks === 0;
   const repairs = fix.fixesErrors || (fix.fixesLeaks && isClean);
   for (let index = 0; index < image.l1.entryCount; index++) {
@@ -38,7 +37,7 @@ function* refcountOf(image: Qcow2Image, offset: number): Steps<number | null> {
 
 function* checkL1Entry(
   image: Qcow2Image,
-  result: CheckResult,
+  result: CheckCounts,
   index: number,
   refcount: number,
   repairs: boolean,
@@ -67,7 +66,7 @@ function withFlag(high: number, refcount: number): number {
   return (refcount === 1 ? high | COPIED : high & ~COPIED) >>> 0;
 }
 
-function* checkL2Table(image: Qcow2Image, result: CheckResult, l2Offset: number, repairs: boolean): Steps<void> {
+function* checkL2Table(image: Qcow2Image, result: CheckCounts, l2Offset: number, repairs: boolean): Steps<void> {
   const { warn } = image.node.context;
   const table = Buffer.alloc(image.clusterBytes);
   yield* failing(image, result, 'ERROR: Could not read L2 table', () => readFile(image, l2Offset, table));
@@ -91,16 +90,4 @@ function* checkL2Table(image: Qcow2Image, result: CheckResult, l2Offset: number,
   yield* failing(image, result, 'ERROR: Could not write L2 table', () => writeFile(image, l2Offset, table));
   result.corruptions -= changed;
   result.corruptionsFixed += changed;
-}
-
-function* failing(image: Qcow2Image, result: CheckResult, message: string, call: () => Pending): Steps<void> {
-  try {
-    yield call();
-  } catch (error) {
-    if (error instanceof BlockError) {
-      image.node.context.warn(`${message}: ${strerror(error.errno)}`);
-      result.checkErrors += 1;
-    }
-    throw error;
-  }
 }

@@ -4,7 +4,7 @@
  */
 import { BlockError } from '../../../block/error.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { CheckResult } from './state.ts';
+import type { CheckCounts } from './state.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { hex64, highOf, lowOf } from '../format/offsets.ts';
 
@@ -36,7 +36,7 @@ export class RefcountMap {
   }
 
   /** Reads during a check, which counts that it could not go on. */
-  growFor(result: CheckResult, clusterCount: number): void {
+  growFor(result: CheckCounts, clusterCount: number): void {
     try {
       this.grow(clusterCount);
     } catch (error) {
@@ -93,7 +93,7 @@ export class RefcountMap {
    * Counts one reference to every cluster of a range. What lies outside of the file is a corruption; `shown` is how its
    * message says the offset, for one that is inexact.
    */
-  addReference(result: CheckResult, offset: number, bytes: number, shown?: string): void {
+  addReference(result: CheckCounts, offset: number, bytes: number, shown?: string): void {
     if (bytes <= 0) return;
     const image = this.#image;
     const { warn } = image.node.context;

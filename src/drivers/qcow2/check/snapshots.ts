@@ -2,29 +2,72 @@
 import { BlockError } from '../../../block/error.ts';
 import { flush } from '../../../block/request/flush.ts';
 import { Errno, strerror } from '../../../util/errno.ts';
-import type { Steps } from '../../../util/steps.ts';
+import { run, type Steps } from '../../../util/steps.ts';
 import { HeaderField, POINTER_BYTES } from '../format/header-fields.ts';
-import { writeUint64 } from '../format/offsets.ts';
-import { encodeSnapshots, MAX_SNAPSHOT_TABLE_BYTES } from '../format/snapshot-entry.ts';
+import { readUint64, writeUint64 } from '../format/offsets.ts';
+import {
+  encodeSnapshots,
+  MAX_SNAPSHOT_TABLE_BYTES,
+  MAX_SNAPSHOTS,
+  SNAPSHOT_ENTRY_BYTES,
+} from '../format/snapshot-entry.ts';
+import { tableProblem } from '../format/validate.ts';
 import { allocateClusters, freeClusters } from '../refcounts/refcounts.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
-import { writeFile, writeFileSync } from '../tables/io.ts';
+import { readFile, writeFile, writeFileSync } from '../tables/io.ts';
 import { checkOverlap } from '../tables/overlap.ts';
 import { readSnapshots, type SnapshotRepair } from '../tables/snapshot-table.ts';
-import { type CheckResult, type FixMode, verb } from './state.ts';
+import { type CheckCounts, failing, type FixMode, verb } from './state.ts';
 
 /** Bytes of extra data that version 3 wants with every snapshot: the sizes of VM state and disk. */
 const MIN_EXTRA_BYTES = 16;
 
-/** Reads the snapshot table again, repairing it in memory. */
-export function* checkSnapshotTable(image: Qcow2Image, result: CheckResult, fix: FixMode): Steps<void> {
+/**
+ * Reads where the snapshot table is, and the table, anew: an image that is opened to be checked has not read it.
+ * Repairs it in memory.
+ */
+export function* checkSnapshotTable(image: Qcow2Image, result: CheckCounts, fix: FixMode): Steps<void> {
+  const { context } = image.node;
   const repair: SnapshotRepair = { removedCount: 0, cutCount: 0 };
-  yield* readSnapshots(image, image.snapshots.length, fix.fixesErrors ? repair : null);
+  const pointer = Buffer.alloc(POINTER_BYTES);
+  yield* failing(image, result, 'ERROR failed to read the snapshot table pointer from the image header', () =>
+    readFile(image, HeaderField.SNAPSHOT_COUNT, pointer),
+  );
+  let count = pointer.readUInt32BE(0);
+  image.snapshotsOffset = readUint64(pointer, 4);
+  if (count > MAX_SNAPSHOTS && fix.fixesErrors) {
+    context.warn(`Discarding ${count - MAX_SNAPSHOTS} overhanging snapshots`);
+    repair.removedCount += count - MAX_SNAPSHOTS;
+    count = MAX_SNAPSHOTS;
+  }
+  const maxBytes = SNAPSHOT_ENTRY_BYTES * MAX_SNAPSHOTS;
+  const problem = tableProblem(image, image.snapshotsOffset, count, SNAPSHOT_ENTRY_BYTES, maxBytes, 'snapshot table');
+  if (problem !== null) {
+    result.checkErrors += 1;
+    context.report(`ERROR ${problem.message}`);
+    if (count > MAX_SNAPSHOTS) {
+      const excess = count - MAX_SNAPSHOTS;
+      context.warn(`You can force-remove all ${excess} overhanging snapshots with qemu-img check -r all`);
+    }
+    forgetSnapshots(image);
+    throw problem;
+  }
+  try {
+    yield* readSnapshots(image, count, fix.fixesErrors ? repair : null);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    result.checkErrors += 1;
+    context.report(`ERROR failed to read the snapshot table: ${error.message}`);
+    forgetSnapshots(image);
+    throw error;
+  }
   result.corruptions += repair.removedCount + repair.cutCount;
   if (repair.removedCount > 0) {
-    const count = Buffer.alloc(4);
-    count.writeUInt32BE(image.snapshots.length);
-    yield* writeFileSync(image, HeaderField.SNAPSHOT_COUNT, count);
+    const newCount = Buffer.alloc(4);
+    newCount.writeUInt32BE(image.snapshots.length);
+    yield* failing(image, result, 'ERROR failed to update the snapshot count in the image header', () =>
+      run(writeFileSync(image, HeaderField.SNAPSHOT_COUNT, newCount)),
+    );
     result.corruptionsFixed += repair.removedCount;
     result.corruptions -= repair.removedCount;
   }
@@ -36,8 +79,15 @@ export function* checkSnapshotTable(image: Qcow2Image, result: CheckResult, fix:
   }
 }
 
+/** The table could not be read: nothing may be done by what is known of it. */
+function forgetSnapshots(image: Qcow2Image): void {
+  image.snapshots = [];
+  image.snapshotsOffset = 0;
+  image.snapshotsBytes = 0;
+}
+
 /** Writes the table anew if anything in it was repaired; counts the repairs. */
-export function* fixSnapshotTable(image: Qcow2Image, result: CheckResult, fix: FixMode): Steps<void> {
+export function* fixSnapshotTable(image: Qcow2Image, result: CheckCounts, fix: FixMode): Steps<void> {
   if (result.corruptions === 0 || !fix.fixesErrors) return;
   try {
     yield* writeSnapshots(image);

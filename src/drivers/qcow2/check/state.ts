@@ -1,14 +1,13 @@
 /** The state of a check: its counts, what it may repair, and how its messages begin. */
+import type { CheckResult } from '../../../block/driver.ts';
+import { BlockError } from '../../../block/error.ts';
+import { strerror } from '../../../util/errno.ts';
+import type { Pending, Steps } from '../../../util/steps.ts';
+import type { Qcow2Image } from '../tables/image.ts';
 import type { RefcountMap } from './map.ts';
 
-/** The counts of a check: problems found and repaired, counted as `qemu-img check` counts it. */
-export interface CheckResult {
-  corruptions: number;
-  leaks: number;
-  checkErrors: number;
-  corruptionsFixed: number;
-  leaksFixed: number;
-}
+/** The counts while they are made. */
+export type CheckCounts = { -readonly [Key in keyof CheckResult]: CheckResult[Key] };
 
 /** The problems that a check may repair. A leak only wastes space; an error endangers data. */
 export interface FixMode {
@@ -18,23 +17,49 @@ export interface FixMode {
 
 /** A check under way; `needsRebuild` if the refcount structures are beyond repair. */
 export interface CheckState {
-  readonly result: CheckResult;
+  readonly result: CheckCounts;
   readonly fix: FixMode;
   readonly map: RefcountMap;
   needsRebuild: boolean;
+  /** The index of the last cluster that is in use or counted as such. */
+  lastUsedCluster: number;
 }
 
 /** All counts 0. */
-export function emptyResult(): CheckResult {
-  return { corruptions: 0, leaks: 0, checkErrors: 0, corruptionsFixed: 0, leaksFixed: 0 };
+export function noCounts(): CheckCounts {
+  return {
+    checkErrors: 0,
+    corruptions: 0,
+    leaks: 0,
+    corruptionsFixed: 0,
+    leaksFixed: 0,
+    imageEndOffset: 0,
+    totalClusters: 0,
+    allocatedClusters: 0,
+    fragmentedClusters: 0,
+    compressedClusters: 0,
+  };
 }
 
 /** Adds the counts of `part` to those of `sum`. */
-export function addResult(sum: CheckResult, part: CheckResult): void {
-  for (const key of Object.keys(sum) as (keyof CheckResult)[]) sum[key] += part[key];
+export function addCounts(sum: CheckCounts, part: CheckCounts): void {
+  for (const key of Object.keys(sum) as (keyof CheckCounts)[]) sum[key] += part[key];
 }
 
 /** The first word of a message about a problem that is repaired, or that would have to be. */
 export function verb(repairs: boolean): string {
   return repairs ? 'Repairing' : 'ERROR';
+}
+
+/** Does `call`; if it fails the check does, too: the error is counted, and said after `message`. */
+export function* failing(image: Qcow2Image, result: CheckCounts, message: string, call: () => Pending): Steps<void> {
+  try {
+    yield call();
+  } catch (error) {
+    if (error instanceof BlockError) {
+      image.node.context.warn(`${message}: ${strerror(error.errno)}`);
+      result.checkErrors += 1;
+    }
+    throw error;
+  }
 }

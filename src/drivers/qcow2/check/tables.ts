@@ -73,17 +73,23 @@ function* readOrCount(image: Qcow2Image, state: CheckState, offset: number, data
 function* countL2(image: Qcow2Image, state: CheckState, l2Offset: number, isActive: boolean): Steps<void> {
   const table = Buffer.alloc(image.clusterBytes);
   yield* readOrCount(image, state, l2Offset, table, 'check_refcounts_l2');
+  const neighbour: Neighbour = { end: 0 };
   for (let index = 0; index < image.l2Entries; index++) {
     const at = index * image.l2EntryBytes;
     const high = table.readUInt32BE(at);
     const low = table.readUInt32BE(at + 4);
     const hasBitmap = image.hasSubclusters && !table.subarray(at + 8, at + 16).equals(NO_BITMAP);
     if (high === 0 && low === 0 && !hasBitmap) continue;
-    yield* countEntry(image, state, { table, index, at, high, low, l2Offset, isActive });
+    yield* countEntry(image, state, { table, index, at, high, low, l2Offset, isActive, neighbour });
   }
 }
 
 const NO_BITMAP = Buffer.alloc(8);
+
+/** The cluster before, in the order of the L2 table: the offset where it ends in the file; 0 for none. */
+interface Neighbour {
+  end: number;
+}
 
 interface Entry {
   readonly table: Buffer;
@@ -93,6 +99,7 @@ interface Entry {
   readonly low: number;
   readonly l2Offset: number;
   readonly isActive: boolean;
+  readonly neighbour: Neighbour;
 }
 
 function* countEntry(image: Qcow2Image, state: CheckState, entry: Entry): Steps<void> {
@@ -126,7 +133,7 @@ function* countEntry(image: Qcow2Image, state: CheckState, entry: Entry): Steps<
 function countCompressed(image: Qcow2Image, state: CheckState, entry: Entry): void {
   const { result, map } = state;
   const { warn } = image.node.context;
-  const { table, index, at, low } = entry;
+  const { table, index, at, low, isActive } = entry;
   let { high } = entry;
   const range = image.compressedRange(high, low);
   // An offset beyond 2^53 is only ever shown.
@@ -147,12 +154,17 @@ function countCompressed(image: Qcow2Image, state: CheckState, entry: Entry): vo
     return;
   }
   map.addReference(result, range.offset, range.bytes, shown);
+  if (!isActive) return;
+  result.allocatedClusters += 1;
+  result.compressedClusters += 1;
+  // Neighbours share sectors: both have to be read again.
+  result.fragmentedClusters += 1;
 }
 
 function* countCluster(image: Qcow2Image, state: CheckState, entry: Entry): Steps<void> {
   const { result, fix, map } = state;
   const { warn } = image.node.context;
-  const { table, at, high, low } = entry;
+  const { table, at, high, low, isActive, neighbour } = entry;
   const offset = entryOffset(high, low);
   const zero = image.hasSubclusters ? table.readUInt32BE(at + 8) : 0;
   const allocated = image.hasSubclusters ? table.readUInt32BE(at + 12) : 0;
@@ -172,6 +184,11 @@ function* countCluster(image: Qcow2Image, state: CheckState, entry: Entry): Step
       );
       if (fix.fixesErrors && (yield* zeroEntry(image, state, entry))) return;
     }
+  }
+  if (isActive) {
+    result.allocatedClusters += 1;
+    if (neighbour.end !== 0 && offset !== neighbour.end) result.fragmentedClusters += 1;
+    neighbour.end = offset + image.clusterBytes;
   }
   if (!image.hasDataFile) map.addReference(result, offset, image.clusterBytes);
 }

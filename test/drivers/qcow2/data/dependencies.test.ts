@@ -20,7 +20,7 @@ async function say(...script: string[]): Promise<string[]> {
 }
 
 async function expectClean(): Promise<void> {
-  expect(await host.check(await host.openQcow2('x'))).toEqual(CLEAN);
+  expect(await host.check(await host.openQcow2('x'))).toMatchObject(CLEAN);
 }
 
 it('a write to other subclusters of a cluster that stays where it is does not wait', async () => {

@@ -27,7 +27,7 @@ describe('an image with an enormous hole at its end', () => {
     expect(allocatedBytes).toBe(3072);
     expect(await host.errno(() => image.truncate(1 << 19, { exact: true }))).toBe(0);
     expect(host.bytes('x').length).toBeLessThan(1 << 20);
-    expect(await host.check(image)).toEqual(CLEAN);
+    expect(await host.check(image)).toMatchObject(CLEAN);
   });
 
   it('is repaired', async () => {
@@ -39,6 +39,6 @@ describe('an image with an enormous hole at its end', () => {
     truncateSync(host.path('x'), ENORMOUS_BYTES);
     const image = await host.openQcow2('x');
     expect(host.warnings).toContain('Rebuilding refcount structure');
-    expect(await host.check(image)).toEqual(CLEAN);
+    expect(await host.check(image)).toMatchObject(CLEAN);
   });
 });

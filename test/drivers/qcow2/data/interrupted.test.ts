@@ -35,7 +35,7 @@ it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s during truncate -m metadat
   expect(stderr).toContain('Operation canceled');
   const image = await host.openQcow2('x');
   expect(image.getLength()).toBe(LENGTH);
-  expect(await host.check(image)).toEqual(CLEAN);
+  expect(await host.check(image)).toMatchObject(CLEAN);
   const data = Buffer.alloc(65536);
   expect(await host.errno(() => image.pread(0, data))).toBe(0);
   expect(data.every((byte) => byte === 7)).toBe(true);

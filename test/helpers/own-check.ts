@@ -1,0 +1,57 @@
+/** `qemu-img check` as this program does it: the same output, exit status and changes of the file. */
+import type { CheckRepair } from '../../src/block/driver.ts';
+import { BlockError } from '../../src/block/error.ts';
+import { Open } from '../../src/block/flags.ts';
+import { GraphContext } from '../../src/block/graph/context.ts';
+import { closeBackend } from '../../src/block/graph/graph.ts';
+import { checkAsJson, checkStatus, checkTwice, describeCheck } from '../../src/block/image-check.ts';
+import { EventLoop } from '../../src/block/loop/loop.ts';
+import { DriverTable } from '../../src/block/open/driver-table.ts';
+import { openBackend } from '../../src/block/open/open.ts';
+import { Options } from '../../src/block/options/options.ts';
+import { drivers } from '../../src/drivers/index.ts';
+import { strerror } from '../../src/util/errno.ts';
+import { outcome } from './memory-node.ts';
+
+export interface CheckOutcome {
+  readonly exit: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const table = new DriverTable(drivers);
+
+/** Checks a qcow2 file. */
+export async function ownCheck(file: string, repair: CheckRepair, isJson: boolean): Promise<CheckOutcome> {
+  const loop = new EventLoop();
+  const lines: string[] = [];
+  const context = new GraphContext({
+    loop,
+    drivers: table,
+    programName: 'qemu-img',
+    stderr: (line) => lines.push(line),
+  });
+  const flags = Open.UNMAP | Open.CHECK | (repair === 'none' ? 0 : Open.READ_WRITE);
+  let stdout = '';
+  let exit = 1;
+  const error = await outcome(loop, async () => {
+    const options = new Options([['driver', 'qcow2']]);
+    const image = await openBackend(context, { filename: file, options, flags });
+    try {
+      const report = await checkTwice(image.top, repair);
+      stdout = isJson
+        ? `${JSON.stringify(checkAsJson(report, file, 'qcow2'))}\n`
+        : `${describeCheck(report).join('\n')}\n`;
+      exit = checkStatus(report.result);
+      if (exit === 1) context.report('Check failed');
+    } catch (failure) {
+      if (!(failure instanceof BlockError)) throw failure;
+      context.report(`Check failed: ${strerror(failure.errno)}`);
+    } finally {
+      await closeBackend(image);
+    }
+  });
+  if (error instanceof BlockError) context.report(`Could not open '${file}': ${error.message}`);
+  else if (error !== undefined) throw error;
+  return { exit, stdout, stderr: lines.map((line) => `${line}\n`).join('') };
+}
