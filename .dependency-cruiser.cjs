@@ -6,6 +6,8 @@ const folders = {
   // The wire format of NBD is the server's and the client's.
   drivers: ['block', 'sys', 'util', 'nbd/wire'],
   shell: ['block', 'util'],
+  // Its drivers come as a table from outside.
+  search: ['shell', 'block', 'sys', 'util'],
   live: ['block', 'util'],
   nbd: ['block', 'util'],
 };

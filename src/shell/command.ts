@@ -32,6 +32,11 @@ export interface Command {
   /** It turns the event loop itself, and so runs outside of a coroutine. */
   readonly polls?: true;
   /**
+   * It acts on more than the image (other files, sockets, the process itself), always or with some words. A search,
+   * which runs scripts over images in memory, refuses it.
+   */
+  readonly actsOutside?: true | ((argv: readonly string[]) => boolean);
+  /**
    * Does the work; `argv[0]` is the name as typed. Throws `CommandFailure` after it has said what is wrong, or
    * `BlockError` to have it said as "qemu-io: …".
    */

@@ -3,7 +3,7 @@ import type { BlockBackend } from '../block/backend.ts';
 import { suspendedRequests } from '../block/debug/port.ts';
 import type { RegisteredDriver } from '../block/driver.ts';
 import type { UserObject } from '../block/user-object.ts';
-import { GraphContext } from '../block/graph/context.ts';
+import { type BackendMaker, GraphContext } from '../block/graph/context.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import { DriverTable } from '../block/open/driver-table.ts';
 import type { OverlayMaker } from '../block/open/overlay.ts';
@@ -27,6 +27,8 @@ export interface SessionOptions {
   readonly drivers: readonly RegisteredDriver[];
   /** Makes the overlay of snapshot mode; without it there is none. */
   readonly makeOverlay?: OverlayMaker;
+  /** Makes the backends of images; left out: plain ones. */
+  readonly makeBackend?: BackendMaker;
   /** Objects that nodes may use, by id. */
   readonly objects?: ReadonlyMap<string, UserObject>;
   readonly clock?: Clock;
@@ -80,6 +82,7 @@ export class SessionState {
       loop: this.loop,
       drivers: new DriverTable(options.drivers),
       makeOverlay: options.makeOverlay ?? null,
+      makeBackend: options.makeBackend,
       ...(options.objects === undefined ? {} : { objects: options.objects }),
       programName: this.#programName,
       stdout: (line) => output.stdout(`${line}\n`),

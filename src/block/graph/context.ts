@@ -1,15 +1,19 @@
 /**
  * State that the nodes of one session share: the drivers, the loop, the bus, the names in use, and where messages go.
  */
+import type { BlockBackend } from '../backend.ts';
 import type { DriverTable } from '../open/driver-table.ts';
 import type { OverlayMaker } from '../open/overlay.ts';
 import { TraceBus } from '../events/trace.ts';
 import type { EventLoop } from '../loop/loop.ts';
 import type { UserObject } from '../user-object.ts';
-import type { BlockNode } from './node.ts';
+import type { BlockNode, ChildLink } from './node.ts';
 
 /** Allocates a zeroed buffer. */
 export type Allocator = (bytes: number) => Buffer;
+
+/** Makes the backend of an image that was opened: the edge is its root. */
+export type BackendMaker = (root: ChildLink) => BlockBackend;
 
 /** The parts of a context. Lines come without the newline. */
 export interface ContextSettings {
@@ -17,6 +21,8 @@ export interface ContextSettings {
   readonly drivers: DriverTable;
   /** Null where snapshot mode is not to be had. */
   readonly makeOverlay?: OverlayMaker | null;
+  /** Left out: a plain `BlockBackend`. */
+  readonly makeBackend?: BackendMaker | undefined;
   /** Objects that nodes may use, by id. */
   readonly objects?: ReadonlyMap<string, UserObject>;
   /** The prefix of messages: "qemu-io" by default. */
@@ -31,6 +37,7 @@ export class GraphContext {
   readonly trace: TraceBus;
   readonly drivers: DriverTable;
   readonly makeOverlay: OverlayMaker | null;
+  readonly makeBackend: BackendMaker | undefined;
   readonly objects: ReadonlyMap<string, UserObject>;
   /** The open nodes by name; kept by `block/graph/graph.ts`, which numbers those without a name of the user's. */
   readonly nodes = new Map<string, BlockNode>();
@@ -48,11 +55,12 @@ export class GraphContext {
   #allocate: Allocator = (bytes) => Buffer.alloc(bytes);
 
   constructor(settings: ContextSettings) {
-    const { loop, drivers, makeOverlay, objects, programName, stdout, stderr } = settings;
+    const { loop, drivers, makeOverlay, makeBackend, objects, programName, stdout, stderr } = settings;
     this.loop = loop;
     this.trace = new TraceBus(loop.clock);
     this.drivers = drivers;
     this.makeOverlay = makeOverlay ?? null;
+    this.makeBackend = makeBackend;
     this.objects = objects ?? new Map();
     this.#programName = programName ?? 'qemu-io';
     this.say = stdout ?? (() => {});

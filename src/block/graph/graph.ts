@@ -241,7 +241,7 @@ export async function attachRoot(node: BlockNode, parent: Parent, perm: number, 
 export async function attachBackend(node: BlockNode, perm: number, shared: number): Promise<BlockBackend> {
   const parent: Parent = { description: 'an unnamed block device', node: null };
   const link = await attachRoot(node, parent, perm, shared);
-  return new BlockBackend(() => link);
+  return node.context.makeBackend?.(link) ?? new BlockBackend(() => link);
 }
 
 /** Closes a backend, and every node without another parent. Its requests must have been drained. */

@@ -9,6 +9,7 @@ export const abort = {
   minArgs: 0,
   maxArgs: 0,
   needsFile: false,
+  actsOutside: true,
   run(session) {
     session.output.drop();
     // Not process.abort(): that prints stack traces first.

@@ -22,6 +22,7 @@ export const exportCommand = {
   minArgs: 0,
   maxArgs: 6,
   needsFile: false,
+  actsOutside: true,
   polls: true,
   options,
   help: [

@@ -13,6 +13,7 @@ export const live = {
   minArgs: 0,
   maxArgs: 2,
   needsFile: false,
+  actsOutside: true,
   help: [
     'The panel above the prompt follows events, rules, suspended requests and the state. rows is the height of its lists;',
     'it never takes more than half of the terminal. Without an argument it says whether the panel is on.',

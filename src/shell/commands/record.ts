@@ -13,6 +13,7 @@ export const record = {
   minArgs: 0,
   maxArgs: 2,
   needsFile: false,
+  actsOutside: true,
   help: [
     'From start to stop, or to the end, all records of the event bus go to a file, as with --record. The extension of its',
     'name chooses the form: .ndjson is one record per line, .json opens in Perfetto, .html is a page with the timeline.',

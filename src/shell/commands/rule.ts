@@ -28,6 +28,7 @@ export const rule = {
   minArgs: 2,
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: true,
+  actsOutside: (argv) => argv.includes('save'),
   options,
   help: [
     '  rule add inject-error event=EVENT [errno=ENOSPC] [state=N] [sector=N] [iotype=read] [once=on] [immediately=on]',

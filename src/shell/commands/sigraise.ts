@@ -21,6 +21,7 @@ export const sigraise = {
   minArgs: 1,
   maxArgs: 1,
   needsFile: false,
+  actsOutside: true,
   help: ['Raises the signal with this number in the program itself.', '  sigraise 15    ends it with SIGTERM'],
   operands: ['word'],
   run(session, [, text = '']) {

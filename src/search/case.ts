@@ -1,0 +1,197 @@
+/**
+ * One case: the scenario, run once in its world from open to close, and what came of it.
+ *
+ * A strategy takes part through the hooks. What it makes of the case it learns from the finished case; verdicts do,
+ * too.
+ */
+import type { BlockBackend } from '../block/backend.ts';
+import { BlockError } from '../block/error.ts';
+import type { DebugEvent } from '../block/events/events.ts';
+import { eventName } from '../block/events/events.ts';
+import type { BlockNode } from '../block/graph/node.ts';
+import { runLines } from '../shell/script.ts';
+import type { Pending } from '../util/steps.ts';
+import { type Scheduler, Stops } from './scheduler.ts';
+import { type NodeHooks, removeRules, type Transcript, type World, type WorldSession } from './world.ts';
+import type { DiskHost, RequestHook } from './world/disk-driver.ts';
+import type { Disks } from './world/disks.ts';
+import type { UserRequest, UserWatcher } from './world/watched-backend.ts';
+
+/** Requests to files in one case, unless it is given another bound: one that makes more does not end. */
+const REQUESTS_MAX = 1_000_000;
+
+/** A strategy's part in a case. */
+export interface CaseHooks extends NodeHooks {
+  /** Asked before each request to a file. */
+  readonly request?: RequestHook;
+  /** Chooses which request goes on wherever one stops; left out: requests do not stop. */
+  readonly scheduler?: Scheduler;
+  /** Is told of each request of the user. */
+  readonly watcher?: UserWatcher;
+  /** Changes and flushes of files are kept in the log of the disks. */
+  readonly keepsLog?: boolean;
+  readonly requestsMax?: number;
+}
+
+/** A step of a case as its journal has it, for verdicts and for readers. */
+export type JournalEntry =
+  /** A line of the script begins; its number counts from 1. */
+  | { readonly kind: 'line'; readonly number: number; readonly text: string }
+  /** The script has ended, and the image is being closed. */
+  | { readonly kind: 'closing' }
+  /** A request of the user has failed. */
+  | { readonly kind: 'failed'; readonly request: UserRequest; readonly errno: number }
+  /** Something was written to standard error. */
+  | { readonly kind: 'said'; readonly text: string }
+  /** The strategy has failed a request; `isHint` if that loses nothing (a discard, a question for the status). */
+  | { readonly kind: 'injected'; readonly text: string; readonly isHint: boolean };
+
+/** A case that has ended. Its disks are as the scenario left them; they are released by `release`. */
+export interface FinishedCase {
+  readonly world: World;
+  readonly disks: Disks;
+  readonly transcript: Transcript;
+  readonly journal: readonly JournalEntry[];
+  /** The image was opened. */
+  readonly wasOpened: boolean;
+  /** The status that the program would exit with. */
+  readonly exitStatus: 0 | 1;
+  /** The first error that is no error of a disk or a user: a broken invariant. Null if there was none. */
+  readonly crash: Error | null;
+  /** Requests that never ended, though nothing held them: their operations. */
+  readonly hung: readonly string[];
+}
+
+/** A case under way. */
+export class Case {
+  readonly #world: World;
+  readonly #hooks: CaseHooks;
+  readonly #host: CaseHost;
+  readonly #journal: JournalEntry[] = [];
+
+  constructor(world: World, hooks: CaseHooks = {}) {
+    this.#world = world;
+    this.#hooks = hooks;
+    this.#host = new CaseHost(world.disks(hooks.keepsLog === true), hooks.requestsMax ?? REQUESTS_MAX);
+  }
+
+  /** For strategies: notes what they have done. */
+  note(entry: JournalEntry): void {
+    this.#journal.push(entry);
+  }
+
+  /** The line of the script that runs, from 1; 0 before the first, and behind the last. */
+  get command(): number {
+    return this.#host.command;
+  }
+
+  /** Runs the scenario. Throws only what is a fault of the search itself. */
+  async run(): Promise<FinishedCase> {
+    const { session, transcript } = this.#makeSession();
+    let crash: Error | null = null;
+    let wasOpened = false;
+    try {
+      const request = this.#world.scenario.image();
+      wasOpened = request === null || (await session.open(request));
+      if (wasOpened) await runLines(session.shell, this.#lines(), null);
+      this.#host.command = 0;
+      this.note({ kind: 'closing' });
+      await session.close();
+    } catch (error) {
+      crash = error instanceof Error ? error : new Error(String(error));
+    }
+    const { loop, background } = session;
+    const hung = [...loop.alive].map(({ operation }) => operation);
+    if (hung.length === 0 && background.unfinished > 0) hung.push('a request');
+    return {
+      world: this.#world,
+      disks: this.#host.disks,
+      transcript,
+      journal: this.#journal,
+      wasOpened,
+      exitStatus: wasOpened ? session.exitStatus : 1,
+      crash,
+      hung: crash === null || this.#host.isTooLong ? hung : [],
+    };
+  }
+
+  #makeSession(): WorldSession {
+    const { scheduler, event, opened, request } = this.#hooks;
+    let stops: Stops | null = null;
+    const hooks: NodeHooks = {
+      ...(opened === undefined ? {} : { opened }),
+      event: (node, fired) => atEvent(stops, event, node, fired),
+    };
+    this.#host.onRequest =
+      scheduler === undefined
+        ? (request ?? null)
+        : async (file) => {
+            await stops?.stop({ kind: 'file', file });
+            await request?.(file);
+          };
+    const said = (text: string): void => this.note({ kind: 'said', text });
+    const made = this.#world.session({ host: this.#host, hooks, watcher: this.#watcher, said });
+    if (scheduler !== undefined) stops = new Stops(made.session.loop, scheduler);
+    return made;
+  }
+
+  readonly #watcher: UserWatcher = (request, backend: BlockBackend) => {
+    const end = this.#hooks.watcher?.(request, backend);
+    return (error) => {
+      end?.(error);
+      if (error instanceof BlockError) this.note({ kind: 'failed', request, errno: error.errno });
+    };
+  };
+
+  #lines() {
+    const { lines } = this.#world.scenario;
+    let next = 0;
+    return {
+      next: (): string | null => {
+        const text = lines[next];
+        if (text === undefined) return null;
+        next += 1;
+        this.#host.command = next;
+        this.note({ kind: 'line', number: next, text });
+        return text;
+      },
+    };
+  }
+}
+
+/** The scheduler's stop comes first, so that rules are evaluated when the request goes on. */
+function atEvent(stops: Stops | null, event: NodeHooks['event'], node: BlockNode, fired: DebugEvent): Pending {
+  const stopped = stops?.stop({ kind: 'event', event: eventName(fired), node: node.nodeName });
+  if (stopped === undefined) return event?.(node, fired);
+  return stopped.then(() => event?.(node, fired));
+}
+
+/** The disks of a case, as its drivers know them. */
+class CaseHost implements DiskHost {
+  readonly disks: Disks;
+  command = 0;
+  onRequest: RequestHook | null = null;
+  isTooLong = false;
+  readonly #requestsMax: number;
+
+  constructor(disks: Disks, requestsMax: number) {
+    this.disks = disks;
+    this.#requestsMax = requestsMax;
+  }
+
+  countRequest(): void {
+    this.disks.requestCount += 1;
+    if (this.disks.requestCount <= this.#requestsMax) return;
+    this.isTooLong = true;
+    throw new Error(`a case makes more than ${this.#requestsMax} requests to files`);
+  }
+}
+
+/** The image of the scenario over disks as they are now, without rules and hooks. The caller closes the session. */
+export async function openAsIs(world: World, disks: Disks): Promise<WorldSession & { readonly isOpen: boolean }> {
+  const host = new CaseHost(disks, REQUESTS_MAX);
+  const made = world.session({ host, hooks: { opened: removeRules }, watcher: null });
+  const request = world.scenario.image();
+  const isOpen = request !== null && (await made.session.open(request));
+  return { ...made, isOpen };
+}
