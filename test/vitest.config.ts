@@ -6,8 +6,8 @@ export default defineConfig({
   test: {
     root: path.resolve(import.meta.dirname, '..'),
     include: ['test/**/*.test.ts'],
-    // Needs the real qemu-io: `npm run test:differential`.
-    exclude: ['test/differential/**'],
+    // They need the real qemu-io and a kernel: `npm run test:differential`, `npm run test:guest`.
+    exclude: ['test/differential/**', 'test/guest/**'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // Failures in full; passes are dots at most.
