@@ -6,7 +6,11 @@
  * called with `yield*`, and anything that returns an `Answer` with `yield`, which gives its value. At the border of the
  * world of generators (a driver's methods, a coroutine's body) `run` turns it into an `Answer`. An `async` function is
  * for what waits as a rule.
+ *
+ * Steps that wait go on in the call that ends their wait, the innermost first, and keep little meanwhile: a request has
+ * several such borders, and thousands of requests may wait.
  */
+import { Wait, type Waiting, whenSettled } from './wait.ts';
 
 /** The value, or a promise of it if something has to be waited for. Await it, or ask `isPromise`. */
 export type Answer<T> = T | Promise<T>;
@@ -23,7 +27,7 @@ export type Steps<T> = Generator<unknown, T, any>;
  * prototypes.
  */
 export function isPromise<T>(answer: Answer<T>): answer is Promise<T> {
-  return typeof answer === 'object' && answer instanceof Promise;
+  return typeof answer === 'object' && (answer instanceof Wait || answer instanceof Promise);
 }
 
 /** The one `next` of all generators: looked up in each by name it would cost more than the call. */
@@ -40,24 +44,45 @@ export function run<T>(steps: Steps<T>): Answer<T>;
 export function run<T>(steps: Steps<T>): Answer<T> {
   let result = next.call(steps, undefined) as IteratorResult<unknown, T>;
   while (result.done !== true) {
-    if (isPromise(result.value)) return runOn(steps, result.value);
+    if (isPromise(result.value)) return new RunningSteps(steps, result.value);
     result = next.call(steps, result.value) as IteratorResult<unknown, T>;
   }
   return result.value;
 }
 
-/** Runs the rest of steps that wait for `first`. */
-async function runOn<T>(steps: Steps<T>, first: Promise<unknown>): Promise<T> {
-  let waiting: unknown = first;
-  for (;;) {
-    let result: IteratorResult<unknown, T>;
+/** Steps that wait for `first`, and then go on to their end. */
+class RunningSteps<T> extends Wait<T> implements Waiting<unknown> {
+  /** Null once only the answer is waited for that they have returned. */
+  #steps: Steps<T> | null;
+
+  constructor(steps: Steps<T>, first: Promise<unknown>) {
+    super();
+    this.#steps = steps;
+    whenSettled(first, this);
+  }
+
+  continueWith(value: unknown): void {
+    if (this.#steps === null) this.settle(value as T);
+    else this.#goOn(this.#steps, value, false);
+  }
+
+  failWith(error: unknown): void {
+    if (this.#steps === null) this.fail(error);
+    else this.#goOn(this.#steps, error, true);
+  }
+
+  /** Runs the steps up to their next wait or their end. */
+  #goOn(steps: Steps<T>, sent: unknown, isFailure: boolean): void {
+    let result: IteratorResult<unknown, unknown>;
     try {
-      const value = isPromise(waiting) ? await waiting : waiting;
-      result = steps.next(value);
+      result = isFailure ? steps.throw(sent) : next.call(steps, sent);
+      while (result.done !== true && !isPromise(result.value)) result = next.call(steps, result.value);
     } catch (error) {
-      result = steps.throw(error);
+      this.fail(error);
+      return;
     }
-    if (result.done === true) return result.value;
-    waiting = result.value;
+    if (result.done === true) this.#steps = null;
+    if (isPromise(result.value)) whenSettled(result.value, this);
+    else this.settle(result.value as T);
   }
 }

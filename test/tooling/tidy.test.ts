@@ -12,7 +12,6 @@ const tidyFolders = ['bin', 'scripts', 'src', 'test'];
 /** Longer files, each with the reason why it is one. */
 const longFiles: Readonly<Record<string, string>> = {
   'src/block/events/guide.ts': 'a table: 48 events, each with what help says of it',
-  'src/block/loop/loop.ts': 'one class: coroutines and the turns of their loop',
   'src/cli/terminal.ts': 'one class: the prompt over the line editor of Node',
 };
 

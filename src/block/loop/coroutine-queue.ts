@@ -1,4 +1,6 @@
 /** Waiting for other coroutines: a queue for a condition, and a lock. */
+import { assert } from '../../util/assert.ts';
+import { Fifo } from '../../util/fifo.ts';
 import { type Answer, isPromise, type Pending, run, type Steps } from '../../util/steps.ts';
 import type { Coroutine, WaitReason } from './coroutine.ts';
 import type { EventLoop } from './loop.ts';
@@ -6,7 +8,7 @@ import type { EventLoop } from './loop.ts';
 /** Coroutines that wait for a condition, in order of arrival. */
 export class CoroutineQueue {
   readonly #loop: EventLoop;
-  #waiting: Coroutine[] = [];
+  readonly #waiting = new Fifo<Coroutine>();
 
   constructor(loop: EventLoop) {
     this.#loop = loop;
@@ -20,25 +22,23 @@ export class CoroutineQueue {
   /** Parks the running coroutine until it is woken from here. */
   wait(reason: WaitReason): Promise<void> {
     const coroutine = this.#loop.current;
-    if (coroutine === null) throw new Error('wait outside of a coroutine');
+    assert(coroutine !== null, 'a coroutine waits');
     this.#waiting.push(coroutine);
     return this.#loop.park(reason);
   }
 
   /** Wakes the one that has waited longest. False if there was none. */
   wakeOne(): boolean {
-    if (this.#waiting.length === 0) return false;
     const first = this.#waiting.shift();
-    if (first !== undefined) this.#loop.wake(first);
+    if (first === undefined) return false;
+    this.#loop.wake(first);
     return true;
   }
 
   /** Wakes all, longest waiting first. */
   wakeAll(): void {
     if (this.#waiting.length === 0) return;
-    const woken = this.#waiting;
-    this.#waiting = [];
-    for (const coroutine of woken) this.#loop.wake(coroutine);
+    for (const coroutine of this.#waiting.takeAll()) this.#loop.wake(coroutine);
   }
 }
 

@@ -1,4 +1,5 @@
 /** Coroutines as the event loop keeps them: what each does, what it waits for, and all that are alive. */
+import type { Wait } from '../../util/wait.ts';
 
 /** The reason why a coroutine is parked; shown by the views and by the report of stuck requests. */
 export type WaitReason =
@@ -35,10 +36,6 @@ export interface WakeSource {
   next(): Coroutine | null;
 }
 
-function nothing(): void {
-  // Nothing is to be continued.
-}
-
 /** One run of an async function under the loop's control. */
 export class Coroutine {
   readonly id: number;
@@ -59,11 +56,13 @@ export class Coroutine {
   /** When it parked last, in the loop's clock. */
   waitsSinceNs: number;
 
-  /** Starts or continues the function; set by the loop. @internal */
-  proceed: () => void;
-  /** Tells the loop that it parked or ended; null in a command's coroutine that has not waited. @internal */
-  stopped: (() => void) | null;
-  /** The coroutine that entered this one; it resumes when this one first parks. @internal */
+  /** The wait in which it is parked; null while it runs. @internal */
+  parked: Wait<void> | null;
+  /** It has parked or ended since it was entered. @internal */
+  hasStopped: boolean;
+  /** Called when it stops; null if its caller looks at `hasStopped`. @internal */
+  whenStopped: (() => void) | null;
+  /** The coroutine that entered this one, and runs again when this one stops. @internal */
   caller: Coroutine | null;
   /** Coroutines woken by this one; they run as soon as it parks or ends. @internal */
   woken: (Coroutine | WakeSource)[] | null;
@@ -84,8 +83,9 @@ export class Coroutine {
     this.cancelled = false;
     this.waitsFor = null;
     this.waitsSinceNs = 0;
-    this.proceed = nothing;
-    this.stopped = null;
+    this.parked = null;
+    this.hasStopped = false;
+    this.whenStopped = null;
     this.caller = null;
     this.woken = null;
     this.older = null;

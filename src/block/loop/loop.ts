@@ -1,10 +1,5 @@
 /**
- * Coroutines over async functions: the event loop that every request runs in.
- *
- * A request is an async function wrapped in a `Coroutine`. Exactly one coroutine runs at a time, from the moment it is
- * entered to the moment it parks (waits for something real) or ends, as in QEMU. That makes the order of events a
- * function of the script alone. What is allowed to make a coroutine wait is in this file and nowhere else: a coroutine
- * that awaits anything but another async function of the block layer, or `park`, would break the rule.
+ * The event loop: its turns, and what coroutines may wait for in it.
  *
  * Two queues hold what may run on: bottom halves (work that was put off by one turn) and completions of host I/O. They
  * are apart because a shell that has more input ready runs the first between two commands, and the second only when a
@@ -18,9 +13,11 @@
 import { BlockError } from '../error.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
-import type { Pending } from '../../util/steps.ts';
+import { Fifo } from '../../util/fifo.ts';
+import { type Answer, type Pending, run, type Steps } from '../../util/steps.ts';
 import { type Clock, hostTurn, systemClock } from './clock.ts';
-import { AliveCoroutines, Coroutine, type RequestLabel, type WaitReason, type WakeSource } from './coroutine.ts';
+import { CoroutineRunner } from './coroutine-runner.ts';
+import type { Coroutine, WaitReason } from './coroutine.ts';
 
 export { Coroutine, type RequestLabel, type WaitReason } from './coroutine.ts';
 
@@ -31,28 +28,22 @@ const waitsForBottomHalf: WaitReason = { kind: 'bottom-half' };
 const waitsForTimer: WaitReason = { kind: 'timer' };
 
 /** Runs coroutines, one at a time, and everything that they may wait for. */
-export class EventLoop {
-  readonly clock: Clock;
-  /** The coroutine that runs now; null between two of them. */
-  current: Coroutine | null = null;
-  readonly alive = new AliveCoroutines();
-
+export class EventLoop extends CoroutineRunner {
   /**
    * Counts what is run from outside: commands and turns. What the host was asked in one need not be asked again in it.
    */
   epoch = 0;
 
-  #nextId = 1;
   #bottomHalves: (() => void | Promise<void>)[] = [];
   /** Coroutines that one bottom half is going to run, in their order. */
   #scheduled: Coroutine[] = [];
-  #completions: Coroutine[] = [];
+  readonly #completions = new Fifo<Coroutine>();
   /** Host I/O that ended before the running command began. */
-  #ended: Coroutine[] = [];
+  readonly #ended: Coroutine[] = [];
   /** How to end the wait of each coroutine that waits for something outside of the loop. */
   readonly #outside = new Map<Coroutine, () => void>();
   /** Coroutines whose wait for the outside is over, in the order in which that happened. */
-  #arrived: Coroutine[] = [];
+  readonly #arrived = new Fifo<Coroutine>();
   /** Resolves the wait of `poll` when a timer fires, something arrives, or the wait is interrupted. */
   #kick: (() => void) | null = null;
   #interrupted = false;
@@ -61,116 +52,7 @@ export class EventLoop {
   #isInHostTurn = false;
 
   constructor(clock: Clock = systemClock) {
-    this.clock = clock;
-  }
-
-  /**
-   * Enters a new coroutine: runs its function to the first wait. Null if it has ended and woke no other; otherwise it
-   * goes on, or those that it woke have to run: with `#untilItStops`.
-   */
-  #start(coroutine: Coroutine, body: () => Pending): Promise<void> | null {
-    coroutine.caller = this.current;
-    this.alive.add(coroutine);
-    this.current = coroutine;
-    const pending = attempt(body);
-    if (pending !== undefined) return pending;
-    if (coroutine.woken !== null) return Promise.resolve();
-    coroutine.done = true;
-    this.alive.delete(coroutine);
-    this.current = coroutine.caller;
-    return null;
-  }
-
-  /** Ends a coroutine when its function does. */
-  #endAfter(coroutine: Coroutine, pending: Promise<void>, onEnd: (error: unknown) => void): void {
-    pending.then(
-      () => this.#end(coroutine, () => onEnd(undefined)),
-      (error: unknown) => this.#end(coroutine, () => onEnd(error)),
-    );
-  }
-
-  #end(coroutine: Coroutine, report: () => void): void {
-    coroutine.done = true;
-    coroutine.waitsFor = null;
-    this.alive.delete(coroutine);
-    report();
-    this.#stop(coroutine);
-  }
-
-  /** Goes back to what entered the coroutine. */
-  #stop(coroutine: Coroutine): void {
-    if (coroutine.stopped !== null) {
-      coroutine.stopped();
-    } else {
-      this.current = coroutine.caller;
-      coroutine.stopped = nothing;
-    }
-  }
-
-  /**
-   * Runs `coroutine` until it parks or ends, then every coroutine that it woke, and those that they woke. May be called
-   * from within another coroutine, which then is suspended under it like a caller.
-   */
-  async enter(coroutine: Coroutine): Promise<void> {
-    await this.#runUntilStop(coroutine);
-    await this.#runWoken(coroutine);
-  }
-
-  async #runWoken(coroutine: Coroutine): Promise<void> {
-    if (coroutine.woken === null) return;
-    // A stack of what is left to run, each with the place in it: those that one wakes run before those beside it.
-    const stack = [{ woken: takeWoken(coroutine), at: 0 }];
-    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-      const next = top.woken[top.at];
-      if (next === undefined) {
-        stack.pop();
-        continue;
-      }
-      const chosen = next instanceof Coroutine ? next : next.next();
-      if (chosen === next || chosen === null) top.at += 1;
-      if (chosen === null) continue;
-      await this.#runUntilStop(chosen);
-      if (chosen.woken !== null) stack.push({ woken: takeWoken(chosen), at: 0 });
-    }
-  }
-
-  #runUntilStop(coroutine: Coroutine): Promise<void> {
-    const outer = this.current;
-    this.current = coroutine;
-    coroutine.waitsFor = null;
-    return new Promise<void>((resolve) => {
-      coroutine.stopped = () => {
-        this.current = outer;
-        resolve();
-      };
-      coroutine.proceed();
-    });
-  }
-
-  /** Suspends the running coroutine until it is entered or woken. */
-  park(reason: WaitReason): Promise<void> {
-    const coroutine = this.current;
-    assert(coroutine !== null, 'a coroutine parks itself');
-    coroutine.waitsFor = reason;
-    coroutine.waitsSinceNs = this.clock.nowNs();
-    if (coroutine.startedNs === 0) coroutine.startedNs = coroutine.waitsSinceNs;
-    return new Promise<void>((resolve) => {
-      coroutine.proceed = resolve;
-      this.#stop(coroutine);
-    });
-  }
-
-  /** Makes a parked coroutine runnable: right after the running one stops, or as a bottom half if none runs. */
-  wake(coroutine: Coroutine): void {
-    const current = this.current;
-    if (current === null) this.schedule(() => this.enter(coroutine));
-    else (current.woken ??= []).push(coroutine);
-  }
-
-  /** Makes the coroutines of a source runnable, as `wake` does with one; each is chosen when its turn has come. */
-  wakeEach(source: WakeSource): void {
-    assert(this.current !== null, 'waiters are woken by the one that they wait for');
-    (this.current.woken ??= []).push(source);
+    super(clock);
   }
 
   /** Runs `callback` as a bottom half: at the next turn of the loop. */
@@ -201,8 +83,7 @@ export class EventLoop {
   /** Called when a command begins: the host has had the time to end what is under way. */
   endHostIo(): void {
     if (this.#completions.length === 0) return;
-    this.#ended.push(...this.#completions);
-    this.#completions = [];
+    for (const coroutine of this.#completions.takeAll()) this.#ended.push(coroutine);
   }
 
   /**
@@ -223,15 +104,15 @@ export class EventLoop {
   reschedule(): Promise<void> | undefined {
     const coroutine = this.current;
     if (coroutine === null) return undefined;
-    if (this.#scheduled.length === 0) this.#bottomHalves.push(() => this.#runScheduled());
+    if (this.#scheduled.length === 0) this.#bottomHalves.push(() => run(this.#runScheduled()));
     this.#scheduled.push(coroutine);
     return this.park(waitsForBottomHalf);
   }
 
-  async #runScheduled(): Promise<void> {
+  *#runScheduled(): Steps<void> {
     const due = this.#scheduled;
     this.#scheduled = [];
-    for (const coroutine of due) await this.enter(coroutine);
+    for (const coroutine of due) yield this.enter(coroutine);
   }
 
   /** Parks the running coroutine for `delayNs` nanoseconds of the loop's clock. */
@@ -290,21 +171,15 @@ export class EventLoop {
     return !this.#takeInterrupt();
   }
 
-  /** Whether `runBottomHalves` has something to run. */
-  get hasBottomHalves(): boolean {
-    return this.#bottomHalves.length > 0;
-  }
-
   /**
    * Runs the bottom halves that are due now, newest first as QEMU does, not those that they add. True if there were
    * any.
    */
-  async runBottomHalves(): Promise<boolean> {
+  *#runBottomHalves(): Steps<boolean> {
     if (this.#bottomHalves.length === 0) return false;
-    this.epoch += 1;
     const due = this.#bottomHalves;
     this.#bottomHalves = [];
-    for (let callback = due.pop(); callback !== undefined; callback = due.pop()) await callback();
+    for (let callback = due.pop(); callback !== undefined; callback = due.pop()) yield callback();
     return true;
   }
 
@@ -313,22 +188,21 @@ export class EventLoop {
    * `wait`) sleeps until something arrives. False if nothing can happen by itself any more, or if the sleep was
    * interrupted.
    */
-  async poll(wait = true): Promise<boolean> {
+  poll(wait = true): Answer<boolean> {
+    return run(this.#poll(wait));
+  }
+
+  *#poll(wait: boolean): Steps<boolean> {
     this.epoch += 1;
-    if (this.#isOverdue() && !(await this.#giveTurn())) return false;
-    if (await this.runBottomHalves()) return true;
-    const arrived = this.#arrived.shift();
-    if (arrived !== undefined) {
-      await this.enter(arrived);
-      return true;
-    }
-    const completed = this.#ended.pop() ?? this.#completions.shift();
-    if (completed !== undefined) {
-      await this.enter(completed);
+    if (this.#isOverdue() && !(yield this.#giveTurn())) return false;
+    if (yield* this.#runBottomHalves()) return true;
+    const next = this.#arrived.shift() ?? this.#ended.pop() ?? this.#completions.shift();
+    if (next !== undefined) {
+      yield this.enter(next);
       return true;
     }
     if (!wait || this.#outside.size === 0) return false;
-    await this.#sleepUntilKicked();
+    yield this.#sleepUntilKicked();
     return !this.#takeInterrupt();
   }
 
@@ -390,8 +264,8 @@ export class EventLoop {
   run(operation: string, body: () => Pending): Promise<boolean> | true {
     this.epoch += 1;
     this.#turnNs = 0;
-    const coroutine = new Coroutine(this.#nextId++, operation);
-    const pending = this.#start(coroutine, body);
+    const coroutine = this.make({ operation });
+    const pending = this.start(coroutine, body);
     return pending === null ? true : this.#runOn(coroutine, pending);
   }
 
@@ -403,7 +277,7 @@ export class EventLoop {
       // Its caller has gone on; an error that the body let through is a bug and must not be lost.
       if (detached && error !== undefined) this.schedule(() => Promise.reject(error));
     };
-    await this.#untilItStops(coroutine, pending, onEnd);
+    await this.untilItStops(coroutine, pending, onEnd);
     while (!coroutine.done) {
       if (await this.poll()) continue;
       detached = true;
@@ -413,59 +287,6 @@ export class EventLoop {
     return true;
   }
 
-  /** Lets a coroutine that has begun run until it parks or ends, and then those that it woke. */
-  async #untilItStops(coroutine: Coroutine, pending: Promise<void>, onEnd: (error: unknown) => void): Promise<void> {
-    this.#endAfter(coroutine, pending, onEnd);
-    if (coroutine.stopped === null) {
-      await new Promise<void>((resolve) => {
-        coroutine.stopped = () => {
-          this.current = coroutine.caller;
-          resolve();
-        };
-      });
-    }
-    await this.#runWoken(coroutine);
-  }
-
-  /**
-   * Starts a request and runs it until it parks or ends; a promise only if it had to wait for something. `onEnd` is
-   * called when it ends, with the error or undefined: before this returns if the request never waited. The loop is not
-   * turned.
-   */
-  begin(label: RequestLabel, body: () => Pending, onEnd: (error: unknown) => void): Pending {
-    const coroutine = this.#make(label);
-    const pending = this.#start(coroutine, body);
-    if (pending !== null) return this.#untilItStops(coroutine, pending, onEnd);
-    onEnd(undefined);
-    return undefined;
-  }
-
-  /**
-   * Starts an asynchronous request: enters it, and returns when it has parked or ended. `onDone` is called when it
-   * ends, but never before this returns: a request that ends at once reports as a bottom half, as QEMU's AIO requests
-   * do.
-   */
-  async spawn(label: RequestLabel, body: () => Pending, onDone: (error: unknown) => void): Promise<Coroutine> {
-    const coroutine = this.#make(label);
-    coroutine.startedNs = this.clock.nowNs();
-    const pending = this.#start(coroutine, body);
-    let returned = false;
-    const report = (error: unknown): void => {
-      if (returned) onDone(error);
-      else this.schedule(() => onDone(error));
-    };
-    if (pending === null) report(undefined);
-    else await this.#untilItStops(coroutine, pending, report);
-    returned = true;
-    return coroutine;
-  }
-
-  #make({ operation, offset, bytes, origin }: RequestLabel): Coroutine {
-    const coroutine = new Coroutine(this.#nextId++, operation, offset, bytes);
-    coroutine.origin = origin ?? null;
-    return coroutine;
-  }
-
   /**
    * Marks a coroutine as cancelled: it ends with ECANCELED at its next I/O. One that waits for the outside (a timer, a
    * peer) wakes up; who else parked it must still wake it.
@@ -473,29 +294,5 @@ export class EventLoop {
   cancel(coroutine: Coroutine): void {
     coroutine.cancelled = true;
     this.#outside.get(coroutine)?.();
-  }
-
-  /** Throws ECANCELED if the running coroutine was cancelled. */
-  checkCancelled(): void {
-    if (this.current?.cancelled === true) throw new BlockError(Errno.ECANCELED);
-  }
-}
-
-function takeWoken(coroutine: Coroutine): readonly (Coroutine | WakeSource)[] {
-  const woken = coroutine.woken ?? [];
-  coroutine.woken = null;
-  return woken;
-}
-
-function nothing(): void {
-  // The caller of a coroutine that has parked polls `done` itself.
-}
-
-/** Calls a function; what it throws becomes a rejected promise. */
-function attempt(body: () => Promise<void> | undefined): Promise<void> | undefined {
-  try {
-    return body();
-  } catch (error) {
-    return Promise.reject(error);
   }
 }

@@ -1,6 +1,6 @@
 /** The state of a node over a host file or device, and how a host call becomes a step of a request. */
 import { constants } from 'node:fs';
-import type { Pending, Steps } from '../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { asBlockError, type BlockError } from '../../block/error.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
 import type { FileLocks } from './locks.ts';
@@ -59,9 +59,8 @@ export function hostCall<A, B>(
   } catch (error) {
     failure = asBlockError(error);
   }
-  if (!node.loop.isOnlyCoroutine) return endInTurn(node, failure);
-  if (failure !== null) throw failure;
-  return undefined;
+  if (failure !== null) return run(failInTurn(node, failure));
+  return node.loop.hostIo();
 }
 
 /** `hostCall` for many calls in a row: the steps wait for nothing but a turn of Node now and then. */
@@ -72,11 +71,11 @@ export function* hostCalls(node: FileNode, calls: Steps<void>): Steps<void> {
   } catch (error) {
     failure = asBlockError(error);
   }
-  if (!node.loop.isOnlyCoroutine) yield endInTurn(node, failure);
-  else if (failure !== null) throw failure;
+  yield node.loop.hostIo();
+  if (failure !== null) throw failure;
 }
 
-async function endInTurn(node: FileNode, failure: BlockError | null): Promise<void> {
-  await node.loop.hostIo();
-  if (failure !== null) throw failure;
+function* failInTurn(node: FileNode, failure: BlockError): Steps<never> {
+  yield node.loop.hostIo();
+  throw failure;
 }

@@ -35,20 +35,18 @@ export class Background {
   start(label: RequestLabel, body: () => Pending, report: (error: unknown) => void): Pending {
     this.#unfinished += 1;
     let hasReturned = false;
-    const end = (error: unknown): void => {
-      this.#unfinished -= 1;
-      report(error);
-    };
     const pending = this.#loop.begin(label, body, (error) => {
-      if (hasReturned) end(error);
-      else this.#loop.schedule(() => end(error));
+      if (hasReturned) this.#end(report, error);
+      else this.#loop.schedule(() => this.#end(report, error));
     });
-    const returned = (): void => {
-      hasReturned = true;
-    };
-    if (pending !== undefined) return pending.then(returned);
-    returned();
+    if (pending !== undefined) return pending.then(() => void (hasReturned = true));
+    hasReturned = true;
     return undefined;
+  }
+
+  #end(report: (error: unknown) => void, error: unknown): void {
+    this.#unfinished -= 1;
+    report(error);
   }
 
   /** Lets every request end that can. False if some cannot (a breakpoint suspends them), or after an interrupt. */

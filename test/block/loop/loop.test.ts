@@ -106,7 +106,7 @@ describe('EventLoop', () => {
     const a = await start(loop, log, 'a', 2);
     loop.wake(a);
     expect(log).toEqual(['a1']);
-    expect(await loop.runBottomHalves()).toBe(true);
+    expect(await loop.poll(false)).toBe(true);
     expect(log).toEqual(['a1', 'a2', 'a ends']);
   });
 
@@ -126,7 +126,7 @@ describe('EventLoop', () => {
       await loop.begin({ operation: name }, body, () => {});
     }
     expect(log).toEqual([]);
-    expect(await loop.runBottomHalves()).toBe(true);
+    expect(await loop.poll(false)).toBe(true);
     expect(log).toEqual(['other half', 'half', 'first', 'second']);
     expect(loop.alive.size).toBe(0);
   });
