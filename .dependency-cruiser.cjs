@@ -23,6 +23,7 @@ const qcow2Floors = {
   bitmaps: ['format', 'tables', 'refcounts'],
   check: ['format', 'tables', 'refcounts', 'bitmaps'],
   data: ['format', 'tables', 'refcounts', 'bitmaps'],
+  inspect: ['format', 'tables', 'refcounts', 'bitmaps'],
 };
 
 /**

@@ -15,6 +15,9 @@ const exported = [
   ['usageLine', 'shell/command.ts'],
   ['helpText', 'cli/program.ts'],
   ['eventGuide', 'block/events/guide.ts'],
+  ['whereFields', 'shell/inspect/show-way.ts'],
+  ['whoFields', 'shell/inspect/show-owners.ts'],
+  ['inspectorOf', 'drivers/qcow2/inspect/inspector.ts'],
 ];
 
 /**
@@ -22,7 +25,10 @@ const exported = [
  * @returns {Promise<typeof import('../src/shell/command.ts') & {
  *   commandTable: import('../src/shell/command.ts').CommandTable,
  *   helpText: (name: string) => string,
- *   eventGuide: Record<string, import('../src/block/events/guide.ts').EventGuide> }>}
+ *   eventGuide: Record<string, import('../src/block/events/guide.ts').EventGuide>,
+ *   whereFields: readonly import('../src/block/inspect.ts').Field[],
+ *   whoFields: readonly import('../src/block/inspect.ts').Field[],
+ *   inspectorOf: typeof import('../src/drivers/qcow2/inspect/inspector.ts').inspectorOf }>}
  */
 async function loadSources() {
   const build = await rolldown({
@@ -85,6 +91,22 @@ function eventSection(guide) {
 }
 
 /**
+ * The rows of commands that show metadata. No image is needed to know their fields.
+ * @param {Record<string, readonly import('../src/block/inspect.ts').Field[]>} listings
+ */
+function fieldSection(listings) {
+  const lines = [];
+  for (const [command, fields] of Object.entries(listings)) {
+    lines.push(`## ${command}`, '', '| key | column | meaning |', '| --- | --- | --- |');
+    for (const { key, title, help, isExact } of fields) {
+      lines.push(`| \`${key}\` | ${title}${isExact === true ? ' *(exact)*' : ''} | ${cell(help)} |`);
+    }
+    lines.push('');
+  }
+  return lines.join('\n').trimEnd();
+}
+
+/**
  * Puts text between the marks of a section.
  * @param {string} document
  * @param {string} name
@@ -99,7 +121,8 @@ function replaceSection(document, name, text) {
   return `${document.slice(0, from)}${begin}\n${text}\n\n${document.slice(to)}`;
 }
 
-const { commandTable, usageLine, helpText, eventGuide } = await loadSources();
+const { commandTable, usageLine, helpText, eventGuide, whereFields, whoFields, inspectorOf } = await loadSources();
+const { structures } = inspectorOf(/** @type {never} */ ({}));
 /** @type {Record<string, Record<string, string>>} */
 const documents = {
   'commands.md': {
@@ -107,6 +130,13 @@ const documents = {
     commands: commandSection(commandTable.all),
   },
   'events.md': { events: eventSection(eventGuide) },
+  'metadata.md': {
+    fields: fieldSection({
+      where: whereFields,
+      who: whoFields,
+      ...Object.fromEntries(structures.map(({ name, fields }) => [`dump ${name}`, fields])),
+    }),
+  },
 };
 for (const [name, sections] of Object.entries(documents)) {
   const file = path.join(root, '.github/docs', name);

@@ -18,6 +18,7 @@ import type { BlockNode, ChildLink } from './graph/node.ts';
 import type { DebugEvent } from './events/events.ts';
 import type { Options } from './options/options.ts';
 import type { DebugPort } from './debug/port.ts';
+import type { Inspector } from './inspect.ts';
 
 /** A position on the guest's disk, in bytes; a type of its own for drivers that map it to one in the file below. */
 export type GuestOffset = number & { readonly __offset: 'guest' };
@@ -213,4 +214,12 @@ export interface Driver<S = unknown> extends DriverIdentity {
   debugEvent?(node: BlockNode<S>, event: DebugEvent): Pending;
   /** Breakpoints and rules of the node. Default: it has none. */
   debugPort?(node: BlockNode<S>): DebugPort;
+
+  /**
+   * Fills `data` as `preadv` does, for `block/request/peek.ts`: nothing may come of it but the bytes. Default for
+   * filters: the child's; else the node cannot be looked at so.
+   */
+  peek?(node: BlockNode<S>, offset: number, data: Buffer): Pending;
+  /** The metadata of the node, for commands that show it. Default: it has none. */
+  inspector?(node: BlockNode<S>): Promise<Inspector>;
 }

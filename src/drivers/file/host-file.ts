@@ -1,7 +1,7 @@
 /** Methods common to all host files and devices: reads, writes, permissions, limits. */
 import { closeSync, fstatSync } from 'node:fs';
 import type { Driver } from '../../block/driver.ts';
-import { run, type Steps } from '../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { asBlockError, BlockError } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { alignedBuffer, isBufferAligned } from '../../sys/aligned-memory.ts';
@@ -116,12 +116,23 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
     data.length <= MOVED_AT_ONCE
       ? hostCall(node, writeFrom, offset, data)
       : run(hostCalls(node, longWrite(node, offset, data))),
+  peek: peekAt,
   pwriteZeroes: (node, offset, bytes, flags) => run(writeZeroes(node, offset, bytes, flags)),
   pdiscard: (node, offset, bytes) => run(hostCalls(node, discardHostRange(node, offset, bytes))),
 
   flushToDisk: (node) => hostCall(node, syncFile, undefined, undefined),
   truncate: (node, bytes, options) => hostCall(node, truncateHostFile, bytes, options),
 };
+
+/** Reads, and is done then, whatever else is in flight. */
+function peekAt(node: FileNode, offset: number, data: Buffer): Pending {
+  try {
+    readInto(node, offset, data);
+  } catch (error) {
+    throw asBlockError(error);
+  }
+  return undefined;
+}
 
 function* writeZeroes(node: FileNode, offset: number, bytes: number, flags: number): Steps<void> {
   // A file that is being made longer is not written to behind its end: some hosts would lose that.

@@ -101,6 +101,7 @@ export const nbd: Driver<NbdState> = {
   },
 
   preadv: (node, offset, data) => run(read(node, offset, data)),
+  peek: (node, offset, data) => run(read(node, offset, data)),
   pwritev: (node, offset, data, flags) => run(write(node, offset, data, flags)),
   pwriteZeroes: (node, offset, bytes, flags) => run(writeZeroes(node, offset, bytes, flags)),
 

@@ -58,6 +58,7 @@ export const qcow2: Driver<Qcow2Image> = {
   loadVmState: ({ state }, offset, data) => run(loadVmState(state, offset, data)),
 
   check: ({ state }, { repair }) => run(checkImage(state, repair)),
+  inspector: async ({ state }) => (await import('./inspect/inspector.ts')).inspectorOf(state),
 
   getInfo: ({ state }) => infoOf(state),
   getSpecificInfo: async ({ state }) => run(specificInfoOf(state)),

@@ -9,6 +9,7 @@ import { openChild } from '../../block/open/open.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { refreshFilename } from '../../block/graph/refresh-filename.ts';
 import { driverInfo } from '../../block/request/info.ts';
+import { peek } from '../../block/request/peek.ts';
 import { pdiscard } from '../../block/request/discard.ts';
 import { preadv } from '../../block/request/read.ts';
 import { truncate } from '../../block/request/truncate.ts';
@@ -181,6 +182,9 @@ export const raw: Driver<RawState> = {
       ? preadv(file, position, data, flags)
       : run(after(told, preadv, file, position, data, flags));
   },
+
+  peek: (node, offset, data) => run(peek(fileOf(node).node, offset + node.state.offsetBytes, data)),
+  inspector: async (node) => new (await import('./inspect-raw.ts')).RawInspector(node),
 
   pwritev(node, offset, data, flags) {
     const file = fileOf(node);

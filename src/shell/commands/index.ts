@@ -10,6 +10,7 @@ import { breakCommand } from './break.ts';
 import { cancel } from './cancel.ts';
 import { close } from './close.ts';
 import { aioDiscard, discard } from './discard.ts';
+import { dump } from './dump.ts';
 import { events } from './events.ts';
 import { exportCommand } from './export.ts';
 import { flush } from './flush.ts';
@@ -37,6 +38,8 @@ import { state } from './state.ts';
 import { suspended } from './suspended.ts';
 import { truncate } from './truncate.ts';
 import { waitBreak } from './wait-break.ts';
+import { where } from './where.ts';
+import { who } from './who.ts';
 import { write } from './write.ts';
 import { writev } from './writev.ts';
 import { zoneCommands } from './zones.ts';
@@ -44,6 +47,7 @@ import { zoneCommands } from './zones.ts';
 export const commandTable = new CommandTable({
   images: [open, close, reopen, info, nodes, length, truncate],
   data: [read, readv, write, writev, discard, flush, alloc, map],
+  metadata: [where, who, dump],
   asynchronous: [aioRead, aioWrite, aioDiscard, aioFlush, requests],
   breakpoints: [breakCommand, waitBreak, resume, removeBreak, suspended, cancel],
   rules: [rule, rules, state],

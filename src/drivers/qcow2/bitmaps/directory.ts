@@ -37,6 +37,12 @@ export function* readDirectory(image: Qcow2Image): Steps<DirectoryEntry[]> {
   // At most 64 MiB, by the check of the extension.
   const data = Buffer.alloc(bytes);
   yield withContext('Failed to read bitmap directory', () => readFile(image, image.bitmapDirectoryOffset, data));
+  return parseDirectory(image, data);
+}
+
+/** The entries of a directory. EINVAL for anything wrong with it. */
+export function parseDirectory(image: Qcow2Image, data: Buffer): DirectoryEntry[] {
+  const bytes = data.length;
   const entries: DirectoryEntry[] = [];
   let at = 0;
   while (at < bytes) {

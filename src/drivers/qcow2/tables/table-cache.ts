@@ -106,6 +106,12 @@ export class TableCache {
     return this.#slots.get(offset) ?? -1;
   }
 
+  /** The content of a table that is cached, to be looked at only, and whether it is to be written back; else null. */
+  peek(offset: number): { readonly bytes: Buffer; readonly isDirty: boolean } | null {
+    const slot = this.find(offset);
+    return slot === -1 ? null : { bytes: this.table(slot), isDirty: this.#isDirty(slot) };
+  }
+
   /**
    * Forgets a table without writing it back. EIO if it is held: then it was freed through an entry of its own, which
    * only a corrupt image has.
