@@ -17,6 +17,8 @@ const exported = [
   ['eventGuide', 'block/events/guide.ts'],
   ['whereFields', 'shell/inspect/show-way.ts'],
   ['whoFields', 'shell/inspect/show-owners.ts'],
+  ['mapFields', 'shell/inspect/show-map.ts'],
+  ['changeFields', 'shell/inspect/show-changes.ts'],
   ['inspectorOf', 'drivers/qcow2/inspect/inspector.ts'],
 ];
 
@@ -28,6 +30,8 @@ const exported = [
  *   eventGuide: Record<string, import('../src/block/events/guide.ts').EventGuide>,
  *   whereFields: readonly import('../src/block/inspect.ts').Field[],
  *   whoFields: readonly import('../src/block/inspect.ts').Field[],
+ *   mapFields: readonly import('../src/block/inspect.ts').Field[],
+ *   changeFields: readonly import('../src/block/inspect.ts').Field[],
  *   inspectorOf: typeof import('../src/drivers/qcow2/inspect/inspector.ts').inspectorOf }>}
  */
 async function loadSources() {
@@ -121,7 +125,8 @@ function replaceSection(document, name, text) {
   return `${document.slice(0, from)}${begin}\n${text}\n\n${document.slice(to)}`;
 }
 
-const { commandTable, usageLine, helpText, eventGuide, whereFields, whoFields, inspectorOf } = await loadSources();
+const { commandTable, usageLine, helpText, eventGuide, whereFields, whoFields, mapFields, changeFields, inspectorOf } =
+  await loadSources();
 const { structures } = inspectorOf(/** @type {never} */ ({}));
 /** @type {Record<string, Record<string, string>>} */
 const documents = {
@@ -134,6 +139,8 @@ const documents = {
     fields: fieldSection({
       where: whereFields,
       who: whoFields,
+      'map -v': mapFields,
+      diff: changeFields,
       ...Object.fromEntries(structures.map(({ name, fields }) => [`dump ${name}`, fields])),
     }),
   },

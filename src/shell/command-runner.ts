@@ -49,10 +49,16 @@ export class CommandRunner implements Shell {
       hintClosest(session, name, this.commands.names);
       return this.#record(-Errno.EINVAL);
     }
-    const status =
-      this.#admit(command, argv) ??
-      (command.polls === true ? this.#poll(command, argv) : this.#runCoroutine(command, argv));
+    const keeping = session.beforeCommand === null || command.looksOnly === true ? undefined : session.beforeCommand();
+    const status = keeping === undefined ? this.#start(command, argv) : keeping.then(() => this.#start(command, argv));
     return isPromise(status) ? status.then((late) => this.#record(late)) : this.#record(status);
+  }
+
+  #start(command: Command, argv: string[]): Answer<number> {
+    return (
+      this.#admit(command, argv) ??
+      (command.polls === true ? this.#poll(command, argv) : this.#runCoroutine(command, argv))
+    );
   }
 
   async runRequest(command: Command, argv: readonly string[], body: () => Promise<void>): Promise<void> {

@@ -24,6 +24,8 @@ export interface Command {
   readonly needsFile: boolean;
   /** Bits of `Perm` that the backend must have; once asked for, they stay. */
   readonly perm?: number;
+  /** It changes nothing of the image: `diff` goes on comparing with the command before it. */
+  readonly looksOnly?: true;
   readonly options?: OptionTable;
   /** Paragraphs below the usage line, in lines; an example is a line that starts with two spaces. */
   readonly help?: readonly string[];

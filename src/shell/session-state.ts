@@ -10,6 +10,7 @@ import type { OverlayMaker } from '../block/open/overlay.ts';
 import { type Clock, systemClock } from '../block/loop/clock.ts';
 import { EventLoop } from '../block/loop/loop.ts';
 import { assert } from '../util/assert.ts';
+import type { Pending } from '../util/steps.ts';
 import { BufferPool } from './data/buffer-pool.ts';
 import type { Output } from './output/output.ts';
 import { suspendedLines } from './output/suspended-text.ts';
@@ -70,6 +71,8 @@ export class SessionState {
   sourceDepth = 0;
   /** How many failures of lines of files were said with their place: an outer file need not say them again. */
   failuresPlaced = 0;
+  /** Set by `diff`: called before each command that may change the image. */
+  beforeCommand: (() => Pending) | null = null;
   /** Suspended requests had to be cancelled when an image was closed. */
   hadCancelledRequests = false;
 

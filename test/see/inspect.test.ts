@@ -4,6 +4,8 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { inspectorOf } from '../../src/drivers/qcow2/inspect/inspector.ts';
 import { whereFields } from '../../src/shell/inspect/show-way.ts';
+import { changeFields } from '../../src/shell/inspect/show-changes.ts';
+import { mapFields } from '../../src/shell/inspect/show-map.ts';
 import { whoFields } from '../../src/shell/inspect/show-owners.ts';
 import { addSnapshot } from '../drivers/qcow2/add-snapshot.ts';
 import { type ImageSettings, makeImage } from '../drivers/qcow2/make-image.ts';
@@ -39,6 +41,7 @@ const looks = [
   'dump refcounts',
   'dump snapshots',
   'dump bitmaps',
+  'map -v',
 ];
 
 describe('where, who and dump', () => {
@@ -94,6 +97,23 @@ describe('where, who and dump', () => {
     await see.close();
   });
 
+  it('show the runs of the disk, those that are not on disk yet, and how deep in the chain', async () => {
+    const base = await busyImage('map-base.qcow2');
+    const over = image('map-over.qcow2', { backing: { filename: base, format: 'qcow2' } });
+    const see = await seeSession(overDebug(over, { 'backing.node-name': 'below', 'backing.file.node-name': 'lowest' }));
+    const lines = [
+      'write 704k 64k',
+      'break write_aio A',
+      'aio_write 512k 64k',
+      'wait_break A',
+      'map',
+      'map -v',
+      'map -v -j 64k 256k',
+    ];
+    expectGolden('map', await see.talk(...lines, 'map -v 0 1 2', 'map x', 'map -j'));
+    await see.close();
+  });
+
   it('tell of subclusters', async () => {
     const see = await seeSession(overDebug(image('sub.qcow2', { extendedL2: true })));
     const text = await see.talk('write 4k 6k', 'write -z 32k 8k', 'dump l2', 'where 4k', 'where 32k', 'where 0');
@@ -122,6 +142,54 @@ describe('where, who and dump', () => {
     const see = await seeSession(overDebug(image('refused.qcow2')));
     const text = await see.talk('where', 'where x', 'who 1G', 'dump l3', 'dump header 0', 'where -n nowhere 0');
     expectGolden('refused', text);
+    await see.close();
+  });
+});
+
+describe('diff', () => {
+  it('shows at l2_update the refcount on disk and the entry not yet', async () => {
+    const see = await seeSession(overDebug(image('diff.qcow2')));
+    const each = [
+      'diff',
+      'write 0 64k',
+      'flush',
+      'diff',
+      'break l2_update A',
+      'aio_write 64k 64k',
+      'aio_flush',
+      'diff',
+    ];
+    const stopped = [
+      'diff -m',
+      'aio_write 128k 64k',
+      'aio_flush',
+      'flush',
+      'diff',
+      'info',
+      'resume A',
+      'diff',
+      'diff -o',
+    ];
+    expectGolden('diff', await see.talk(...each, ...stopped, 'write 192k 64k', 'diff'));
+    await see.close();
+  });
+
+  it('shows how a write grows a table, on a terminal', async () => {
+    const see = await seeSession(overDebug(image('grown.qcow2')), { isTerminal: true });
+    expectGolden(
+      'diff-on-a-terminal',
+      await see.talk('diff', 'write 0 64k', 'diff', 'length', 'truncate 2G', 'diff', 'diff'),
+    );
+    await see.close();
+  });
+
+  it('begins anew with another image, and refuses a raw one', async () => {
+    const file = image('other.qcow2');
+    const see = await seeSession(overDebug(file));
+    await see.talk('diff', 'write 0 64k', 'close', `open -o driver=qcow2,file.driver=file,file.filename=${file}`);
+    expect(await see.talk('diff')).toBe('> diff\n');
+    await see.talk('close', `open -o driver=raw,file.driver=file,file.filename=${file}`);
+    expect(await see.talk('diff')).toBe('> diff\nqemu-io: raw has no metadata that could change\n');
     await see.close();
   });
 });
@@ -172,6 +240,9 @@ describe('the fields of rows', () => {
     const names = (fields: readonly { readonly key: string }[]) => fields.map(({ key }) => key).toSorted();
     expect(await keysOf('where -j 0')).toEqual(names(whereFields));
     expect(await keysOf('who -j 0')).toEqual(names(whoFields));
+    expect(await keysOf('map -v -j')).toEqual(names(mapFields));
+    await see.talk('diff', 'write 960k 512');
+    expect(await keysOf('diff -j')).toEqual(names(changeFields));
     for (const { name, fields } of inspectorOf({} as never).structures) {
       if (name !== 'snapshots') expect(await keysOf(`dump -j ${name}`), name).toEqual(names(fields));
     }

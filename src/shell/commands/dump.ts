@@ -13,6 +13,7 @@ export const dump = {
   minArgs: 1,
   maxArgs: 6,
   needsFile: true,
+  looksOnly: true,
   options: inspectOptions,
   help: [
     'Entries that are zero in memory and on disk are left out. off and len choose a part: of the disk for l1 and l2, of the',

@@ -23,6 +23,7 @@ export const events = {
   minArgs: 0,
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: false,
+  looksOnly: true,
   options,
   help: [
     'Lists the latest events, oldest first: number, event, the request that fired it, the node, and what it led to.',

@@ -17,6 +17,7 @@ export const help = {
   maxArgs: 1,
   acceptsAlso: ([, word, ...more]) => word === 'event' && more.length === 1,
   needsFile: false,
+  looksOnly: true,
   help: [
     'Lists the commands, or says more about one.',
     '  help write            what write does, and its options',

@@ -9,6 +9,7 @@ import { bail } from './bail.ts';
 import { breakCommand } from './break.ts';
 import { cancel } from './cancel.ts';
 import { close } from './close.ts';
+import { diff } from './diff.ts';
 import { aioDiscard, discard } from './discard.ts';
 import { dump } from './dump.ts';
 import { events } from './events.ts';
@@ -47,7 +48,7 @@ import { zoneCommands } from './zones.ts';
 export const commandTable = new CommandTable({
   images: [open, close, reopen, info, nodes, length, truncate],
   data: [read, readv, write, writev, discard, flush, alloc, map],
-  metadata: [where, who, dump],
+  metadata: [where, who, dump, diff],
   asynchronous: [aioRead, aioWrite, aioDiscard, aioFlush, requests],
   breakpoints: [breakCommand, waitBreak, resume, removeBreak, suspended, cancel],
   rules: [rule, rules, state],

@@ -18,6 +18,7 @@ export const info = {
   minArgs: 0,
   maxArgs: 0,
   needsFile: true,
+  looksOnly: true,
   run: runInfo,
 } satisfies Command;
 

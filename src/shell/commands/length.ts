@@ -12,6 +12,7 @@ export const length = {
   minArgs: 0,
   maxArgs: 0,
   needsFile: true,
+  looksOnly: true,
   run(session) {
     try {
       session.output.stdout(`${formatSize(session.image.getLength())}\n`);

@@ -6,9 +6,16 @@ import { Errno, strerror } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
 import { Breather } from '../breather.ts';
 import type { Command } from '../command.ts';
-import { CommandFailure } from '../failure.ts';
+import { CommandFailure, usage } from '../failure.ts';
 import { Progress } from '../output/progress.ts';
 import type { SessionState } from '../session-state.ts';
+import { flag, OptionTable, textSetting } from '../words/options.ts';
+
+const options = new OptionTable({
+  isVerbose: flag('v', 'each run with its state, its place, and the file of the chain that holds it'),
+  json: flag('j', 'as JSON, with -v'),
+  node: textSetting('n', 'node', 'of this node instead of the image, with -v'),
+});
 
 export const map = {
   name: 'map',
@@ -17,8 +24,24 @@ export const map = {
   oneline: 'prints the allocated areas of a file',
   minArgs: 0,
   maxArgs: 0,
+  acceptsAlso: ([, word, ...more]) => word?.startsWith('-v') === true && more.length <= 5,
   needsFile: true,
-  run: runMap,
+  looksOnly: true,
+  options,
+  help: [
+    'Prints which runs of the disk are allocated in the image or its backing files.',
+    '  map -v           every run: data, zero, compressed or unallocated, its offset in the file, how deep in the chain',
+    '  map -v 1M 64k    the runs of a part of the disk',
+    'With -v it only looks, as where does: it works while requests are suspended, and fires no event.',
+  ],
+  operands: ['offset', 'length'],
+  async run(session, argv) {
+    if (argv.length === 1) return runMap(session);
+    const { options: given, operands } = options.parse(session, argv);
+    if (!given.isVerbose || operands.length > 2) throw usage();
+    const { showMap } = await import('../inspect/show-map.ts');
+    return showMap(session, operands, given);
+  },
 } satisfies Command;
 
 async function runMap(session: SessionState): Promise<void> {

@@ -15,6 +15,7 @@ export const nodes = {
   minArgs: 0,
   maxArgs: 1,
   needsFile: true,
+  looksOnly: true,
   options,
   help: [
     'For each node, from the top down: its name, its driver, which child of its parent it is, the file that it was opened',

@@ -22,6 +22,7 @@ export const requests = {
   minArgs: 0,
   maxArgs: 1,
   needsFile: false,
+  looksOnly: true,
   options,
   help: [
     'For each request that has begun and not ended, oldest first: its name, what it does at which offset and length,',

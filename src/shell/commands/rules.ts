@@ -19,6 +19,7 @@ export const rules = {
   minArgs: 0,
   maxArgs: 3,
   needsFile: true,
+  looksOnly: true,
   options,
   help: [
     'For each rule: its number, what it does at which event, its conditions, and its status: "armed" waits for its event,',

@@ -22,6 +22,7 @@ export const suspended = {
   minArgs: 0,
   maxArgs: 1,
   needsFile: true,
+  looksOnly: true,
   options,
   help: [
     'For each request that a breakpoint suspends, oldest first: the tag, the name of the request, what it does at which',

@@ -16,6 +16,7 @@ export const where = {
   minArgs: 1,
   maxArgs: 4,
   needsFile: true,
+  looksOnly: true,
   options: inspectOptions,
   help: [
     'Each step from the offset on the disk to the place of its data: the entries of the L1 and L2 tables, the refcount,',

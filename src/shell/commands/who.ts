@@ -10,6 +10,7 @@ export const who = {
   minArgs: 1,
   maxArgs: 5,
   needsFile: true,
+  looksOnly: true,
   options: inspectOptions,
   help: [
     'For each cluster of the file that the range touches (one byte without len): its refcount, and everything that refers',
