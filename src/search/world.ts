@@ -10,11 +10,13 @@
  */
 import { portOf } from '../block/debug/port.ts';
 import type { Driver, RegisteredDriver } from '../block/driver.ts';
+import { BlockError } from '../block/error.ts';
 import type { DebugEvent } from '../block/events/events.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import type { UserObject } from '../block/user-object.ts';
 import type { CommandTable } from '../shell/command.ts';
 import { type OpenRequest, Session } from '../shell/session.ts';
+import { Errno } from '../util/errno.ts';
 import type { Pending } from '../util/steps.ts';
 import { JumpingClock } from './world/jumping-clock.ts';
 import { type DiskHost, makeDiskDriver } from './world/disk-driver.ts';
@@ -26,6 +28,9 @@ import { type UserWatcher, WatchedBackend } from './world/watched-backend.ts';
 
 /** Of all disks of a world together, unless the world is given another limit. */
 const MEMORY_MAX_BYTES = 1 << 30;
+
+/** Protocol drivers that a case may have. Others reach for devices or peers, which no case can have for itself. */
+const innerProtocols: ReadonlySet<string> = new Set(['file', 'blkdebug', 'null-co', 'null-aio']);
 
 /** An image and what is done with it, in qemu-io's words. */
 export interface Scenario {
@@ -139,10 +144,22 @@ export class World {
     const disk = makeDiskDriver(host);
     return this.#parts.drivers.map((driver) => {
       if (driver.formatName === disk.formatName) return disk as RegisteredDriver;
+      if (driver.protocolName !== undefined && !innerProtocols.has(driver.formatName)) return refused(driver);
       if ('load' in driver) return { ...driver, load: async () => hooked(await driver.load(), hooks) };
       return hooked(driver, hooks);
     });
   }
+}
+
+/** A driver in name only. */
+function refused({ formatName, protocolName = formatName }: RegisteredDriver): Driver {
+  return {
+    formatName,
+    protocolName,
+    async open() {
+      throw new BlockError(Errno.ENOTSUP, `A search takes images in files, and none of the driver '${formatName}'`);
+    },
+  };
 }
 
 /** The driver with its events and openings told to the hooks; itself if its nodes have no rules. */

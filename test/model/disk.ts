@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
-import { hex, SECTOR_BYTES } from './disk-model.js';
+import { hex } from '../../src/search/model/content.ts';
+import { SECTOR_BYTES } from '../../src/search/model/disk-model.ts';
 
 export const DISK_BYTES = 64 * 1024;
 export const DISK_SECTORS = DISK_BYTES / SECTOR_BYTES;

@@ -14,7 +14,8 @@ import { Qcow2Image } from '../../src/drivers/qcow2/tables/image.ts';
 import { commandTable } from '../../src/shell/commands/index.ts';
 import { Session } from '../../src/shell/session.ts';
 import { type Disk, DISK_BYTES, DISK_SECTORS, imageOptions, initialValue, makeFiles, setUpLines } from './disk.ts';
-import { DiskModel, SECTOR_BYTES } from './disk-model.js';
+import type { Content } from '../../src/search/model/content.ts';
+import { DiskModel, SECTOR_BYTES } from '../../src/search/model/disk-model.ts';
 import { commandOf, type RequestStep, type Step } from './steps.ts';
 import { makeFolder } from '../helpers/sandbox.ts';
 
@@ -82,6 +83,8 @@ async function openSession(options: string): Promise<Session> {
   return session;
 }
 
+const filledWith = (value: number): Content => ({ kind: 'fill', value });
+
 class ScriptRun {
   #session: Session;
   readonly #model: DiskModel;
@@ -100,7 +103,7 @@ class ScriptRun {
     const session = await openSession(imageOptions(disk, folder));
     const { root } = session.image;
     setBackendPermissions(session.image, root.perm | Perm.WRITE, root.shared);
-    return new ScriptRun(session, new DiskModel(DISK_SECTORS, initialValue(disk)), disk.format);
+    return new ScriptRun(session, new DiskModel(DISK_BYTES, filledWith(initialValue(disk))), disk.format);
   }
 
   plant({ node: change, backend: changeBackend }: Plants): void {
@@ -168,20 +171,24 @@ class ScriptRun {
 
   async #read(step: RequestStep): Promise<void> {
     const data = Buffer.alloc(step.sectorCount * SECTOR_BYTES);
-    const read = this.#model.beginRead(step.sector, step.sectorCount);
+    const read = this.#model.beginRead(step.sector * SECTOR_BYTES, step.sectorCount * SECTOR_BYTES);
     const { image } = this.#session;
     await this.#start(
       step,
       () => image.pread(step.sector * SECTOR_BYTES, data),
       (hasFailed) => {
-        this.#violation ??= this.#model.endRead(read, hasFailed ? null : data);
+        this.#violation ??= this.#model.endRead(read, hasFailed ? null : data)?.text ?? null;
       },
     );
   }
 
   async #write(step: RequestStep): Promise<void> {
     const { kind, value, sector, sectorCount } = step;
-    const write = this.#model.beginWrite(sector, sectorCount, kind === 'write' ? value : 0);
+    const write = this.#model.beginWrite(
+      sector * SECTOR_BYTES,
+      sectorCount * SECTOR_BYTES,
+      filledWith(kind === 'write' ? value : 0),
+    );
     if (kind !== 'write') this.#zeroing += 1;
     await this.#start(
       step,

@@ -1,6 +1,7 @@
 /** The steps of a script of the model check; as text each is a command. */
 import fc from 'fast-check';
-import { hex, SECTOR_BYTES } from './disk-model.js';
+import { hex } from '../../src/search/model/content.ts';
+import { SECTOR_BYTES } from '../../src/search/model/disk-model.ts';
 
 /** A request over whole sectors. `value` counts for writes alone. */
 export interface RequestStep {

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
-import { SECTOR_BYTES } from '../model/disk-model.js';
+import { SECTOR_BYTES } from './model.js';
 
 /** @typedef {import('./random.js').Random} Random */
 

@@ -5,7 +5,7 @@
  * Without compressed writes: QEMU 7.2, and blkscope after it, puts them into clusters that were given back and taken by
  * others.
  */
-import { DiskModel, SECTOR_BYTES } from '../model/disk-model.js';
+import { DiskModel, SECTOR_BYTES } from './model.js';
 
 /**
  * @typedef {import('./random.js').Random} Random
@@ -118,12 +118,12 @@ function anyRange(random, disk, sectors) {
  * @param {Disk} disk @param {readonly Step[]} steps @param {readonly string[]} replies
  */
 export function modelAfter(disk, steps, replies) {
-  const model = new DiskModel(disk.maxBytes / SECTOR_BYTES, disk.before ?? disk.base ?? 0);
-  const lengthSectors = disk.lengthBytes / SECTOR_BYTES;
-  model.endWrite(model.beginWrite(lengthSectors, disk.maxBytes / SECTOR_BYTES - lengthSectors, 0), true);
+  const model = new DiskModel(disk.maxBytes, contentOf(disk.before ?? disk.base ?? 0));
+  const { lengthBytes } = disk;
+  model.endWrite(model.beginWrite(lengthBytes, disk.maxBytes - lengthBytes, contentOf(0)), true);
   const answered = steps.slice(0, replies.length);
   const flushes = answered.findLastIndex(disk.cacheMode === 'writethrough' ? flushesWhenWrittenThrough : isFlush);
-  /** @type {import('../model/disk-model.js').ModelWrite[]} */
+  /** @type {import('./model.js').ModelWrite[]} */
   let inFlight = [];
   for (const [index, step] of steps.entries()) {
     const isFlushed = index <= flushes;
@@ -133,7 +133,9 @@ export function modelAfter(disk, steps, replies) {
       continue;
     }
     const values = step.unmaps && !isFlushed ? [...step.values, ANYTHING] : step.values;
-    const writes = values.map((value) => model.beginWrite(step.firstSector, step.sectorCount, value));
+    const writes = values.map((value) =>
+      model.beginWrite(step.firstSector * SECTOR_BYTES, step.sectorCount * SECTOR_BYTES, contentOf(value)),
+    );
     if (step.kind === 'aio') {
       inFlight.push(...writes);
       continue;
@@ -142,6 +144,11 @@ export function modelAfter(disk, steps, replies) {
     for (const write of writes) model.endWrite(write, isFlushed && isDone);
   }
   return model;
+}
+
+/** @param {number} value @returns {import('../../src/search/model/content.ts').Content} */
+function contentOf(value) {
+  return value === ANYTHING ? { kind: 'anything' } : { kind: 'fill', value };
 }
 
 /** @param {Step} step */

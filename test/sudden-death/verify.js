@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { hex, SECTOR_BYTES } from '../model/disk-model.js';
 import { imageName, isDirty } from './images.js';
-import { ANYTHING, modelAfter } from './script.js';
+import { SECTOR_BYTES } from './model.js';
+import { modelAfter } from './script.js';
 
 /**
  * @typedef {import('./images.js').Disk} Disk
@@ -71,26 +71,20 @@ function findWrongData(disk, folder, steps, replies) {
 /**
  * A sentence about the first sector that holds what it must not.
  * @param {Buffer} contents
- * @param {import('../model/disk-model.js').DiskModel} model
+ * @param {import('./model.js').Model} model
  */
 function violationIn(contents, model) {
-  const sectors = contents.length / SECTOR_BYTES;
-  for (let start = 0, end = 0; start < sectors; start = end + 1) {
-    for (end = start; end < sectors && !model.allowedAt(end).has(ANYTHING); ) end += 1;
-    const violation = model.endRead(model.beginRead(start, end - start), contents.subarray(start * SECTOR_BYTES));
-    if (violation !== null) return violation;
-  }
-  return null;
+  return model.endRead(model.beginRead(0, contents.length), contents)?.text ?? null;
 }
 
 /**
  * Whether blkscope itself reads what qemu-img has read, where that is certain and so readable.
  * @param {Disk} disk @param {string} folder @param {Buffer} contents @param
- *   {import('../model/disk-model.js').DiskModel} model
+ *   {import('./model.js').Model} model
  */
 function findOtherReading(disk, folder, contents, model) {
   /** @param {number} offset */
-  const isOpen = (offset) => model.allowedAt(offset / SECTOR_BYTES).has(ANYTHING);
+  const isOpen = (offset) => model.allowedAt(offset).some(({ kind }) => kind === 'anything');
   const commands = [];
   for (let start = 0; start < contents.length; ) {
     let end = start + SECTOR_BYTES;
@@ -99,7 +93,7 @@ function findOtherReading(disk, folder, contents, model) {
       continue;
     }
     while (end < contents.length && contents[end] === contents[start] && !isOpen(end)) end += SECTOR_BYTES;
-    commands.push(`read -q -P ${hex(contents[start] ?? 0)} ${start} ${Math.min(end, contents.length) - start}`);
+    commands.push(`read -q -P ${contents[start] ?? 0} ${start} ${Math.min(end, contents.length) - start}`);
     start = end;
   }
   const input = `${commands.join('\n')}\n`;

@@ -118,6 +118,11 @@ export class Disks {
     else if (kind === 'truncate') content.truncate(offset);
   }
 
+  /** Ends all uses: the program that had the disks open is gone. */
+  abandon(): void {
+    for (const { uses } of this.all) uses.clear();
+  }
+
   /** Gives the memory back. The disks must not be used any more. */
   release(): void {
     for (const { content } of this.all) content.reset();

@@ -1,0 +1,101 @@
+/** A look at an image after a case: whether it opens, what its check says, and what it holds. */
+import { BlockError } from '../block/error.ts';
+import type { BlockNode } from '../block/graph/node.ts';
+import type { CheckResult } from '../block/driver.ts';
+import { openAsIs } from './case.ts';
+import type { DiskModel, Violation } from './model/disk-model.ts';
+import { eachPiece, type GuestContent, readContent } from './model/guest-content.ts';
+import type { World } from './world.ts';
+import type { Disks } from './world/disks.ts';
+
+/** The state of an image between two runs. */
+export interface Aftermath {
+  /** The reason why it cannot be opened or read to the end; null if it can. */
+  readonly failure: string | null;
+  /** Null if it was not opened, or if its format has no check. */
+  readonly check: CheckResult | null;
+  /** The first complaint of the check; empty if there was none. */
+  readonly complaint: string;
+  readonly violation: Violation | null;
+}
+
+/** The content that the disk must have: see `DiskModel.compare`. */
+export interface Expectation {
+  readonly model: DiskModel;
+  readonly isFlushed: boolean;
+}
+
+/**
+ * Opens the image as the scenario does, which repairs it if it was not closed, checks it and compares what it holds.
+ * The disks may be changed by that.
+ */
+export async function lookAfter(world: World, disks: Disks, expected: Expectation): Promise<Aftermath> {
+  let violation: Violation | null = null;
+  const found = await look(world, disks, async ({ backend }) => {
+    if (backend === null) return;
+    await eachPiece(backend, (offset, data, bytes) => {
+      violation = expected.model.compare(offset, data, bytes, expected.isFlushed);
+      return violation === null;
+    });
+  });
+  return { ...found, violation };
+}
+
+/** The image before any case: its content, and what its check says already then. */
+export interface Baseline {
+  readonly content: GuestContent;
+  readonly check: CheckResult | null;
+}
+
+/** Throws BlockError if the image of the scenario cannot be opened and read. */
+export async function readBaseline(world: World): Promise<Baseline> {
+  const disks = world.disks(false);
+  let content: GuestContent | null = null;
+  const { failure, check } = await look(world, disks, async ({ backend }) => {
+    if (backend !== null) content = await readContent(backend);
+  });
+  disks.release();
+  if (content === null || failure !== null) throw new BlockError(5, failure ?? 'the image cannot be read');
+  return { content, check };
+}
+
+type Opened = Awaited<ReturnType<typeof openAsIs>>['session'];
+
+async function look(
+  world: World,
+  disks: Disks,
+  body: (session: Opened) => Promise<void>,
+): Promise<Omit<Aftermath, 'violation'>> {
+  const { session, transcript, isOpen } = await openAsIs(world, disks);
+  if (!isOpen) return { failure: firstLine(transcript.stderr), check: null, complaint: '' };
+  const before = transcript.stderr.length;
+  let failure: string | null = null;
+  let check: CheckResult | null = null;
+  let complaint = '';
+  const ended = await session.loop.run('check', async () => {
+    try {
+      const node = checkedNode(session.top);
+      check = (await node?.driver.check?.(node, { repair: 'none' })) ?? null;
+      complaint = firstLine(transcript.stderr.slice(before));
+      await body(session);
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      failure = error.message;
+    }
+  });
+  if (!ended) failure = 'a request on it never ends';
+  await session.close();
+  return { failure, check, complaint };
+}
+
+/** The node whose format can be checked, from the top down; null if there is none. */
+function checkedNode(top: BlockNode): BlockNode | null {
+  for (let node: BlockNode | null = top; node !== null; node = node.primaryChild?.node ?? null) {
+    if (node.driver.check !== undefined) return node;
+  }
+  return null;
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0]?.replace(/^qemu-io: /, '') ?? '';
+}
