@@ -134,6 +134,12 @@ export interface MetadataCopy {
   readonly bytes: number;
 }
 
+/** Metadata that is to be written to the file at an offset. */
+export interface Unwritten {
+  readonly offset: number;
+  readonly bytes: Buffer;
+}
+
 /** The metadata of one node. Guest offsets are below the disk's length. */
 export interface Inspector {
   readonly structures: readonly Structure[];
@@ -142,6 +148,8 @@ export interface Inspector {
   who(range: InspectedRange, sink: (cluster: HostCluster) => void): Pending;
   /** The runs of a guest range, in order, without a gap. */
   map(range: InspectedRange, sink: (run: MapRun) => void): Pending;
+  /** All that a flush would write now, as copies. */
+  unwritten(): Answer<Unwritten[]>;
   /** ENOMEM if the metadata is larger than `maxBytes`. */
   copy(maxBytes: number): Answer<MetadataCopy>;
   /** Tells of each entry that differs between two copies of this node. */

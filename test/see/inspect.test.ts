@@ -9,6 +9,7 @@ import { mapFields } from '../../src/shell/inspect/show-map.ts';
 import { whoFields } from '../../src/shell/inspect/show-owners.ts';
 import { addSnapshot } from '../drivers/qcow2/add-snapshot.ts';
 import { type ImageSettings, makeImage } from '../drivers/qcow2/make-image.ts';
+import { Errno } from '../../src/util/errno.ts';
 import { useFolder } from '../helpers/sandbox.ts';
 import { expectGolden, hashOf, overDebug, seeSession } from './see-session.ts';
 
@@ -42,6 +43,8 @@ const looks = [
   'dump snapshots',
   'dump bitmaps',
   'map -v',
+  'check',
+  'check -d',
 ];
 
 describe('where, who and dump', () => {
@@ -144,6 +147,54 @@ describe('where, who and dump', () => {
     expectGolden('refused', text);
     await see.close();
   });
+});
+
+describe('check', () => {
+  it('says what a flush would make of the image, and what the power would leave of it', async () => {
+    const see = await seeSession(overDebug(image('checked.qcow2')));
+    const stop = ['write 0 64k', 'break l2_update A', 'aio_write 128k 64k', 'aio_flush', 'flush', 'check', 'check -d'];
+    const repair = ['check -j', 'check -r all', 'resume A', 'aio_flush', 'check -r leaks', 'check -r x', 'check y'];
+    expectGolden('check', (await see.talk(...stop, ...repair)).replaceAll(folder, 'FOLDER'));
+    await see.close();
+  });
+
+  it('fails for corruption alone, and repairs it in the open image', async () => {
+    const file = image('corrupt.qcow2');
+    const bytes = readFileSync(file);
+    bytes.writeUInt16BE(2, 0x20000 + 2 * 2);
+    bytes.writeUInt16BE(1, 0x20000 + 2 * 9);
+    writeFileSync(file, bytes);
+    const see = await seeSession(overDebug(file));
+    await see.talk('write 0 64k', 'flush');
+    const entry = readFileSync(file).readBigUInt64BE(0x40000);
+    await see.close();
+    const damaged = readFileSync(file);
+    damaged.writeBigUInt64BE(entry & ~(1n << 63n), 0x40000);
+    writeFileSync(file, damaged);
+    const again = await seeSession(overDebug(file));
+    expectGolden('check-corrupt', await again.talk('check', 'check -r all', 'check', 'dump refcounts'));
+    expect(again.session.lastError).toBe(-Errno.EIO);
+    await again.close();
+  });
+
+  it('refuses formats without checks and images that are read-only', async () => {
+    const file = image('read-only.qcow2');
+    const see = await seeSession(overDebug(file), { flags: 0 });
+    await see.talk('close', `open -r -o driver=raw,file.driver=file,file.filename=${file}`);
+    expect(await see.talk('check')).toBe('> check\nqemu-io: This image format does not support checks\n');
+    await see.talk('close', `open -r -o driver=qcow2,file.driver=file,file.filename=${file}`);
+    expect(await see.talk('check -r all')).toContain('cannot be repaired');
+    await see.close();
+  });
+});
+
+it('info is JSON, too', async () => {
+  const see = await seeSession(overDebug(image('info.qcow2')));
+  const facts = await see.json<{ nodes: { node: string }[] }>('info -j');
+  expect(facts).toMatchObject({ format: 'qcow2', length: 1 << 20, clusterBytes: 65536, specific: { compat: '1.1' } });
+  expect(facts.nodes.map(({ node }) => node)).toEqual(['top', 'debug', 'disk']);
+  expect(await see.talk('info -x')).toBe('> info -x\nbad argument count 1 to info, expected 0 arguments\n');
+  await see.close();
 });
 
 describe('diff', () => {

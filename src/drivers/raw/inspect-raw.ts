@@ -56,6 +56,10 @@ export class RawInspector implements Inspector {
     tell({ offset, bytes, kind: 'data', host, node: this.#file, isPending: false, mayBeHole: true });
   }
 
+  unwritten(): [] {
+    return [];
+  }
+
   copy(): MetadataCopy {
     return { bytes: 0 };
   }

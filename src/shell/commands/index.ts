@@ -8,6 +8,7 @@ import { alloc } from './alloc.ts';
 import { bail } from './bail.ts';
 import { breakCommand } from './break.ts';
 import { cancel } from './cancel.ts';
+import { check } from './check.ts';
 import { close } from './close.ts';
 import { diff } from './diff.ts';
 import { aioDiscard, discard } from './discard.ts';
@@ -48,7 +49,7 @@ import { zoneCommands } from './zones.ts';
 export const commandTable = new CommandTable({
   images: [open, close, reopen, info, nodes, length, truncate],
   data: [read, readv, write, writev, discard, flush, alloc, map],
-  metadata: [where, who, dump, diff],
+  metadata: [where, who, dump, diff, check],
   asynchronous: [aioRead, aioWrite, aioDiscard, aioFlush, requests],
   breakpoints: [breakCommand, waitBreak, resume, removeBreak, suspended, cancel],
   rules: [rule, rules, state],

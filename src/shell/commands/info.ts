@@ -9,7 +9,10 @@ import { printable } from '../../util/text-width.ts';
 import type { Command } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
+import { flag, OptionTable } from '../words/options.ts';
 import { nodeRows } from './nodes.ts';
+
+const options = new OptionTable({ json: flag('j', 'as JSON') });
 
 export const info = {
   name: 'info',
@@ -17,16 +20,27 @@ export const info = {
   oneline: 'prints information about the current file',
   minArgs: 0,
   maxArgs: 0,
+  acceptsAlso: ([, word, ...more]) => word === '-j' && more.length === 0,
   needsFile: true,
   looksOnly: true,
+  options,
+  help: [
+    'The format, the sizes of its structures, and what the driver says of the image; on a terminal also the path of the',
+    'file, its length, and the nodes.',
+    '  info -j    all of it as JSON',
+  ],
   run: runInfo,
 } satisfies Command;
 
-async function runInfo(session: SessionState): Promise<void> {
+async function runInfo(session: SessionState, argv: string[]): Promise<void> {
   const { top } = session;
   // An image that turned out to be corrupt has no driver any more; qemu-io says nothing.
   if (top.closed) throw new CommandFailure(Errno.ENOMEDIUM);
   const { driver } = top;
+  if (options.parse(session, argv).options.json) {
+    await printAsJson(session);
+    return;
+  }
   if (session.output.isTerminal) printOverview(session);
   session.output.stdout(`format name: ${driver.formatName}\n`);
   if (driver.protocolName !== undefined) session.output.stdout(`format name: ${driver.protocolName}\n`);
@@ -37,6 +51,22 @@ async function runInfo(session: SessionState): Promise<void> {
   );
   const specific = await specificOf(session);
   if (specific !== null) session.output.stdout(`Format specific information:\n${treeLines(specific, 1)}`);
+}
+
+async function printAsJson(session: SessionState): Promise<void> {
+  const { top } = session;
+  const { clusterBytes, vmStateOffset } = factsOf(top);
+  const nodes = nodeRows(top);
+  const facts = {
+    file: top.filename,
+    format: top.driver.formatName,
+    length: nodes[0]?.length ?? null,
+    clusterBytes,
+    vmStateOffset,
+    specific: await specificOf(session),
+    nodes,
+  };
+  session.output.stdout(`${JSON.stringify(facts)}\n`);
 }
 
 /** On a terminal: which file this is, how long it is, and its nodes. In a pipe every line is qemu-io's. */

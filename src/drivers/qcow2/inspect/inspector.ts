@@ -10,6 +10,7 @@ import { bitmapStructure, snapshotStructure } from './list-rows.ts';
 import { mapRuns } from './map-runs.ts';
 import { ownersOf } from './owners.ts';
 import { l1Structure, l2Structure, refcountStructure } from './table-rows.ts';
+import { unwrittenOf } from './unwritten.ts';
 import { wayOf } from './way.ts';
 
 /** The inspector of an image. */
@@ -26,6 +27,7 @@ export function inspectorOf(image: Qcow2Image): Inspector {
     where: (guest) => run(wayOf(image, guest as GuestOffset)),
     who: (range, tell) => run(ownersOf(image, range, tell)),
     map: (range, tell) => run(mapRuns(image, range, tell)),
+    unwritten: () => run(unwrittenOf(image)),
     copy: (maxBytes) => run(copyMetadata(image, maxBytes)),
     changes: (before, now, tell) => run(compareCopies(image, ownCopy(before), ownCopy(now), tell)),
   };

@@ -112,6 +112,14 @@ export class TableCache {
     return slot === -1 ? null : { bytes: this.table(slot), isDirty: this.#isDirty(slot) };
   }
 
+  /** The tables that are to be written back, to be looked at only. */
+  *dirtyTables(): Generator<{ readonly offset: number; readonly bytes: Buffer }> {
+    for (let slot = this.#nextDirty(0); slot !== -1; slot = this.#nextDirty(slot + 1)) {
+      const offset = this.#offsets[slot] ?? 0;
+      if (offset !== 0) yield { offset, bytes: this.table(slot) };
+    }
+  }
+
   /**
    * Forgets a table without writing it back. EIO if it is held: then it was freed through an entry of its own, which
    * only a corrupt image has.

@@ -1,0 +1,77 @@
+/** The work of `check`: of what the metadata says now, or of the open image, with repairs. */
+import type { CheckRepair } from '../../block/driver.ts';
+import { BlockError } from '../../block/error.ts';
+import { Perm } from '../../block/flags.ts';
+import { closeBackend } from '../../block/graph/graph.ts';
+import { setBackendPermissions } from '../../block/graph/permissions.ts';
+import { checkAsJson, type CheckReport, checkStatus, checkTwice, describeCheck } from '../../block/image-check.ts';
+import { openPeeked } from '../../block/open/peeked.ts';
+import { Errno, strerror } from '../../util/errno.ts';
+import { CommandFailure } from '../failure.ts';
+import type { SessionState } from '../session-state.ts';
+import { type Inspected, inspected } from './choose.ts';
+
+/** How `check` looks. */
+export interface CheckOptions {
+  readonly json: boolean;
+  readonly node: string | null;
+  readonly repair: CheckRepair | null;
+  /** Only what is on disk counts, without what is to be written. */
+  readonly isDiskAlone: boolean;
+}
+
+/** Checks, and says what was found; fails if anything but leaks was. */
+export async function checkAndReport(session: SessionState, options: CheckOptions): Promise<void> {
+  const target = await inspected(session, options.node);
+  const { driver, filename } = target.node;
+  const repair = options.repair ?? 'none';
+  const report = await orCheckFailed(session, () =>
+    repair === 'none' ? checkCopy(session, target, options.isDiskAlone) : checkOpen(session, target, repair),
+  );
+  const lines = options.json
+    ? [JSON.stringify(checkAsJson(report, filename, driver.formatName))]
+    : describeCheck(report);
+  for (const line of lines) session.output.stdout(`${line}\n`);
+  const status = checkStatus(report.result);
+  if (status === 1) session.error('Check failed');
+  if (status === 1 || status === 2) throw new CommandFailure(Errno.EIO);
+}
+
+async function orCheckFailed(session: SessionState, body: () => Promise<CheckReport>): Promise<CheckReport> {
+  try {
+    return await body();
+  } catch (error) {
+    if (!(error instanceof BlockError) || error.errno === Errno.ENOTSUP) throw error;
+    session.error(error.message === strerror(error.errno) ? `Check failed: ${error.message}` : error.message);
+    throw new CommandFailure(error.errno);
+  }
+}
+
+/** Checks what is on disk with what is to be written: the open image does not notice. */
+async function checkCopy(
+  session: SessionState,
+  { node, inspector }: Inspected,
+  isDiskAlone: boolean,
+): Promise<CheckReport> {
+  if (node.driver.check === undefined) throw new BlockError(Errno.ENOTSUP, 'This image format does not support checks');
+  const unwritten = isDiskAlone ? [] : await inspector.unwritten();
+  const copy = await openPeeked(node, unwritten, (line) => session.output.stderr(`${line}\n`));
+  try {
+    return await checkTwice(copy.top, 'none');
+  } finally {
+    await closeBackend(copy);
+  }
+}
+
+/** Checks the open image itself, and repairs it. No request may be in flight: it would lose what it works on. */
+async function checkOpen(session: SessionState, { node }: Inspected, repair: CheckRepair): Promise<CheckReport> {
+  const { image } = session;
+  if (image.inFlight > 0)
+    throw new BlockError(Errno.EBUSY, 'a repair needs all requests to have ended; "requests" lists them');
+  if (node.isReadOnly) throw new BlockError(Errno.EROFS, 'the image is open read-only, and cannot be repaired');
+  setBackendPermissions(image, image.root.perm | Perm.WRITE | Perm.RESIZE, image.root.shared);
+  await image.flush();
+  const report = await checkTwice(node, repair);
+  await image.flush();
+  return report;
+}
