@@ -62,17 +62,21 @@ class RunningSteps<T> extends Wait<T> implements Waiting<unknown> {
   }
 
   continueWith(value: unknown): void {
-    if (this.#steps === null) this.settle(value as T);
-    else this.#goOn(this.#steps, value, false);
+    this.goOn(value, false);
   }
 
   failWith(error: unknown): void {
-    if (this.#steps === null) this.fail(error);
-    else this.#goOn(this.#steps, error, true);
+    this.goOn(error, true);
   }
 
   /** Runs the steps up to their next wait or their end. */
-  #goOn(steps: Steps<T>, sent: unknown, isFailure: boolean): void {
+  goOn(sent: unknown, isFailure: boolean): void {
+    const steps = this.#steps;
+    if (steps === null) {
+      if (isFailure) this.fail(sent);
+      else this.settle(sent as T);
+      return;
+    }
     let result: IteratorResult<unknown, unknown>;
     try {
       result = isFailure ? steps.throw(sent) : next.call(steps, sent);

@@ -6,16 +6,32 @@ export interface Waiting<T> {
   failWith(error: unknown): void;
 }
 
+/** A failure that nothing waited for when it came. */
+class Unseen {
+  readonly error: unknown;
+  readonly #rejection: Promise<never>;
+
+  constructor(error: unknown) {
+    this.error = error;
+    this.#rejection = Promise.reject(error);
+  }
+
+  see(): unknown {
+    this.#rejection.catch(() => {});
+    return this.error;
+  }
+}
+
 /**
- * A promise that continues those that wait for it in the call that settles it, and costs little while it lasts. It may
- * be awaited as any other; only then is a promise of Node made of it.
+ * A promise that continues those that wait for it in the call that settles it. It may be awaited as any other; only
+ * then are promises of Node made.
+ *
+ * Thousands may last at the same time: it has two fields, and private methods would be a third.
  */
 export class Wait<T> implements Promise<T> {
   #state: 'waiting' | 'done' | 'failed' = 'waiting';
-  /** The value, or the failure. */
-  #result: unknown = undefined;
-  #waiting: Waiting<T> | Waiting<T>[] | null = null;
-  #promise: Promise<T> | null = null;
+  /** Those that wait, then the value or the failure. */
+  #content: unknown = null;
 
   get [Symbol.toStringTag](): string {
     return 'Wait';
@@ -23,51 +39,32 @@ export class Wait<T> implements Promise<T> {
 
   /** Ends the wait, once. */
   settle(value: T): void {
+    const waiting = this.#content as Waiting<T> | Waiting<T>[] | null;
     this.#state = 'done';
-    this.#result = value;
-    this.#continue();
+    this.#content = value;
+    if (waiting === null) return;
+    if (Array.isArray(waiting)) for (const one of waiting) one.continueWith(value);
+    else waiting.continueWith(value);
   }
 
   /** Ends the wait with a failure. One that nothing waits for ends the program, as that of a promise does. */
   fail(error: unknown): void {
+    const waiting = this.#content as Waiting<T> | Waiting<T>[] | null;
     this.#state = 'failed';
-    this.#result = error;
-    if (this.#waiting === null) void this.#asPromise();
-    else this.#continue();
+    this.#content = waiting === null ? new Unseen(error) : error;
+    if (waiting === null) return;
+    if (Array.isArray(waiting)) for (const one of waiting) one.failWith(error);
+    else waiting.failWith(error);
   }
 
   /** Continues `waiting` when the wait is over, which may be at once; in the order of the calls. */
   whenOver(waiting: Waiting<T>): void {
-    if (this.#state !== 'waiting') this.#tell(waiting);
-    else if (this.#waiting === null) this.#waiting = waiting;
-    else if (Array.isArray(this.#waiting)) this.#waiting.push(waiting);
-    else this.#waiting = [this.#waiting, waiting];
-  }
-
-  #continue(): void {
-    const waiting = this.#waiting;
-    this.#waiting = null;
-    if (waiting === null) return;
-    if (!Array.isArray(waiting)) this.#tell(waiting);
-    else for (const one of waiting) this.#tell(one);
-  }
-
-  #tell(waiting: Waiting<T>): void {
-    if (this.#state === 'done') {
-      waiting.continueWith(this.#result as T);
-      return;
-    }
-    // The failure is seen now.
-    this.#promise?.catch(() => {});
-    waiting.failWith(this.#result);
-  }
-
-  #asPromise(): Promise<T> {
-    this.#promise ??=
-      this.#state === 'failed'
-        ? Promise.reject(this.#result)
-        : new Promise((resolve, reject) => this.whenOver({ continueWith: resolve, failWith: reject }));
-    return this.#promise;
+    const content = this.#content;
+    if (this.#state === 'done') waiting.continueWith(content as T);
+    else if (this.#state === 'failed') waiting.failWith(content instanceof Unseen ? content.see() : content);
+    else if (content === null) this.#content = waiting;
+    else if (Array.isArray(content)) content.push(waiting);
+    else this.#content = [content, waiting];
   }
 
   // oxlint-disable-next-line unicorn/no-thenable -- a promise is what it is
@@ -75,16 +72,20 @@ export class Wait<T> implements Promise<T> {
     onDone?: ((value: T) => A | PromiseLike<A>) | null,
     onFailed?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.#asPromise().then(onDone, onFailed);
+    return promiseOf(this).then(onDone, onFailed);
   }
 
   catch<B = never>(onFailed?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
-    return this.#asPromise().catch(onFailed);
+    return promiseOf(this).catch(onFailed);
   }
 
   finally(onOver?: (() => void) | null): Promise<T> {
-    return this.#asPromise().finally(onOver);
+    return promiseOf(this).finally(onOver);
   }
+}
+
+function promiseOf<T>(wait: Wait<T>): Promise<T> {
+  return new Promise((resolve, reject) => wait.whenOver({ continueWith: resolve, failWith: reject }));
 }
 
 /** Continues `waiting` when `promise` is settled: at once if that is a `Wait`, else by a job of Node's. */

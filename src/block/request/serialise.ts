@@ -12,6 +12,7 @@
  */
 import type { BlockNode } from '../graph/node.ts';
 import type { Coroutine } from '../loop/loop.ts';
+import { RangeIndex, type RangeQuery } from './range-index.ts';
 import { traceWait } from './traced.ts';
 import { type Conflicts, Waiters, type WaitingBounds } from './waiters.ts';
 import { alignDown, alignUp } from '../../util/align.ts';
@@ -37,7 +38,7 @@ export class TrackedRequest {
   waiters: Waiters | null;
   /** It waits for another one; no other request has to wait for it meanwhile. */
   waits: boolean;
-  /** Neighbours among the requests of the tracker that do not wait. */
+  /** Neighbours among the requests of the tracker. */
   newer: TrackedRequest | null;
   older: TrackedRequest | null;
 
@@ -64,10 +65,16 @@ export class TrackedRequest {
   }
 }
 
-/** A node's requests in flight that do not wait, newest first, and the waiting for those that overlap. */
+/** Up to so many requests are looked at one by one. */
+const FEW = 8;
+
+/** A node's requests in flight, newest first, and the waiting for those that overlap. */
 export class RequestTracker {
   readonly #node: BlockNode;
   #newest: TrackedRequest | null = null;
+  #size = 0;
+  /** Those that do not wait, by their ranges; null until one of many looks for those that it overlaps. */
+  #index: RangeIndex | null = null;
   #serialisingCount = 0;
   #nextOrder = 0;
   readonly #conflicts: Conflicts = {
@@ -89,6 +96,8 @@ export class RequestTracker {
     const request = new TrackedRequest(kind, offset, bytes, coroutine, this.#nextOrder++, this.#newest);
     if (this.#newest !== null) this.#newest.newer = request;
     this.#newest = request;
+    this.#size += 1;
+    this.#index?.add(request);
     return request;
   }
 
@@ -101,25 +110,21 @@ export class RequestTracker {
   }
 
   #unlink(request: TrackedRequest): void {
-    assert(!request.waits, 'a request that waits is not in the list');
+    assert(!request.waits, 'a request that waits has not ended');
     if (request.newer === null) this.#newest = request.older;
     else request.newer.older = request.older;
     if (request.older !== null) request.older.newer = request.newer;
     request.newer = null;
     request.older = null;
+    this.#size -= 1;
+    if (this.#size === 0) this.#index = null;
+    else this.#index?.delete(request);
   }
 
-  /** Puts a request that has waited back to its place. */
+  /** A request has waited, and counts again. */
   #resume(request: TrackedRequest): void {
     request.waits = false;
-    let newer: TrackedRequest | null = null;
-    let older = this.#newest;
-    for (; older !== null && older.order > request.order; older = older.older) newer = older;
-    request.newer = newer;
-    request.older = older;
-    if (newer === null) this.#newest = request;
-    else newer.older = request;
-    if (older !== null) older.newer = request;
+    this.#index?.add(request);
   }
 
   /** Waits for the serialising requests that overlap this one. */
@@ -148,20 +153,22 @@ export class RequestTracker {
     let own = this.#newest;
     while (own !== null && (own.coroutine !== current || own.offset > offset)) own = own.older;
     if (own === null) return undefined;
-    this.#widen(own, this.#node.limits.requestAlignment);
-    own.overlapBytes = Number.MAX_SAFE_INTEGER - own.overlapOffset;
+    this.#widen(own, this.#node.limits.requestAlignment, Number.MAX_SAFE_INTEGER);
     return this.#waitForConflicts(own);
   }
 
-  #widen(request: TrackedRequest, align: number): void {
+  /** Makes a request serialising over its range widened to `align`, and at least up to `leastEnd`. */
+  #widen(request: TrackedRequest, align: number, leastEnd = 0): void {
+    this.#index?.delete(request);
     const offset = alignDown(request.offset, align);
-    const bytes = alignUp(request.offset + request.bytes, align) - offset;
+    const bytes = Math.max(alignUp(request.offset + request.bytes, align), leastEnd) - offset;
     if (!request.isSerialising) {
       request.isSerialising = true;
       this.#serialisingCount += 1;
     }
     request.overlapOffset = Math.min(request.overlapOffset, offset);
     request.overlapBytes = Math.max(request.overlapBytes, bytes);
+    this.#index?.add(request);
   }
 
   #waitForConflicts(self: TrackedRequest): Pending {
@@ -173,7 +180,7 @@ export class RequestTracker {
     const { current } = this.#node.loop;
     assert(current !== null, 'a request that waits runs in a coroutine');
     other.waiters ??= new Waiters(this.#conflicts, other);
-    this.#unlink(self);
+    this.#index?.delete(self);
     self.waits = true;
     const reason = other.waiters.add(self, current);
     traceWait(this.#node, reason);
@@ -182,26 +189,40 @@ export class RequestTracker {
   }
 
   #findConflict(self: TrackedRequest): TrackedRequest | null {
-    // One that waits, perhaps for us, is not in the list: it looks again before it goes on.
+    const { overlapOffset: start, overlapBytes } = self;
+    return this.#newestOf({ start, end: start + overlapBytes, onlySerialising: !self.isSerialising, except: self });
+  }
+
+  #blocksAll(blocker: TrackedRequest, bounds: WaitingBounds): boolean {
+    const { minStart, maxStart, minEnd, maxEnd, allSerialise, anySerialises } = bounds;
+    const newest = this.#newestOf({ start: minStart, end: maxEnd, onlySerialising: !anySerialises, except: null });
+    if (newest !== null && newest.order > blocker.order) return false;
+    const start = blocker.overlapOffset;
+    const end = start + blocker.overlapBytes;
+    return (blocker.isSerialising || allSerialise) && end > maxStart && start < minEnd;
+  }
+
+  /**
+   * The newest request in flight that overlaps a range. One that itself waits, perhaps for the one that asks, does not
+   * count: it looks again before it goes on.
+   */
+  #newestOf(query: RangeQuery): TrackedRequest | null {
+    if (this.#index === null && this.#size > FEW) this.#index = this.#makeIndex();
+    if (this.#index !== null) return this.#index.newest(query);
     for (let other = this.#newest; other !== null; other = other.older) {
-      if (other !== self && (other.isSerialising || self.isSerialising) && overlaps(other, self)) return other;
+      const counts = other !== query.except && (other.isSerialising || !query.onlySerialising);
+      if (counts && !other.waits && overlaps(other, query)) return other;
     }
     return null;
   }
 
-  #blocksAll(blocker: TrackedRequest, bounds: WaitingBounds): boolean {
-    for (let other = this.#newest; other !== blocker && other !== null; other = other.older) {
-      const start = other.overlapOffset;
-      const end = start + other.overlapBytes;
-      const mayBlock = other.isSerialising || bounds.anySerialises;
-      if (mayBlock && end > bounds.minStart && start < bounds.maxEnd) return false;
-    }
-    const start = blocker.overlapOffset;
-    const end = start + blocker.overlapBytes;
-    return (blocker.isSerialising || bounds.allSerialise) && end > bounds.maxStart && start < bounds.minEnd;
+  #makeIndex(): RangeIndex {
+    const index = new RangeIndex();
+    for (let request = this.#newest; request !== null; request = request.older) if (!request.waits) index.add(request);
+    return index;
   }
 }
 
-function overlaps(a: TrackedRequest, b: TrackedRequest): boolean {
-  return a.overlapOffset < b.overlapOffset + b.overlapBytes && b.overlapOffset < a.overlapOffset + a.overlapBytes;
+function overlaps(request: TrackedRequest, { start, end }: RangeQuery): boolean {
+  return request.overlapOffset < end && start < request.overlapOffset + request.overlapBytes;
 }
