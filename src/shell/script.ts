@@ -2,7 +2,7 @@
 import { hostTurn } from '../block/loop/clock.ts';
 import { Breather } from './breather.ts';
 import { Errno, strerror } from '../util/errno.ts';
-import { type Answer, isPromise } from '../util/steps.ts';
+import { type Answer, isPromise, type Pending, run, type Steps } from '../util/steps.ts';
 import type { Shell } from './command.ts';
 import type { SessionState } from './session-state.ts';
 
@@ -51,7 +51,8 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
       output.stdout(prompt);
       output.flush();
     }
-    if (settles && loop.isReady) await settle(session, breather);
+    const settling = settles ? settle(session, breather) : undefined;
+    if (settling !== undefined) await settling;
     const turn = breather.breathe();
     if (turn !== undefined) await turn;
     if (hasPlaces && session.wasInterrupted) break;
@@ -84,11 +85,14 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
  * completes the host I/O that has ended by then; how much that is depends on its threads there. Here it is all of it,
  * as if the next line came late: a request has reached its breakpoint, or reported, when the next command runs.
  */
-async function settle({ loop, background }: SessionState, breather: Breather): Promise<void> {
+function settle(session: SessionState, breather: Breather): Pending {
+  return session.loop.isReady ? run(turnUntilQuiet(session, breather)) : undefined;
+}
+
+function* turnUntilQuiet({ loop, background }: SessionState, breather: Breather): Steps<void> {
   while (loop.isReady && !background.wasInterrupted) {
-    await loop.poll(false);
-    const turn = breather.breathe();
-    if (turn !== undefined) await turn;
+    yield loop.poll(false);
+    yield breather.breathe();
   }
 }
 

@@ -1,22 +1,16 @@
 /** Waiting for other coroutines: a queue for a condition, and a lock. */
 import { assert } from '../../util/assert.ts';
-import { Fifo } from '../../util/fifo.ts';
 import { type Answer, isPromise, type Pending, run, type Steps } from '../../util/steps.ts';
-import type { Coroutine, WaitReason } from './coroutine.ts';
+import { WaitingCoroutines, type WaitReason } from './coroutine.ts';
 import type { EventLoop } from './loop.ts';
 
 /** Coroutines that wait for a condition, in order of arrival. */
 export class CoroutineQueue {
   readonly #loop: EventLoop;
-  readonly #waiting = new Fifo<Coroutine>();
+  readonly #waiting = new WaitingCoroutines();
 
   constructor(loop: EventLoop) {
     this.#loop = loop;
-  }
-
-  /** True if no coroutine waits. */
-  get isEmpty(): boolean {
-    return this.#waiting.length === 0;
   }
 
   /** Parks the running coroutine until it is woken from here. */
@@ -37,8 +31,7 @@ export class CoroutineQueue {
 
   /** Wakes all, longest waiting first. */
   wakeAll(): void {
-    if (this.#waiting.length === 0) return;
-    for (const coroutine of this.#waiting.takeAll()) this.#loop.wake(coroutine);
+    while (this.wakeOne());
   }
 }
 

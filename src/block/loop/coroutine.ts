@@ -67,6 +67,9 @@ export class Coroutine {
   /** Coroutines woken by this one; they run as soon as it parks or ends. @internal */
   woken: (Coroutine | WakeSource)[] | null;
 
+  /** The next one in the queue that this one waits in. @internal */
+  behind: Coroutine | null;
+
   /** Neighbours among those that are alive. @internal */
   older: Coroutine | null;
   newer: Coroutine | null;
@@ -88,8 +91,39 @@ export class Coroutine {
     this.whenStopped = null;
     this.caller = null;
     this.woken = null;
+    this.behind = null;
     this.older = null;
     this.newer = null;
+  }
+}
+
+/**
+ * Coroutines that wait for the same, in order of arrival. Each waits in one queue at most, and is a link of it: nothing
+ * is allocated for the wait of one.
+ */
+export class WaitingCoroutines {
+  #first: Coroutine | null = null;
+  #last: Coroutine | null = null;
+
+  get isEmpty(): boolean {
+    return this.#first === null;
+  }
+
+  /** Adds one as the last. */
+  push(coroutine: Coroutine): void {
+    if (this.#last === null) this.#first = coroutine;
+    else this.#last.behind = coroutine;
+    this.#last = coroutine;
+  }
+
+  /** Takes the first one; undefined if there is none. */
+  shift(): Coroutine | undefined {
+    const first = this.#first;
+    if (first === null) return undefined;
+    this.#first = first.behind;
+    if (first.behind === null) this.#last = null;
+    first.behind = null;
+    return first;
   }
 }
 

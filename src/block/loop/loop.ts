@@ -13,11 +13,10 @@
 import { BlockError } from '../error.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
-import { Fifo } from '../../util/fifo.ts';
 import { type Answer, type Pending, run, type Steps } from '../../util/steps.ts';
 import { type Clock, hostTurn, systemClock } from './clock.ts';
 import { CoroutineRunner } from './coroutine-runner.ts';
-import type { Coroutine, WaitReason } from './coroutine.ts';
+import { type Coroutine, WaitingCoroutines, type WaitReason } from './coroutine.ts';
 
 export { Coroutine, type RequestLabel, type WaitReason } from './coroutine.ts';
 
@@ -37,13 +36,13 @@ export class EventLoop extends CoroutineRunner {
   #bottomHalves: (() => void | Promise<void>)[] = [];
   /** Coroutines that one bottom half is going to run, in their order. */
   #scheduled: Coroutine[] = [];
-  readonly #completions = new Fifo<Coroutine>();
+  readonly #completions = new WaitingCoroutines();
   /** Host I/O that ended before the running command began. */
   readonly #ended: Coroutine[] = [];
   /** How to end the wait of each coroutine that waits for something outside of the loop. */
   readonly #outside = new Map<Coroutine, () => void>();
   /** Coroutines whose wait for the outside is over, in the order in which that happened. */
-  readonly #arrived = new Fifo<Coroutine>();
+  readonly #arrived = new WaitingCoroutines();
   /** Resolves the wait of `poll` when a timer fires, something arrives, or the wait is interrupted. */
   #kick: (() => void) | null = null;
   #interrupted = false;
@@ -82,8 +81,9 @@ export class EventLoop extends CoroutineRunner {
 
   /** Called when a command begins: the host has had the time to end what is under way. */
   endHostIo(): void {
-    if (this.#completions.length === 0) return;
-    for (const coroutine of this.#completions.takeAll()) this.#ended.push(coroutine);
+    for (let next = this.#completions.shift(); next !== undefined; next = this.#completions.shift()) {
+      this.#ended.push(next);
+    }
   }
 
   /**
@@ -171,16 +171,11 @@ export class EventLoop extends CoroutineRunner {
     return !this.#takeInterrupt();
   }
 
-  /**
-   * Runs the bottom halves that are due now, newest first as QEMU does, not those that they add. True if there were
-   * any.
-   */
-  *#runBottomHalves(): Steps<boolean> {
-    if (this.#bottomHalves.length === 0) return false;
+  /** Runs the bottom halves that are due now, newest first as QEMU does, not those that they add. */
+  *#runBottomHalves(): Steps<void> {
     const due = this.#bottomHalves;
     this.#bottomHalves = [];
     for (let callback = due.pop(); callback !== undefined; callback = due.pop()) yield callback();
-    return true;
   }
 
   /**
@@ -195,7 +190,10 @@ export class EventLoop extends CoroutineRunner {
   *#poll(wait: boolean): Steps<boolean> {
     this.epoch += 1;
     if (this.#isOverdue() && !(yield this.#giveTurn())) return false;
-    if (yield* this.#runBottomHalves()) return true;
+    if (this.#bottomHalves.length > 0) {
+      yield* this.#runBottomHalves();
+      return true;
+    }
     const next = this.#arrived.shift() ?? this.#ended.pop() ?? this.#completions.shift();
     if (next !== undefined) {
       yield this.enter(next);
@@ -241,10 +239,7 @@ export class EventLoop extends CoroutineRunner {
   /** Whether the next turn has something to do at once. */
   get isReady(): boolean {
     return (
-      this.#bottomHalves.length > 0 ||
-      this.#completions.length > 0 ||
-      this.#ended.length > 0 ||
-      this.#arrived.length > 0
+      this.#bottomHalves.length > 0 || this.#ended.length > 0 || !this.#completions.isEmpty || !this.#arrived.isEmpty
     );
   }
 

@@ -1,8 +1,8 @@
 /**
  * Requests by the ranges that they keep others out of: which is the newest that overlaps a range?
  *
- * A treap, ordered by where the ranges begin. Each node knows how far the ranges below it reach and how new the requests
- * are, so that a search looks at few that do not overlap, or that are older than one it has found.
+ * A treap, ordered by where the ranges begin. Each node knows how far the ranges below it reach and how new their
+ * requests are, so that a search looks at few that do not overlap, or that are older than one it has found.
  */
 import { assert } from '../../util/assert.ts';
 import type { TrackedRequest } from './serialise.ts';
