@@ -3,8 +3,9 @@ const folders = {
   util: [],
   sys: ['util'],
   block: ['util'],
+  crypto: ['util'],
   // The wire format of NBD is the server's and the client's.
-  drivers: ['block', 'sys', 'util', 'nbd/wire'],
+  drivers: ['block', 'crypto', 'sys', 'util', 'nbd/wire'],
   shell: ['block', 'util'],
   // Its drivers come as a table from outside.
   search: ['shell', 'block', 'sys', 'util'],

@@ -1,9 +1,11 @@
 /** Objects that users make with `--object` and name by their ids: secrets and credentials for TLS. */
+import { isUtf8 } from 'node:buffer';
+import { invalidArgument } from './error.ts';
 
-/** A text that others use by its id: a passphrase. */
+/** A text that others use by its id: a passphrase or a key. No message or view shows it. */
 export interface Secret {
   readonly kind: 'secret';
-  readonly content: string;
+  readonly content: Buffer;
 }
 
 /** Credentials for one end of a TLS connection. */
@@ -34,3 +36,18 @@ export interface PreSharedKey {
 
 /** Any of them. */
 export type UserObject = Secret | TlsCredentials;
+
+/** The bytes of the secret with this id. EINVAL with QEMU's text if there is none. */
+export function secretBytes(objects: ReadonlyMap<string, UserObject>, id: string): Buffer {
+  const object = objects.get(id);
+  if (object === undefined) throw invalidArgument(`No secret with id '${id}'`);
+  if (object.kind !== 'secret') throw invalidArgument(`Object with id '${id}' is not a secret`);
+  return object.content;
+}
+
+/** The bytes of a secret that is a passphrase: text in UTF-8 without NULs. EINVAL with QEMU's text otherwise. */
+export function passphraseBytes(objects: ReadonlyMap<string, UserObject>, id: string): Buffer {
+  const content = secretBytes(objects, id);
+  if (content.includes(0) || !isUtf8(content)) throw invalidArgument(`Data from secret ${id} is not valid UTF-8`);
+  return content;
+}

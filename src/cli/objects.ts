@@ -1,13 +1,11 @@
 /** Objects of `--object`: secrets and TLS credentials, checked as QEMU checks them. */
-import { readFileSync } from 'node:fs';
-import { BlockError, invalidArgument } from '../block/error.ts';
+import { invalidArgument } from '../block/error.ts';
 import type { UserObject } from '../block/user-object.ts';
-import { parseJson } from '../block/options/json.ts';
+import { type JsonValue, parseJson } from '../block/options/json.ts';
 import { isIdentifier } from '../block/options/option-string.ts';
-import { hostErrno, strerror } from '../util/errno.ts';
+import { optionText } from '../block/options/options.ts';
+import { readSecret, secretProperties } from './secret-object.ts';
 import { readTlsCredentials, tlsProperties } from './tls-credentials.ts';
-
-const MAX_SECRET_BYTES = 16 << 20;
 
 /** Types that QEMU has and we have not. */
 const otherTypes: ReadonlySet<string> = new Set([
@@ -23,8 +21,10 @@ const otherTypes: ReadonlySet<string> = new Set([
   'tls-creds-anon',
 ]);
 /** Properties that are true or false in JSON. */
-const booleans: ReadonlySet<string> = new Set(['verify-peer', 'sanity-check']);
-const secretProperties = ['data', 'file', 'format', 'iv', 'keyid'];
+const booleans: ReadonlySet<string> = new Set(['loaded', 'verify-peer', 'sanity-check']);
+
+/** The properties of a definition by their keys; in JSON they have types. */
+type Properties = Map<string, JsonValue>;
 
 /**
  * Makes an object from its definition, `key=value,...` or JSON, and puts it into `objects` (id to content).
@@ -36,11 +36,11 @@ export function createObject(
   say: (text: string) => void,
 ): 'help' | 'made' {
   if (!text.startsWith('{') && isHelp(text, say)) return 'help';
-  const properties = text.startsWith('{') ? jsonProperties(text) : keyedProperties(text);
+  const isJson = text.startsWith('{');
+  const properties = isJson ? jsonProperties(text) : keyedProperties(text);
   const take = (key: string): string | undefined => {
-    const value = properties.get(key);
-    properties.delete(key);
-    return value;
+    const type = isJson && booleans.has(key) ? 'boolean' : 'string';
+    return takeProperty(properties, key, type);
   };
 
   const type = take('qom-type');
@@ -53,37 +53,22 @@ export function createObject(
   if (otherTypes.has(type)) throw invalidArgument(`objects of type '${type}' do not exist in blkscope`);
   const make = isTls ? readTlsCredentials(type, take, objects) : readSecret(id, take, objects);
   const [unexpected] = properties.keys();
-  if (unexpected !== undefined) throw invalidArgument(`Parameter '${unexpected}' is unexpected`);
+  if (unexpected !== undefined) throw invalidArgument(`Parameter '${rootOf(unexpected)}' is unexpected`);
   checkId(id);
-  const object = make();
   if (objects.has(id)) throw invalidArgument(`attempt to add duplicate property '${id}' to object (type 'container')`);
-  objects.set(id, object);
+  objects.set(id, make());
   return 'made';
 }
 
-/** Takes the properties of a secret; the function returned makes it of them. */
-function readSecret(
-  id: string,
-  take: (property: string) => string | undefined,
-  objects: ReadonlyMap<string, UserObject>,
-): () => UserObject {
-  const [data, file, format = 'raw', iv, keyId] = secretProperties.map(take);
-  if (format !== 'raw' && format !== 'base64')
-    throw invalidArgument(`Parameter 'format' does not accept value '${format}'`);
-  return () => {
-    const content = secretContent(data, file);
-    if (keyId !== undefined) {
-      if (!objects.has(keyId)) throw invalidArgument(`No secret with id '${keyId}'`);
-      throw invalidArgument(
-        `secret '${id}': an encrypted secret (keyid${iv === undefined ? '' : ', iv'}) cannot be read`,
-      );
-    }
-    if (format === 'base64' && !/^[A-Za-z0-9+/=\n]*$/.test(content)) {
-      throw invalidArgument(`Base64 data '${content}' is not valid`);
-    }
-    const text = format === 'base64' ? Buffer.from(content, 'base64').toString('latin1') : content;
-    return { kind: 'secret', content: text };
-  };
+/** Takes a property out, as text; undefined if it is not given. EINVAL with QEMU's text if it is of another type. */
+function takeProperty(properties: Properties, key: string, type: 'string' | 'boolean'): string | undefined {
+  const nested = [...properties.keys()].find((other) => other.startsWith(`${key}.`));
+  if (nested !== undefined) throw invalidArgument(`Parameters '${key}.*' are unexpected`);
+  const value = properties.get(key);
+  properties.delete(key);
+  if (value === undefined) return undefined;
+  if (typeof value !== type) throw invalidArgument(`Invalid parameter type for '${key}', expected: ${type}`);
+  return optionText(value as string | boolean);
 }
 
 function checkId(id: string): void {
@@ -99,7 +84,7 @@ function isHelp(text: string, say: (text: string) => void): boolean {
   const words = text.split(',');
   if (!words.includes('help') && !words.includes('?')) return false;
   const [type = ''] = words;
-  const known = { secret: Object.fromEntries(secretProperties.map((name) => [name, 'string'])), ...tlsProperties };
+  const known = { secret: secretProperties, ...tlsProperties };
   const properties = Object.hasOwn(known, type) ? known[type as keyof typeof known] : undefined;
   if (properties === undefined) {
     say(
@@ -115,39 +100,15 @@ function isHelp(text: string, say: (text: string) => void): boolean {
   return true;
 }
 
-function secretContent(data: string | undefined, file: string | undefined): string {
-  if (data !== undefined && file !== undefined) throw invalidArgument("'file' and 'data' are mutually exclusive");
-  if (data !== undefined) return data;
-  if (file === undefined) throw invalidArgument("Either 'file' or 'data' must be provided");
-  try {
-    const content = readFileSync(file);
-    if (content.length > MAX_SECRET_BYTES)
-      throw invalidArgument(`Unable to read ${file}: it is too large for a secret`);
-    return content.toString('latin1');
-  } catch (error) {
-    if (error instanceof BlockError) throw error;
-    throw invalidArgument(`Unable to read ${file}: Failed to open file “${file}”: ${strerror(hostErrno(error))}`);
-  }
-}
-
-function jsonProperties(text: string): Map<string, string> {
+function jsonProperties(text: string): Properties {
   const value = parseJson(text);
   if (!(value instanceof Map)) throw invalidArgument('Object definition must be a JSON object');
-  const properties = new Map<string, string>();
-  for (const [key, member] of value) {
-    if (typeof member === 'boolean' && booleans.has(key)) {
-      properties.set(key, member ? 'on' : 'off');
-      continue;
-    }
-    if (typeof member !== 'string') throw invalidArgument(`Invalid parameter type for '${key}', expected: string`);
-    properties.set(key, member);
-  }
-  return properties;
+  return value;
 }
 
 /** `key=value,...`; a comma in a value is doubled, and the first value may be the type alone. */
-function keyedProperties(text: string): Map<string, string> {
-  const properties = new Map<string, string>();
+function keyedProperties(text: string): Properties {
+  const properties: Properties = new Map();
   let isFirst = true;
   for (let rest = text; rest !== ''; isFirst = false) {
     const keyEnd = rest.search(/[=,]/);
@@ -163,13 +124,17 @@ function keyedProperties(text: string): Map<string, string> {
     }
     if (!/^[a-zA-Z_][-a-zA-Z0-9_.]*$/.test(key)) throw invalidArgument(`Invalid parameter '${key}'`);
     const [raw = ''] = /^(?:[^,]|,,)*/.exec(rest) ?? [];
-    properties.set(rootOf(key), raw.replaceAll(',,', ','));
+    properties.set(key, raw.replaceAll(',,', ','));
     rest = rest.slice(raw.length + 1);
+  }
+  for (const key of properties.keys()) {
+    const root = rootOf(key);
+    if (root !== key && properties.has(root)) throw invalidArgument(`Parameters '${root}.*' used inconsistently`);
   }
   return properties;
 }
 
-/** A dotted key would make a nested object; no property of a secret is one. */
+/** A dotted key would make a nested object; no property is one. */
 function rootOf(key: string): string {
   return key.split('.')[0] ?? key;
 }

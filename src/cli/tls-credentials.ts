@@ -2,7 +2,13 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { asBlockError, errorWithErrno, invalidArgument } from '../block/error.ts';
-import type { Certificates, PreSharedKey, TlsCredentials, UserObject } from '../block/user-object.ts';
+import {
+  type Certificates,
+  passphraseBytes,
+  type PreSharedKey,
+  type TlsCredentials,
+  type UserObject,
+} from '../block/user-object.ts';
 import { parseOption } from '../block/options/options.ts';
 import { Errno } from '../util/errno.ts';
 
@@ -64,9 +70,7 @@ function flag(take: Take, property: string): boolean {
 
 function passphraseOf(id: string | undefined, objects: ReadonlyMap<string, UserObject>): string | null {
   if (id === undefined) return null;
-  const secret = objects.get(id);
-  if (secret?.kind !== 'secret') throw invalidArgument(`No secret with id '${id}'`);
-  return secret.content;
+  return passphraseBytes(objects, id).toString();
 }
 
 function readCertificates(folder: string | undefined, endpoint: string, passphrase: string | null): Certificates {

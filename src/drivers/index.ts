@@ -4,6 +4,7 @@ import { blkdebug } from './blkdebug/name.ts';
 import { compress } from './compress/driver.ts';
 import { copyOnReadFilter } from './copy-on-read/driver.ts';
 import { file, hostCdrom, hostDevice } from './file/driver.ts';
+import { luks } from './luks/probe.ts';
 import { nbd } from './nbd/name.ts';
 import { nullAio, nullCo } from './null/driver.ts';
 import { qcow2 } from './qcow2/probe.ts';
@@ -18,6 +19,7 @@ export const drivers: readonly (Driver<any> | LazyDriver)[] = [
   file,
   hostCdrom,
   hostDevice,
+  luks,
   nbd,
   nullAio,
   nullCo,

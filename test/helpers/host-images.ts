@@ -9,6 +9,7 @@ import { Open } from '../../src/block/flags.ts';
 import { closeBackend } from '../../src/block/graph/graph.ts';
 import { EventLoop } from '../../src/block/loop/loop.ts';
 import { GraphContext } from '../../src/block/graph/context.ts';
+import type { UserObject } from '../../src/block/user-object.ts';
 import { openBackend } from '../../src/block/open/open.ts';
 import { Options, type OptionValue } from '../../src/block/options/options.ts';
 import { drivers } from '../../src/drivers/index.ts';
@@ -24,11 +25,12 @@ export class HostImages {
   readonly context: GraphContext;
   readonly #images: BlockBackend[] = [];
 
-  constructor(clock: Clock = systemClock) {
+  constructor({ clock = systemClock, objects }: { clock?: Clock; objects?: ReadonlyMap<string, UserObject> } = {}) {
     this.loop = new EventLoop(clock);
     this.context = new GraphContext({
       loop: this.loop,
       drivers: new DriverTable(drivers),
+      ...(objects === undefined ? {} : { objects }),
       stderr: (line) => this.warnings.push(line),
     });
   }

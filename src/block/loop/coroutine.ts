@@ -8,6 +8,8 @@ export type WaitReason =
   | { readonly kind: 'timer' }
   /** A peer has to answer. */
   | { readonly kind: 'network' }
+  /** A key is being derived from a passphrase, in another thread. */
+  | { readonly kind: 'key' }
   /** A request that may not run before a drained section has ended: that of the operation `by`. */
   | { readonly kind: 'drained'; readonly by: string }
   /** A drained section that waits for the requests before it. */

@@ -67,6 +67,8 @@ export function describeWait(reason: WaitReason | null): string {
       return 'the requests before it';
     case 'network':
       return 'the server';
+    case 'key':
+      return 'the derivation of a key';
     case 'timer':
       return 'sleep';
   }

@@ -4,6 +4,7 @@
  * Values are strings when they come from a command line, and typed when they come from `json:{…}`.
  */
 import { formatDouble, parseSize, parseUnsigned } from '../../util/parse-number.ts';
+import type { SpecificInfo, SpecificValue } from '../driver.ts';
 import { invalidArgument } from '../error.ts';
 
 /** A value as it was given: text from a command line, typed from JSON. */
@@ -61,6 +62,18 @@ export function hashOrder(keys: readonly string[]): string[] {
     .map((key, age) => ({ key, age, bucket: bucketOf(key) }))
     .sort((a, b) => a.bucket - b.bucket || b.age - a.age)
     .map(({ key }) => key);
+}
+
+/** Facts for `info` in the order in which QEMU's dictionaries have them, at every level. */
+export function inQemuOrder(facts: SpecificInfo): SpecificInfo {
+  return Object.fromEntries(
+    hashOrder(Object.keys(facts)).map((key) => [key, orderedValue(facts[key] as SpecificValue)]),
+  );
+}
+
+function orderedValue(value: SpecificValue): SpecificValue {
+  if (typeof value !== 'object') return value;
+  return Array.isArray(value) ? value.map(orderedValue) : inQemuOrder(value as SpecificInfo);
 }
 
 /** The type that a driver takes an option for; `size` is a number of bytes with a suffix. */

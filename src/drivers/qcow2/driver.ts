@@ -4,6 +4,7 @@
  */
 import type { Driver } from '../../block/driver.ts';
 import { Event } from '../../block/events/events.ts';
+import { SECTOR_BYTES } from '../../block/flags.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { run, type Steps } from '../../util/steps.ts';
 import { checkImage } from './check/check.ts';
@@ -39,6 +40,7 @@ export const qcow2: Driver<Qcow2Image> = {
   childPermissions: defaultPermissions,
 
   refreshLimits({ state, limits }) {
+    if (state.encryption !== null) limits.requestAlignment = SECTOR_BYTES;
     limits.pwriteZeroesAlignment = state.subclusterBytes;
     limits.pdiscardAlignment = state.clusterBytes;
   },

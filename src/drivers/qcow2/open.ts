@@ -11,7 +11,7 @@ import { run } from '../../util/steps.ts';
 import { loadBitmaps } from './bitmaps/bitmaps.ts';
 import { checkImage } from './check/check.ts';
 import { dataFirst } from './data/write.ts';
-import { AUTOCLEAR_KNOWN, Compression, Incompatible, INCOMPATIBLE_KNOWN } from './format/features.ts';
+import { AUTOCLEAR_KNOWN, Compression, CryptMethod, Incompatible, INCOMPATIBLE_KNOWN } from './format/features.ts';
 import { checkRefcountOrder, type Header, MIN_CLUSTER_BITS, parseHeader } from './format/header.ts';
 import { HEADER_BYTES, L1_ENTRY_BYTES, MAX_L1_BYTES, MAX_REFCOUNT_TABLE_BYTES } from './format/header-fields.ts';
 import { refcountWidth } from './format/refcount-width.ts';
@@ -46,9 +46,15 @@ export async function openImage(node: Qcow2Node, options: Options, flags: number
   commitOptions(image, await run(prepareOptions(image, options, flags)));
   await readRefcountTable(image, header);
 
+  const encryption = image.cryptMethod === CryptMethod.NONE ? null : await import('./open-encryption.ts');
+  const openHeader = encryption?.headerOpener(image);
   const { needsUpdate } = await run(
-    readExtensions(image, header.headerBytes, extensionsEnd(header), { wantsFeatures: false }),
+    readExtensions(image, header.headerBytes, extensionsEnd(header), { wantsFeatures: false, openHeader }),
   );
+  if (image.cryptMethod === CryptMethod.AES) image.encryption = encryption?.openAes(image) ?? null;
+  if (encryption !== null && image.encryption === null) {
+    throw invalidArgument(`Missing CRYPTO header for crypt method ${image.cryptMethod}`);
+  }
   node.backingFormat = image.backingFormat?.toString('latin1') ?? '';
   await openDataFile(image, options);
   await readBackingName(image, header);

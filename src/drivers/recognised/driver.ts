@@ -42,7 +42,6 @@ const probes: Readonly<Record<string, Probe>> = {
   },
   cloop: (head) => (startsWith(head, CLOOP_SCRIPT) ? LIKELY : 0),
   dmg: (_head, filename) => (filename.length > 4 && filename.endsWith('.dmg') ? LIKELY : 0),
-  luks: marks('LUKS\xba\xbe\0\x01'),
   parallels: (head) => {
     const isMarked = startsWith(head, 'WithoutFreeSpace') || startsWith(head, 'WithouFreSpacExt');
     return isMarked && head.length >= 64 && head.readUInt32LE(16) === 2 ? CERTAIN : 0;

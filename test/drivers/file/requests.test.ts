@@ -73,7 +73,7 @@ describe('a long request', () => {
     ['write of zeroes', (image) => image.pwriteZeroes(0, 1 << 30, Req.MAY_UNMAP)],
     ['discard', (image) => image.pdiscard(0, 1 << 30)],
   ])('ends with ECANCELED in the middle when it is interrupted: %s', async (_name, request) => {
-    const impatient = new HostImages(new HastyClock());
+    const impatient = new HostImages({ clock: new HastyClock() });
     impatient.file('x', 1 << 30);
     const image = await impatient.open({ driver: 'file', filename: impatient.path('x') });
     let next: NodeJS.Immediate | undefined;

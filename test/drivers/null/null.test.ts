@@ -94,7 +94,7 @@ describe('the end of a request', () => {
 
   it('comes after latency-ns of the clock', async () => {
     const clock = new FakeClock();
-    const slow = new HostImages(clock);
+    const slow = new HostImages({ clock });
     onTestFinished(() => slow.remove());
     const image = await slow.open({ driver: 'null-co', 'latency-ns': '5000000000' });
     expect(await orderOfEnds(image, ['a'], slow.loop)).toEqual(['a began', 'a']);

@@ -9,6 +9,8 @@ export interface ImageSettings {
   readonly lazyRefcounts?: boolean;
   /** An empty bitmap, enabled, with a bit for each 2 to the power of `granularityBits` bytes. */
   readonly bitmap?: { readonly name: string; readonly granularityBits: number };
+  /** AES, or the LUKS header that is put into clusters of its own. */
+  readonly encryption?: 'aes' | Buffer;
   readonly backing?: { readonly filename: string; readonly format: string };
 }
 
@@ -18,7 +20,10 @@ export function makeImage(settings: ImageSettings = {}): Buffer {
   const perL1Entry = (clusterBytes / (extendedL2 ? 16 : 8)) * clusterBytes;
   const l1Entries = Math.max(1, Math.ceil(lengthBytes / perL1Entry));
   const bitmapCluster = 3 + Math.ceil((l1Entries * 8) / clusterBytes);
-  const usedClusters = bitmapCluster + (settings.bitmap === undefined ? 0 : 2);
+  const luksCluster = bitmapCluster + (settings.bitmap === undefined ? 0 : 2);
+  const { encryption } = settings;
+  const luks = Buffer.isBuffer(encryption) ? encryption : Buffer.alloc(0);
+  const usedClusters = luksCluster + Math.ceil(luks.length / clusterBytes);
   const image = Buffer.alloc(usedClusters * clusterBytes);
   image.write('QFI\xfb', 0, 'latin1');
   image.writeUInt32BE(version, 4);
@@ -35,12 +40,23 @@ export function makeImage(settings: ImageSettings = {}): Buffer {
     image.writeUInt32BE(112, 100);
   }
   if (settings.backing !== undefined) writeBacking(image, version === 3 ? 112 : 72, settings.backing);
+  if (encryption !== undefined) image.writeUInt32BE(encryption === 'aes' ? 1 : 2, 32);
+  if (luks.length > 0) writeLuks(image, luksCluster * clusterBytes, luks);
   if (settings.bitmap !== undefined) writeBitmap(image, clusterBytes, bitmapCluster, settings.bitmap);
   image.writeBigUInt64BE(BigInt(2 * clusterBytes), clusterBytes);
   for (let cluster = 0; cluster < usedClusters; cluster++) {
     countOnce(image, 2 * clusterBytes, cluster, version === 3 ? refcountOrder : 4);
   }
   return image;
+}
+
+/** The extension, right behind the header of version 3, and the LUKS header where it says. */
+function writeLuks(image: Buffer, offset: number, luks: Buffer): void {
+  image.writeUInt32BE(0x0537be77, 112);
+  image.writeUInt32BE(16, 116);
+  image.writeBigUInt64BE(BigInt(offset), 120);
+  image.writeBigUInt64BE(BigInt(luks.length), 128);
+  luks.copy(image, offset);
 }
 
 /** The extension, a directory in one cluster and an empty table in the next. */

@@ -104,7 +104,7 @@ describe('options', () => {
 // QEMU's timer is one of the guest's clock, which does not run in qemu-io (observed with qemu-io 7.2.22).
 it('the caches keep their tables whatever cache-clean-interval says', async () => {
   let nowNs = 0;
-  const timed = new Qcow2Host({ ...systemClock, nowNs: () => nowNs });
+  const timed = new Qcow2Host({ clock: { ...systemClock, nowNs: () => nowNs } });
   try {
     timed.image('x');
     const image = await timed.openDebug('x', {}, { 'cache-clean-interval': '1' });

@@ -9,7 +9,6 @@ import type { SpecificInfo } from '../../../block/driver.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { BlockError, invalidArgument, stepsWithContext } from '../../../block/error.ts';
 import { Perm } from '../../../block/flags.ts';
-import { hashOrder } from '../../../block/options/options.ts';
 import { Errno } from '../../../util/errno.ts';
 import { type Bitmap, BitmapBits } from '../tables/bitmap-bits.ts';
 import { BitmapFlag, type DirectoryEntry, encodeDirectory, readDirectory } from './directory.ts';
@@ -262,7 +261,6 @@ export function* bitmapInfo(image: Qcow2Image): Steps<SpecificInfo[]> {
     const flags = [];
     if ((entry.flags & BitmapFlag.IN_USE) !== 0) flags.push('in-use');
     if ((entry.flags & BitmapFlag.AUTO) !== 0) flags.push('auto');
-    const info = { name: entry.name.toString('utf8'), granularity: 2 ** entry.granularityBits, flags };
-    return Object.fromEntries(hashOrder(['name', 'granularity', 'flags']).map((key) => [key, info[key as 'name']]));
+    return { name: entry.name.toString('utf8'), granularity: 2 ** entry.granularityBits, flags };
   });
 }

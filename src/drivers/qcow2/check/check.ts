@@ -113,6 +113,8 @@ function* countReferences(image: Qcow2Image, state: CheckState): Steps<void> {
   map.addReference(result, image.snapshotsOffset, image.snapshotsBytes);
   const { refcountTable } = image;
   map.addReference(result, refcountTable.offset, refcountTable.entryCount * REFCOUNT_ENTRY_BYTES);
+  const header = image.encryption?.header ?? null;
+  if (header !== null) map.addReference(result, header.offset, header.bytes);
   yield* countBitmaps(image, state);
   yield* checkRefcountBlocks(image, state);
 }

@@ -13,6 +13,7 @@ import type { Steps } from '../../../util/steps.ts';
 import { bitRange } from '../format/l2-entry.ts';
 import { advance, COPIED, type GuestOffset, highOf, type HostOffset, lowOf } from '../format/offsets.ts';
 import { freeClusters, freeEntry } from '../refcounts/refcounts.ts';
+import type { Encryption } from '../tables/encryption.ts';
 import { markDirty } from '../tables/header-write.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
 import { ignoringErrors } from '../tables/io.ts';
@@ -26,10 +27,10 @@ const MAX_READ_BETWEEN = 16384;
 
 /**
  * Zeroes the space of parts whose head and tail read as zeroes, so that nothing has to be copied there. Only where the
- * file can zero without writing.
+ * file can zero without writing, and where stored zeroes are zeroes.
  */
 export function* zeroNewSpace(image: Qcow2Image, parts: PendingL2Update): Steps<void> {
-  if ((image.dataFile.node.supportedZeroFlags & Req.NO_FALLBACK) === 0) return;
+  if ((image.dataFile.node.supportedZeroFlags & Req.NO_FALLBACK) === 0 || image.encryption !== null) return;
   for (let part: PendingL2Update | null = parts; part !== null; part = part.next) {
     if (!part.needsCow) continue;
     const { guest, head, tail } = part;
@@ -181,6 +182,12 @@ function* copyUnlocked(image: Qcow2Image, part: PendingL2Update): Steps<void> {
     yield* readOld(image, start, headData);
     yield* readOld(image, advance(part.guest, tail.offset), tailData);
   }
+  const { encryption } = image;
+  if (encryption !== null) {
+    yield* encryptCopy(image, encryption, host, start, headData);
+    const tailStart = advance(part.guest, tail.offset);
+    yield* encryptCopy(image, encryption, advance(part.host, tail.offset), tailStart, tailData);
+  }
   if (data !== null) {
     data.copy(buffer, head.bytes);
     // Two events, one write: so it is in QEMU.
@@ -197,6 +204,19 @@ function* readOld(image: Qcow2Image, guest: GuestOffset, data: Buffer): Steps<vo
   yield image.fire(Event.COW_READ);
   image.checkUsable();
   yield readRange(image, guest, data);
+}
+
+/** The data of the part is encrypted already. */
+function* encryptCopy(
+  image: Qcow2Image,
+  encryption: Encryption,
+  host: HostOffset,
+  guest: GuestOffset,
+  data: Buffer,
+): Steps<void> {
+  if (data.length === 0) return;
+  encryption.encrypt(host, guest, data, data);
+  yield image.loop.hostIo();
 }
 
 function* writeCopy(image: Qcow2Image, host: HostOffset, data: Buffer): Steps<void> {

@@ -5,6 +5,7 @@ import { assert } from '../../../util/assert.ts';
 import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { Subcluster } from '../format/l2-entry.ts';
 import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
+import { type Encryption, MAX_ENCRYPTED_CLUSTERS } from '../tables/encryption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { readChild } from '../tables/io.ts';
 import { readCompressed } from './compressed.ts';
@@ -25,7 +26,8 @@ export function readRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): 
 
 /** Looks up where a range begins. */
 function lookUpLocked(image: Qcow2Image, guest: GuestOffset, bytes: number, mapping: Mapping): Pending {
-  return image.lock.hold(() => lookUp(image, guest, Math.min(bytes, INT_MAX), mapping));
+  const most = image.encryption === null ? INT_MAX : MAX_ENCRYPTED_CLUSTERS * image.clusterBytes;
+  return image.lock.hold(() => lookUp(image, guest, Math.min(bytes, most), mapping));
 }
 
 /** Reads a range part by part; the first one is in `mapping` once `looking` has ended. */
@@ -66,7 +68,11 @@ function isZero(image: Qcow2Image, type: number): boolean {
 }
 
 function readPart(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping: Mapping): Pending {
-  if (mapping.type === Subcluster.NORMAL) return readData(image, mapping.host, data);
+  if (mapping.type === Subcluster.NORMAL) {
+    const { encryption } = image;
+    if (encryption !== null) return run(readEncrypted(image, encryption, mapping.host, guest, data));
+    return readData(image, mapping.host, data);
+  }
   if (mapping.type === Subcluster.COMPRESSED) {
     return run(readCompressed(image, guest, data, mapping.high, mapping.low));
   }
@@ -85,6 +91,19 @@ function readData(image: Qcow2Image, host: HostOffset, data: Buffer): Pending {
 function* readDataAfter(told: Promise<void>, image: Qcow2Image, host: HostOffset, data: Buffer): Steps<void> {
   yield told;
   yield readChild(image.dataFile, host, data);
+}
+
+function* readEncrypted(
+  image: Qcow2Image,
+  encryption: Encryption,
+  host: HostOffset,
+  guest: GuestOffset,
+  data: Buffer,
+): Steps<void> {
+  yield readData(image, host, data);
+  encryption.decrypt(host, guest, data);
+  // A thread of QEMU's does it, and other requests go on meanwhile.
+  yield image.loop.hostIo();
 }
 
 function* readBacking(image: Qcow2Image, guest: GuestOffset, data: Buffer): Steps<void> {

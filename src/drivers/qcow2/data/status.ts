@@ -1,9 +1,9 @@
 /** Block status and the numbers about the image. */
-import type { BlockStatus, DriverInfo, SpecificInfo, SpecificValue } from '../../../block/driver.ts';
+import type { BlockStatus, DriverInfo, SpecificInfo } from '../../../block/driver.ts';
 import { BlockError } from '../../../block/error.ts';
 import { Status } from '../../../block/flags.ts';
 import type { BlockNode } from '../../../block/graph/node.ts';
-import { hashOrder } from '../../../block/options/options.ts';
+import { inQemuOrder } from '../../../block/options/options.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { bitmapInfo } from '../bitmaps/bitmaps.ts';
 import { Compatible, Compression, Incompatible } from '../format/features.ts';
@@ -37,7 +37,8 @@ export function* statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number):
 function statusFrom(image: Qcow2Image, mapping: Mapping): BlockStatus {
   const { type } = mapping;
   let flags = 0;
-  const isMapped = hasHost(type);
+  // Where encrypted data lies is not where it could be read.
+  const isMapped = hasHost(type) && image.encryption === null;
   if (isMapped) flags |= Status.OFFSET_VALID;
   if (type === Subcluster.ZERO_PLAIN || type === Subcluster.ZERO_ALLOC) flags |= Status.ZERO;
   else if (type === Subcluster.NORMAL || type === Subcluster.COMPRESSED) flags |= Status.DATA;
@@ -103,7 +104,8 @@ export function* specificInfoOf(image: Qcow2Image): Steps<SpecificInfo> {
     'refcount-bits': 1 << image.refcountOrder,
     'compression-type': image.compressionType === Compression.ZSTD ? 'zstd' : 'zlib',
   };
-  if (image.version === 2) return inQemuOrder({ compat: '0.10', ...always });
+  const encrypt = image.encryption === null ? {} : { encrypt: image.encryption.info };
+  if (image.version === 2) return inQemuOrder({ compat: '0.10', ...always, ...encrypt });
   const bitmaps = yield* bitmapInfo(image);
   return inQemuOrder({
     compat: '1.1',
@@ -114,12 +116,6 @@ export function* specificInfoOf(image: Qcow2Image): Steps<SpecificInfo> {
     corrupt: (image.incompatible & Incompatible.CORRUPT) !== 0n,
     ...(bitmaps.length > 0 ? { bitmaps } : {}),
     ...always,
+    ...encrypt,
   });
-}
-
-/** Keys come as QEMU's dictionary has them, with spaces for dashes. */
-function inQemuOrder(info: { readonly [key: string]: SpecificValue }): SpecificInfo {
-  return Object.fromEntries(
-    hashOrder(Object.keys(info)).map((key) => [key.replaceAll('-', ' '), info[key] as SpecificValue]),
-  );
 }

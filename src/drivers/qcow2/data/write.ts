@@ -4,6 +4,7 @@ import { Event } from '../../../block/events/events.ts';
 import { pwritev } from '../../../block/request/write.ts';
 import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
+import { type Encryption, MAX_ENCRYPTED_CLUSTERS } from '../tables/encryption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
 import { Allocation, type PendingL2Update, type WriteOrdering } from '../tables/pending-update.ts';
@@ -38,7 +39,9 @@ function* passLockAfter(image: Qcow2Image, writing: Promise<void>): Steps<void> 
 
 /** Finds space for the beginning of a range; what was taken is given back after a failure. */
 function findSpace(image: Qcow2Image, guest: GuestOffset, bytes: number, space: Allocation): Pending {
-  return image.lock.hold(() => run(allocateChecked(image, guest, Math.min(bytes, INT_MAX), space)));
+  const most =
+    image.encryption === null ? INT_MAX : MAX_ENCRYPTED_CLUSTERS * image.clusterBytes - image.intoCluster(guest);
+  return image.lock.hold(() => run(allocateChecked(image, guest, Math.min(bytes, most), space)));
 }
 
 function* allocateChecked(image: Qcow2Image, guest: GuestOffset, bytes: number, space: Allocation): Steps<void> {
@@ -91,18 +94,39 @@ function* writeParts(
 /** Data before the L2 entries that point to it; after a failure the new clusters are given back. */
 export const dataFirst: WriteOrdering = {
   writePart(image, guest, data, space) {
-    let writing: Pending;
-    let failure: BlockError | null = null;
-    try {
-      writing = writeData(image, guest, data, space);
-    } catch (error) {
-      if (!(error instanceof BlockError)) throw error;
-      failure = error;
-    }
-    if (writing === undefined && failure === null && space.parts === null) return passLock(image);
-    return run(finishPart(image, space, writing, failure));
+    const { encryption } = image;
+    if (encryption !== null) return run(writeEncrypted(image, encryption, guest, data, space));
+    return writeStored(image, guest, data, space);
   },
 };
+
+function* writeEncrypted(
+  image: Qcow2Image,
+  encryption: Encryption,
+  guest: GuestOffset,
+  data: Buffer,
+  space: Allocation,
+): Steps<void> {
+  const stored = image.node.context.allocate(data.length);
+  encryption.encrypt(space.host, guest, data, stored);
+  // A thread of QEMU's does it, and other requests go on meanwhile.
+  yield image.loop.hostIo();
+  yield writeStored(image, guest, stored, space);
+}
+
+/** Writes data as it is to be stored. */
+function writeStored(image: Qcow2Image, guest: GuestOffset, data: Buffer, space: Allocation): Pending {
+  let writing: Pending;
+  let failure: BlockError | null = null;
+  try {
+    writing = writeData(image, guest, data, space);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    failure = error;
+  }
+  if (writing === undefined && failure === null && space.parts === null) return passLock(image);
+  return run(finishPart(image, space, writing, failure));
+}
 
 function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, { host, parts }: Allocation): Pending {
   if (parts !== null) return run(writeNewData(image, guest, data, host, parts));

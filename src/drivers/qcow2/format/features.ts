@@ -30,3 +30,6 @@ export const featureNames: readonly (readonly [type: number, bit: number, name: 
 
 /** Values of `compression_type`. */
 export const Compression = { ZLIB: 0, ZSTD: 1 } as const;
+
+/** How the guest's data is encrypted (qcow2 specification, "crypt_method"). */
+export const CryptMethod = { NONE: 0, AES: 1, LUKS: 2 } as const;

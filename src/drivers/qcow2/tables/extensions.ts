@@ -1,9 +1,10 @@
 /** Header extensions: read when an image is opened. Those that are not known are kept. */
 import { invalidArgument, withContext } from '../../../block/error.ts';
 import type { Pending, Steps } from '../../../util/steps.ts';
-import { Autoclear, FeatureType } from '../format/features.ts';
+import { Autoclear, CryptMethod, FeatureType } from '../format/features.ts';
 import { readUint64 } from '../format/offsets.ts';
 import { untilNul } from '../format/validate.ts';
+import type { LuksPlace } from './encryption.ts';
 import type { Qcow2Image } from './image.ts';
 import { readFile } from './io.ts';
 
@@ -25,7 +26,8 @@ export const BITMAPS_EXTENSION_BYTES = 24;
 export const FEATURE_BYTES = 48;
 /** QEMU keeps the format's name in 16 bytes, the terminator included. */
 const MAX_FORMAT_BYTES = 16;
-const CRYPT_LUKS = 2;
+/** Bytes of the extension that says where the LUKS header is. */
+const CRYPTO_HEADER_BYTES = 16;
 
 /** Results of reading the extensions that are not noted in the image. */
 export interface ExtensionsRead {
@@ -34,15 +36,18 @@ export interface ExtensionsRead {
   readonly needsUpdate: boolean;
 }
 
+/** Opens the LUKS header that an extension tells of. */
+export type HeaderOpener = (place: LuksPlace) => Steps<void>;
+
 /**
- * Reads the extensions between two offsets into `image`; the names of features only if they are wanted. EINVAL
- * for an extension that is malformed.
+ * Reads the extensions between two offsets into `image`; the names of features only if they are wanted, and the LUKS
+ * header only with `openHeader`. EINVAL for an extension that is malformed.
  */
 export function* readExtensions(
   image: Qcow2Image,
   start: number,
   end: number,
-  { wantsFeatures }: { wantsFeatures: boolean },
+  { wantsFeatures, openHeader }: { wantsFeatures: boolean; openHeader?: HeaderOpener | undefined },
 ): Steps<ExtensionsRead> {
   let featureTable: Buffer | null = null;
   let needsUpdate = false;
@@ -73,8 +78,9 @@ export function* readExtensions(
         if (wantsFeatures) featureTable = yield* read('ERROR: ext_feature_table: Could not read table');
         break;
       case Extension.CRYPTO_HEADER:
-        if (image.cryptMethod !== CRYPT_LUKS) {
-          throw invalidArgument('CRYPTO header extension only expected with LUKS encryption method');
+        checkCryptoExtension(image, bytes);
+        if (openHeader !== undefined) {
+          yield* openHeader(luksPlace(image, yield* read('Unable to read CRYPTO header extension')));
         }
         break;
       case Extension.BITMAPS:
@@ -102,6 +108,25 @@ export function* readExtensions(
 
 function readOr(image: Qcow2Image, offset: number, data: Buffer, message: string): Pending {
   return withContext(message, () => readFile(image, offset, data));
+}
+
+function checkCryptoExtension(image: Qcow2Image, bytes: number): void {
+  if (image.cryptMethod !== CryptMethod.LUKS) {
+    throw invalidArgument('CRYPTO header extension only expected with LUKS encryption method');
+  }
+  if (bytes !== CRYPTO_HEADER_BYTES) {
+    throw invalidArgument(`CRYPTO header extension size ${bytes}, but expected size ${CRYPTO_HEADER_BYTES}`);
+  }
+}
+
+function luksPlace(image: Qcow2Image, extension: Buffer): LuksPlace {
+  const offset = extension.readBigUInt64BE(0);
+  if (offset % BigInt(image.clusterBytes) !== 0n) {
+    throw invalidArgument(
+      `Encryption header offset '${offset}' is not a multiple of cluster size '${image.clusterBytes}'`,
+    );
+  }
+  return { offset: Number(offset), bytes: Number(extension.readBigUInt64BE(8)), extension };
 }
 
 function warnOfStaleBitmaps(image: Qcow2Image): void {

@@ -14,6 +14,7 @@ import { Geometry } from '../format/geometry.ts';
 import type { Header } from '../format/header.ts';
 import type { Bitmap } from './bitmap-bits.ts';
 import type { DiscardQueue } from './discard-queue.ts';
+import type { Encryption } from './encryption.ts';
 import type { L1Table } from './l1.ts';
 import { PendingUpdates, type WriteOrdering } from './pending-update.ts';
 import type { GuestOffset } from '../format/offsets.ts';
@@ -43,7 +44,12 @@ export class Qcow2Image extends Geometry {
   /** Guards all metadata, in memory and on disk. */
   readonly lock: CoroutineMutex;
 
+  /** One of `CryptMethod`. */
   readonly cryptMethod: number;
+  /** Null if the guest's data is stored as it is. */
+  encryption: Encryption | null = null;
+  /** The id of the secret with the passphrase, as the options have it. */
+  keySecret: string | null = null;
   readonly compressionType: number;
 
   incompatible: bigint;

@@ -1,13 +1,13 @@
 /** Run-time options: sizes of the caches, lazy refcounts, overlap checks, which discards are passed down. */
 import { BlockError, invalidArgument, stepsWithContext } from '../../../block/error.ts';
 import { Open } from '../../../block/flags.ts';
-import { absorbOptions, type Options, takeSub } from '../../../block/options/options.ts';
+import { absorbOptions, type Options, optionText, takeSub } from '../../../block/options/options.ts';
 import { isPowerOf2 } from '../../../util/align.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { markClean } from './header-write.ts';
 import { MIN_CLUSTER_BITS } from '../format/header.ts';
-import { Compatible } from '../format/features.ts';
+import { Compatible, CryptMethod } from '../format/features.ts';
 import type { Qcow2Image } from './image.ts';
 import { Overlap, overlapTemplates } from './overlap.ts';
 import { TableCache } from './table-cache.ts';
@@ -56,6 +56,7 @@ export interface PreparedOptions {
   readonly useLazyRefcounts: boolean;
   readonly overlapChecks: number;
   readonly discardPassthrough: readonly boolean[];
+  readonly keySecret: string | null;
 }
 
 /** Takes the run-time options out of `options`, and checks them. Caches that exist are flushed. */
@@ -87,13 +88,14 @@ export function* prepareOptions(image: Qcow2Image, options: Options, flags: numb
   }
 
   const overlapChecks = overlapBits(given);
-  checkEncryption(image, encryption.getString('format'));
+  const keySecret = checkEncryption(image, encryption);
   return {
     l2Cache,
     refcountCache,
     sliceEntries: sizes.entryBytes / image.l2EntryBytes,
     useLazyRefcounts,
     overlapChecks,
+    keySecret,
     // By DiscardReason: never, always, request, snapshot, other.
     discardPassthrough: [
       false,
@@ -200,28 +202,45 @@ function overlapBits(given: Given): number {
   return bits;
 }
 
-const CRYPT_AES = 1;
-const CRYPT_LUKS = 2;
-
-function checkEncryption(image: Qcow2Image, format: string | undefined): void {
+/** Checks the options of the encryption, without their prefix. Returns the id of the secret, if it is named. */
+function checkEncryption(image: Qcow2Image, options: Options): string | null {
+  const format = options.getString('format');
   switch (image.cryptMethod) {
-    case 0:
+    case CryptMethod.NONE:
       if (format !== undefined) {
         throw invalidArgument(`No encryption in image header, but options specified format '${format}'`);
       }
-      return;
-    case CRYPT_AES:
-    case CRYPT_LUKS: {
-      const own = image.cryptMethod === CRYPT_AES ? 'aes' : 'luks';
+      return null;
+    case CryptMethod.AES:
+    case CryptMethod.LUKS: {
+      const own = image.cryptMethod === CryptMethod.AES ? 'aes' : 'luks';
       if (format !== undefined && format !== own) {
         throw invalidArgument(`Header reported '${own}' encryption format but options specify '${format}'`);
       }
-      throw new BlockError(Errno.ENOTSUP, `Encrypted images (encrypt.format=${own}) are not supported`);
+      return takeKeySecret(options);
     }
     default:
       // As a signed number, as QEMU prints it.
       throw invalidArgument(`Unsupported encryption method ${image.cryptMethod | 0}`);
   }
+}
+
+const KEY_SECRET = 'key-secret';
+
+/** QEMU makes a tree of these options, and refuses what is none or has unknown branches. */
+function takeKeySecret(options: Options): string | null {
+  const keys = options.orderedKeys();
+  const roots = keys.map((key) => key.split('.')[0] ?? key);
+  const isNested = (root: string): boolean => keys.some((key) => key.startsWith(`${root}.`));
+  if (roots.some((root) => options.has(root) && isNested(root))) {
+    throw invalidArgument('Cannot mix scalar and non-scalar keys');
+  }
+  if (isNested(KEY_SECRET)) throw invalidArgument(`Parameters '${KEY_SECRET}.*' are unexpected`);
+  const value = options.get(KEY_SECRET);
+  if (value === null) throw invalidArgument(`Internal error: parameter ${KEY_SECRET} invalid`);
+  const unexpected = roots.find((root) => root !== KEY_SECRET && root !== 'format');
+  if (unexpected !== undefined) throw invalidArgument(`Parameter '${unexpected}' is unexpected`);
+  return value === undefined ? null : optionText(value);
 }
 
 /**

@@ -1,0 +1,69 @@
+/** Opening the encryption of an image: AES with a passphrase as its key, or a LUKS header in the image. */
+import { invalidArgument, withContext } from '../../block/error.ts';
+import { passphraseBytes } from '../../block/user-object.ts';
+import { cipherOf, CryptoError } from '../../crypto/algorithms.ts';
+import { openLuks } from '../../crypto/luks.ts';
+import { luksInfo } from '../../crypto/luks-info.ts';
+import { SECTOR_BYTES, SectorCipher } from '../../crypto/sector-cipher.ts';
+import type { Steps } from '../../util/steps.ts';
+import type { Encryption } from './tables/encryption.ts';
+import type { HeaderOpener } from './tables/extensions.ts';
+import type { Qcow2Image } from './tables/image.ts';
+import { readFile } from './tables/io.ts';
+
+const AES_KEY_BYTES = 16;
+
+/** Makes the image's encryption of a LUKS header in it. EINVAL with QEMU's text if that cannot be unlocked. */
+export function headerOpener(image: Qcow2Image): HeaderOpener {
+  return function* (header) {
+    const read = (offset: number, data: Buffer) => {
+      if (offset + data.length > header.bytes) throw invalidArgument('Request for data outside of extension header');
+      return withContext('Could not read encryption header', () => readFile(image, header.offset + offset, data));
+    };
+    const volume = yield* refusing(
+      openLuks({ read, wait: (begin) => image.loop.parkOutside({ kind: 'key' }, begin) }, passphraseOf(image)),
+    );
+    // Where the data lies, as the guest's own offsets would tell where it was overwritten.
+    image.encryption = {
+      header,
+      info: { format: 'luks', ...luksInfo(volume) },
+      encrypt: (host, _guest, source, target) => volume.sectors.encrypt(host / SECTOR_BYTES, source, target),
+      decrypt: (host, _guest, data) => volume.sectors.decrypt(host / SECTOR_BYTES, data, data),
+    };
+  };
+}
+
+/**
+ * The encryption of old images: AES-128 in CBC mode, with the first 16 bytes of the passphrase as the key, and nothing
+ * that tells a wrong one.
+ */
+export function openAes(image: Qcow2Image): Encryption {
+  const key = Buffer.alloc(AES_KEY_BYTES);
+  passphraseOf(image).copy(key);
+  const settings = {
+    cipher: cipherOf('aes', AES_KEY_BYTES),
+    mode: 'cbc',
+    iv: { name: 'plain64', essiv: null },
+  } as const;
+  const sectors = new SectorCipher(settings, key);
+  return {
+    header: null,
+    info: { format: 'aes' },
+    encrypt: (_host, guest, source, target) => sectors.encrypt(guest / SECTOR_BYTES, source, target),
+    decrypt: (_host, guest, data) => sectors.decrypt(guest / SECTOR_BYTES, data, data),
+  };
+}
+
+function passphraseOf({ keySecret, node }: Qcow2Image): Buffer {
+  if (keySecret === null) throw invalidArgument("Parameter 'encrypt.key-secret' is required for cipher");
+  return passphraseBytes(node.context.objects, keySecret);
+}
+
+function* refusing<T>(steps: Steps<T>): Steps<T> {
+  try {
+    return yield* steps;
+  } catch (error) {
+    if (error instanceof CryptoError) throw invalidArgument(error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * LUKS1 volumes made field by field, the same in every run: each sector is encrypted by Node's own mode, so that the
+ * modes of `src/crypto` are not tried on themselves.
+ */
+import { createCipheriv, createHash, pbkdf2Sync } from 'node:crypto';
+
+export interface VolumeSettings {
+  /** With the length of the key in bytes: "aes-xts-plain64" of 32 or 64, "aes-cbc-plain64" of 16 or 32. */
+  readonly cipher?: 'aes-xts-plain64' | 'aes-cbc-plain64';
+  readonly keyBytes?: number;
+  readonly hash?: 'sha1' | 'sha256' | 'sha512' | 'ripemd160';
+  /** By key slot; undefined: it is not used. */
+  readonly passphrases?: readonly (string | undefined)[];
+  readonly iterations?: number;
+}
+
+const STRIPES = 4000;
+const SECTOR_BYTES = 512;
+const HEADER_SECTORS = 8;
+const SLOTS = 8;
+
+/** Header and key material: what lies before the data. */
+export function makeVolume(settings: VolumeSettings = {}): Buffer {
+  const { cipher = 'aes-cbc-plain64', keyBytes = 16, hash = 'sha256', passphrases = ['hunter2'] } = settings;
+  const { iterations = 1000 } = settings;
+  const slotSectors = Math.ceil(Math.ceil((keyBytes * STRIPES) / SECTOR_BYTES) / HEADER_SECTORS) * HEADER_SECTORS;
+  const payloadSector = HEADER_SECTORS + SLOTS * slotSectors;
+  const volume = Buffer.alloc(payloadSector * SECTOR_BYTES);
+  const key = numbers('key', keyBytes);
+  const salt = numbers('salt of the key', 32);
+  const [name = '', ...mode] = cipher.split('-');
+  volume.write('LUKS\xba\xbe\0\x01', 0, 'latin1');
+  volume.write(name, 8);
+  volume.write(mode.join('-'), 40);
+  volume.write(hash, 72);
+  volume.writeUInt32BE(payloadSector, 104);
+  volume.writeUInt32BE(keyBytes, 108);
+  pbkdf2Sync(key, salt, iterations, 20, hash).copy(volume, 112);
+  salt.copy(volume, 132);
+  volume.writeUInt32BE(iterations, 164);
+  volume.write('01234567-89ab-cdef-0123-456789abcdef', 168);
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const at = 208 + slot * 48;
+    const passphrase = passphrases[slot];
+    const materialSector = HEADER_SECTORS + slot * slotSectors;
+    volume.writeUInt32BE(passphrase === undefined ? 0xdead : 0x00ac71f3, at);
+    volume.writeUInt32BE(materialSector, at + 40);
+    volume.writeUInt32BE(STRIPES, at + 44);
+    if (passphrase === undefined) continue;
+    const slotSalt = numbers(`salt ${slot}`, 32);
+    volume.writeUInt32BE(iterations, at + 4);
+    slotSalt.copy(volume, at + 8);
+    const slotKey = pbkdf2Sync(passphrase, slotSalt, iterations, keyBytes, hash);
+    encryptSectors(cipher, slotKey, split(key, hash, slot)).copy(volume, materialSector * SECTOR_BYTES);
+  }
+  return volume;
+}
+
+/** So many bytes that follow from a word. */
+function numbers(word: string, bytes: number): Buffer {
+  return createHash('shake256', { outputLength: bytes }).update(word).digest();
+}
+
+function split(key: Buffer, hash: string, slot: number): Buffer {
+  const stripes = numbers(`stripes ${slot}`, key.length * STRIPES);
+  let block: Buffer = Buffer.alloc(key.length);
+  for (let stripe = 0; stripe < STRIPES - 1; stripe++) {
+    block = diffuse(xor(block, stripes.subarray(stripe * key.length, (stripe + 1) * key.length)), hash);
+  }
+  xor(block, key).copy(stripes, (STRIPES - 1) * key.length);
+  return stripes;
+}
+
+function xor(a: Buffer, b: Buffer): Buffer {
+  return Buffer.from(a.map((byte, index) => byte ^ (b[index] ?? 0)));
+}
+
+function diffuse(block: Buffer, hash: string): Buffer {
+  const bytes = createHash(hash).digest().length;
+  const parts = Array.from({ length: Math.ceil(block.length / bytes) }, (_, index) => {
+    const number = Buffer.from([0, 0, 0, index]);
+    const part = block.subarray(index * bytes, (index + 1) * bytes);
+    return createHash(hash).update(number).update(part).digest().subarray(0, part.length);
+  });
+  return Buffer.concat(parts);
+}
+
+function encryptSectors(cipher: string, key: Buffer, data: Buffer): Buffer {
+  const mode = cipher.includes('xts') ? 'xts' : 'cbc';
+  const bits = (mode === 'xts' ? key.length / 2 : key.length) * 8;
+  const sectors = [];
+  for (let sector = 0; sector * SECTOR_BYTES < data.length; sector++) {
+    const iv = Buffer.alloc(16);
+    iv.writeUInt32LE(sector);
+    const one = createCipheriv(`aes-${bits}-${mode}`, key, iv).setAutoPadding(false);
+    sectors.push(one.update(data.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES)));
+  }
+  return Buffer.concat(sectors);
+}
