@@ -5,33 +5,31 @@ import { BlockError } from './error.ts';
 import { Errno } from '../util/errno.ts';
 import type { BlockNode } from './graph/node.ts';
 
-/** The outcome of a check as `qemu-img check` reports it. */
-export interface CheckReport {
-  /** Of the last look: after a repair the image is checked once more. The repairs are those of the first look. */
-  readonly result: CheckResult;
-  /** Something was repaired, and the image checked twice. */
-  readonly isRepaired: boolean;
-}
-
 /** The exit status of `qemu-img check` for an image that can be checked. */
 export type CheckStatus = 0 | 1 | 2 | 3;
 
 /**
- * Checks an image as `qemu-img check` does: if anything was repaired, a second time. Problems are lines of the
+ * Checks an image as `qemu-img check` does: if anything was repaired, a second time, after a call of `repaired` with the
+ * result of the first. Returns the result of the last look, with the repairs of the first. Problems are lines of the
  * context's `warn`. Throws BlockError if the check cannot go on: ENOTSUP for a format without checks.
  */
-export function checkTwice(node: BlockNode, repair: CheckRepair): Answer<CheckReport> {
-  return run<CheckReport>(steps(node, repair));
+export function checkTwice(
+  node: BlockNode,
+  repair: CheckRepair,
+  repaired: (first: CheckResult) => void = () => {},
+): Answer<CheckResult> {
+  return run<CheckResult>(steps(node, repair, repaired));
 }
 
-function* steps(node: BlockNode, repair: CheckRepair): Steps<CheckReport> {
+function* steps(node: BlockNode, repair: CheckRepair, repaired: (first: CheckResult) => void): Steps<CheckResult> {
   const { driver } = node;
   if (driver.check === undefined) throw new BlockError(Errno.ENOTSUP, 'This image format does not support checks');
   const first: CheckResult = yield driver.check(node, { repair });
   const { leaksFixed, corruptionsFixed } = first;
-  if (leaksFixed === 0 && corruptionsFixed === 0) return { result: first, isRepaired: false };
+  if (leaksFixed === 0 && corruptionsFixed === 0) return first;
+  repaired(first);
   const second: CheckResult = yield driver.check(node, { repair: 'none' });
-  return { result: { ...second, leaksFixed, corruptionsFixed }, isRepaired: true };
+  return { ...second, leaksFixed, corruptionsFixed };
 }
 
 /** 0: sound; 1: the check itself failed; 2: corrupt; 3: only leaks. */
@@ -41,16 +39,23 @@ export function checkStatus({ checkErrors, corruptions, leaks }: CheckResult): C
   return leaks > 0 ? 3 : 0;
 }
 
-/** The standard output of `qemu-img check`, a line each. */
-export function describeCheck({ result, isRepaired }: CheckReport): string[] {
+/** The lines in which `qemu-img check` says what it has repaired, before it looks again. */
+export function describeRepairs({ leaksFixed, corruptionsFixed }: CheckResult): string[] {
+  return [
+    'The following inconsistencies were found and repaired:',
+    '',
+    `    ${leaksFixed} leaked clusters`,
+    `    ${corruptionsFixed} corruptions`,
+    '',
+    'Double checking the fixed image now...',
+  ];
+}
+
+/** The lines in which `qemu-img check` says its result. */
+export function describeCheck(result: CheckResult): string[] {
   const { checkErrors, corruptions, leaks, imageEndOffset } = result;
   const { totalClusters, allocatedClusters, fragmentedClusters, compressedClusters } = result;
   const lines: string[] = [];
-  if (isRepaired) {
-    lines.push('The following inconsistencies were found and repaired:', '');
-    lines.push(`    ${result.leaksFixed} leaked clusters`, `    ${result.corruptionsFixed} corruptions`, '');
-    lines.push('Double checking the fixed image now...');
-  }
   if (checkErrors === 0 && corruptions === 0 && leaks === 0) lines.push('No errors were found on the image.');
   if (corruptions > 0) {
     lines.push('', `${corruptions} errors were found on the image.`);
@@ -62,7 +67,6 @@ export function describeCheck({ result, isRepaired }: CheckReport): string[] {
   }
   if (checkErrors > 0) lines.push('', `${checkErrors} internal errors have occurred during the check.`);
   if (totalClusters > 0 && allocatedClusters > 0) {
-    const percent = (part: number, whole: number): string => `${((part * 100) / whole).toFixed(2)}%`;
     lines.push(
       `${allocatedClusters}/${totalClusters} = ${percent(allocatedClusters, totalClusters)} allocated, ` +
         `${percent(fragmentedClusters, allocatedClusters)} fragmented, ` +
@@ -73,12 +77,16 @@ export function describeCheck({ result, isRepaired }: CheckReport): string[] {
   return lines;
 }
 
+/** With two decimals, as printf rounds: a tie goes to the even digit. */
+function percent(part: number, whole: number): string {
+  const value = (part * 100) / whole;
+  const isTie = (value * 8) % 2 === 1;
+  const below = Math.floor(value * 100);
+  return isTie && below % 2 === 0 ? `${(below / 100).toFixed(2)}%` : `${value.toFixed(2)}%`;
+}
+
 /** The object that `qemu-img check --output=json` prints: what is zero is left out, but for the errors of the check. */
-export function checkAsJson(
-  { result }: CheckReport,
-  filename: string,
-  format: string,
-): Record<string, string | number> {
+export function checkAsJson(result: CheckResult, filename: string, format: string): Record<string, string | number> {
   const numbers: Record<string, number> = {
     'image-end-offset': result.imageEndOffset,
     corruptions: result.corruptions,

@@ -4,7 +4,7 @@ import { BlockError } from '../../src/block/error.ts';
 import { Open } from '../../src/block/flags.ts';
 import { GraphContext } from '../../src/block/graph/context.ts';
 import { closeBackend } from '../../src/block/graph/graph.ts';
-import { checkAsJson, checkStatus, checkTwice, describeCheck } from '../../src/block/image-check.ts';
+import { checkAsJson, checkStatus, checkTwice, describeCheck, describeRepairs } from '../../src/block/image-check.ts';
 import { EventLoop } from '../../src/block/loop/loop.ts';
 import { DriverTable } from '../../src/block/open/driver-table.ts';
 import { openBackend } from '../../src/block/open/open.ts';
@@ -24,12 +24,12 @@ const table = new DriverTable(drivers);
 /** Checks a qcow2 file. */
 export async function ownCheck(file: string, repair: CheckRepair, isJson: boolean): Promise<CheckOutcome> {
   const loop = new EventLoop();
-  const lines: string[] = [];
+  const said: string[] = [];
   const context = new GraphContext({
     loop,
     drivers: table,
     programName: 'qemu-img',
-    stderr: (line) => lines.push(line),
+    stderr: (line) => said.push(line),
   });
   const flags = Open.UNMAP | Open.CHECK | (repair === 'none' ? 0 : Open.READ_WRITE);
   let stdout = '';
@@ -38,11 +38,14 @@ export async function ownCheck(file: string, repair: CheckRepair, isJson: boolea
     const options = new Options([['driver', 'qcow2']]);
     const image = await openBackend(context, { filename: file, options, flags });
     try {
-      const report = await checkTwice(image.top, repair);
-      stdout = isJson
-        ? `${JSON.stringify(checkAsJson(report, file, 'qcow2'))}\n`
-        : `${describeCheck(report).join('\n')}\n`;
-      exit = checkStatus(report.result);
+      const print = (lines: readonly string[]): void => {
+        stdout += `${lines.join('\n')}\n`;
+      };
+      const result = await checkTwice(image.top, repair, (first) => {
+        if (!isJson) print(describeRepairs(first));
+      });
+      print(isJson ? [JSON.stringify(checkAsJson(result, file, 'qcow2'))] : describeCheck(result));
+      exit = checkStatus(result);
       if (exit === 1) context.report('Check failed');
     } catch (failure) {
       if (!(failure instanceof BlockError)) throw failure;
@@ -53,5 +56,5 @@ export async function ownCheck(file: string, repair: CheckRepair, isJson: boolea
   });
   if (error instanceof BlockError) context.report(`Could not open '${file}': ${error.message}`);
   else if (error !== undefined) throw error;
-  return { exit, stdout, stderr: lines.map((line) => `${line}\n`).join('') };
+  return { exit, stdout, stderr: said.map((line) => `${line}\n`).join('') };
 }

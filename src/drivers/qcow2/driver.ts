@@ -59,7 +59,10 @@ export const qcow2: Driver<Qcow2Image> = {
   saveVmState: ({ state }, offset, data) => run(saveVmState(state, offset, data)),
   loadVmState: ({ state }, offset, data) => run(loadVmState(state, offset, data)),
 
-  check: ({ state }, { repair }) => run(checkImage(state, repair)),
+  check({ state }, { repair }) {
+    state.checkUsable();
+    return run(checkImage(state, repair));
+  },
   inspector: async ({ state }) => (await import('./inspect/inspector.ts')).inspectorOf(state),
 
   getInfo: ({ state }) => infoOf(state),

@@ -65,7 +65,7 @@ export function* readBits(image: Qcow2Image, table: Buffer, bits: BitmapBits, ma
       bits.fill(start, bytes);
     }
   }
-  bits.trim();
+  bits.trimWords();
 }
 
 /** Writes a bitmap to new clusters, and sets where its table is. What was taken is given back on failure. */

@@ -9,7 +9,7 @@ import { BlockError } from '../../../block/error.ts';
 import { Errno, strerror } from '../../../util/errno.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { L1_ENTRY_BYTES, MAX_L1_BYTES, REFCOUNT_ENTRY_BYTES } from '../format/header-fields.ts';
-import { hex } from '../format/offsets.ts';
+import { hex, hex64 } from '../format/offsets.ts';
 import { getRefcount, updateRefcount } from '../refcounts/refcounts.ts';
 import { markClean, markConsistent } from '../tables/header-write.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
@@ -98,10 +98,12 @@ function* countReferences(image: Qcow2Image, state: CheckState): Steps<void> {
     warn(`ERROR ${image.snapshots.length} snapshots in image with data file`);
     result.corruptions += 1;
   }
-  for (const { id, name, l1Offset, l1EntryCount } of image.snapshots) {
+  for (const { id, name, l1Offset, l1OffsetBytes, l1EntryCount } of image.snapshots) {
     const which = `ERROR snapshot ${id.toString('latin1')} (${name.toString('latin1')})`;
-    if (image.intoCluster(l1Offset) !== 0) {
-      warn(`${which} l1_offset=${hex(l1Offset)}: L1 table is not cluster aligned; snapshot table entry corrupted`);
+    const low = l1OffsetBytes.readUInt32BE(4);
+    if ((low & image.clusterMask) !== 0) {
+      const where = `0x${hex64(l1OffsetBytes.readUInt32BE(0), low)}`;
+      warn(`${which} l1_offset=${where}: L1 table is not cluster aligned; snapshot table entry corrupted`);
       result.corruptions += 1;
     } else if (l1EntryCount > MAX_L1_BYTES / L1_ENTRY_BYTES) {
       warn(`${which} l1_size=${hex(l1EntryCount)}: L1 table is too large; snapshot table entry corrupted`);
@@ -149,8 +151,10 @@ function* compare(image: Qcow2Image, state: CheckState, fix: FixMode): Steps<voi
     if (onDisk === 0) state.needsRebuild = true;
     const fixes = onDisk !== 0 && (isLeak ? fix.fixesLeaks : fix.fixesErrors);
     const word = fixes ? 'Repairing' : isLeak ? 'Leaked' : 'ERROR';
-    warn(`${word} cluster ${cluster} refcount=${onDisk} reference=${counted}`);
-    if (fixes && (yield* setRefcount(image, cluster, counted - onDisk))) {
+    const exact = onDisk <= Number.MAX_SAFE_INTEGER ? onDisk : yield* hugeRefcount(image, cluster);
+    warn(`${word} cluster ${cluster} refcount=${exact} reference=${counted}`);
+    const change = typeof exact === 'number' ? counted - exact : BigInt(counted) - exact;
+    if (fixes && (yield* setRefcount(image, cluster, change))) {
       if (isLeak) result.leaksFixed += 1;
       else result.corruptionsFixed += 1;
     } else if (isLeak) {
@@ -161,7 +165,17 @@ function* compare(image: Qcow2Image, state: CheckState, fix: FixMode): Steps<voi
   }
 }
 
-function* setRefcount(image: Qcow2Image, cluster: number, change: number): Steps<boolean> {
+/** A refcount of 64 bits that no number holds. It has been read before, as one that is nearly it. */
+function* hugeRefcount(image: Qcow2Image, cluster: number): Steps<bigint> {
+  const slot: number = yield image.refcountCache.get(
+    image.refcountTable.blockOffset(image.refcountTableIndexOf(cluster)),
+  );
+  const refcount = image.refcountCache.table(slot).readBigUInt64BE(image.blockIndexOf(cluster) * 8);
+  image.refcountCache.put(slot);
+  return refcount;
+}
+
+function* setRefcount(image: Qcow2Image, cluster: number, change: number | bigint): Steps<boolean> {
   try {
     yield* updateRefcount(image, cluster * image.clusterBytes, 1, change, DiscardReason.ALWAYS);
     return true;

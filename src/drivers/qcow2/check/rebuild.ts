@@ -1,13 +1,12 @@
 /** New refcount structures for an image whose own cannot be trusted: written from the counts made by the check. */
-import { errorWithErrno, stepsWithContext, withContext } from '../../../block/error.ts';
-import { Errno } from '../../../util/errno.ts';
+import { stepsWithContext, withContext } from '../../../block/error.ts';
 import type { RefcountMap } from './map.ts';
 import { ignoringErrors, writeFile, writeFileSync } from '../tables/io.ts';
 import type { Steps } from '../../../util/steps.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { writeUint64 } from '../format/offsets.ts';
 import { checkOverlap } from '../tables/overlap.ts';
-import { HeaderField, MAX_REFCOUNT_TABLE_BYTES, POINTER_BYTES, REFCOUNT_ENTRY_BYTES } from '../format/header-fields.ts';
+import { HeaderField, POINTER_BYTES, REFCOUNT_ENTRY_BYTES } from '../format/header-fields.ts';
 import { RefcountTable } from '../tables/refcount-table.ts';
 
 /** The table while it is made: offsets of blocks by index, and its length on disk. */
@@ -74,9 +73,6 @@ function* writeBlocks(
 }
 
 function* writeTable(image: Qcow2Image, offset: number, table: NewTable): Steps<void> {
-  // No image with a longer one can be opened. Only a file with enormous holes gets here.
-  if (table.entryCount * REFCOUNT_ENTRY_BYTES > MAX_REFCOUNT_TABLE_BYTES)
-    throw errorWithErrno(Errno.EFBIG, 'ERROR writing reftable');
   const bytes = Buffer.alloc(table.entryCount * REFCOUNT_ENTRY_BYTES);
   for (const [index, block] of table.blocks) writeUint64(bytes, block, index * REFCOUNT_ENTRY_BYTES);
   yield withContext('ERROR writing reftable', () => checkOverlap(image, 0, offset, bytes.length));

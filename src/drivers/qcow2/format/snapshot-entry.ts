@@ -19,6 +19,8 @@ export const KNOWN_EXTRA_BYTES = 24;
  */
 export interface Snapshot {
   readonly l1Offset: number;
+  /** The offset as it is on disk: an image may say more than a number holds. */
+  readonly l1OffsetBytes: Buffer;
   readonly l1EntryCount: number;
   readonly id: Buffer;
   readonly name: Buffer;
@@ -43,7 +45,7 @@ export function encodeSnapshots(snapshots: readonly Snapshot[]): Buffer {
     writeUint64(extra, snapshot.diskBytes, 8);
     // No instruction count is all ones.
     if (snapshot.extra.length < KNOWN_EXTRA_BYTES) extra.fill(0xff, 16, 24);
-    writeUint64(fixed, snapshot.l1Offset, 0);
+    snapshot.l1OffsetBytes.copy(fixed, 0);
     fixed.writeUInt32BE(snapshot.l1EntryCount, 8);
     fixed.writeUInt16BE(snapshot.id.length, 12);
     fixed.writeUInt16BE(snapshot.name.length, 14);

@@ -49,7 +49,7 @@ export function refuseUnalignedBlock(image: Qcow2Image, tableIndex: number): Ste
 }
 
 /**
- * Adds `change` to the refcounts of all clusters that a range touches. On failure the changes are taken back, as far as
+ * Adds `change` to the refcounts of all clusters that a range touches; a bigint for counts beyond 2^53. On failure the changes are taken back, as far as
  * that is possible. EINVAL if a count would leave its range. EAGAIN: refcount structures had to be made, perhaps just
  * where the caller wants its clusters; it has to look for free ones again.
  */
@@ -57,7 +57,7 @@ export function* updateRefcount(
   image: Qcow2Image,
   offset: number,
   bytes: number,
-  change: number,
+  change: number | bigint,
   reason: number,
 ): Steps<void> {
   if (bytes < 0) throw new BlockError(Errno.EINVAL);
@@ -116,19 +116,19 @@ export function* updateRefcount(
 }
 
 /** Changes one count in a block and returns the new one. EINVAL if it would leave its range. */
-function changeCount(image: Qcow2Image, slot: number, index: number, change: number): number {
+function changeCount(image: Qcow2Image, slot: number, index: number, change: number | bigint): number {
   const { refcountWidth, refcountCache } = image;
   const block = refcountCache.table(slot);
   const old = refcountWidth.get(block, index);
   if (old > Number.MAX_SAFE_INTEGER) return changeHugeCount(block, index, change);
-  const refcount = old + change;
+  const refcount = old + (typeof change === 'number' ? change : Number(change));
   if (refcount < 0 || refcount > refcountWidth.max) throw new BlockError(Errno.EINVAL);
   refcountWidth.set(block, index, refcount);
   return refcount;
 }
 
 /** A count beyond 2^53 is nothing that clusters add up to, but an image may say so. */
-function changeHugeCount(block: Buffer, index: number, change: number): number {
+function changeHugeCount(block: Buffer, index: number, change: number | bigint): number {
   const refcount = block.readBigUInt64BE(index * 8) + BigInt(change);
   if (refcount >= 1n << 64n) throw new BlockError(Errno.EINVAL);
   block.writeBigUInt64BE(refcount, index * 8);

@@ -91,32 +91,43 @@ export class BitmapBits {
 
   /** Takes stored bytes out, into zeroes. False if no bit of them is set. */
   load(offset: number, into: Buffer): boolean {
+    const wholeBytes = Math.floor(this.#bitCount / 8);
     let isSet = false;
     for (const { index, start, end, from } of piecesOf(offset, into.length)) {
       const part = this.#pieces.get(index)?.subarray(start, end);
       if (part === undefined || isAllZero(part)) continue;
       part.copy(into, from);
-      isSet = true;
+      isSet ||=
+        !isAllZero(part.subarray(0, Math.max(0, wholeBytes - offset - from))) || this.#hasLastBits(part, offset + from);
     }
     return isSet;
   }
 
-  /** Forgets bits that a damaged image has behind the last granule. */
-  trim(): void {
-    const wholeBytes = Math.floor(this.#bitCount / 8);
-    const last = Math.floor(wholeBytes / PIECE_BYTES);
+  /** Whether any bit is set of the last byte, if that is only partly in use and in `part`, which begins at `offset`. */
+  #hasLastBits(part: Buffer, offset: number): boolean {
+    const mask = (1 << (this.#bitCount % 8)) - 1;
+    return ((part[Math.floor(this.#bitCount / 8) - offset] ?? 0) & mask) !== 0;
+  }
+
+  /** Forgets bits that a damaged image has behind the last word. Those in it stay: QEMU writes them as it read them. */
+  trimWords(): void {
+    this.#clearFrom(this.storedBytes);
+  }
+
+  #clearFrom(byte: number): void {
+    const last = Math.floor(byte / PIECE_BYTES);
     for (const index of this.#pieces.keys()) if (index > last) this.#pieces.delete(index);
-    if (!this.#pieces.has(last)) return;
-    const piece = this.#writable(last);
-    const at = wholeBytes % PIECE_BYTES;
-    piece[at] = (piece[at] ?? 0) & ((1 << (this.#bitCount % 8)) - 1);
-    piece.fill(0, at + 1);
+    if (this.#pieces.has(last)) this.#writable(last).fill(0, byte % PIECE_BYTES);
   }
 
   /** Follows a change of the disk's length; what is new is clean. */
   resize(lengthBytes: number): void {
     this.#bitCount = Math.ceil(lengthBytes / 2 ** this.granularityBits);
-    this.trim();
+    const wholeBytes = Math.floor(this.#bitCount / 8);
+    const last = this.#pieces.get(Math.floor(wholeBytes / PIECE_BYTES))?.[wholeBytes % PIECE_BYTES] ?? 0;
+    this.#clearFrom(wholeBytes);
+    const rest = last & ((1 << (this.#bitCount % 8)) - 1);
+    if (rest !== 0) this.#writable(Math.floor(wholeBytes / PIECE_BYTES))[wholeBytes % PIECE_BYTES] = rest;
   }
 }
 

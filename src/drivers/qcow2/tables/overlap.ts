@@ -111,11 +111,12 @@ function findOverlap(image: Qcow2Image, checks: number, offset: number, bytes: n
 }
 
 function hitsBitmapDirectory(image: Qcow2Image, checks: number, offset: number, bytes: number): boolean {
-  if (image.bitmapDirectoryBytes === 0) return false;
   if ((checks & Overlap.BITMAP_DIRECTORY) === 0 || (image.autoclear & Autoclear.BITMAPS) === 0n) return false;
   const start = image.startOfCluster(offset);
   const end = image.alignUpToCluster(offset + bytes);
-  return overlaps(start, end, image.bitmapDirectoryOffset, image.bitmapDirectoryBytes);
+  // Without a directory every write is refused, as QEMU does it: its arithmetic makes nothing at offset 0 everything.
+  const { bitmapDirectoryOffset, bitmapDirectoryBytes } = image;
+  return bitmapDirectoryBytes === 0 || overlaps(start, end, bitmapDirectoryOffset, bitmapDirectoryBytes);
 }
 
 /** Reads the L1 table of every snapshot: only `all` asks for this. */

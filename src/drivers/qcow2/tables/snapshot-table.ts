@@ -105,6 +105,7 @@ function* readEntry(image: Qcow2Image, start: number, index: number, repair: Sna
   offset += nameBytes;
   const snapshot: Snapshot = {
     l1Offset: readUint64(fixed, 0),
+    l1OffsetBytes: Buffer.from(fixed.subarray(0, 8)),
     l1EntryCount: fixed.readUInt32BE(8),
     id: untilNul(id),
     name: untilNul(name),

@@ -62,3 +62,27 @@ it('a cluster in use that counts as free has new refcount structures made', asyn
   });
   expect(stdout).toContain('    1 corruptions\n\nDouble checking the fixed image now...\n');
 });
+
+it('an image whose autoclear bit claims bitmaps that it does not have refuses all writes of metadata', async () => {
+  const file = host.image('disk.img', {}, (image) => {
+    image.writeBigUInt64BE(1n, 88);
+    image.writeUInt16BE(0, REFCOUNT_BLOCK + 2 * 3);
+  });
+  const { exit, stderr } = await ownCheck(file, 'all', false);
+  expect(exit).toBe(1);
+  expect(stderr).toContain('Preventing invalid write on metadata (overlaps with bitmap directory)');
+  expect(stderr).toContain('qemu-img: ERROR writing refblock: Input/output error\nqemu-img: Check failed: ');
+});
+
+it('a refcount of 64 bits is said to its last digit, and repaired from there', async () => {
+  const file = host.image('disk.img', { refcountOrder: 6 }, (image) => {
+    image.writeBigUInt64BE(2n ** 60n + 1n, REFCOUNT_BLOCK + 8 * 3);
+  });
+  expect(await ownCheck(file, 'leaks', false)).toMatchObject({
+    exit: 0,
+    stderr:
+      'Leaked cluster 3 refcount=1152921504606846977 reference=1\n' +
+      'Repairing cluster 3 refcount=1152921504606846977 reference=1\n',
+  });
+  expect(host.bytes('disk.img').readBigUInt64BE(REFCOUNT_BLOCK + 8 * 3)).toBe(1n);
+});
