@@ -9,9 +9,9 @@ import type { BlockNode } from './graph/node.ts';
 export type CheckStatus = 0 | 1 | 2 | 3;
 
 /**
- * Checks an image as `qemu-img check` does: if anything was repaired, a second time, after a call of `repaired` with the
- * result of the first. Returns the result of the last look, with the repairs of the first. Problems are lines of the
- * context's `warn`. Throws BlockError if the check cannot go on: ENOTSUP for a format without checks.
+ * Checks an image as `qemu-img check` does: if anything was repaired, a second time, after a call of `repaired` with
+ * the result of the first. Returns the result of the last look, with the repairs of the first. Problems are lines of
+ * the context's `warn`. Throws BlockError if the check cannot go on: ENOTSUP for a format without checks.
  */
 export function checkTwice(
   node: BlockNode,

@@ -38,7 +38,7 @@ export function isEncrypted(files: readonly ImageFile[]): boolean {
   return disk !== undefined && disk.length >= 36 && disk.readUInt32BE(32) !== 0;
 }
 
-/** Writes the files to the current folder, and has qemu-img check the image. Null if qemu-img did not come to an end. */
+/** Writes the files to the current folder, and has qemu-img check the image. Null if that did not end. */
 export function checkedByQemu(files: readonly ImageFile[], repair: CheckRepair, isJson: boolean): Checked | null {
   writeFiles(files);
   const words = ['check', '-f', 'qcow2', `--output=${isJson ? 'json' : 'human'}`];

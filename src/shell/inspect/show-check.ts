@@ -1,10 +1,10 @@
 /** The work of `check`: of what the metadata says now, or of the open image, with repairs. */
-import type { CheckRepair } from '../../block/driver.ts';
+import type { CheckRepair, CheckResult } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Perm } from '../../block/flags.ts';
 import { closeBackend } from '../../block/graph/graph.ts';
 import { setBackendPermissions } from '../../block/graph/permissions.ts';
-import { checkAsJson, type CheckReport, checkStatus, checkTwice, describeCheck } from '../../block/image-check.ts';
+import { checkAsJson, checkStatus, checkTwice, describeCheck, describeRepairs } from '../../block/image-check.ts';
 import { openPeeked } from '../../block/open/peeked.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { CommandFailure } from '../failure.ts';
@@ -25,19 +25,20 @@ export async function checkAndReport(session: SessionState, options: CheckOption
   const target = await inspected(session, options.node);
   const { driver, filename } = target.node;
   const repair = options.repair ?? 'none';
-  const report = await orCheckFailed(session, () =>
-    repair === 'none' ? checkCopy(session, target, options.isDiskAlone) : checkOpen(session, target, repair),
+  const print = (lines: readonly string[]): void => session.output.stdout(`${lines.join('\n')}\n`);
+  const repaired = (first: CheckResult): void => {
+    if (!options.json) print(describeRepairs(first));
+  };
+  const result = await orCheckFailed(session, () =>
+    repair === 'none' ? checkCopy(session, target, options.isDiskAlone) : checkOpen(session, target, repair, repaired),
   );
-  const lines = options.json
-    ? [JSON.stringify(checkAsJson(report, filename, driver.formatName))]
-    : describeCheck(report);
-  for (const line of lines) session.output.stdout(`${line}\n`);
-  const status = checkStatus(report.result);
+  print(options.json ? [JSON.stringify(checkAsJson(result, filename, driver.formatName))] : describeCheck(result));
+  const status = checkStatus(result);
   if (status === 1) session.error('Check failed');
   if (status === 1 || status === 2) throw new CommandFailure(Errno.EIO);
 }
 
-async function orCheckFailed(session: SessionState, body: () => Promise<CheckReport>): Promise<CheckReport> {
+async function orCheckFailed(session: SessionState, body: () => Promise<CheckResult>): Promise<CheckResult> {
   try {
     return await body();
   } catch (error) {
@@ -52,7 +53,7 @@ async function checkCopy(
   session: SessionState,
   { node, inspector }: Inspected,
   isDiskAlone: boolean,
-): Promise<CheckReport> {
+): Promise<CheckResult> {
   if (node.driver.check === undefined) throw new BlockError(Errno.ENOTSUP, 'This image format does not support checks');
   const unwritten = isDiskAlone ? [] : await inspector.unwritten();
   const copy = await openPeeked(node, unwritten, (line) => session.output.stderr(`${line}\n`));
@@ -64,14 +65,19 @@ async function checkCopy(
 }
 
 /** Checks the open image itself, and repairs it. No request may be in flight: it would lose what it works on. */
-async function checkOpen(session: SessionState, { node }: Inspected, repair: CheckRepair): Promise<CheckReport> {
+async function checkOpen(
+  session: SessionState,
+  { node }: Inspected,
+  repair: CheckRepair,
+  repaired: (first: CheckResult) => void,
+): Promise<CheckResult> {
   const { image } = session;
   if (image.inFlight > 0)
     throw new BlockError(Errno.EBUSY, 'a repair needs all requests to have ended; "requests" lists them');
   if (node.isReadOnly) throw new BlockError(Errno.EROFS, 'the image is open read-only, and cannot be repaired');
   setBackendPermissions(image, image.root.perm | Perm.WRITE | Perm.RESIZE, image.root.shared);
   await image.flush();
-  const report = await checkTwice(node, repair);
+  const result = await checkTwice(node, repair, repaired);
   await image.flush();
-  return report;
+  return result;
 }

@@ -49,9 +49,9 @@ export function refuseUnalignedBlock(image: Qcow2Image, tableIndex: number): Ste
 }
 
 /**
- * Adds `change` to the refcounts of all clusters that a range touches; a bigint for counts beyond 2^53. On failure the changes are taken back, as far as
- * that is possible. EINVAL if a count would leave its range. EAGAIN: refcount structures had to be made, perhaps just
- * where the caller wants its clusters; it has to look for free ones again.
+ * Adds `change` to the refcounts of all clusters that a range touches; a bigint for counts beyond 2^53. On failure the
+ * changes are taken back, as far as that is possible. EINVAL if a count would leave its range. EAGAIN: refcount
+ * structures had to be made, perhaps just where the caller wants its clusters; it has to look for free ones again.
  */
 export function* updateRefcount(
   image: Qcow2Image,
