@@ -188,7 +188,9 @@ class Program {
     const { onHangUp } = await import('./host-terminal.ts');
     const plainPrompt = prompt ?? (this.#isDropIn ? 'qemu-io> ' : (settings?.prompt ?? null));
     const quit = (): void => this.#stop('SIGQUIT');
-    const terminal = new Terminal(session, this.#stdio, views, { plainPrompt, settings, quit });
+    // A program that waits for a prompt of its own turns no pages.
+    const pages = prompt === null && !this.#isDropIn;
+    const terminal = new Terminal(session, this.#stdio, views, { plainPrompt, settings, pages, quit });
     onHangUp(() => this.#stop('SIGHUP'));
     this.#source = terminal;
     // An error ends a script, with `bail on`, but no conversation.

@@ -51,6 +51,9 @@ export class Stdio implements Output {
   /** Text to be written to the terminal last of all, whichever way the program ends. */
   farewell: (() => string) | null = null;
 
+  /** Set by a prompt that can turn pages. */
+  page: ((text: string) => Promise<void>) | undefined;
+
   /** For a terminal at standard error. */
   readonly progress: ((line: string) => void) | undefined;
 

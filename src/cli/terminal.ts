@@ -14,6 +14,8 @@ import type { Views } from './views.ts';
 
 /** A signal to ourselves has had its effect by then. */
 const NOT_STOPPED_MS = 50;
+/** On fewer rows nothing is paged. */
+const LEAST_PAGE_ROWS = 4;
 const CTRL_BACKSLASH = '\x1c';
 const ALT_DOT = '\x1b.';
 
@@ -22,6 +24,8 @@ export interface TerminalOptions {
   /** The prompt; null for one that tells the state and how many requests are suspended. */
   readonly plainPrompt: string | null;
   readonly settings: Settings | null;
+  /** Long texts are shown a page at a time. */
+  readonly pages: boolean;
   /** Ctrl-\ was pressed. */
   readonly quit: () => void;
 }
@@ -60,6 +64,8 @@ export class Terminal implements StoppableSource {
   #makePrompt: () => string = () => '';
   /** Waits for the line that is being typed; null while a command runs. */
   #waiter: ((line: string | null) => void) | null = null;
+  /** Takes the next key, in the place of the line; null if a line is typed, or nothing. */
+  #keyWaiter: ((key: Key | null) => void) | null = null;
 
   constructor(session: Session, stdio: Stdio, views: Views, options: TerminalOptions) {
     this.#session = session;
@@ -91,6 +97,7 @@ export class Terminal implements StoppableSource {
     // Node leaves it paused after Ctrl-Z and `fg`.
     this.#editor.on('SIGCONT', () => this.#editor.resume());
     stdio.guard = (write, text) => this.#writeAbove(write, text);
+    if (options.pages && stdio.hasCursor) stdio.page = (text) => this.#page(text);
     process.stdout.on('resize', () => this.#resize());
     // Also on a sudden end, such as `abort`, the terminal is to echo again.
     process.once('exit', () => setRawMode(false));
@@ -155,6 +162,52 @@ export class Terminal implements StoppableSource {
     });
   }
 
+  /** Shows a text page by page. A user who has typed ahead is not waited for. */
+  async #page(text: string): Promise<void> {
+    const { rows } = process.stdout;
+    const stdio = this.#stdio;
+    stdio.sync();
+    if (this.isEnded || this.#keysAhead.length > 0 || rows < LEAST_PAGE_ROWS) {
+      stdio.stdout(text);
+      return;
+    }
+    const { showPages } = await import('./pager.ts');
+    const views = this.#views;
+    await showPages(
+      {
+        get size() {
+          return { columns: process.stdout.columns, rows: process.stdout.rows - (views.panel?.rows ?? 0) };
+        },
+        write: (page) => {
+          stdio.stdout(page);
+          stdio.sync();
+        },
+        readKey: (prompt) => this.#readKey(prompt),
+        returnKey: (key) => this.#keysAhead.unshift([key.sequence, key]),
+      },
+      text,
+    );
+  }
+
+  /** Waits for a key below a prompt, which is taken away then; null for Ctrl-C and at the end. */
+  #readKey(prompt: string): Promise<Key | null> {
+    if (this.isEnded) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const end = (key: Key | null): void => {
+        this.#keyWaiter = null;
+        this.#waiter = null;
+        if (!this.isEnded) this.#takeAwayLine();
+        this.#editor.prevRows = 0;
+        resolve(key);
+      };
+      this.#keyWaiter = end;
+      this.#waiter = () => end(null);
+      this.#makePrompt = () => prompt;
+      this.#prompt = prompt;
+      this.#showPrompt();
+    });
+  }
+
   #answer(line: string | null): void {
     const waiter = this.#waiter;
     if (waiter === null) return;
@@ -210,6 +263,10 @@ export class Terminal implements StoppableSource {
 
   /** A key at the prompt. */
   #edit(text: string | undefined, key: Key): void {
+    if (this.#keyWaiter !== null) {
+      this.#keyWaiter(key);
+      return;
+    }
     if (this.#stdio.hasCursor && this.#search.takeKey(text, key, this.#editor.line)) return;
     if (key.sequence === ALT_DOT) {
       const word = this.#search.lastWord();
@@ -232,6 +289,7 @@ export class Terminal implements StoppableSource {
 
   /** Ctrl-C: ends what a command waits for, else clears the line, and on an empty line it is a way out. */
   #interrupt(): void {
+    this.#keyWaiter?.(null);
     if (this.#waiter === null) {
       this.#isTakenBack = this.#isHandedOver;
       this.#session.interrupt();

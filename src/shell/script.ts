@@ -96,8 +96,8 @@ function* turnUntilQuiet({ loop, background }: SessionState, breather: Breather)
   }
 }
 
-/** Turns the loop until the line is there; clients of an export are served meanwhile. */
-async function arrival(session: SessionState, promise: Promise<string | null>): Promise<string | null> {
+/** Turns the loop until what a person is to give is there; clients of an export are served meanwhile. */
+export async function arrival<T>(session: SessionState, promise: Promise<T>): Promise<T> {
   const { loop, output } = session;
   let hasArrived = false;
   const arrived = promise.finally(() => {

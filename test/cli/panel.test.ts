@@ -63,7 +63,10 @@ describe('the panel of a session', () => {
 
   it('keeps its place while more is printed than the screen holds, and all of that is in the scrollback', async () => {
     const shell = await start({ columns: 160, rows: 20 });
-    const screen = await shell.run('help all');
+    shell.type('help all\r');
+    await shell.until((rows) => lastLine(rows).startsWith('--More--'));
+    shell.type('c');
+    const screen = await shell.until((rows) => lastLine(rows) === 'blkscope>');
     expect(panelOf(screen)).toHaveLength(9);
     const all = [...shell.terminal.scrollback, ...screen.slice(9)];
     const from = all.indexOf('blkscope> help all');

@@ -73,6 +73,11 @@ export class LivePanel {
     return this.#unfollow !== null;
   }
 
+  /** The rows of the terminal that it takes. */
+  get rows(): number {
+    return this.#screen.panelRows;
+  }
+
   /** Makes room at the top and begins to follow what happens. */
   start(): void {
     if (this.isOn) return;

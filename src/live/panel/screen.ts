@@ -55,6 +55,11 @@ export class Screen {
     return this.#lines.length > 0;
   }
 
+  /** The rows that the panel takes. */
+  get panelRows(): number {
+    return this.#lines.length;
+  }
+
   /** Shows these lines above the shell. Draws what has changed; makes or gives back rows if there are more or fewer. */
   show(lines: readonly string[]): void {
     if (lines.length !== this.#lines.length) {

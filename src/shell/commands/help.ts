@@ -2,9 +2,10 @@
 import { eventByName, type EventName, eventName, eventNames } from '../../block/events/events.ts';
 import { eventGuide } from '../../block/events/guide.ts';
 import { Errno } from '../../util/errno.ts';
+import type { Pending } from '../../util/steps.ts';
 import { type Command, type CommandTable, type Shell, usageLine } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
-import type { Output } from '../output/output.ts';
+import { arrival } from '../script.ts';
 import type { SessionState } from '../session-state.ts';
 import { hintClosest } from '../words/closest.ts';
 
@@ -25,54 +26,49 @@ export const help = {
     '  help events           all debug events',
   ],
   operands: ['command', 'event'],
+  // Pages are turned by a person, and requests go on meanwhile.
+  polls: true,
   run: runHelp,
 } satisfies Command;
 
-function runHelp(session: SessionState, [, name, event]: string[], { commands }: Shell): void {
-  const { output } = session;
-  if (event !== undefined) {
-    helpOnEvent(session, event, 'event', eventNames);
-    return;
-  }
-  if (name === undefined) {
-    if (output.isTerminal) printGroups(output, commands);
-    else printUsages(output, commands.all);
-    return;
-  }
-  if (name === 'event') {
-    output.stdout(eventList());
-    return;
-  }
+function runHelp(session: SessionState, argv: string[], shell: Shell): Pending {
+  const text = helpOn(session, argv, shell);
+  const { page } = session.output;
+  if (page !== undefined) return arrival(session, page(text));
+  session.output.stdout(text);
+  return undefined;
+}
+
+function helpOn(session: SessionState, [, name, event]: string[], { commands }: Shell): string {
+  const { isTerminal } = session.output;
+  if (event !== undefined) return helpOnEvent(session, event, 'event', eventNames);
+  if (name === undefined) return isTerminal ? groupsText(commands) : usagesText(commands.all);
+  if (name === 'event') return eventList();
   const command = commands.find(name);
   if (command !== undefined) {
-    output.stdout(usageLine(command, name) + helpText(command));
-    if (command.name === 'events') output.stdout(`${eventList()}\n`);
-    return;
+    const text = usageLine(command, name) + helpText(command);
+    return command.name === 'events' ? `${text}${eventList()}\n` : text;
   }
   const group = name === 'all' ? commands.all : commands.groups[name];
-  if (group !== undefined && output.isTerminal) {
-    printUsages(output, group);
-    return;
-  }
-  helpOnEvent(session, name, 'command', [...commands.names, ...Object.keys(commands.groups)]);
+  if (group !== undefined && isTerminal) return usagesText(group);
+  return helpOnEvent(session, name, 'command', [...commands.names, ...Object.keys(commands.groups)]);
 }
 
 /** The names of all commands, by purpose: they fit a small terminal. */
-function printGroups(output: Output, { groups }: CommandTable): void {
+function groupsText({ groups }: CommandTable): string {
   const width = Math.max(...Object.keys(groups).map((name) => name.length));
-  for (const [name, members] of Object.entries(groups)) {
-    output.stdout(` ${name.padEnd(width)}  ${members.map((command) => command.name).join(' ')}\n`);
-  }
-  output.stdout(
-    '\n help NAME      what a command does, or the commands of a group\n' +
-      ' help all       every command in a line\n' +
-      ' help event     the debug events; help event NAME says more\n',
+  const lines = Object.entries(groups).map(
+    ([name, members]) => ` ${name.padEnd(width)}  ${members.map((command) => command.name).join(' ')}\n`,
+  );
+  return (
+    `${lines.join('')}\n help NAME      what a command does, or the commands of a group\n` +
+    ' help all       every command in a line\n' +
+    ' help event     the debug events; help event NAME says more\n'
   );
 }
 
-function printUsages(output: Output, members: readonly Command[]): void {
-  for (const command of members) output.stdout(usageLine(command));
-  output.stdout("\nUse 'help commandname' for extended help.\n");
+function usagesText(members: readonly Command[]): string {
+  return `${members.map((command) => usageLine(command)).join('')}\nUse 'help commandname' for extended help.\n`;
 }
 
 /** The meaning of an event; an unknown name is reported as the kind that it was meant to be. */
@@ -81,15 +77,12 @@ function helpOnEvent(
   name: string,
   what: 'command' | 'event',
   candidates: readonly string[],
-): void {
-  const { output } = session;
+): string {
   const event = eventByName(name);
-  if (event === undefined) {
-    output.stdout(`${what} ${name} not found\n`);
-    hintClosest(session, name, candidates);
-    throw new CommandFailure(Errno.EINVAL);
-  }
-  output.stdout(eventText(eventName(event)));
+  if (event !== undefined) return eventText(eventName(event));
+  session.output.stdout(`${what} ${name} not found\n`);
+  hintClosest(session, name, candidates);
+  throw new CommandFailure(Errno.EINVAL);
 }
 
 /** Every event with its sentence. */

@@ -23,6 +23,11 @@ export interface Output {
    * takes it away. Left out where there is no terminal for it.
    */
   readonly progress?: ((line: string) => void) | undefined;
+  /**
+   * Shows a text that may be longer than the screen, a page at a time. Left out where there is no person to turn the
+   * pages.
+   */
+  readonly page?: ((text: string) => Promise<void>) | undefined;
   /** Whether a person sits in front of it, who gets hints that a pipe must not see. */
   readonly isTerminal: boolean;
   /** Styles of the terminal; left out where there are none. */
