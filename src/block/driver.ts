@@ -16,7 +16,8 @@
 import type { Answer, Pending } from '../util/steps.ts';
 import type { BlockNode, ChildLink } from './graph/node.ts';
 import type { DebugEvent } from './events/events.ts';
-import type { Options } from './options/options.ts';
+import type { Options, OptionType } from './options/options.ts';
+import type { GraphContext } from './graph/context.ts';
 import type { DebugPort } from './debug/port.ts';
 import type { Inspector } from './inspect.ts';
 
@@ -27,6 +28,17 @@ export type HostOffset = number & { readonly __offset: 'host' };
 
 /** How new space is made when a node grows. */
 export type Preallocation = 'off' | 'metadata' | 'falloc' | 'full';
+
+/** An option of `create`: its name in `-o`, and the value that it has without being given, if it is said then. */
+export interface CreateOption {
+  readonly name: string;
+  readonly type: OptionType;
+  readonly initial?: string;
+  readonly help: string;
+}
+
+/** Options of `create` by name, as given: their types are right. */
+export type CreateValues = ReadonlyMap<string, string>;
 
 /** How a node is made longer or shorter. */
 export interface TruncateOptions {
@@ -132,6 +144,15 @@ export interface Driver<S = unknown> extends DriverIdentity {
   readonly mutableOptions?: readonly string[];
   /** Options that tell one image from another (a trailing dot: every option under that prefix). */
   readonly strongOptions?: readonly string[];
+
+  /** The options of new images, in the order in which `create` says them. Default: none can be made. */
+  readonly createOptions?: readonly CreateOption[];
+  /** Refuses values that no image can be made from, before anything is said or done. */
+  checkCreate?(values: CreateValues): void;
+  /** Makes an image (a format) or its file (a protocol). */
+  create?(context: GraphContext, filename: string, values: CreateValues): Promise<void>;
+  /** For protocols: deletes a file. Failures do not count. */
+  deleteFile?(filename: string): Promise<void>;
 
   /** Opens the node: takes its options out of `options`, opens children through `openChild`, sets `node.state`. */
   open(node: BlockNode<S>, options: Options, flags: number): Promise<void>;

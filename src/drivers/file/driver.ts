@@ -7,6 +7,7 @@ import { hasDisc, isDiscDrive } from '../../sys/block-device.ts';
 import { extentAt } from '../../sys/seek.ts';
 import { alignUp } from '../../util/align.ts';
 import { hostFile } from './host-file.ts';
+import { deleteHostFile, fileCreateOptions } from './new-file.ts';
 import { type FileKind, openHostFile } from './open.ts';
 import type { FileState } from './state.ts';
 
@@ -25,6 +26,10 @@ export const file: Driver<FileState> = {
   async open(node, options, flags) {
     openHostFile(node, options, flags, regularFile);
   },
+
+  createOptions: fileCreateOptions,
+  create: async (...request) => (await import('./create-file.ts')).createHostFile(...request),
+  deleteFile: deleteHostFile,
 
   async blockStatus(node, wantZero, offset, bytes) {
     const base = { map: offset, file: node };

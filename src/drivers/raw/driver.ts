@@ -127,6 +127,9 @@ export const raw: Driver<RawState> = {
   mutableOptions: ['offset', 'size'],
   strongOptions: ['offset', 'size'],
 
+  createOptions: [{ name: 'size', type: 'size', help: 'the length of the disk' }],
+  create: async (...request) => (await import('../../block/create.ts')).createFile(...request),
+
   /** The least score that counts: raw is what nothing else is. */
   probe: () => 1,
 

@@ -10,6 +10,7 @@ import { breakCommand } from './break.ts';
 import { cancel } from './cancel.ts';
 import { check } from './check.ts';
 import { close } from './close.ts';
+import { create } from './create.ts';
 import { diff } from './diff.ts';
 import { aioDiscard, discard } from './discard.ts';
 import { dump } from './dump.ts';
@@ -47,7 +48,7 @@ import { writev } from './writev.ts';
 import { zoneCommands } from './zones.ts';
 
 export const commandTable = new CommandTable({
-  images: [open, close, reopen, info, nodes, length, truncate],
+  images: [create, open, close, reopen, info, nodes, length, truncate],
   data: [read, readv, write, writev, discard, flush, alloc, map],
   metadata: [where, who, dump, diff, check],
   asynchronous: [aioRead, aioWrite, aioDiscard, aioFlush, requests],

@@ -7,7 +7,7 @@ import { HEADER_V2_BYTES, HeaderField, MAGIC, MIN_HEADER_V3_BYTES } from './head
 /** The smallest cluster, 512 bytes (qcow2 specification, "Header": `cluster_bits` is at least 9). */
 export const MIN_CLUSTER_BITS = 9;
 /** The largest cluster, 2 MiB: QEMU's limit. */
-const MAX_CLUSTER_BITS = 21;
+export const MAX_CLUSTER_BITS = 21;
 /** Refcounts of 64 bits. */
 const MAX_REFCOUNT_ORDER = 6;
 

@@ -1,0 +1,170 @@
+/** The options of new qcow2 images, in the order in which qemu-img says them, and their checks. */
+import type { CreateOption, CreateValues, Preallocation } from '../../../block/driver.ts';
+import { BlockError, invalidArgument } from '../../../block/error.ts';
+import { SECTOR_BYTES } from '../../../block/flags.ts';
+import { parseOption } from '../../../block/options/options.ts';
+import { alignUp } from '../../../util/align.ts';
+import { Errno } from '../../../util/errno.ts';
+import { Compression } from '../format/features.ts';
+import { MAX_CLUSTER_BITS, MIN_CLUSTER_BITS } from '../format/header.ts';
+
+/** Names of options about encryption, which cannot be used yet. */
+const encryption = ['key-secret', 'cipher-alg', 'cipher-mode', 'ivgen-alg', 'ivgen-hash-alg', 'hash-alg', 'iter-time'];
+
+/** All of them. */
+export const qcow2CreateOptions: readonly CreateOption[] = [
+  { name: 'encryption', type: 'bool', help: 'not possible yet' },
+  { name: 'encrypt.format', type: 'string', help: 'not possible yet' },
+  ...encryption.map(
+    (name): CreateOption => ({
+      name: `encrypt.${name}`,
+      type: name === 'iter-time' ? 'number' : 'string',
+      help: 'not possible yet',
+    }),
+  ),
+  { name: 'cluster_size', type: 'size', initial: '65536', help: 'a power of two from 512 to 2M' },
+  { name: 'extended_l2', type: 'bool', initial: 'off', help: 'clusters have 32 subclusters' },
+  { name: 'preallocation', type: 'string', help: 'off, metadata, falloc or full' },
+  { name: 'compression_type', type: 'string', initial: 'zlib', help: 'zlib or zstd' },
+  { name: 'size', type: 'size', help: 'the length of the disk' },
+  { name: 'compat', type: 'string', help: 'version of the format: 0.10 or 1.1, or v2 or v3' },
+  { name: 'backing_file', type: 'string', help: 'the image that shows through where this one has nothing' },
+  { name: 'backing_fmt', type: 'string', help: 'the format of the backing file' },
+  { name: 'data_file', type: 'string', help: 'a file of its own for the data' },
+  { name: 'data_file_raw', type: 'bool', help: 'the data file alone is a raw image of the same content' },
+  { name: 'lazy_refcounts', type: 'bool', initial: 'off', help: 'refcounts on disk may lag behind' },
+  { name: 'refcount_bits', type: 'number', initial: '16', help: 'width of refcounts: 1, 2, 4, 8, 16, 32 or 64' },
+];
+
+/** A new image, as its options say it. Lengths in bytes. */
+export interface NewImage {
+  readonly version: 2 | 3;
+  readonly lengthBytes: number;
+  readonly clusterBits: number;
+  readonly hasSubclusters: boolean;
+  readonly preallocation: Preallocation;
+  /** A value of `Compression`. */
+  readonly compressionType: number;
+  readonly lazyRefcounts: boolean;
+  readonly refcountOrder: number;
+  readonly backingFile: string | null;
+  readonly backingFormat: string | null;
+  readonly dataFile: string | null;
+  readonly dataFileRaw: boolean;
+}
+
+const preallocations: readonly Preallocation[] = ['off', 'metadata', 'falloc', 'full'];
+const versions: ReadonlyMap<string, 2 | 3> = new Map([
+  ['0.10', 2],
+  ['v2', 2],
+  ['1.1', 3],
+  ['v3', 3],
+]);
+
+/** Refuses what cannot be made before anything is said or done. */
+export function checkCreate(values: CreateValues): void {
+  if ([...values.keys()].some((name) => name.startsWith('encrypt') && values.get(name) !== 'off')) {
+    throw new BlockError(Errno.ENOTSUP, 'encrypted images cannot be created');
+  }
+}
+
+/** Reads and checks the values; `isDriver` knows the names of formats and protocols. EINVAL with QEMU's texts. */
+export function newImageFrom(values: CreateValues, isDriver: (name: string) => boolean): NewImage {
+  const text = (name: string): string | null => values.get(name) ?? null;
+  const size = (name: string, initial: string): number =>
+    Number(parseOption(name, values.get(name) ?? initial, name === 'refcount_bits' ? 'number' : 'size'));
+  const isOn = (name: string): boolean => parseOption(name, values.get(name) ?? 'off', 'bool') === true;
+  const version = choice(versions, 'version', text('compat'), 3);
+  const backingFormat = text('backing_fmt');
+  if (backingFormat !== null && !isDriver(backingFormat)) throw refused('backing-fmt', backingFormat);
+  const given = {
+    version,
+    backingFormat,
+    preallocation: oneOf(preallocations, 'preallocation', text('preallocation'), 'off'),
+    compressionType: choice(compressions, 'compression-type', text('compression_type'), Compression.ZLIB),
+    lengthBytes: alignUp(size('size', '0'), SECTOR_BYTES),
+    hasSubclusters: isOn('extended_l2'),
+    lazyRefcounts: isOn('lazy_refcounts'),
+    backingFile: text('backing_file'),
+    dataFile: text('data_file'),
+    dataFileRaw: isOn('data_file_raw'),
+  };
+  const clusterBits = clusterBitsFrom(size('cluster_size', '65536'), given.version, given.hasSubclusters);
+  if (given.backingFile !== null && given.preallocation !== 'off' && !given.hasSubclusters) {
+    throw invalidArgument('Backing file and preallocation can only be used at the same time if extended_l2 is on');
+  }
+  if (given.backingFormat !== null && given.backingFile === null) {
+    throw invalidArgument('Backing format cannot be used without backing file');
+  }
+  if (given.version < 3 && given.lazyRefcounts) throw needsVersion3('Lazy refcounts only supported with');
+  const refcountOrder = refcountOrderFrom(size('refcount_bits', '16'), given.version);
+  checkDataFile(given);
+  if (given.version < 3 && given.compressionType !== Compression.ZLIB) {
+    throw needsVersion3('Non-zlib compression type is only supported with');
+  }
+  // The data file shows the same as the image only if every cluster is mapped to it.
+  const preallocation = given.dataFileRaw && given.preallocation === 'off' ? 'metadata' : given.preallocation;
+  return { ...given, clusterBits, refcountOrder, preallocation };
+}
+
+const compressions: ReadonlyMap<string, number> = new Map([
+  ['zlib', Compression.ZLIB],
+  ['zstd', Compression.ZSTD],
+]);
+
+function refused(name: string, value: string): BlockError {
+  return invalidArgument(`Parameter '${name}' does not accept value '${value}'`);
+}
+
+function choice<T>(choices: ReadonlyMap<string, T>, name: string, value: string | null, initial: T): T {
+  if (value === null) return initial;
+  const chosen = choices.get(value);
+  if (chosen === undefined) throw refused(name, value);
+  return chosen;
+}
+
+function oneOf<T extends string>(choices: readonly T[], name: string, value: string | null, initial: T): T {
+  return choice(new Map(choices.map((word) => [word, word])), name, value, initial);
+}
+
+function needsVersion3(what: string, or: 'and' | 'or' = 'and'): BlockError {
+  return invalidArgument(`${what} compatibility level 1.1 ${or} above (use version=v3 or greater)`);
+}
+
+function clusterBitsFrom(clusterBytes: number, version: number, hasSubclusters: boolean): number {
+  if (hasSubclusters && version < 3) {
+    throw invalidArgument(
+      'Extended L2 entries are only supported with compatibility level 1.1 and above (use version=v3 or greater)',
+    );
+  }
+  const bits = Math.log2(clusterBytes);
+  if (!Number.isInteger(bits) || bits < MIN_CLUSTER_BITS || bits > MAX_CLUSTER_BITS) {
+    throw invalidArgument('Cluster size must be a power of two between 512 and 2048k');
+  }
+  if (hasSubclusters && bits < 14) {
+    throw invalidArgument('Extended L2 entries are only supported with cluster sizes of at least 16384 bytes');
+  }
+  return bits;
+}
+
+function refcountOrderFrom(bits: number, version: number): number {
+  const order = Math.log2(bits);
+  if (bits > 64 || !Number.isInteger(order)) {
+    throw invalidArgument('Refcount width must be a power of two and may not exceed 64 bits');
+  }
+  if (version < 3 && bits !== 16) throw needsVersion3('Different refcount widths than 16 bits require', 'or');
+  return order;
+}
+
+function checkDataFile({
+  version,
+  dataFile,
+  dataFileRaw,
+  backingFile,
+}: Omit<NewImage, 'clusterBits' | 'refcountOrder'>): void {
+  if (dataFileRaw && dataFile === null) throw invalidArgument('data-file-raw requires data-file');
+  if (dataFileRaw && backingFile !== null) {
+    throw invalidArgument('Backing file and data-file-raw cannot be used at the same time');
+  }
+  if (dataFile !== null && version < 3) throw needsVersion3('External data files are only supported with');
+}
