@@ -36,6 +36,8 @@ export interface NbdLimits {
   readonly turnBytes: number;
   /** Data that a request moves in one piece. Between two pieces others have their turn. */
   readonly pieceBytes: number;
+  /** Reads from this length on tell holes; for shorter ones looking for them costs more than it saves. */
+  readonly minSparseBytes: number;
   /** Clusters that a request without data zeroes or discards in one piece, which has at most `maxPieceBytes`. */
   readonly pieceClusters: number;
   readonly maxPieceBytes: number;
@@ -58,6 +60,7 @@ export const defaultLimits: NbdLimits = {
   sliceBytes: 1 << 20,
   turnBytes: 8 << 20,
   pieceBytes: 2 << 20,
+  minSparseBytes: 64 << 10,
   pieceClusters: 2048,
   maxPieceBytes: 128 << 20,
   goodbyeNs: 1e9,

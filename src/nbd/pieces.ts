@@ -60,11 +60,12 @@ export interface PieceHost {
  */
 export function inPieces(
   host: PieceHost,
-  { offset, length }: RequestHeader,
+  offset: number,
+  bytes: number,
   pieceBytes: number,
   part: (offset: number, bytes: number) => Pending,
 ): Pending {
-  return length <= pieceBytes ? part(offset, length) : run(pieces(host, offset, offset + length, pieceBytes, part));
+  return bytes <= pieceBytes ? part(offset, bytes) : run(pieces(host, offset, offset + bytes, pieceBytes, part));
 }
 
 function* pieces(

@@ -9,6 +9,7 @@ import type { NbdLimits } from './limits.ts';
 import type { Agreement } from './negotiation.ts';
 import { inPieces, type PieceHost, type PieceSizes } from './pieces.ts';
 import type { BlockPool, Replies, Room } from './replies.ts';
+import { chunkBytes, mayTellHoles, type ReadPart, readParts } from './sparse-read.ts';
 import { Command, CommandFlag, MAX_PAYLOAD_BYTES, readNumber, replyHeaderBytes, type RequestHeader } from './wire.ts';
 
 /** Names of requests for views and messages, by `Command`. */
@@ -33,6 +34,8 @@ export class ClientRequest {
   freePayload: (() => void) | null = null;
   /** Where a read puts its data. */
   room: Room | null = null;
+  /** The chunks of a read's reply; null for one of data. */
+  parts: readonly ReadPart[] | null = null;
   /** The result of BLOCK_STATUS: contexts with their extents. */
   statuses: { readonly context: number; readonly extents: readonly Extent[] }[] = [];
 
@@ -187,7 +190,7 @@ function change(
   if (header.length <= pieceBytes) return part(header.offset, header.length, fua);
   return run(
     thenFlush(
-      inPieces(host, header, pieceBytes, (offset, bytes) => part(offset, bytes, 0)),
+      inPieces(host, header.offset, header.length, pieceBytes, (offset, bytes) => part(offset, bytes, 0)),
       backend,
       fua,
     ),
@@ -205,8 +208,37 @@ export function readPrefixBytes({ style }: Agreement): number {
 }
 
 function read(request: ClientRequest, host: RequestHost): Pending {
+  const { header } = request;
+  return mayTellHoles(header, host.agreement, host.limits) ? run(readSparse(request, host)) : readData(request, host);
+}
+
+function* readSparse(request: ClientRequest, host: RequestHost): Steps<void> {
+  const { agreement, replies, sizes, limits } = host;
+  const { style } = agreement;
+  const { backend } = agreement.export;
+  const parts = yield* readParts(agreement.export, request.header, limits.maxExtents);
+  if (parts.length === 1 && parts[0]?.isHole === false) {
+    yield readData(request, host);
+    return;
+  }
+  request.parts = parts;
+  const total = parts.reduce((sum, part) => sum + chunkBytes(style, part), 0);
+  const room = replies.reserve(0, Math.max(total, SHORT_REPLY_BYTES));
+  request.room = room;
+  let { at } = room;
+  for (const part of parts) {
+    at += chunkBytes(style, part);
+    if (part.isHole) continue;
+    const dataAt = at - part.bytes - part.offset;
+    yield inPieces(host, part.offset, part.bytes, sizes.data, (offset, bytes) =>
+      backend.pread(offset, room.buffer.subarray(dataAt + offset, dataAt + offset + bytes)),
+    );
+  }
+}
+
+function readData(request: ClientRequest, host: RequestHost): Pending {
   const { agreement, replies, sizes } = host;
-  const { length } = request.header;
+  const { offset: start, length } = request.header;
   const prefix = readPrefixBytes(agreement);
   // Room for an error in its place as well.
   const dataRoom = Math.max(length, SHORT_REPLY_BYTES - prefix);
@@ -214,8 +246,8 @@ function read(request: ClientRequest, host: RequestHost): Pending {
   request.room = room;
   if (length === 0) return undefined;
   const { backend } = agreement.export;
-  const dataAt = room.at + prefix - request.header.offset;
-  return inPieces(host, request.header, sizes.data, (offset, bytes) =>
+  const dataAt = room.at + prefix - start;
+  return inPieces(host, start, length, sizes.data, (offset, bytes) =>
     backend.pread(offset, room.buffer.subarray(dataAt + offset, dataAt + offset + bytes)),
   );
 }
@@ -227,7 +259,9 @@ function zeroFlags(flags: number): number {
 
 function* trim({ header }: ClientRequest, host: RequestHost): Steps<void> {
   const { backend } = host.agreement.export;
-  yield inPieces(host, header, host.sizes.mapping, (offset, bytes) => backend.pdiscard(offset, bytes));
+  yield inPieces(host, header.offset, header.length, host.sizes.mapping, (offset, bytes) =>
+    backend.pdiscard(offset, bytes),
+  );
   if ((header.flags & CommandFlag.FUA) !== 0) yield backend.flush();
 }
 
@@ -237,7 +271,9 @@ function* cache({ header }: ClientRequest, host: RequestHost): Steps<void> {
   const { backend } = agreement.export;
   const block = pool.take(Math.min(header.length, sizes.data));
   try {
-    yield inPieces(host, header, sizes.data, (offset, bytes) => backend.pread(offset, block.buffer.subarray(0, bytes)));
+    yield inPieces(host, header.offset, header.length, sizes.data, (offset, bytes) =>
+      backend.pread(offset, block.buffer.subarray(0, bytes)),
+    );
   } finally {
     pool.leave(block);
   }

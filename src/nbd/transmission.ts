@@ -21,6 +21,7 @@ import {
   type RequestHost,
   SHORT_REPLY_BYTES,
 } from './request.ts';
+import { writeParts } from './sparse-read.ts';
 import {
   Chunk,
   Command,
@@ -234,8 +235,13 @@ export class Transmission {
     else this.#answerDone(request);
   }
 
-  #answerRead({ header, room, heldBytes }: ClientRequest): void {
+  #answerRead({ header, room, parts, heldBytes }: ClientRequest): void {
     assert(room !== null, 'a read has room for its data');
+    if (parts !== null) {
+      const bytes = writeParts(room, this.#agreement.style, header, parts);
+      this.#host.replies.commit(room, bytes, heldBytes);
+      return;
+    }
     const { style } = this.#agreement;
     const { buffer, at } = room;
     const prefix = readPrefixBytes(this.#agreement);

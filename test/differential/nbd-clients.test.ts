@@ -263,6 +263,36 @@ h.shutdown()
   });
 });
 
+describe.skipIf(python === undefined || !hasQemuNbd).each(['raw', 'qcow2'])('holes of a %s image', (format) => {
+  it('are told in long reads as qemu-nbd tells them', async () => {
+    makeRaw('base.raw', 'base');
+    await run('qemu-img', 'create', '-q', '-f', 'qcow2', '-b', at('base.raw'), '-F', 'raw', at('top.qcow2'));
+    const changes = ['write 1M 3M', 'write -z 9M 2M', 'write -z -u 12M 1M', 'write 13M 64k'];
+    await run('qemu-io', '-f', 'qcow2', ...changes.flatMap((line) => ['-c', line]), at('top.qcow2'));
+    // Chunks of one kind side by side are one here: qemu-nbd cuts data where it lies elsewhere in the file.
+    const program = `
+import nbd, sys, hashlib
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+for offset, length in (0, 8 << 20), ((8 << 20) + 4096, 15 << 20), (9 << 20, 1 << 20), (100, 300000), (9 << 20, 65536):
+    chunks = []
+    def chunk(data, at, status, error):
+        kind = "hole" if status == nbd.READ_HOLE else "data"
+        if chunks and chunks[-1][0] == kind: chunks[-1][1] += len(data)
+        else: chunks.append([kind, len(data)])
+    data = h.pread_structured(length, offset, chunk)
+    print(offset, length, chunks, hashlib.sha1(data).hexdigest())
+    print(h.pread_structured(length, offset, lambda *a: 0, nbd.CMD_FLAG_DF) == data)
+`;
+    const image = at(format === 'raw' ? 'base.raw' : 'top.qcow2');
+    const ask = (uri: string) => run(python ?? 'python3', '-c', program, uri);
+    const expected = await whileQemuServes(['-f', format, image], ask);
+    const { uri } = await serve(format === 'raw' ? raw('base.raw') : qcow2('top.qcow2'));
+    expect(await ask(uri)).toBe(expected);
+    expect(expected).toContain("'hole'");
+  });
+});
+
 describe.skipIf(python === undefined).each(['raw', 'qcow2'])('libnbd on %s', (format) => {
   it('reads over any of four connections what it has written over another', async () => {
     await run('qemu-img', 'create', '-q', '-f', format, at('disk'), '16M');
