@@ -97,6 +97,8 @@ export const subcommandNames: ReadonlySet<string> = new Set([
   'attach',
   'report',
   'serve',
+  'sweep',
+  'merge',
   'completion',
   'manual',
   'help',

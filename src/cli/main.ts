@@ -61,6 +61,8 @@ class Program {
     const settings = await this.#readSettings();
     if (stdio.stdoutIsTerminal) stdio.paint = (await import('./paint.ts')).terminalPaint(settings?.colours);
     if (this.#isSubcommand() && !this.#isServe()) {
+      const search = this.#asksForHelp() ? undefined : await findSearch(this.#words[0]);
+      if (search !== undefined) return search(this.#words.slice(1), stdio);
       const { runSubcommand } = await import('./subcommands.ts');
       return runSubcommand(this.#words, stdio);
     }
@@ -116,8 +118,11 @@ class Program {
 
   /** Whether this is a server without a shell. Its help is that of any subcommand. */
   #isServe(): boolean {
-    const asksForHelp = this.#words.some((word) => word === '--help' || word === '-h');
-    return this.#isSubcommand() && this.#words[0] === 'serve' && !asksForHelp;
+    return this.#isSubcommand() && this.#words[0] === 'serve' && !this.#asksForHelp();
+  }
+
+  #asksForHelp(): boolean {
+    return this.#words.some((word) => word === '--help' || word === '-h');
   }
 
   async #runCommands(
@@ -231,4 +236,17 @@ function describe(error: unknown): string {
   return `internal error: ${details ?? error.message}`;
 }
 
-void new Program(process.argv.slice(2)).run();
+type SearchRun = (words: readonly string[], stdio: Stdio) => Promise<number>;
+
+/** The search of this name; undefined if there is none. */
+async function findSearch(name: string | undefined): Promise<SearchRun | undefined> {
+  const { strategies } = await import('./search/search-words.ts');
+  const strategy = strategies.find((known) => known.name === name);
+  if (strategy === undefined) return undefined;
+  const { runSearch } = await import('./search/search-program.ts');
+  return (words, stdio) => runSearch(strategy, words, stdio);
+}
+
+// A search starts the program anew for each of its threads.
+if (process.argv[2] === '--search-worker') void import('./search/search-worker.ts').then((it) => it.runSearchWorker());
+else void new Program(process.argv.slice(2)).run();

@@ -4,12 +4,14 @@
  * options of a session are parsed by `arguments.ts`, as qemu-io's messages are those of getopt_long(3); a test holds
  * its table against this one. Loaded for help and subcommands only.
  */
+import { commonOptions, strategies } from './search/search-words.ts';
 import { Argument, Command, CommanderError, Help, Option } from 'commander';
 
 /** The work of the subcommands; each resolves with the exit status. Those left out do nothing. */
 export interface Actions {
   readonly attach?: (socket: string) => Promise<number>;
   readonly report?: (recording: string, output: string) => Promise<number>;
+  readonly merge?: (files: readonly string[]) => Promise<number>;
   readonly completion?: (shell: string) => Promise<number>;
   readonly manual?: () => Promise<number>;
 }
@@ -19,6 +21,17 @@ export interface Streams {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
 }
+
+/** Below the options of a search. */
+const searchHelp = [
+  'SCRIPT is a file of commands, as qemu-io reads them. They run again and again on the image in memory; the files of the',
+  'image are only read. The options that say what to open and how are those of the program, before the image. Where the',
+  'image has no blkdebug node, one is put below its format.',
+  '',
+  'Verdicts, from the worst: wrong data, corrupt, lost (acknowledged, flushed, and gone), hung, swallowed (an error that',
+  'no command reports), crashed, leak, sound. The exit status is 0 if there is no find, 1 if there is one, and 2 if the',
+  'search could not run, or was interrupted before it found any.',
+].join('\n');
 
 /** Shells that completions are made for. */
 export const completedShells = ['bash', 'zsh', 'fish'] as const;
@@ -77,7 +90,7 @@ class PlainHelp extends Help {
   }
 
   override subcommandTerm(command: Command): string {
-    return `${command.name()} ${command.usage()}`.trim();
+    return `${command.name()} ${command.usage()}`.replace('[OPTIONS]... IMAGE', 'IMAGE').trim();
   }
 
   override formatHelp(command: Command, helper: Help): string {
@@ -143,6 +156,16 @@ export function makeProgram(
       ].join('\n'),
     )
     .action(() => undefined);
+  for (const strategy of strategies) {
+    const search = subcommand(`${strategy.name} [OPTIONS]... IMAGE SCRIPT`, strategy.description, [])
+      .allowUnknownOption()
+      .addHelpText('after', `\n${searchHelp}`)
+      .action(() => undefined);
+    for (const [flags, description] of [...strategy.options, ...commonOptions]) search.option(flags, description);
+  }
+  subcommand('merge FILE...', 'print the results of the parts of a search as those of the whole', [])
+    .argument('<files...>', 'what sweep --json has printed')
+    .action(async (files: string[]) => setStatus((await actions.merge?.(files)) ?? 0));
   subcommand('completion SHELL', `print the completions for ${completedShells.join(', ')}`, [])
     .addArgument(new Argument('<shell>', 'which shell').choices(completedShells))
     .addHelpText('after', '\nFor bash: blkscope completion bash > ~/.local/share/bash-completion/completions/blkscope')

@@ -2,12 +2,12 @@
 import type { Judge } from '../verdict.ts';
 
 /**
- * The last injected error was followed by no failure of a request of the user, and by no message. An error that loses
- * nothing does not count: a discard is a hint, and a status that is not known counts as data.
+ * No failure of a request of the user, and no message, followed the first injected error. An error that loses nothing
+ * does not count: a discard is a hint, and a status that is not known counts as data.
  */
 export const swallowedError: Judge = ({ finished: { journal, crash } }) => {
   if (crash !== null) return null;
-  const index = journal.findLastIndex((entry) => entry.kind === 'injected' && !entry.isHint);
+  const index = journal.findIndex((entry) => entry.kind === 'injected' && !entry.isHint);
   const injected = journal[index];
   if (injected?.kind !== 'injected') return null;
   const isReported = journal.slice(index + 1).some(({ kind }) => kind === 'failed' || kind === 'said');

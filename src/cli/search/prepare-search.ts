@@ -1,0 +1,133 @@
+/**
+ * Makes a search ready, in the main thread and in each other: the scenario, its world, and the units of the strategy.
+ */
+import { readFileSync } from 'node:fs';
+import { debugNodes } from '../../block/debug/port.ts';
+import { BlockError, invalidArgument, withContext } from '../../block/error.ts';
+import { Open } from '../../block/flags.ts';
+import { Options } from '../../block/options/options.ts';
+import { parseOptionString } from '../../block/options/option-string.ts';
+import { drivers } from '../../drivers/index.ts';
+import { type Baseline, readBaseline } from '../../search/aftermath.ts';
+import { openAsIs } from '../../search/case.ts';
+import type { Units } from '../../search/strategy.ts';
+import { type Scenario, World } from '../../search/world.ts';
+import { refusedLine } from '../../search/world/sandbox-table.ts';
+import { commandTable } from '../../shell/commands/index.ts';
+import { LineSplitter } from '../../shell/data/line-splitter.ts';
+import type { OpenRequest } from '../../shell/session.ts';
+import { Exit, type Invocation, parseArguments } from '../arguments.ts';
+import { numberOption, type SearchWords } from './search-words.ts';
+
+/** Lines of a script count for each case; a longer one is no scenario. */
+const SCRIPT_MAX_BYTES = 1 << 20;
+
+/** A search that can begin. */
+export interface PreparedSearch {
+  readonly world: World;
+  readonly baseline: Baseline;
+  readonly units: Units;
+  readonly seed: number;
+  readonly image: string;
+}
+
+/**
+ * Reads the script, opens the image and lets the strategy look at both. Throws BlockError if that cannot be. `complain`
+ * is for messages of the option parser.
+ */
+export async function prepareSearch(words: SearchWords, complain: (text: string) => void): Promise<PreparedSearch> {
+  const invocation = parseProgramWords(words, complain);
+  const lines = readLines(words.script);
+  const refused = refusedLine(commandTable, lines);
+  if (refused !== null) throw invalidArgument(`${words.script}: ${refused}`);
+  const world = await makeWorld(invocation, lines);
+  const baseline = await readBaseline(world);
+  const seed = numberOption(words.common, 'seed', 1, 0);
+  const units = await words.strategy.prepare(world, baseline, { seed, own: words.own });
+  return { world, baseline, units, seed, image: invocation.file ?? '' };
+}
+
+function parseProgramWords({ program }: SearchWords, complain: (text: string) => void): Invocation {
+  let said = '';
+  const say = (text: string): void => {
+    said += text;
+  };
+  const invocation = parseArguments(program, { programName: 'blkscope', stdout: say, stderr: say });
+  if (invocation instanceof Exit) {
+    complain(said);
+    throw invalidArgument('the options of the program and one image are needed before the script');
+  }
+  const { file, commands, scripts, record, monitor, exports, once, live, demo, prompt, flags } = invocation;
+  if (file === null) throw invalidArgument('an image and a script are needed');
+  const isSession = commands.length + scripts.length + exports.length > 0 || once || live || demo;
+  if (isSession || record !== null || monitor !== null || prompt !== null) {
+    throw invalidArgument('of the options of the program, a search takes those that say what to open and how');
+  }
+  if ((flags & Open.SNAPSHOT) !== 0) throw invalidArgument('a search never writes to the image: -s has no meaning');
+  return invocation;
+}
+
+function readLines(file: string): string[] {
+  const text = withContext(file, () => readFileSync(file));
+  if (text.length > SCRIPT_MAX_BYTES) throw invalidArgument(`${file}: longer than ${SCRIPT_MAX_BYTES} bytes`);
+  const splitter = new LineSplitter();
+  splitter.push(text);
+  const lines: string[] = [];
+  for (let line = splitter.shift(); line !== null; line = splitter.shift()) lines.push(line);
+  const last = splitter.takeRest();
+  return last === null ? lines : [...lines, last];
+}
+
+/** A world whose image has a node with rules, if one can be put below its format. */
+async function makeWorld(invocation: Invocation, lines: readonly string[]): Promise<World> {
+  const parts = { drivers, commands: commandTable };
+  const plain = new World(
+    scenarioOf(invocation, lines, (options) => options),
+    parts,
+  );
+  const found = await lookAt(plain);
+  if (found.hasRules || found.failure !== null) return plain;
+  const ruled = new World(scenarioOf({ ...invocation, blkdebug: true }, lines, withBlkdebug), parts);
+  if (!(await lookAt(ruled)).hasRules) return plain;
+  plain.close();
+  return ruled;
+}
+
+async function lookAt(world: World): Promise<{ readonly hasRules: boolean; readonly failure: string | null }> {
+  const disks = world.disks(false);
+  const { session, transcript, isOpen } = await openAsIs(world, disks);
+  const hasRules = isOpen && debugNodes(session.top).length > 0;
+  await session.close();
+  disks.release();
+  return { hasRules, failure: isOpen ? null : transcript.stderr };
+}
+
+/** Puts a blkdebug node over the file of a format. */
+function withBlkdebug(options: Options): Options {
+  const changed = new Options();
+  for (const [key, value] of options) {
+    changed.set(key.startsWith('file.') ? `file.image.${key.slice('file.'.length)}` : key, value);
+  }
+  changed.set('file.driver', 'blkdebug');
+  return changed;
+}
+
+function scenarioOf(invocation: Invocation, lines: readonly string[], change: (options: Options) => Options): Scenario {
+  const { file, format, imageOptions, blkdebug, flags, writethrough, forceShare, objects, misalign, bail } = invocation;
+  const name = file ?? '';
+  const image = (): OpenRequest => {
+    const common = { flags, writethrough, forceShare };
+    if (imageOptions) {
+      const options = parseOptionString(name, undefined, { warn: () => {}, acceptsId: true });
+      return { ...common, filename: null, options: change(options) };
+    }
+    const options = format === null ? null : new Options([['driver', format]]);
+    return { ...common, filename: blkdebug ? `blkdebug::${name}` : name, options };
+  };
+  return { image, lines, objects, misalign, imageOptions, bail };
+}
+
+/** The sentence of an error that keeps a search from running; null for a bug, which is thrown on. */
+export function reasonOf(error: unknown): string | null {
+  return error instanceof BlockError ? error.message : null;
+}

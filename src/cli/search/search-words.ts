@@ -1,0 +1,84 @@
+/** The words of a search's command line: its own options, those of the program, the image and the script. */
+import { invalidArgument } from '../../block/error.ts';
+import type { OptionLine, Strategy } from '../../search/strategy.ts';
+import { sweep } from '../../search/sweep.ts';
+
+/** The searches, by their subcommands. */
+export const strategies: readonly Strategy[] = [sweep];
+
+/** Options of every search. */
+export const commonOptions: readonly OptionLine[] = [
+  ['--json', 'print a line of JSON for each case, and nothing else, to standard output'],
+  ['--junit <FILE>', 'write the cases as JUnit has them'],
+  ['--jobs <N>', 'threads that run cases; all processors by default'],
+  ['--shard <I/N>', 'run part I of N; /N takes I from JOB_COMPLETION_INDEX, SLURM_ARRAY_TASK_ID or TEST_SHARD_INDEX'],
+  ['--seed <S>', 'where random numbers start; 1 by default'],
+  ['--max-cases <N>', 'end before case N'],
+  ['--max-time <S>', 'end after so many seconds with what there is'],
+  ['--resume <FILE>', 'go on where a search has ended that wrote these lines of JSON'],
+  ['--leaks', 'a leaked cluster is a find'],
+];
+
+/** A command line, taken apart. */
+export interface SearchWords {
+  readonly strategy: Strategy;
+  /** Common options by name; a flag has an empty value. */
+  readonly common: ReadonlyMap<string, string>;
+  readonly own: ReadonlyMap<string, string>;
+  /** The program's own options, with the image as their operand. */
+  readonly program: readonly string[];
+  readonly script: string;
+}
+
+/** Takes the words behind the subcommand apart. The script is the last of them. Throws EINVAL if that cannot be. */
+export function parseSearchWords(strategy: Strategy, words: readonly string[]): SearchWords {
+  const common = new Map<string, string>();
+  const own = new Map<string, string>();
+  const rest: string[] = [];
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index] ?? '';
+    if (word === '--') {
+      rest.push(...words.slice(index));
+      break;
+    }
+    const [, name = '', value] = /^--([a-z-]+)(?:=([^]*))?$/.exec(word) ?? [];
+    const options = isOneOf(name, commonOptions) ? commonOptions : strategy.options;
+    if (!isOneOf(name, options)) {
+      rest.push(word);
+      continue;
+    }
+    const map = options === commonOptions ? common : own;
+    if (takesValue(name, options)) {
+      const given = value ?? words[++index];
+      if (given === undefined) throw invalidArgument(`--${name} needs a value`);
+      map.set(name, given);
+    } else {
+      if (value !== undefined) throw invalidArgument(`--${name} takes no value`);
+      map.set(name, '');
+    }
+  }
+  const script = rest.pop();
+  if (script === undefined || rest.length === 0) throw invalidArgument('an image and a script are needed');
+  return { strategy, common, own, program: rest, script };
+}
+
+function isOneOf(name: string, options: readonly OptionLine[]): boolean {
+  return options.some(([flags]) => nameOf(flags) === name);
+}
+
+function takesValue(name: string, options: readonly OptionLine[]): boolean {
+  return options.some(([flags]) => nameOf(flags) === name && flags.includes('<'));
+}
+
+function nameOf(flags: string): string {
+  return flags.slice(2).split(' ', 1)[0] ?? '';
+}
+
+/** A whole number of an option, or its default. Throws EINVAL for anything else. */
+export function numberOption(words: ReadonlyMap<string, string>, name: string, fallback: number, least = 1): number {
+  const text = words.get(name);
+  if (text === undefined) return fallback;
+  const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(number >= least)) throw invalidArgument(`--${name} takes a whole number from ${least} on, not '${text}'`);
+  return number;
+}

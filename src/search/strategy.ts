@@ -1,0 +1,60 @@
+/**
+ * Strategies: which cases a search tries. One is one file, and a line in the table of the program.
+ *
+ * A strategy numbers units of work from 0, the same ones on every machine for the same scenario, options and seed. A
+ * unit is run by itself, wherever and as often as it may be, and gives the same cases each time: that is what shards,
+ * jobs and a search that is taken up again stand on.
+ */
+import type { Baseline } from './aftermath.ts';
+import type { Judged } from './judge.ts';
+import type { VerdictName } from './verdict.ts';
+import type { World } from './world.ts';
+
+/** A value that JSON can say. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
+/** A judged case as it is reported. */
+export interface Outcome {
+  /** All that makes the case beside the scenario: with it the strategy runs the case again. */
+  readonly recipe: Json;
+  /** The case in a line: "EIO, once, at l2_load 3 (line 2: write 0 64k)". */
+  readonly title: string;
+  readonly verdict: VerdictName;
+  /** A sentence about the verdict; empty for a sound case. */
+  readonly detail: string;
+  /** Finds with the same signature are one find; empty for a sound case. */
+  readonly signature: string;
+}
+
+/** An option of a search: its flags as help shows them, with `<VALUE>` if it takes one, and its meaning. */
+export type OptionLine = readonly [flags: string, description: string];
+
+/** The words of the command line that say which cases there are. */
+export interface SearchOptions {
+  readonly seed: number;
+  /** The strategy's own options, by name without the dashes; a flag has an empty value. */
+  readonly own: ReadonlyMap<string, string>;
+}
+
+/** The work of a search, numbered. */
+export interface Units {
+  readonly count: number;
+  /**
+   * The cases of a unit, in their order. `isStopped` turns true when the search is to end; what there is is given then.
+   */
+  run(unit: number, isStopped: () => boolean): Promise<readonly Outcome[]>;
+  /** Runs one case again. */
+  again(recipe: Json): Promise<Judged>;
+}
+
+/** One search. */
+export interface Strategy {
+  /** The subcommand. */
+  readonly name: string;
+  /** A line about it. */
+  readonly description: string;
+  /** Its options beside those that all searches have. */
+  readonly options: readonly OptionLine[];
+  /** Finds out what there is to do. Throws BlockError if the scenario cannot be searched. */
+  prepare(world: World, baseline: Baseline, options: SearchOptions): Promise<Units>;
+}
