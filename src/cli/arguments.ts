@@ -95,6 +95,7 @@ export const acceptedOptions = { short: `${shortOptions}Dx:`, long: [...longOpti
 /** First words that are no image; a test holds them against what `program.ts` declares. */
 export const subcommandNames: ReadonlySet<string> = new Set([
   'attach',
+  'ctl',
   'report',
   'serve',
   'sweep',

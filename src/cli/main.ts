@@ -76,11 +76,12 @@ class Program {
       if (invocation.wantsUsage) stdio.stdout((await import('./program.ts')).helpText(this.#name));
       return invocation.status;
     }
-    if (serves && invocation.exports.length === 0) throw invalidArgument('serve needs --export ADDRESS');
-    if (!serves && invocation.once) throw invalidArgument('--once is an option of blkscope serve');
+    checkServe(serves, invocation);
     if (invocation.prompt?.startsWith(QEMU_IO) === true) this.#name = QEMU_IO;
 
-    const session = makeSession(invocation, stdio, this.#name);
+    const { monitor } = invocation;
+    const routed = monitor === null ? null : new (await import('./routed-output.ts')).RoutedOutput(stdio);
+    const session = makeSession(invocation, routed ?? stdio, this.#name);
     this.#session = session;
     onFatalSignals((signal) => this.#stop(signal));
     if (invocation.wantsTrace && stdio.isTerminal) session.warn("QEMU's trace events do not exist here");
@@ -89,7 +90,7 @@ class Program {
     session.exports = new ImageExports(session, () => session.loop.schedule(() => {}));
     try {
       if (invocation.record !== null) await views.startRecording(invocation.record);
-      if (invocation.monitor !== null) await views.startMonitor(invocation.monitor);
+      if (monitor !== null && routed !== null) await views.startMonitor(monitor, routed, () => this.#endSession());
       if (!(await openImage(session, invocation))) return 1;
       try {
         await this.#runCommands(session, { ...invocation, serves }, views, settings);
@@ -214,8 +215,13 @@ class Program {
       dieOf(signal);
     }
     this.#signal = signal;
-    this.#session.quitRequested = true;
-    this.#session.interrupt();
+    this.#endSession();
+  }
+
+  /** The running command is interrupted, nothing more is run, and the image is closed. */
+  #endSession(): void {
+    if (this.#session !== null) this.#session.quitRequested = true;
+    this.#session?.interrupt();
     this.#source?.stop();
   }
 
@@ -225,6 +231,13 @@ class Program {
     this.#stdio.stderr(`${this.#name}: ${what}\n`);
     return 1;
   }
+}
+
+/** Options that only a server has, or needs; EINVAL. */
+function checkServe(serves: boolean, { exports, monitor, once }: Invocation): void {
+  if (serves && exports.length === 0 && monitor === null)
+    throw invalidArgument('serve needs --export ADDRESS or --monitor SOCKET');
+  if (!serves && once) throw invalidArgument('--once is an option of blkscope serve');
 }
 
 function describe(error: unknown): string {

@@ -10,10 +10,17 @@ import { Argument, Command, CommanderError, Help, Option } from 'commander';
 /** The work of the subcommands; each resolves with the exit status. Those left out do nothing. */
 export interface Actions {
   readonly attach?: (socket: string) => Promise<number>;
+  readonly ctl?: (socket: string, commands: readonly string[], options: CtlFlags) => Promise<number>;
   readonly report?: (recording: string, output: string) => Promise<number>;
   readonly merge?: (files: readonly string[]) => Promise<number>;
   readonly completion?: (shell: string) => Promise<number>;
   readonly manual?: () => Promise<number>;
+}
+
+/** The options of `ctl`. */
+interface CtlFlags {
+  readonly json?: true;
+  readonly shutdown?: true;
 }
 
 /** Where a subcommand's help and complaints go. */
@@ -64,7 +71,7 @@ const optionGroups: Readonly<Record<string, readonly (readonly [flags: string, d
     ['--live', 'on a terminal: show events, rules and suspended requests above the prompt'],
     ['--prompt <TEXT>', 'the prompt; "qemu-io> " also makes messages begin with "qemu-io: "'],
     ['--record <FILE>', 'record the session: .ndjson, .json (for Perfetto) or .html'],
-    ['--monitor <SOCKET>', 'let other processes watch: blkscope attach SOCKET'],
+    ['--monitor <SOCKET>', 'let other processes watch and give commands: blkscope attach, blkscope ctl'],
     ['--export <ADDRESS>', 'offer the image to NBD clients at unix:PATH or tcp:[HOST:]PORT; may be repeated'],
     ['--once', 'blkscope serve: end when the last client has left'],
     ['-T, --trace <OPTS>', "accepted for compatibility; QEMU's trace events do not exist here"],
@@ -132,6 +139,25 @@ export function makeProgram(
   ])
     .addHelpText('after', '\nOn a terminal: its panel; q, Ctrl-C and Ctrl-D leave. In a pipe: its records as NDJSON.')
     .action(async (socket: string) => setStatus((await actions.attach?.(socket)) ?? 0));
+  subcommand('ctl SOCKET [COMMAND]...', 'run commands in a session that runs with --monitor SOCKET', [
+    ['socket', 'the socket that the session listens on'],
+  ])
+    .argument('[commands...]', 'lines of the shell, each a word; without any those of standard input')
+    .option('-j, --json', 'print each result as a line of JSON: status, stdout, stderr, unfinished, suspended')
+    .option('--shutdown', 'end the session in order afterwards')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'It prints what the commands print. The exit status is 0 if all succeeded, 1 if one failed, and 2 if the session',
+        'cannot be reached. A request that stays suspended is no failure; "quit" leaves the session as it is.',
+        "  blkscope ctl SOCKET 'break l2_update A'",
+        "  blkscope ctl SOCKET 'wait_break A' 'suspended -j' 'resume A'",
+      ].join('\n'),
+    )
+    .action(async (socket: string, commands: string[], options: CtlFlags) =>
+      setStatus((await actions.ctl?.(socket, commands, options)) ?? 0),
+    );
   subcommand('report RUN.ndjson -o OUT', 'make a page, or a file for Perfetto, from a recording', [
     ['recording', 'what --record RUN.ndjson or "record start" has written'],
   ])
@@ -141,7 +167,8 @@ export function makeProgram(
     );
   subcommand('serve [OPTIONS]... FILE', 'offer the image to NBD clients, without a shell', [])
     .allowUnknownOption()
-    .option('--export <ADDRESS>', 'required: unix:PATH or tcp:[HOST:]PORT; without HOST for this machine alone')
+    .option('--export <ADDRESS>', 'unix:PATH or tcp:[HOST:]PORT; without HOST for this machine alone')
+    .option('--monitor <SOCKET>', 'take commands: blkscope ctl, blkscope attach; this or --export is required')
     .option('--once', 'end when the last client has left')
     .addHelpText(
       'after',

@@ -32,6 +32,7 @@ function statusOf(session: Session): string {
   return parts.length === 0 ? '' : ` [${parts.join(', ')}]`;
 }
 
-function suspendedCount({ backend }: Session): number {
+/** How many requests are suspended. */
+export function suspendedCount({ backend }: Session): number {
   return backend === null ? 0 : (findDebugPort(backend.top)?.suspended().length ?? 0);
 }

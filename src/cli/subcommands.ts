@@ -1,4 +1,4 @@
-/** Work without a session of its own: `attach`, `report`, `merge`, `completion` and `manual`. */
+/** Work without a session of its own: `attach`, `ctl`, `report`, `merge`, `completion` and `manual`. */
 import { AttachedView, attachLines } from '../live/watch/attach.ts';
 import { makeReport } from '../live/record/report.ts';
 import { isUtf8Locale } from '../util/ascii.ts';
@@ -20,6 +20,10 @@ export async function runSubcommand(words: readonly string[], stdio: Stdio): Pro
   };
   const actions = {
     attach: (socket: string) => attach(socket, stdio),
+    ctl: (socket: string, commands: readonly string[], { json, shutdown }: { json?: true; shutdown?: true }) =>
+      import('./ctl.ts').then(({ runCtl }) =>
+        runCtl({ socket, commands, isJson: json === true, endsSession: shutdown === true }, stdio),
+      ),
     report: (recording: string, output: string) => report(recording, output, stdio),
     merge: async (files: readonly string[]) => (await import('./search/merge-results.ts')).mergeResults(files, stdio),
     completion: (shell: string) => printed(import('./documents.ts').then((made) => made.completionScript(shell))),

@@ -7,6 +7,8 @@ import type { Recorder } from '../live/record/recorder.ts';
 import type { Session } from '../shell/session.ts';
 import type { RecordingStatus, SessionViews } from '../shell/session-views.ts';
 import { Errno } from '../util/errno.ts';
+import type { ConsoleHost } from './consoles.ts';
+import type { RoutedOutput } from './routed-output.ts';
 import { type Stdio, terminalSize } from './stdio.ts';
 
 /** The recording, the monitor and the panel of one session. */
@@ -50,10 +52,26 @@ export class Views implements SessionViews {
     return status;
   }
 
-  /** Serves the session to clients on a socket. Fails with BlockError if it cannot be made. */
-  async startMonitor(path: string): Promise<void> {
+  /**
+   * Serves the session to clients on a socket; `output` is that of the session, `shutdown` ends it in order. Fails with
+   * BlockError if the socket cannot be made.
+   */
+  async startMonitor(path: string, output: RoutedOutput, shutdown: () => void): Promise<void> {
     const { openMonitor } = await import('./watching.ts');
-    this.#monitor = await openMonitor(this.#session, path, this.#command);
+    const stdio = this.#stdio;
+    const host: ConsoleHost = {
+      shutdown,
+      began(client, line) {
+        if (stdio.isTerminal) stdio.stderr(`(${client}: ${line})\n`);
+      },
+      ended: () => {
+        this.panel?.changed();
+        // The prompt tells how many requests are suspended.
+        stdio.guard?.(() => {}, '');
+      },
+      tell: (line) => output.captured(stdio, () => this.#session.error(line)),
+    };
+    this.#monitor = await openMonitor(this.#session, path, this.#command, { output, host });
   }
 
   get isLive(): boolean {

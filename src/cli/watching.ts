@@ -5,12 +5,26 @@ import { Monitor } from '../live/watch/monitor.ts';
 import type { Session } from '../shell/session.ts';
 import { isUtf8Locale } from '../util/ascii.ts';
 import { unpainted } from '../util/style.ts';
+import { type ConsoleHost, Consoles } from './consoles.ts';
+import type { RoutedOutput } from './routed-output.ts';
 import { listenerOptions, snapshotOf } from './session-snapshot.ts';
 import { terminalSize } from './stdio.ts';
 
+/** The session's output as its consoles share it, and what they may ask of the program. */
+export interface ConsoleAccess {
+  readonly output: RoutedOutput;
+  readonly host: ConsoleHost;
+}
+
 /** Begins to listen on a socket. Fails with BlockError if it cannot be made. */
-export function openMonitor(session: Session, path: string, command: readonly string[]): Promise<Monitor> {
-  return Monitor.open(path, listenerOptions(session, command));
+export function openMonitor(
+  session: Session,
+  path: string,
+  command: readonly string[],
+  { output, host }: ConsoleAccess,
+): Promise<Monitor> {
+  const control = new Consoles(session, output, host);
+  return Monitor.open(path, { ...listenerOptions(session, command), control });
 }
 
 /** The panel for the terminal that is standard output, not yet shown. */

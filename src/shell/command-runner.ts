@@ -14,6 +14,8 @@ import { quotedWords, tokenize } from './words/tokenizer.ts';
 /** A command whose coroutine has begun. */
 interface RunningCommand {
   readonly command: Command;
+  /** The console that asked for it; null for the session itself. */
+  readonly origin: string | null;
   report: Report | null;
   coroutine: Coroutine | null;
   status: number;
@@ -66,8 +68,9 @@ export class CommandRunner implements Shell {
     if (status < 0) throw new CommandFailure(-status);
   }
 
-  #record(status: number): number {
-    if (status < 0) this.session.lastError = status;
+  /** Failures of commands of other consoles are theirs: the exit status of the session is of its own. */
+  #record(status: number, origin = this.session.background.origin): number {
+    if (status < 0 && origin === null) this.session.lastError = status;
     return status;
   }
 
@@ -108,9 +111,11 @@ export class CommandRunner implements Shell {
   /** Runs `body`, or the command itself, as a coroutine. */
   #runCoroutine(command: Command, argv: readonly string[], body?: () => Promise<void>): Answer<number> {
     const { session } = this;
-    const running: RunningCommand = { command, coroutine: null, report: null, status: 0, isDetached: false };
+    const { origin } = session.background;
+    const running: RunningCommand = { command, origin, coroutine: null, report: null, status: 0, isDetached: false };
     const ended = session.loop.run(command.name, (): Pending => {
       running.coroutine = session.loop.current;
+      if (origin !== null && running.coroutine !== null) running.coroutine.origin = origin;
       try {
         const outcome: Outcome = body === undefined ? command.run(session, argv as string[], this) : body();
         if (outcome !== undefined) return this.#rest(running, outcome);
@@ -130,8 +135,8 @@ export class CommandRunner implements Shell {
       running.status = this.#failure(running.command, error);
     }
     if (!running.isDetached) return;
-    this.session.background.remove();
-    this.#record(await this.#reported(running));
+    this.session.background.remove(running.origin);
+    this.#record(await this.#reported(running), running.origin);
   }
 
   /** The status of a command that waits; 0 if it is suspended. */
@@ -140,7 +145,7 @@ export class CommandRunner implements Shell {
     const { background, output, transfer, wasInterrupted } = this.session;
     transfer.hide();
     running.isDetached = true;
-    background.add();
+    background.add(running.origin);
     if (output.isTerminal) output.stderr(suspendedHint(argv, running.coroutine, wasInterrupted));
     return 0;
   }

@@ -5,6 +5,7 @@ import { Errno, strerror } from '../util/errno.ts';
 import { type Answer, isPromise, type Pending, run, type Steps } from '../util/steps.ts';
 import type { Shell } from './command.ts';
 import type { SessionState } from './session-state.ts';
+import type { SessionConsoles } from './session-views.ts';
 
 /** Gives lines without their newline; null at the end. A promise says that the line has not arrived yet. */
 export interface LineSource {
@@ -42,9 +43,10 @@ export async function runLines(shell: Shell, source: LineSource, prompt: string 
 /** Runs the lines of a source; with `settles` the loop turns before each of them, and before the end. */
 async function runEach(shell: Shell, source: LineSource, prompt: string | null, settles: boolean): Promise<number> {
   const { session } = shell;
-  const { loop, output } = session;
+  const { output } = session;
   const hasPlaces = source.place !== undefined;
-  const breather = new Breather(loop.clock, () => output.drained?.());
+  const consoles = consolesBetween(session, hasPlaces);
+  const breather = breatherOf(session);
   let lastError = 0;
   while (!session.quitRequested) {
     if (prompt !== null) {
@@ -56,6 +58,7 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
     const turn = breather.breathe();
     if (turn !== undefined) await turn;
     if (hasPlaces && session.wasInterrupted) break;
+    if (consoles?.hasCommands === true) await consoles.runCommands();
     const next = source.next();
     const line = isPromise(next) ? await arrival(session, next) : next;
     if (line === null) break;
@@ -73,11 +76,18 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
     }
     if (session.bail) break;
   }
-  if (!hasPlaces || !session.wasInterrupted) return lastError;
-  if (typeof source.place === 'string' && session.background.noteInterrupt()) {
-    session.error(`interrupted at ${source.place}`);
-  }
+  return hasPlaces && session.wasInterrupted ? interrupted(session, source) : lastError;
+}
+
+/** The status of a source that was interrupted, after saying where that was. */
+function interrupted(session: SessionState, { place }: LineSource): number {
+  if (typeof place === 'string' && session.background.noteInterrupt()) session.error(`interrupted at ${place}`);
   return INTERRUPTED;
+}
+
+/** The consoles whose commands run between two lines; a file that `source` runs is one command, none is in between. */
+function consolesBetween({ consoles }: SessionState, hasPlaces: boolean): SessionConsoles | null {
+  return hasPlaces ? null : consoles;
 }
 
 /**
@@ -85,8 +95,12 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
  * completes the host I/O that has ended by then; how much that is depends on its threads there. Here it is all of it,
  * as if the next line came late: a request has reached its breakpoint, or reported, when the next command runs.
  */
-function settle(session: SessionState, breather: Breather): Pending {
+export function settle(session: SessionState, breather = breatherOf(session)): Pending {
   return session.loop.isReady ? run(turnUntilQuiet(session, breather)) : undefined;
+}
+
+function breatherOf({ loop, output }: SessionState): Breather {
+  return new Breather(loop.clock, () => output.drained?.());
 }
 
 function* turnUntilQuiet({ loop, background }: SessionState, breather: Breather): Steps<void> {
@@ -96,13 +110,15 @@ function* turnUntilQuiet({ loop, background }: SessionState, breather: Breather)
   }
 }
 
-/** Turns the loop until what a person is to give is there; clients of an export are served meanwhile. */
+/** Turns the loop until what a person is to give is there; clients of an export and consoles are served meanwhile. */
 export async function arrival<T>(session: SessionState, promise: Promise<T>): Promise<T> {
-  const { loop, output } = session;
+  const { loop, output, consoles } = session;
   let hasArrived = false;
+  let runsForConsole = false;
   const arrived = promise.finally(() => {
     hasArrived = true;
-    loop.interrupt();
+    // The line waits for a command of another console, and does not end it.
+    if (!runsForConsole) loop.interrupt();
   });
   // A line that is there already goes first: what it does must not depend on how fast it was.
   await hostTurn();
@@ -110,6 +126,11 @@ export async function arrival<T>(session: SessionState, promise: Promise<T>): Pr
   output.flush();
   while (!hasArrived) {
     await loop.turnOrSleep();
+    if (consoles?.hasCommands === true) {
+      runsForConsole = true;
+      await consoles.runCommands();
+      runsForConsole = false;
+    }
     output.flush();
   }
   return arrived;

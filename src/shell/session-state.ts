@@ -17,7 +17,7 @@ import { suspendedLines } from './output/suspended-text.ts';
 import { Background } from './requests/background.ts';
 import { Transfer } from './requests/transfer.ts';
 import type { SessionExports } from './session-exports.ts';
-import type { SessionViews } from './session-views.ts';
+import type { SessionConsoles, SessionViews } from './session-views.ts';
 
 /** How far `-m` puts data behind an aligned address. */
 const MISALIGN_BYTES = 16;
@@ -58,6 +58,8 @@ export class SessionState {
   backend: BlockBackend | null = null;
   /** The recording and the panel; null if there is neither. */
   views: SessionViews | null = null;
+  /** The commands of other consoles; null where there can be none. */
+  consoles: SessionConsoles | null = null;
   /** The exports to NBD clients; null where there can be none. */
   exports: SessionExports | null = null;
   /** A script stops at its first error. */

@@ -1,4 +1,4 @@
-/** The recording and the panel of a session, as commands control them. The program around the session provides them. */
+/** The recording, the panel and the other consoles of a session. The program around the session provides them. */
 export interface SessionViews {
   /** The recording that is under way; null if there is none. */
   readonly recording: RecordingStatus | null;
@@ -13,6 +13,14 @@ export interface SessionViews {
   setLive(isOn: boolean): Promise<void>;
   /** How many rows the panel's lists have, now or when it is shown next. */
   setLiveRows(rows: number): void;
+}
+
+/** The commands that other consoles have sent. They run between two lines of the session's own input. */
+export interface SessionConsoles {
+  /** Whether one waits for its turn. */
+  readonly hasCommands: boolean;
+  /** Runs those that wait, in the order in which they came. */
+  runCommands(): Promise<void>;
 }
 
 /** The recording that is under way. */

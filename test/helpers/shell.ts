@@ -103,13 +103,22 @@ export interface TestShell {
 /** A session with an open image of 1 MiB, or none with `options` null. */
 export async function testShell(
   options: Record<string, OptionValue> | null = {},
-  settings: { isTerminal?: boolean; paint?: Paint; flags?: number; name?: string; writethrough?: boolean } = {},
+  settings: {
+    isTerminal?: boolean;
+    paint?: Paint;
+    flags?: number;
+    name?: string;
+    writethrough?: boolean;
+    clock?: Clock;
+    /** Gives what stands between the session and its output. */
+    wrap?: (output: Output) => Output;
+  } = {},
 ): Promise<TestShell> {
   const name = settings.name ?? 'disk';
   images.set(name, Buffer.alloc(1 << 20));
   let stdout = '';
   let stderr = '';
-  const output: Output = {
+  const own: Output = {
     stdout: (text) => {
       stdout += text;
     },
@@ -123,7 +132,11 @@ export async function testShell(
     isTerminal: settings.isTerminal ?? false,
     paint: settings.paint,
   };
-  const session = new Session({ output, drivers: [memoryFile, raw, blkdebug], clock: new FakeClock() }, commandTable);
+  const output = settings.wrap?.(own) ?? own;
+  const session = new Session(
+    { output, drivers: [memoryFile, raw, blkdebug], clock: settings.clock ?? new FakeClock() },
+    commandTable,
+  );
   if (options !== null) {
     const isOpen = await session.open({
       filename: null,

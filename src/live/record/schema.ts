@@ -45,6 +45,8 @@ export interface HeaderLine {
   readonly startedNs: number;
   /** The command line, for the reader: the words of the command line. */
   readonly command: readonly string[];
+  /** The version of the methods that the session serves on this socket; left out in recordings. */
+  readonly control?: number;
 }
 
 /** A snapshot: at the beginning, at the end, and when rules or the image have changed. */
@@ -153,7 +155,14 @@ const ruleNumber = { ...base, rule: count } as const;
 
 /** Members that each kind of line must have, besides `kind`. Further ones are passed over. */
 export const members: Readonly<Record<Kind, Members>> = {
-  header: { schema: count, program: text, startedAt: text, startedNs: time, command: list(text) },
+  header: {
+    schema: count,
+    program: text,
+    startedAt: text,
+    startedNs: time,
+    command: list(text),
+    control: optional(count),
+  },
   snapshot: {
     timeNs: time,
     nodes: list(object('nodes', { name: text, driver: text, file: text })),
@@ -192,6 +201,11 @@ export const members: Readonly<Record<Kind, Members>> = {
   'image-closed': base,
 };
 
+/** The kinds of the records of the bus. */
+export const recordKinds: readonly string[] = Object.entries(members)
+  .filter(([, known]) => Object.hasOwn(known, 'sequence'))
+  .map(([kind]) => kind);
+
 /** Members in the order in which the encoder has them: those of every record come before the kind. */
 const lines: ReadonlyMap<string, Check> = new Map(
   Object.entries(members).map(([kind, known]) => {
@@ -211,6 +225,11 @@ export function parseLine(line: string): RecordingLine | null {
   } catch {
     throw new SchemaError('not JSON');
   }
+  return checkLine(value);
+}
+
+/** `parseLine` for a value of JSON. */
+function checkLine(value: unknown): RecordingLine | null {
   if (!isObject(value)) throw new SchemaError('not an object');
   const upgraded = upgradeLine(value);
   if (typeof upgraded.kind !== 'string') throw new SchemaError("no 'kind'");

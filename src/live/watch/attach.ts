@@ -1,11 +1,11 @@
 /** Watches another session through its socket: the panel over the whole terminal, or the lines as they come. */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
-import { BlockError, errorWithErrno } from '../../block/error.ts';
-import { Errno, hostErrno } from '../../util/errno.ts';
-import { socketName } from '../../util/socket-path.ts';
+import { BlockError } from '../../block/error.ts';
+import { Errno } from '../../util/errno.ts';
 import { asciiText } from '../../util/ascii.ts';
 import type { Paint } from '../../util/style.ts';
+import { connectTo } from '../control/control-link.ts';
 import { LiveModel } from '../panel/model.ts';
 import { renderPanel } from '../panel/panel.ts';
 import { parseLine, type RecordingLine, SCHEMA_VERSION, SchemaError, WANT_LATEST } from '../record/schema.ts';
@@ -27,14 +27,7 @@ class LineSocket {
 
   /** ENOENT or ECONNREFUSED if no session listens there. */
   static async open(path: string): Promise<LineSocket> {
-    if (path === '') throw errorWithErrno(Errno.ENOENT, "Could not attach to ''");
-    const socket = connect(socketName(path));
-    await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve);
-      socket.once('error', (error) => reject(errorWithErrno(hostErrno(error), `Could not attach to '${path}'`)));
-    });
-    socket.removeAllListeners('error');
-    return new LineSocket(socket);
+    return new LineSocket(await connectTo(path));
   }
 
   say(line: string): void {

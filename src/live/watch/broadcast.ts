@@ -72,14 +72,12 @@ export class Broadcast {
     socket.write(encodeLine({ kind: 'snapshot', ...this.#snapshot() }));
   }
 
-  /** Sends the last lines to all clients, also to those that are behind. Gives their sockets, which are to be ended. */
-  dismiss(lastLines: string): Socket[] {
-    const sockets = [...this.#clients.keys()];
-    for (const socket of sockets) {
+  /** Sends the last lines to all clients, also to those that are behind. */
+  dismiss(lastLines: string): void {
+    for (const socket of this.#clients.keys()) {
       this.catchUp(socket);
       socket.write(lastLines);
     }
-    return sockets;
   }
 
   #broadcast(lines: Buffer): void {

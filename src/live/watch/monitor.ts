@@ -1,15 +1,23 @@
-/** Serves a session to clients on a Unix socket: the lines of the record schema, a snapshot first. */
+/**
+ * Serves a session to clients on a Unix socket. A client that says nothing gets the lines of the record schema, a
+ * snapshot first; one that calls a method gets answers, and what it subscribes to.
+ */
 import { chmodSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import type { TraceBus } from '../../block/events/trace.ts';
+import { hostTurn } from '../../block/loop/clock.ts';
 import { Errno, errnoByName, hostErrno } from '../../util/errno.ts';
 import { claimSocketPath, socketName, type SocketRefusal } from '../../util/socket-path.ts';
-import { Broadcast } from './broadcast.ts';
+import { ControlClient } from '../control/control-client.ts';
+import { LineReader } from '../control/line-reader.ts';
+import { CONTROL_VERSION, errorText, RpcCode, RpcError } from '../control/messages.ts';
+import { consoleName, type SessionControl } from '../control/session-control.ts';
+import type { Broadcast } from './broadcast.ts';
+import { Followers } from './followers.ts';
 import { encodeLine } from '../record/encoder.ts';
-import { latestEvents } from '../panel/model.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { type RecordingLine, SCHEMA_VERSION, WANT_LATEST } from '../record/schema.ts';
+import { SCHEMA_VERSION, WANT_LATEST } from '../record/schema.ts';
 
 /** The session that clients see. */
 export interface MonitorOptions {
@@ -20,37 +28,32 @@ export interface MonitorOptions {
   /** Name and version of the program, and the words of its command line, for the client. */
   readonly program: string;
   readonly command: readonly string[];
+  readonly control: SessionControl;
+  /** A client that calls methods and takes nothing for so long is disconnected; 30 s by default. */
+  readonly patienceMs?: number;
 }
 
-/** Records are sent in batches. */
-const BATCH_MS = 50;
-/** Snapshots are sent at most so often. */
-const SNAPSHOT_MS = 100;
 /** On the way out the monitor waits for a slow client no longer than this. */
 const CLOSE_MS = 200;
+/** A longer message of a client is refused. */
+const MAX_MESSAGE_BYTES = 1 << 20;
+/** More clients are refused. */
+const MAX_CLIENTS = 64;
+const PATIENCE_MS = 30_000;
 
 /** The socket of one session. */
 export class Monitor {
   readonly path: string;
   readonly #options: MonitorOptions;
   readonly #server: Server;
-  /** Clients that get every record, and clients that asked for the latest events. */
-  readonly #everything: Broadcast;
-  readonly #latest: Broadcast;
-  #unsubscribe: (() => void) | null = null;
-  /** Takes back that the history calls back, for clients that want the latest. */
-  #unfollowHistory: (() => void) | null = null;
-  #timer: NodeJS.Timeout | null = null;
-  #records = 0;
-  #snapshotdMs = 0;
-  #wantsSnapshot = false;
-  #wantsEvents = false;
+  readonly #followers: Followers;
+  readonly #sockets = new Map<Socket, () => object>();
+  #clientNumber = 0;
 
   private constructor(socketPath: string, options: MonitorOptions) {
     this.path = socketPath;
     this.#options = options;
-    this.#everything = new Broadcast(options.snapshot);
-    this.#latest = new Broadcast(options.snapshot);
+    this.#followers = new Followers(options);
     // A client that has nothing to send may close its half, and is served on.
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#welcome(socket));
     // Clients do not keep the session alive.
@@ -72,21 +75,17 @@ export class Monitor {
 
   /** How many are connected. */
   get clientCount(): number {
-    return this.#everything.size + this.#latest.size;
+    return this.#sockets.size;
   }
 
   /** Sends the end to all clients and removes the socket. Resolves when they have everything, or are too slow. */
   async close(): Promise<void> {
     this.#server.close();
-    this.#unfollow();
-    this.#flush();
-    const snapshot = this.#options.snapshot();
-    const lastLines =
-      encodeLine({ kind: 'snapshot', ...snapshot }) +
-      encodeLine({ kind: 'end', timeNs: Math.round(this.#options.nowNs()), records: this.#records });
-    const events = encodeLine(latestEvents(this.#options.bus.history, snapshot));
-    const sockets = [...this.#everything.dismiss(lastLines), ...this.#latest.dismiss(events + lastLines)];
-    await Promise.all(sockets.map(endSocket));
+    // Commands that will not be run any more are answered first.
+    this.#options.control.end();
+    await hostTurn();
+    this.#followers.dismiss();
+    await Promise.all([...this.#sockets.keys()].map(endSocket));
   }
 
   async #listen(): Promise<void> {
@@ -112,107 +111,87 @@ export class Monitor {
 
   #welcome(socket: Socket): void {
     socket.unref();
-    let broadcast = this.#everything;
-    const leave = (): void => {
-      broadcast.delete(socket);
-      this.#follow();
+    socket.on('error', () => {
+      // It is closed next.
+    });
+    if (this.#sockets.size >= MAX_CLIENTS) {
+      socket.end(`${errorText(null, new RpcError(RpcCode.REFUSED, 'too many clients'))}\n`);
+      socket.resume();
+      return;
+    }
+    this.#clientNumber += 1;
+    const name = consoleName(this.#clientNumber);
+    const lines = new LineReader(MAX_MESSAGE_BYTES);
+    /** Lines alone until it calls a method. */
+    let broadcast: Broadcast | null = this.#followers.records;
+    let client: ControlClient | null = null;
+    const follow = (next: Broadcast | null): void => {
+      broadcast?.delete(socket);
+      broadcast = next;
+      broadcast?.add(socket);
+      this.#followers.follow();
     };
-    socket.on('error', leave);
-    socket.on('close', leave);
-    socket.on('drain', () => broadcast.catchUp(socket));
-    // A client that is gone altogether shows when it is written to.
-    socket.on('end', () => socket.write(encodeLine({ kind: 'snapshot', ...this.#options.snapshot() })));
-    socket.on('data', (words: Buffer) => {
-      // Anything else that a client sends is ignored. The line is short and comes in one piece.
-      if (broadcast === this.#latest || !words.includes(WANT_LATEST)) return;
-      broadcast.delete(socket);
-      broadcast = this.#latest;
-      broadcast.add(socket);
-      this.#follow();
-      this.#eventsChanged();
+    this.#sockets.set(socket, () => {
+      const follows = broadcast === this.#followers.records ? 'records' : 'events';
+      return (
+        client?.view ?? { client: name, label: '', follows: [follows], calls: 0, backlogBytes: socket.writableLength }
+      );
+    });
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      if (client === null) return follow(null);
+      client.gone();
+      this.#followers.clients.delete(client);
+    });
+    socket.on('drain', () => {
+      if (client === null) broadcast?.catchUp(socket);
+      else client.drained();
+    });
+    socket.on('end', () => {
+      // A client that is gone altogether shows when it is written to.
+      if (client === null) socket.write(encodeLine({ kind: 'snapshot', ...this.#options.snapshot() }));
+      else client.endInput();
+    });
+    socket.on('data', (bytes: Buffer) => {
+      for (const line of lines.push(bytes)) {
+        if (client === null && line === WANT_LATEST) {
+          follow(this.#followers.latest);
+          this.#followers.eventsChanged();
+        } else if (client !== null || line.trim() !== '') {
+          if (client === null) {
+            follow(null);
+            client = this.#makeClient(socket, name);
+          }
+          client.receive(line);
+        }
+      }
+      if (!lines.isTooLong) return;
+      if (client === null) follow(null);
+      client ??= this.#makeClient(socket, name);
+      client.refuseEndlessLine();
     });
     const { program, command } = this.#options;
     const startedNs = Math.round(this.#options.nowNs());
     const startedAt = new Date().toISOString();
-    socket.write(encodeLine({ kind: 'header', schema: SCHEMA_VERSION, program, startedAt, startedNs, command }));
+    const header = { kind: 'header', schema: SCHEMA_VERSION, program, startedAt, startedNs, command } as const;
+    socket.write(encodeLine({ ...header, control: CONTROL_VERSION }));
     socket.write(encodeLine({ kind: 'snapshot', ...this.#options.snapshot() }));
     broadcast.add(socket);
-    this.#follow();
+    this.#followers.follow();
   }
 
-  /** Subscribes to what clients want. Without a client that wants every record, none is even built. */
-  #follow(): void {
-    const { bus } = this.#options;
-    if (this.#everything.size === 0) {
-      this.#unsubscribe?.();
-      this.#unsubscribe = null;
-    } else {
-      this.#unsubscribe ??= bus.subscribe((record) => {
-        this.#records += 1;
-        this.#wantsSnapshot = true;
-        this.#everything.record(record);
-        this.#sendSoon();
-      });
-    }
-    this.#unfollowHistory?.();
-    this.#unfollowHistory = this.#latest.size === 0 ? null : bus.history.atNextChange(() => this.#eventsChanged());
-    if (this.clientCount === 0) this.#stopTimer();
-  }
-
-  #unfollow(): void {
-    this.#unsubscribe?.();
-    this.#unsubscribe = null;
-    this.#unfollowHistory?.();
-    this.#unfollowHistory = null;
-    this.#stopTimer();
-  }
-
-  #stopTimer(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-  }
-
-  #eventsChanged(): void {
-    this.#wantsEvents = true;
-    this.#wantsSnapshot = true;
-    this.#sendSoon();
-  }
-
-  #sendSoon(): void {
-    if (this.#timer !== null) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      this.#send();
-    }, BATCH_MS);
-    this.#timer.unref();
-  }
-
-  #send(): void {
-    const snapshot = this.#options.snapshot();
-    if (this.#wantsEvents) {
-      this.#wantsEvents = false;
-      this.#latest.line(latestEvents(this.#options.bus.history, snapshot));
-      this.#follow();
-    }
-    if (this.#wantsSnapshot) this.#sendSnapshot(snapshot);
-    this.#flush();
-  }
-
-  #sendSnapshot(snapshot: Snapshot): void {
-    const nowMs = performance.now();
-    if (nowMs - this.#snapshotdMs < SNAPSHOT_MS) {
-      this.#sendSoon();
-      return;
-    }
-    this.#snapshotdMs = nowMs;
-    this.#wantsSnapshot = false;
-    const line: RecordingLine = { kind: 'snapshot', ...snapshot };
-    for (const broadcast of [this.#everything, this.#latest]) if (broadcast.size > 0) broadcast.line(line);
-  }
-
-  #flush(): void {
-    this.#everything.flush();
-    this.#latest.flush();
+  #makeClient(socket: Socket, name: string): ControlClient {
+    const { control, program, snapshot, patienceMs = PATIENCE_MS } = this.#options;
+    const client = new ControlClient(socket, name, {
+      control,
+      program,
+      snapshot,
+      patienceMs,
+      clients: () => [...this.#sockets.values()].map((view) => view()),
+      changed: () => this.#followers.follow(),
+    });
+    this.#followers.clients.add(client);
+    return client;
   }
 }
 

@@ -5,7 +5,11 @@ import type { Pending } from '../../util/steps.ts';
 /** The requests and suspended commands of one session that will report when they end. */
 export class Background {
   readonly #loop: EventLoop;
+  /** The console that asked for the command that runs, or for the request that reports; null for the session itself. */
+  origin: string | null = null;
   #unfinished = 0;
+  /** Those of consoles, by their names. */
+  readonly #ofConsoles = new Map<string, number>();
   #interrupted = false;
   #isNoted = false;
 
@@ -18,14 +22,27 @@ export class Background {
     return this.#unfinished;
   }
 
-  /** A command goes on in the background. */
-  add(): void {
+  /** How many of them a console has asked for. */
+  unfinishedOf(console: string): number {
+    return this.#ofConsoles.get(console) ?? 0;
+  }
+
+  /** A command of this origin goes on in the background. */
+  add(origin: string | null): void {
     this.#unfinished += 1;
+    if (origin !== null) this.#count(origin, 1);
   }
 
   /** A command that was added has ended. */
-  remove(): void {
+  remove(origin: string | null): void {
     this.#unfinished -= 1;
+    if (origin !== null) this.#count(origin, -1);
+  }
+
+  #count(console: string, change: 1 | -1): void {
+    const count = this.unfinishedOf(console) + change;
+    if (count === 0) this.#ofConsoles.delete(console);
+    else this.#ofConsoles.set(console, count);
   }
 
   /**
@@ -33,20 +50,24 @@ export class Background {
    * and never before this is done: a request that ends at once reports as a bottom half, as QEMU's AIO requests do.
    */
   start(label: RequestLabel, body: () => Pending, report: (error: unknown) => void): Pending {
-    this.#unfinished += 1;
+    const { origin } = this;
+    this.add(origin);
     let hasReturned = false;
-    const pending = this.#loop.begin(label, body, (error) => {
-      if (hasReturned) this.#end(report, error);
-      else this.#loop.schedule(() => this.#end(report, error));
+    const pending = this.#loop.begin(origin === null ? label : { ...label, origin }, body, (error) => {
+      if (hasReturned) this.#end(report, error, origin);
+      else this.#loop.schedule(() => this.#end(report, error, origin));
     });
     if (pending !== undefined) return pending.then(() => void (hasReturned = true));
     hasReturned = true;
     return undefined;
   }
 
-  #end(report: (error: unknown) => void, error: unknown): void {
-    this.#unfinished -= 1;
+  #end(report: (error: unknown) => void, error: unknown, origin: string | null): void {
+    this.remove(origin);
+    const outer = this.origin;
+    this.origin = origin;
     report(error);
+    this.origin = outer;
   }
 
   /** Lets every request end that can. False if some cannot (a breakpoint suspends them), or after an interrupt. */

@@ -8,6 +8,7 @@ import { Event } from '../../../src/block/events/events.ts';
 import { TraceBus } from '../../../src/block/events/trace.ts';
 import { AttachedView, attachLines } from '../../../src/live/watch/attach.ts';
 import { Monitor } from '../../../src/live/watch/monitor.ts';
+import type { SessionControl } from '../../../src/live/control/session-control.ts';
 import { parseLine, type RecordingLine, WANT_LATEST } from '../../../src/live/record/schema.ts';
 import { terminalPaint } from '../../../src/cli/paint.ts';
 import { unpainted } from '../../../src/util/style.ts';
@@ -23,6 +24,22 @@ beforeEach(() => {
 
 const clock = { nowNs: () => performance.now() * 1e6, recentNs: () => 0, after: () => () => {} };
 
+/** A session that serves no commands: these tests are about those who watch. */
+const noControl: SessionControl = {
+  join: () => {},
+  leave: () => {},
+  command: () => Promise.reject(new Error('no commands')),
+  isQuit: () => false,
+  idleResult: () => ({ status: 0, stdout: '', stderr: '', unfinished: 0, suspended: 0, truncated: false }),
+  interrupt: () => false,
+  picture: () => [],
+  complete: () => ({ candidates: [], word: '' }),
+  exportClients: () => [],
+  shutdown: () => {},
+  end: () => {},
+  tell: () => {},
+};
+
 async function openMonitor(at = socketPath) {
   const bus = new TraceBus(clock);
   const monitor = await Monitor.open(at, {
@@ -31,6 +48,7 @@ async function openMonitor(at = socketPath) {
     snapshot: () => snapshot,
     program: 'test',
     command: [],
+    control: noControl,
   });
   return { bus, monitor };
 }

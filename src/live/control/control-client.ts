@@ -1,0 +1,326 @@
+/** A client of the control socket: its calls one after the other, its answers, and what it has subscribed to. */
+import type { Socket } from 'node:net';
+import { BlockError } from '../../block/error.ts';
+import type { TraceRecord } from '../../block/events/trace.ts';
+import { hostTurn } from '../../block/loop/clock.ts';
+import { encodeLine } from '../record/encoder.ts';
+import { type EventsLine, SCHEMA_VERSION } from '../record/schema.ts';
+import type { Snapshot } from '../snapshot.ts';
+import {
+  errorText,
+  notificationLine,
+  parseMessage,
+  resultText,
+  type RpcCall,
+  RpcCode,
+  RpcError,
+  type RpcRequest,
+} from './messages.ts';
+import { callMethod, goesFirst, type MethodContext, type Stream } from './methods.ts';
+import type { ConsoleOutput, SessionControl } from './session-control.ts';
+import { type RecordFilter, Subscription } from './subscription.ts';
+
+/** The session around a client. */
+export interface ControlHost {
+  readonly control: SessionControl;
+  readonly program: string;
+  snapshot(): Snapshot;
+  /** The clients of the socket, for `clients`. */
+  clients(): readonly object[];
+  /** The client has subscribed to something else, or has gone. */
+  changed(): void;
+  /** A client that takes nothing for so long is disconnected. */
+  readonly patienceMs: number;
+}
+
+/** With more calls waiting nothing more is read. */
+const MAX_WAITING = 100;
+/** With so much waiting for the client its next call is not served. */
+const FULL_BYTES = 1 << 20;
+/** With so much waiting records and snapshots are left out, and counted. */
+const MAX_BACKLOG_BYTES = 4 << 20;
+/** Calls that never wait are served so long before others have a turn. */
+const TURN_MS = 5;
+/** Records are handed to the socket in pieces of this size at least, or by `flush`. */
+const BATCH_CHARS = 64 << 10;
+
+/** One client. */
+export class ControlClient implements MethodContext {
+  readonly client: string;
+  label = '';
+  /** Calls of methods so far. */
+  calls = 0;
+  readonly #socket: Socket;
+  readonly #host: ControlHost;
+  readonly #waiting: (RpcCall | readonly RpcCall[])[] = [];
+  #isServing = false;
+  /** It sends nothing more; it is served on while it has subscribed to something. */
+  #hasEnded = false;
+  #leaves = false;
+  #isGone = false;
+  #subscription: Subscription | null = null;
+  #streams: ReadonlySet<Stream> = new Set();
+  /** Records that are not handed to the socket yet. */
+  #batch = '';
+  /** Notifications that were left out since it fell behind. */
+  #dropped = 0;
+  #patience: NodeJS.Timeout | null = null;
+  #roomWaiter: (() => void) | null = null;
+
+  constructor(socket: Socket, client: string, host: ControlHost) {
+    this.#socket = socket;
+    this.client = client;
+    this.#host = host;
+    host.control.join(client, (output) => this.#late(output));
+  }
+
+  get control(): SessionControl {
+    return this.#host.control;
+  }
+
+  get version(): MethodContext['version'] {
+    return { program: this.#host.program, schema: SCHEMA_VERSION };
+  }
+
+  clients(): readonly object[] {
+    return this.#host.clients();
+  }
+
+  subscribe(to: readonly Stream[], filter: RecordFilter): void {
+    this.#streams = new Set(to);
+    this.#subscription = to.includes('records') ? new Subscription(filter, this.#host.snapshot().requests) : null;
+    this.#host.changed();
+    if (to.includes('snapshots')) this.#droppable(notificationLine('snapshot', this.#host.snapshot()));
+  }
+
+  unsubscribe(): void {
+    this.#streams = new Set();
+    this.#subscription = null;
+    this.#host.changed();
+  }
+
+  leave(): void {
+    this.#leaves = true;
+  }
+
+  /** Whether it follows a stream. */
+  follows(stream: Stream): boolean {
+    return this.#streams.has(stream);
+  }
+
+  /** It as `clients` lists it. */
+  get view(): object {
+    const { client, label, calls } = this;
+    return { client, label, follows: [...this.#streams], calls, backlogBytes: this.#socket.writableLength };
+  }
+
+  /** Takes a line of the client. */
+  receive(line: string): void {
+    if (line.trim() === '' || this.#leaves) return;
+    const message = parseMessage(line);
+    if ('method' in message && goesFirst(message.method)) {
+      void this.#answer(message).then((text) => this.#send(text));
+      return;
+    }
+    this.#waiting.push(message);
+    if (this.#waiting.length >= MAX_WAITING) this.#socket.pause();
+    void this.#serve();
+  }
+
+  /** The client has sent a line that is too long: it is told, and left. */
+  refuseEndlessLine(): void {
+    this.#leaves = true;
+    this.#send(errorText(null, new RpcError(RpcCode.PARSE, 'a message is too long')));
+    this.#socket.end();
+  }
+
+  /** The client sends nothing more. One that is gone altogether shows when it is written to. */
+  endInput(): void {
+    this.#hasEnded = true;
+    this.#write(notificationLine('input-end', {}));
+    void this.#serve();
+  }
+
+  /** The connection is gone. */
+  gone(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.#waiting.length = 0;
+    this.#stopPatience();
+    this.control.leave(this.client);
+    this.unsubscribe();
+    this.#roomWaiter?.();
+  }
+
+  /** It has taken what waited for it. */
+  drained(): void {
+    this.#stopPatience();
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    if (dropped > 0) {
+      this.#write(notificationLine('note', { text: 'records left out for a slow client', dropped }));
+      if (this.follows('snapshots')) this.#write(notificationLine('snapshot', this.#host.snapshot()));
+    }
+    this.#roomWaiter?.();
+  }
+
+  /** Takes a record of the bus; `line` makes its notification, once for all clients. */
+  record(record: TraceRecord, line: () => string): void {
+    if (this.#subscription?.wants(record) !== true) return;
+    if (this.#isBehind()) {
+      this.#dropped += 1;
+      return;
+    }
+    this.#batch += line();
+    if (this.#batch.length > BATCH_CHARS) this.flush();
+  }
+
+  /** Hands the records so far to the socket. */
+  flush(): void {
+    const batch = this.#batch;
+    this.#batch = '';
+    if (batch !== '') this.#write(batch);
+  }
+
+  /** Takes a line of the stream of snapshots, or of the latest events. */
+  take(stream: Stream, line: string): void {
+    if (this.follows(stream)) this.#droppable(line);
+  }
+
+  /** The last lines: the session has ended. */
+  dismiss(snapshot: string, events: string, end: string): void {
+    this.flush();
+    this.#leaves = true;
+    if (this.#dropped > 0) this.drained();
+    if (this.follows('events')) this.#write(events);
+    if (this.follows('snapshots')) this.#write(snapshot);
+    this.#write(end);
+  }
+
+  #isBehind(): boolean {
+    if (this.#socket.writableLength <= MAX_BACKLOG_BYTES) return false;
+    this.#startPatience();
+    return true;
+  }
+
+  #droppable(line: string): void {
+    if (this.#isBehind()) {
+      this.#dropped += 1;
+      return;
+    }
+    this.flush();
+    this.#write(line);
+  }
+
+  async #serve(): Promise<void> {
+    if (this.#isServing) return;
+    this.#isServing = true;
+    let turnedMs = performance.now();
+    for (let next = this.#waiting.shift(); next !== undefined && !this.#leaves; next = this.#waiting.shift()) {
+      this.#send(await this.#answerAll(next));
+      if (this.#waiting.length < MAX_WAITING / 2 && this.#socket.isPaused()) this.#socket.resume();
+      if (performance.now() - turnedMs > TURN_MS) {
+        await hostTurn();
+        turnedMs = performance.now();
+      }
+      await this.#room();
+    }
+    this.#isServing = false;
+    if (this.#leaves || (this.#hasEnded && this.#streams.size === 0 && this.#waiting.length === 0)) this.#socket.end();
+  }
+
+  /** Waits until a client that is slow has taken most of what waits for it. */
+  async #room(): Promise<void> {
+    while (!this.#isGone && this.#socket.writableLength > FULL_BYTES) {
+      this.#startPatience();
+      await new Promise<void>((resolve) => {
+        this.#roomWaiter = resolve;
+      });
+      this.#roomWaiter = null;
+    }
+  }
+
+  async #answerAll(message: RpcCall | readonly RpcCall[]): Promise<string> {
+    if (!isBatch(message)) return this.#answer(message);
+    const answers: string[] = [];
+    for (const call of message) {
+      const text = await this.#answer(call);
+      if (text !== '') answers.push(text);
+    }
+    return answers.length === 0 ? '' : `[${answers.join(',')}]`;
+  }
+
+  /** The answer; empty for a notification. */
+  async #answer(call: RpcCall): Promise<string> {
+    this.calls += 1;
+    if ('error' in call) return errorText(call.id, call.error);
+    const { id } = call;
+    try {
+      const result = await this.#call(call);
+      return id === undefined ? '' : resultText(id, result);
+    } catch (error) {
+      return id === undefined ? '' : errorText(id, explain(error));
+    }
+  }
+
+  async #call({ method, params }: RpcRequest): Promise<unknown> {
+    if (this.#isGone) throw new RpcError(RpcCode.NOT_RUN, 'the client has gone');
+    return callMethod(this, method, params);
+  }
+
+  /** The records of what a call did come before its answer. */
+  #send(text: string): void {
+    if (text === '') return;
+    this.flush();
+    this.#write(`${text}\n`);
+  }
+
+  #late(output: ConsoleOutput): void {
+    this.flush();
+    this.#write(notificationLine('output', output));
+    // No call waits for it: text without end is not kept without end.
+    if (this.#socket.writableLength > 2 * MAX_BACKLOG_BYTES) this.#drop();
+  }
+
+  #write(text: string): void {
+    if (!this.#isGone && this.#socket.writable) this.#socket.write(text);
+  }
+
+  #startPatience(): void {
+    this.#patience ??= setTimeout(() => this.#drop(), this.#host.patienceMs);
+    this.#patience.unref();
+  }
+
+  #stopPatience(): void {
+    if (this.#patience !== null) clearTimeout(this.#patience);
+    this.#patience = null;
+  }
+
+  #drop(): void {
+    if (this.#isGone) return;
+    this.control.tell(`${this.client}: it does not read; disconnected`);
+    this.#socket.destroy();
+    this.gone();
+  }
+}
+
+/** The notification of a record. */
+export function recordLine(record: TraceRecord): string {
+  const line = encodeLine({ ...record, timeNs: Math.round(record.timeNs) });
+  return `{"jsonrpc":"2.0","method":"record","params":${line.trimEnd()}}\n`;
+}
+
+/** The notification of the latest events. */
+export function eventsLine({ stateChangedAt, latest }: EventsLine): string {
+  return notificationLine('events', { stateChangedAt, latest });
+}
+
+function isBatch(message: RpcCall | readonly RpcCall[]): message is readonly RpcCall[] {
+  return Array.isArray(message);
+}
+
+function explain(error: unknown): RpcError {
+  if (error instanceof RpcError) return error;
+  if (error instanceof BlockError) return new RpcError(RpcCode.REFUSED, error.message, { errno: error.errno });
+  return new RpcError(RpcCode.INTERNAL, `internal error: ${error instanceof Error ? error.message : String(error)}`);
+}
