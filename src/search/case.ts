@@ -85,6 +85,11 @@ export class Case {
     return this.#host.command;
   }
 
+  /** Entries of the log so far. */
+  get logLength(): number {
+    return this.#host.disks.log.length;
+  }
+
   /** Runs the scenario. Throws only what is a fault of the search itself. */
   async run(): Promise<FinishedCase> {
     const { session, transcript } = this.#makeSession();

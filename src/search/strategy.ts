@@ -55,6 +55,8 @@ export interface Strategy {
   readonly description: string;
   /** Its options beside those that all searches have. */
   readonly options: readonly OptionLine[];
+  /** Options with which there is no script, by name without the dashes. */
+  readonly standsForScript?: readonly string[];
   /** Finds out what there is to do. Throws BlockError if the scenario cannot be searched. */
   prepare(world: World, baseline: Baseline, options: SearchOptions): Promise<Units>;
 }

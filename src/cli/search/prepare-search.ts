@@ -37,7 +37,7 @@ export interface PreparedSearch {
  */
 export async function prepareSearch(words: SearchWords, complain: (text: string) => void): Promise<PreparedSearch> {
   const invocation = parseProgramWords(words, complain);
-  const lines = readLines(words.script);
+  const lines = words.script === null ? [] : readLines(words.script);
   const refused = refusedLine(commandTable, lines);
   if (refused !== null) throw invalidArgument(`${words.script}: ${refused}`);
   const world = await makeWorld(invocation, lines);

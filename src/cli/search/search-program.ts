@@ -87,7 +87,7 @@ function headerOf({ strategy, own, program, script }: SearchWords, { image, seed
     .map(([name, value]) => (value === '' ? `--${name}` : `--${name}=${value}`));
   const at = program.lastIndexOf(image);
   const options = [...program.filter((_word, index) => index !== at), ...ownWords];
-  return { search: strategy.name, version: 1, image, script, options, seed, units: units.count };
+  return { search: strategy.name, version: 1, image, script: script ?? '', options, seed, units: units.count };
 }
 
 function readEarlier(file: string | undefined, header: Header): ResultSet {

@@ -1,10 +1,11 @@
 /** The words of a search's command line: its own options, those of the program, the image and the script. */
 import { invalidArgument } from '../../block/error.ts';
+import { crash } from '../../search/crash/crash.ts';
 import type { OptionLine, Strategy } from '../../search/strategy.ts';
 import { sweep } from '../../search/sweep.ts';
 
 /** The searches, by their subcommands. */
-export const strategies: readonly Strategy[] = [sweep];
+export const strategies: readonly Strategy[] = [sweep, crash];
 
 /** Options of every search. */
 export const commonOptions: readonly OptionLine[] = [
@@ -27,7 +28,8 @@ export interface SearchWords {
   readonly own: ReadonlyMap<string, string>;
   /** The program's own options, with the image as their operand. */
   readonly program: readonly string[];
-  readonly script: string;
+  /** Null for a search that stands on something else. */
+  readonly script: string | null;
 }
 
 /** Takes the words behind the subcommand apart. The script is the last of them. Throws EINVAL if that cannot be. */
@@ -57,8 +59,9 @@ export function parseSearchWords(strategy: Strategy, words: readonly string[]): 
       map.set(name, '');
     }
   }
-  const script = rest.pop();
-  if (script === undefined || rest.length === 0) throw invalidArgument('an image and a script are needed');
+  const needsScript = !(strategy.standsForScript ?? []).some((name) => own.has(name));
+  const script = needsScript ? (rest.pop() ?? null) : null;
+  if (rest.length === 0) throw invalidArgument(needsScript ? 'an image and a script are needed' : 'an image is needed');
   return { strategy, common, own, program: rest, script };
 }
 

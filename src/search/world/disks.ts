@@ -118,6 +118,11 @@ export class Disks {
     else if (kind === 'truncate') content.truncate(offset);
   }
 
+  /** See `MemoryDisk.digest`. */
+  digest(): string {
+    return this.all.map(({ content }) => content.digest()).join(' ');
+  }
+
   /** Ends all uses: the program that had the disks open is gone. */
   abandon(): void {
     for (const { uses } of this.all) uses.clear();
