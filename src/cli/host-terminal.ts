@@ -31,14 +31,14 @@ export class EchoedOutput extends Writable {
   readonly #change: (text: string) => string;
 
   /**
-   * `change` gives what is written in the place of a text; `beforeResize` comes before the editor hears of a new size.
+   * `change` gives what is written in the place of a text; `beforeResize` comes before the editor hears of a new size,
+   * and says whether it is to hear of it: it draws its line then.
    */
-  constructor(change: (text: string) => string, beforeResize: () => void) {
+  constructor(change: (text: string) => string, beforeResize: () => boolean) {
     super({ decodeStrings: false });
     this.#change = change;
     process.stdout.on('resize', () => {
-      beforeResize();
-      this.emit('resize');
+      if (beforeResize()) this.emit('resize');
     });
   }
 

@@ -12,7 +12,7 @@ import type { Output } from '../shell/output/output.ts';
 import { isTerminal } from '../sys/tty.ts';
 import type { Paint } from '../util/style.ts';
 import type { Pending } from '../util/steps.ts';
-import { printable } from '../util/text-width.ts';
+import { harmless, printable } from '../util/text-width.ts';
 
 /** glibc's BUFSIZ: the size of a stdio buffer where the file system does not ask for less. */
 const BUFSIZ = 8192;
@@ -87,6 +87,10 @@ export class Stdio implements Output {
     this.isTerminal = this.stdoutIsTerminal && this.#stderrIsTerminal;
     this.progress = this.#stderrIsTerminal ? (line) => this.#showProgress(line) : undefined;
     this.#capacity = this.stdoutIsTerminal ? 0 : stdioBufferBytes(out);
+  }
+
+  get columns(): number | undefined {
+    return this.stdoutIsTerminal ? process.stdout.columns : undefined;
   }
 
   /** Text for standard output. */
@@ -301,15 +305,6 @@ export class Stdio implements Output {
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
     this.#retryTimer = null;
   }
-}
-
-/** Characters that a terminal acts on, but for new lines, tabs and the styles of `cli/style.ts`. */
-// oxlint-disable-next-line no-control-regex
-const HARMFUL = /(\x1b\[(?:[1-3]|22|3[1-79])m)|[^\n\t\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\u{10ffff}]/gu;
-
-/** A text for a terminal, as names in it come from files and users: U+FFFD stands for what it would act on. */
-function harmless(text: string): string {
-  return text.replace(HARMFUL, (_match, style: string | undefined) => style ?? '\ufffd');
 }
 
 /** For text that may be lost: it is left out where it cannot be written at once. */

@@ -98,7 +98,6 @@ export class Terminal implements StoppableSource {
     this.#editor.on('SIGCONT', () => this.#editor.resume());
     stdio.guard = (write, text) => this.#writeAbove(write, text);
     if (options.pages && stdio.hasCursor) stdio.page = (text) => this.#page(text);
-    process.stdout.on('resize', () => this.#resize());
     // Also on a sudden end, such as `abort`, the terminal is to echo again.
     process.once('exit', () => setRawMode(false));
   }
@@ -369,16 +368,12 @@ export class Terminal implements StoppableSource {
 
   /**
    * A terminal breaks its rows anew for the new width; the editor goes up by the rows that it counted for the old one.
+   * The panel, if there is one, has made the screen anew. While a command runs there is no line to be drawn.
    */
-  #beforeResize(): void {
-    if (this.#waiter !== null) this.#editor.prevRows = this.#editor.getCursorPos().rows;
-  }
-
-  /** The panel, if there is one, has made the screen anew. */
-  #resize(): void {
-    if (this.#waiter === null || this.#views.panel === null) return;
-    this.#editor.prevRows = 0;
-    this.#showPrompt();
+  #beforeResize(): boolean {
+    if (this.#waiter === null) return false;
+    this.#editor.prevRows = this.#views.panel === null ? this.#editor.getCursorPos().rows : 0;
+    return true;
   }
 
   /** Ctrl-Z: the terminal is the other shell's, whole, until `fg`. */

@@ -144,3 +144,12 @@ export function cutTo(text: string, width: number, mark = '\u2026'): string {
   }
   return cut + mark;
 }
+
+/** Characters that a terminal acts on, but for new lines, tabs and the styles of `style.ts`. */
+// oxlint-disable-next-line no-control-regex
+const HARMFUL = /(\x1b\[(?:[1-3]|22|3[1-79])m)|[^\n\t\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\u{10ffff}]/gu;
+
+/** A text for a terminal, as names in it come from files and users: U+FFFD stands for what it would act on. */
+export function harmless(text: string): string {
+  return text.replace(HARMFUL, (_match, style: string | undefined) => style ?? '\ufffd');
+}

@@ -5,6 +5,7 @@ import { Errno } from '../../util/errno.ts';
 import type { Pending } from '../../util/steps.ts';
 import { type Command, type CommandTable, type Shell, usageLine } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
+import { wrapLines } from '../output/wrap.ts';
 import { arrival } from '../script.ts';
 import type { SessionState } from '../session-state.ts';
 import { hintClosest } from '../words/closest.ts';
@@ -32,8 +33,9 @@ export const help = {
 } satisfies Command;
 
 function runHelp(session: SessionState, argv: string[], shell: Shell): Pending {
-  const text = helpOn(session, argv, shell);
-  const { page } = session.output;
+  const { page, columns = 0 } = session.output;
+  const whole = helpOn(session, argv, shell);
+  const text = columns > 0 ? wrapLines(whole, columns) : whole;
   if (page !== undefined) return arrival(session, page(text));
   session.output.stdout(text);
   return undefined;

@@ -30,6 +30,8 @@ export interface Output {
   readonly page?: ((text: string) => Promise<void>) | undefined;
   /** Whether a person sits in front of it, who gets hints that a pipe must not see. */
   readonly isTerminal: boolean;
+  /** How wide the terminal is; left out where there is none. */
+  readonly columns?: number | undefined;
   /** Styles of the terminal; left out where there are none. */
   readonly paint?: Paint | undefined;
 }

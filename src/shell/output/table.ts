@@ -1,8 +1,14 @@
 /** Rows as our own commands show them: a table on a terminal, plain columns in a pipe, JSON for programs. */
 import { asciiText, isUtf8Locale } from '../../util/ascii.ts';
-import { type Paint, type Style, unpainted } from '../../util/style.ts';
+import { type Style, unpainted } from '../../util/style.ts';
 import { printable, textWidth } from '../../util/text-width.ts';
 import type { SessionState } from '../session-state.ts';
+import type { Output } from './output.ts';
+
+/** Between two columns on a terminal. */
+const GAP = '  ';
+/** The text of an empty cell. */
+const EMPTY = '-';
 
 /** One column of a table. */
 export interface Column<Row> {
@@ -37,14 +43,14 @@ export function printTable<Row extends object>(
     return;
   }
   const isAscii = output.isTerminal && !isUtf8Locale(process.env);
-  const shown = (text: string): string => (isAscii ? asciiText(printable(text)) : printable(text)) || '-';
+  const shown = (text: string): string => (isAscii ? asciiText(printable(text)) : printable(text)) || EMPTY;
   const cells = rows.map((row) => columns.map(({ text }) => shown(text(row, output.isTerminal))));
   if (!output.isTerminal) {
     for (const line of cells) output.stdout(`${line.join('\t')}\n`);
   } else if (rows.length === 0) {
     output.stdout(`${none}\n`);
   } else {
-    output.stdout(alignedLines(rows, columns, cells, output.paint ?? unpainted));
+    output.stdout(alignedLines(rows, columns, cells, output));
   }
 }
 
@@ -52,20 +58,30 @@ function alignedLines<Row>(
   rows: readonly Row[],
   columns: readonly Column<Row>[],
   cells: readonly (readonly string[])[],
-  paint: Paint,
+  { paint = unpainted, columns: available = Number.POSITIVE_INFINITY }: Pick<Output, 'paint' | 'columns'>,
 ): string {
-  const widths = columns.map(({ title }) => textWidth(title));
-  for (const line of cells) {
-    for (const [at, cell] of line.entries()) widths[at] = Math.max(widths[at] ?? 0, textWidth(cell));
-  }
-  const filled = (cell: string, at: number): string => {
-    const filler = ' '.repeat((widths[at] ?? 0) - textWidth(cell));
-    return columns[at]?.alignRight === true ? filler + cell : cell + filler;
+  const widths = columns.map(({ title }, at) =>
+    cells.reduce((width, line) => Math.max(width, textWidth(line[at] ?? '')), textWidth(title)),
+  );
+  const total = widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length);
+  // Where there is no room, columns with nothing in them would only break the rows.
+  const isShown = columns.map((_column, at) => total <= available || cells.some((line) => line[at] !== EMPTY));
+  const aligned = (line: readonly string[], paintCell: (cell: string, at: number) => string): string => {
+    const filled = line.map((cell, at) => {
+      const filler = ' '.repeat((widths[at] ?? 0) - textWidth(cell));
+      return paintCell(columns[at]?.alignRight === true ? filler + cell : cell + filler, at);
+    });
+    return `${filled
+      .filter((_cell, at) => isShown[at])
+      .join(GAP)
+      .trimEnd()}\n`;
   };
-  const title = columns.map((column, at) => filled(column.title, at)).join('  ');
-  const lines = cells.map((line, index) => {
-    const styles = columns.map(({ style }) => style?.(rows[index] as Row) ?? 'plain');
-    return line.map((cell, at) => paint(filled(cell, at), styles[at] ?? 'plain')).join('  ');
-  });
-  return [title, ...lines].map((line) => `${line.trimEnd()}\n`).join('');
+  const title = aligned(
+    columns.map((column) => column.title),
+    (cell) => cell,
+  );
+  const lines = cells.map((line, index) =>
+    aligned(line, (cell, at) => paint(cell, columns[at]?.style?.(rows[index] as Row) ?? 'plain')),
+  );
+  return title + lines.join('');
 }

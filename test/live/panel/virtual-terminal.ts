@@ -7,7 +7,15 @@ export class VirtualTerminal {
   written = '';
 
   constructor(columns: number, rows: number) {
-    this.#terminal = new headless.Terminal({ cols: columns, rows, scrollback: 5000, allowProposedApi: true });
+    // As most terminals do, and not the library by itself, the line with the cursor is broken anew for a new width.
+    const breaks = { reflowCursorLine: true };
+    this.#terminal = new headless.Terminal({
+      cols: columns,
+      rows,
+      scrollback: 5000,
+      allowProposedApi: true,
+      ...breaks,
+    });
   }
 
   readonly write = (text: string): void => {
