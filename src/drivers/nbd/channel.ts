@@ -34,7 +34,7 @@ export class Channel {
     this.#keepReadingAfterWriteErrors();
     socket.on('data', (data: Buffer) => this.#take(data));
     socket.on('end', () => this.#fail(endOfFile()));
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(socketError(error)));
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(socketError(socket, error)));
     socket.on('close', () => this.#fail(endOfFile()));
     socket.pause();
   }
@@ -118,7 +118,7 @@ export class Channel {
     const tolerant =
       (callback: (error?: Error | null) => void) =>
       (error?: Error | null): void => {
-        if (error !== undefined && error !== null) this.#endSoon(socketError(error));
+        if (error !== undefined && error !== null) this.#endSoon(socketError(socket, error));
         callback();
       };
     socket._write = (chunk, encoding, callback) => write(chunk, encoding, tolerant(callback));
@@ -194,8 +194,12 @@ function endOfFile(): BlockError {
   return new BlockError(Errno.EIO, 'Unexpected end-of-file before all data were read');
 }
 
-function socketError(error: NodeJS.ErrnoException): BlockError {
-  const isWrite = error.syscall === 'write';
-  const reason = error.errno === undefined ? error.message : strerror(errnoOfSocket(error));
-  return new BlockError(Errno.EIO, `Unable to ${isWrite ? 'write to' : 'read from'} socket: ${reason}`);
+/** What lies behind an error of TLS is not told, as by qemu-io. */
+function socketError(socket: Socket, error: NodeJS.ErrnoException): BlockError {
+  const direction = error.syscall === 'write' ? 'write to' : 'read from';
+  const message =
+    'encrypted' in socket
+      ? `Cannot ${direction} TLS channel: ${strerror(Errno.EIO)}`
+      : `Unable to ${direction} socket: ${strerror(errnoOfSocket(error))}`;
+  return new BlockError(Errno.EIO, message);
 }

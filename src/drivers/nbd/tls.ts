@@ -3,7 +3,6 @@ import type { Socket } from 'node:net';
 import type { ConnectionOptions, PeerCertificate } from 'node:tls';
 import { BlockError, invalidArgument } from '../../block/error.ts';
 import type { TlsCredentials, UserObject } from '../../block/user-object.ts';
-import { Errno } from '../../util/errno.ts';
 import { Channel } from './channel.ts';
 
 /** QEMU's texts for the reasons why OpenSSL does not trust a certificate. */
@@ -79,10 +78,21 @@ function settingsFor(
   };
 }
 
+/** The error of a handshake, in GnuTLS's words as qemu-io says them; Node has others for all of these. */
 function refusal(error: NodeJS.ErrnoException | undefined): BlockError {
   if (error instanceof BlockError) return error;
   const reason = distrust[error?.code ?? ''];
   if (reason !== undefined) return invalidArgument(reason);
-  const what = error === undefined ? 'The TLS connection was non-properly terminated.' : error.message;
-  return new BlockError(Errno.EINVAL, `TLS handshake failed: ${what}`);
+  return invalidArgument(`TLS handshake failed: ${breakOff(error)}`);
+}
+
+/** Node's own errors at the end of a connection have a code and no number; those of the host have both. */
+function breakOff(error: NodeJS.ErrnoException | undefined): string {
+  const code = error?.code ?? 'ECONNRESET';
+  if (error?.errno !== undefined) return 'Error in the pull function.';
+  if (code === 'ECONNRESET') return 'The TLS connection was non-properly terminated.';
+  if (/^ERR_SSL_.*ALERT/.test(code)) return 'A TLS fatal alert has been received.';
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return 'An unexpected TLS packet was received.';
+  // OpenSSL's message has its own lines of code around the reason.
+  return (error as { reason?: string }).reason ?? error?.message ?? code;
 }

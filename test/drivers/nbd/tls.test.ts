@@ -81,6 +81,30 @@ it('refuses a server that another authority has signed for, and one of another n
   expect(await open(byCertificate, x509(other, ',verify-peer=off'))).toBe('');
 });
 
+/** The first bytes of a fatal alert: the handshake failed. */
+const alert = Buffer.from([0x15, 3, 3, 0, 2, 2, 40]);
+
+it.each([
+  ['ends the connection', Buffer.alloc(0), 'The TLS connection was non-properly terminated.'],
+  ['sends an alert', alert, 'A TLS fatal alert has been received.'],
+  ['does not speak TLS', Buffer.from('HTTP/1.1 400 Bad Request'), 'An unexpected TLS packet was received.'],
+])('says as qemu-io does that a server %s in the handshake', async (_what, answer, reason) => {
+  const onOption = (option: number): Buffer[] | undefined => {
+    if (option !== Option.STARTTLS) return undefined;
+    const [peer] = server.connections;
+    // What comes next is the client's first message of the handshake.
+    peer?.once('data', () => peer.end(answer));
+    return [encodeOptionReply(option, OptionReply.ACK, Buffer.alloc(0))];
+  };
+  server = new ScriptedServer(socket, 1 << 20, { onOption });
+  await server.start();
+  const objects = new Map<string, UserObject>();
+  createObject(x509(credentials('right', { 'ca-cert.pem': authority })), objects, () => {});
+  shell = nbdShell(objects);
+  await shell.open({ driver: 'nbd', path: socket, 'tls-creds': 't0', 'tls-hostname': 'localhost' });
+  expect(shell.said()).toBe(`qemu-io: can't open: TLS handshake failed: ${reason}\n`);
+});
+
 it('is by a key that both know as well', async () => {
   const dir = credentials('psk', { 'keys.psk': `qemu:${key.toString('hex')}\n` });
   const byKey = { pskCallback: () => key, ciphers: 'PSK', maxVersion: 'TLSv1.2' } as unknown as TLSSocketOptions;
