@@ -1,4 +1,5 @@
 /** The backend: what a user of the block layer (the shell) holds of an opened image. */
+import { assert } from '../util/assert.ts';
 import { Errno } from '../util/errno.ts';
 import type { TruncateOptions } from './driver.ts';
 import { type Answer, isPromise, type Pending, run, type Steps } from '../util/steps.ts';
@@ -139,21 +140,41 @@ export class BlockBackend implements Parent {
     return this.#run(null, () => blockStatusAbove(this.top, query, offset, bytes));
   }
 
+  /** Whether a drained section has begun: requests wait for its end. */
+  get isDraining(): boolean {
+    return this.#drainedBy !== null;
+  }
+
   /**
-   * Runs `body` in a drained section: it begins when no request is in flight, and requests that come meanwhile wait
-   * until it has ended. For what puts other state in the place of what a request may be using (reopen, close). `by`
-   * says what, for those who wait.
+   * Runs `body` in a drained section, once no request is in flight. For what puts other state in the place of what a
+   * request may be using (close). `by` says what, for those who wait.
    */
   *drained<T>(by: string, body: () => Answer<T>): Steps<T> {
     while (this.#drainedBy !== null) yield this.#afterSection.wait({ kind: 'drained', by: this.#drainedBy });
+    this.beginDrained(by);
+    return yield* this.idle(body);
+  }
+
+  /** Begins a drained section, which `idle` ends, or `endDrained`: requests that come from now on wait until then. */
+  beginDrained(by: string): void {
+    assert(this.#drainedBy === null, 'one drained section at a time');
     this.#drainedBy = by;
+  }
+
+  /** Runs `body` when the requests before the drained section have ended, and ends the section. */
+  *idle<T>(body: () => Answer<T>): Steps<T> {
     try {
       while (this.inFlight > 0) yield this.#idle.wait({ kind: 'drain' });
       return yield body();
     } finally {
-      this.#drainedBy = null;
-      this.#afterSection.wakeAll();
+      this.endDrained();
     }
+  }
+
+  /** Ends a drained section. */
+  endDrained(): void {
+    this.#drainedBy = null;
+    this.#afterSection.wakeAll();
   }
 
   #withFua(flags: number): number {

@@ -58,14 +58,6 @@ export class ImageExports implements SessionExports {
     if (this.#server !== null) await this.stop(null);
   }
 
-  pause(): void {
-    this.#server?.pause();
-  }
-
-  resume(): void {
-    this.#server?.resume();
-  }
-
   exports(): readonly ExportStatus[] {
     const server = this.#server;
     if (server === null) return [];

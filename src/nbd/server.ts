@@ -135,16 +135,6 @@ export class NbdServer implements ConnectionHost {
     return this.#awaitLeaving(clients);
   }
 
-  /** Begins no request until `resume`; those that have begun go on. For changes of the image that need it idle. */
-  pause(): void {
-    this.#turns.pause();
-  }
-
-  /** Serves clients again. */
-  resume(): void {
-    this.#turns.resume();
-  }
-
   ready(connection: Connection): void {
     this.#turns.add(connection);
   }

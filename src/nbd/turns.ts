@@ -36,7 +36,6 @@ export class Turns {
   readonly #turnBytes: number;
   #ready: Served[] = [];
   #isScheduled = false;
-  #isPaused = false;
 
   constructor(loop: EventLoop, turnBytes: number) {
     this.#loop = loop;
@@ -48,18 +47,7 @@ export class Turns {
     if (connection.isReady) return;
     connection.isReady = true;
     this.#ready.push(connection);
-    if (!this.#isScheduled && !this.#isPaused) this.#schedule();
-  }
-
-  /** Serves nothing until `resume`: no request is begun while the image changes below. */
-  pause(): void {
-    this.#isPaused = true;
-  }
-
-  /** Goes on with those that have become ready meanwhile. */
-  resume(): void {
-    this.#isPaused = false;
-    if (!this.#isScheduled && this.#ready.length > 0) this.#schedule();
+    if (!this.#isScheduled) this.#schedule();
   }
 
   #schedule(): void {
@@ -69,10 +57,6 @@ export class Turns {
 
   *#turn(): Steps<void> {
     let bytes = 0;
-    if (this.#isPaused) {
-      this.#isScheduled = false;
-      return;
-    }
     // Those that become ready meanwhile are served in the next turn.
     for (let left = this.#ready.length; left > 0 && bytes < this.#turnBytes; left -= 1) {
       const connection = this.#ready.shift();

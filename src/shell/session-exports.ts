@@ -12,10 +12,6 @@ export interface SessionExports {
   stop(name: string | null): Promise<void>;
   /** Ends all exports, as `stop`, if there are any. */
   end(): Promise<void>;
-  /** Begins no request of a client until `resume`: for changes of the image that need it idle. */
-  pause(): void;
-  /** Serves clients again. */
-  resume(): void;
   /** The exports, in the order in which they were started. */
   exports(): readonly ExportStatus[];
   /** The connected clients, oldest first. */

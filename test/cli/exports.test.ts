@@ -125,6 +125,21 @@ describe('export', () => {
     expect((await client.reply()).error).toBe(1);
   });
 
+  it('lets requests of clients wait while a reopen waits itself', async () => {
+    await start();
+    const client = await RawClient.open(address());
+    await say('write 0 512', 'wrote 512/512');
+    await setBreakpoint('flush_to_disk');
+    await say('reopen -c writeback', "Suspended request 'A'");
+    client.send({ type: READ, length: 512 });
+    while (!program.out.text.includes('read\t0\t512\tthe end of reopen\t')) await say('requests\nlength', '1 MiB\n');
+    program.write('reopen\n');
+    await program.err.until('reopen: some requests cannot end before others are resumed\n');
+    await say('resume A', 'Resuming');
+    expect((await client.reply()).error).toBe(0);
+    await say('reopen -c writethrough\nlength', '1 MiB\n');
+  });
+
   it('records which client a request comes from', async () => {
     await start('--record', 'run.ndjson');
     const client = await RawClient.open(address());

@@ -26,7 +26,8 @@ describe('reopen and close lose nothing that was acknowledged', () => {
 
   it('which is seen to fail when requests run through a reopen', { timeout: 120_000 }, async () => {
     const letThrough = (backend: BlockBackend): void => {
-      backend.drained = function* (_by, body) {
+      backend.beginDrained = () => {};
+      backend.idle = function* (body) {
         return yield body();
       };
     };

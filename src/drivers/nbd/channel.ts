@@ -194,7 +194,7 @@ function endOfFile(): BlockError {
   return new BlockError(Errno.EIO, 'Unexpected end-of-file before all data were read');
 }
 
-/** What lies behind an error of TLS is not told, as by qemu-io. */
+/** Tells nothing of what lies behind an error of TLS, as qemu-io does. */
 function socketError(socket: Socket, error: NodeJS.ErrnoException): BlockError {
   const direction = error.syscall === 'write' ? 'write to' : 'read from';
   const message =

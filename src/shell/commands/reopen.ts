@@ -62,20 +62,37 @@ function accessTaker(access: Access) {
 }
 
 async function runReopen(session: SessionState, argv: string[], shell: Shell): Promise<void> {
-  session.exports?.pause();
-  try {
-    await reopenIdle(session, argv, shell);
-  } finally {
-    session.exports?.resume();
-  }
-}
-
-/** Reopens the image once no request is in flight. */
-async function reopenIdle(session: SessionState, argv: string[], shell: Shell): Promise<void> {
   const { image } = session;
   const parsed = options.parse(session, argv);
   if (parsed.operands.length > 0) throw usage();
-  const { access, cache } = parsed.options;
+  // An earlier one still waits.
+  if (image.isDraining) throw stuck(session);
+  // Requests of clients would never let the image be idle.
+  image.beginDrained('reopen');
+  let plan: Plan;
+  try {
+    plan = await prepare(session, parsed.options);
+  } catch (error) {
+    image.endDrained();
+    throw error;
+  }
+  await shell.runRequest(reopen, argv, async () => {
+    await run(image.idle(() => reopenNode(image.top, plan.driverOptions, true)));
+    image.writeCacheEnabled = !plan.writethrough;
+    session.context.trace.emit(0, image.top.nodeName, { kind: 'image-reopened' });
+  });
+}
+
+/** How the image is reopened. */
+interface Plan {
+  readonly driverOptions: Options;
+  readonly writethrough: boolean;
+}
+
+/** Lets the requests before end, and gives the permission to write back if the image is to be read-only. */
+async function prepare(session: SessionState, given: ValuesOf<typeof options>): Promise<Plan> {
+  const { image } = session;
+  const { access, cache } = given;
   let flags = image.top.openFlags;
   if (cache !== null) flags = (flags & ~CACHE_FLAGS) | cache.flags;
   if (access !== null) flags = access === 'read-only' ? flags & ~Open.READ_WRITE : flags | Open.READ_WRITE;
@@ -86,13 +103,9 @@ async function reopenIdle(session: SessionState, argv: string[], shell: Shell): 
     setBackendPermissions(image, perm & ~(Perm.WRITE | Perm.WRITE_UNCHANGED), shared);
   }
   const writethrough = cache === null ? !image.writeCacheEnabled : cache.writethrough;
-  const driverOptions = nodeOptions(session, parsed.options, flags);
+  const driverOptions = nodeOptions(session, given, flags);
   await drain(session);
-  await shell.runRequest(reopen, argv, async () => {
-    await run(image.drained('reopen', () => reopenNode(image.top, driverOptions, true)));
-    image.writeCacheEnabled = !writethrough;
-    session.context.trace.emit(0, image.top.nodeName, { kind: 'image-reopened' });
-  });
+  return { driverOptions, writethrough };
 }
 
 /** The options for the node: those given, and what the flags say about access and cache. */
@@ -121,9 +134,12 @@ async function drain(session: SessionState): Promise<void> {
   const { background, image } = session;
   // Requests of clients do not report here, but count for the image.
   if (await background.pollUntil(() => background.unfinished === 0 && image.inFlight === 0)) return;
-  if (session.wasInterrupted) throw new CommandFailure(Errno.EINTR);
-  // qemu-io waits for ever here.
+  throw session.wasInterrupted ? new CommandFailure(Errno.EINTR) : stuck(session);
+}
+
+/** Says what cannot end; qemu-io waits for ever here. */
+function stuck(session: SessionState): CommandFailure {
   session.error('reopen: some requests cannot end before others are resumed');
   for (const line of session.suspendedLines()) session.error(`reopen: ${line}`);
-  throw new CommandFailure(Errno.EBUSY);
+  return new CommandFailure(Errno.EBUSY);
 }
