@@ -7,7 +7,7 @@ import { blkscope, qemuIo, runProgram, type Program } from '../helpers/run-progr
 import { whileWatched } from '../helpers/watching.ts';
 import { Sandbox } from '../helpers/sandbox.ts';
 import { commandLine, files, parentFolder, scriptLines, standardInput, type RandomCase } from './random-case.ts';
-import type { ImageContent, ImageKind } from './image-kind.ts';
+import { type ImageContent, type ImageKind, optionString, type Secret } from './image-kind.ts';
 
 const run = promisify(execFile);
 
@@ -67,7 +67,7 @@ async function answer<Content extends ImageContent>(
   return {
     said: said.join('\n'),
     files: sandbox.changes().join('\n'),
-    holes: ended ? await holesOf(kind.driver, one, sandbox) : '',
+    holes: ended ? await holesOf(kind, one, sandbox) : '',
     ended,
     sandbox,
   };
@@ -76,14 +76,24 @@ async function answer<Content extends ImageContent>(
 /**
  * A file system in memory counts pages. On a disk the same file may take more or less space from one time to the next.
  */
-async function holesOf(driver: string, one: RandomCase<ImageContent>, sandbox: Sandbox): Promise<string> {
-  if (parentFolder(one) === undefined) return mapOf(driver, sandbox);
+async function holesOf(image: AnyKind, one: RandomCase<ImageContent>, sandbox: Sandbox): Promise<string> {
+  if (parentFolder(one) === undefined) return mapOf(image, sandbox);
   const names = readdirSync(sandbox.folder).sort();
   return names.map((name) => `${name} takes ${statSync(sandbox.path(name)).blocks / 2} KiB`).join('\n');
 }
 
-function mapOf(driver: string, sandbox: Sandbox): Promise<string> {
-  return qemuImg(sandbox, 'map', '--output=json', '-U', '-f', driver, 'disk.img');
+/** The parts of a kind that say how its images are opened. */
+type AnyKind = Pick<ImageKind<never>, 'driver' | 'secret'>;
+
+function mapOf({ driver, secret }: AnyKind, sandbox: Sandbox): Promise<string> {
+  const words = ['map', '--output=json', '-U'];
+  if (secret === undefined) return qemuImg(sandbox, ...words, '-f', driver, 'disk.img');
+  return qemuImg(sandbox, ...words, ...encryptedImage(driver, secret, 'disk.img'));
+}
+
+/** The words that give qemu-img an encrypted image. */
+function encryptedImage(driver: string, secret: Secret, ...files: readonly string[]): string[] {
+  return ['--object', secret.definition, '--image-opts', ...files.map((file) => optionString(driver, secret, file))];
 }
 
 /** The output of `qemu-img`, also when its exit status is not 0. */
@@ -146,13 +156,13 @@ export async function compare<Content extends ImageContent>(
       const other = await ask(oracle);
       if (textOf(other) === textOf(actual)) return { outcome: 'unsteady' };
       const isOpen = textOf(other) !== textOf(expected) || kind.hasOpenOrder(one.image, scriptLines(kind, one));
-      if (isOpen && (await isEquivalent(kind.driver, other, actual))) return { outcome: 'unsteady' };
+      if (isOpen && (await isEquivalent(kind, other, actual))) return { outcome: 'unsteady' };
     }
     if (await dependsOnStrayMemory(ask)) return { outcome: 'unanswerable' };
     return {
       outcome: 'different',
-      expected: textOf(expected) + (await contentsOf(kind.driver, expected)),
-      actual: textOf(actual) + (await contentsOf(kind.driver, actual)),
+      expected: textOf(expected) + (await contentsOf(kind, expected)),
+      actual: textOf(actual) + (await contentsOf(kind, actual)),
     };
   } finally {
     for (const sandbox of sandboxes) sandbox.remove();
@@ -170,17 +180,16 @@ async function dependsOnStrayMemory(ask: (program: Program) => Promise<Answer>):
  * Whether two answers say the same, and leave images with the same content, the same errors and the same map but for
  * offsets.
  */
-async function isEquivalent(driver: string, a: Answer, b: Answer): Promise<boolean> {
-  if (a.said !== b.said || withoutOffsets(await contentsOf(driver, a)) !== withoutOffsets(await contentsOf(driver, b)))
+async function isEquivalent(kind: AnyKind, a: Answer, b: Answer): Promise<boolean> {
+  if (a.said !== b.said || withoutOffsets(await contentsOf(kind, a)) !== withoutOffsets(await contentsOf(kind, b)))
     return false;
+  const { driver, secret } = kind;
   const images = [a.sandbox.path('disk.img'), b.sandbox.path('disk.img')];
-  const { exit } = await runProgram(
-    { command: 'qemu-img', args: [] },
-    ['compare', '-U', '-f', driver, '-F', driver, ...images],
-    {
-      cwd: a.sandbox.folder,
-    },
-  );
+  const given =
+    secret === undefined ? ['-f', driver, '-F', driver, ...images] : encryptedImage(driver, secret, ...images);
+  const { exit } = await runProgram({ command: 'qemu-img', args: [] }, ['compare', '-U', ...given], {
+    cwd: a.sandbox.folder,
+  });
   return exit === '0';
 }
 
@@ -189,9 +198,11 @@ function withoutOffsets(map: string): string {
 }
 
 /** The map of the image and, where there is such a thing, what a check of it finds; fragmentation aside. */
-async function contentsOf(driver: string, { sandbox }: Answer): Promise<string> {
-  const map = `\n--- qemu-img map\n${await mapOf(driver, sandbox)}`;
+async function contentsOf(kind: AnyKind, { sandbox }: Answer): Promise<string> {
+  const { driver, secret } = kind;
+  const map = `\n--- qemu-img map\n${await mapOf(kind, sandbox)}`;
   if (driver === 'raw') return map;
-  const check = await qemuImg(sandbox, 'check', '-U', '-f', driver, 'disk.img');
+  const given = secret === undefined ? ['-f', driver, 'disk.img'] : encryptedImage(driver, secret, 'disk.img');
+  const check = await qemuImg(sandbox, 'check', '-U', ...given);
   return `${map}\n--- qemu-img check\n${check.replaceAll(/[\d.]+% fragmented, /g, '')}`;
 }

@@ -11,10 +11,22 @@ export interface ImageContent {
   readonly lengthBytes: number;
 }
 
+/** The secret of encrypted images. */
+export interface Secret {
+  /** For `--object`. */
+  readonly definition: string;
+  /** Options of the format node that name it. */
+  readonly options: Readonly<Record<string, string>>;
+}
+
 export interface ImageKind<Content extends ImageContent> {
   readonly name: string;
   /** The driver of the format node. */
   readonly driver: string;
+  /** Images are encrypted. */
+  readonly secret?: Secret;
+  /** Requests of the format node are multiples of this; 1 if it is left out. */
+  readonly alignBytes?: number;
   readonly image: fc.Arbitrary<Content>;
   /** Makes `disk.img`, and the files that belong to it, in an empty sandbox. */
   create(sandbox: Sandbox, content: Content): Promise<void>;
@@ -31,6 +43,12 @@ export interface ImageKind<Content extends ImageContent> {
   /** Whether equal scripts may leave the same at different places of the file. */
   hasOpenOrder(content: Content, lines: readonly string[]): boolean;
   readonly script: fc.Arbitrary<readonly Unit[]>;
+}
+
+/** An encrypted image in a file as an option string. */
+export function optionString(driver: string, { options }: Secret, file: string): string {
+  const words = Object.entries(options).map(([key, value]) => `,${key}=${value}`);
+  return `driver=${driver}${words.join('')},file.filename=${file}`;
 }
 
 /** Leaves out what is undefined. */

@@ -1,7 +1,7 @@
 /** Random qcow2 images of every geometry, and what was made of them before: data, snapshots, bitmaps, damage. */
 import fc from 'fast-check';
 import { type Damage, damage } from './damage.ts';
-import { type ImageContent, inPercent, present } from './image-kind.ts';
+import { type ImageContent, inPercent, optionString, present, type Secret } from './image-kind.ts';
 
 interface Backing {
   readonly format: 'raw' | 'qcow2';
@@ -163,16 +163,19 @@ export const qcow2Image: fc.Arbitrary<Qcow2Content> = clusterBits
     });
   });
 
-/** The command lines that make the image. */
-export function makingOf({ create, backing: below, history, lengthBytes }: Qcow2Content): string[][] {
+/** The command lines that make the image. With a secret, it is encrypted. */
+export function makingOf({ create, backing: below, history, lengthBytes }: Qcow2Content, secret?: Secret): string[][] {
   const lines: string[][] = [];
-  const perform = (format: string, file: string, commands: readonly string[]) =>
-    lines.push(['qemu-io', '-f', format, ...commands.flatMap((command) => ['-c', command]), file]);
+  const object = secret === undefined ? [] : ['--object', secret.definition];
+  const access = secret === undefined ? [] : [...object, '--image-opts'];
+  const disk = secret === undefined ? 'disk.img' : optionString('qcow2', secret, 'disk.img');
+  const perform = (words: readonly string[], file: string, commands: readonly string[]) =>
+    lines.push(['qemu-io', ...words, ...commands.flatMap((command) => ['-c', command]), file]);
   if (below !== null) {
     const { format, clusterBytes, commands } = below;
     const options = format === 'qcow2' ? ['-o', `cluster_size=${clusterBytes}`] : [];
     lines.push(['qemu-img', 'create', '-q', '-f', format, ...options, 'base.img', String(below.lengthBytes)]);
-    perform(format, 'base.img', commands);
+    perform(['-f', format], 'base.img', commands);
   }
   const over = below === null ? [] : ['-b', 'base.img', '-F', below.format];
   const options = Object.entries(create).map(([key, value]) => `${key}=${value}`);
@@ -180,6 +183,7 @@ export function makingOf({ create, backing: below, history, lengthBytes }: Qcow2
     'qemu-img',
     'create',
     '-q',
+    ...object,
     '-f',
     'qcow2',
     '-o',
@@ -189,10 +193,11 @@ export function makingOf({ create, backing: below, history, lengthBytes }: Qcow2
     `${lengthBytes}`,
   ]);
   for (const [program = '', ...words] of history) {
-    if (program === 'qemu-io') perform('qcow2', 'disk.img', words);
+    const [verb = '', ...rest] = words;
+    if (program === 'qemu-io') perform(secret === undefined ? ['-f', 'qcow2'] : access, disk, words);
     else if (words.includes('NAME'))
-      lines.push([program, ...words.map((word) => (word === 'NAME' ? 'disk.img' : word))]);
-    else lines.push([program, ...words, 'disk.img']);
+      lines.push([program, verb, ...access, ...rest.map((word) => (word === 'NAME' ? disk : word))]);
+    else lines.push([program, verb, ...access, ...rest, disk]);
   }
   return lines;
 }

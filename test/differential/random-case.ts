@@ -50,7 +50,7 @@ function flatten(options: Readonly<Record<string, string>>, prefix: string): str
 /** The option string of the whole graph. */
 function imageOptions<C extends ImageContent>(kind: ImageKind<C>, { format, debug, discard }: RandomCase<C>): string {
   // Without discard=unmap, detect-zeroes=unmap is refused; once in a while that is worth seeing too.
-  const top = flatten(format, '');
+  const top = flatten({ ...kind.secret?.options, ...format }, '');
   if (format['detect-zeroes'] === 'unmap' && discard === 'unmap') top.push('discard=unmap');
   const file =
     debug === null
@@ -73,7 +73,7 @@ function contextOf<C extends ImageContent>(kind: ImageKind<C>, one: RandomCase<C
   // A raw offset moves requests off the alignment below it.
   const shifted = Number(one.format['offset'] ?? 0);
   const directAlign = needsDirectIo(one) ? 4096 : 1;
-  const alignBytes = Math.max(limit('align'), directAlign, 1);
+  const alignBytes = Math.max(limit('align'), directAlign, kind.alignBytes ?? 1);
   return {
     alignBytes,
     transferMaxBytes: limit('max-transfer') > 0 ? limit('max-transfer') : 1 << 20,
@@ -117,6 +117,7 @@ export function scriptLines<C extends ImageContent>(kind: ImageKind<C>, one: Ran
 
 export function commandLine<C extends ImageContent>(kind: ImageKind<C>, one: RandomCase<C>): string[] {
   const args = [...(one.readOnly ? ['-r'] : []), ...(one.misalign ? ['-m'] : []), ...one.switches];
+  if (kind.secret !== undefined) args.push('--object', kind.secret.definition);
   args.push('-t', one.cache, '-d', one.discard, '--image-opts', imageOptions(kind, one));
   if (!one.piped) for (const line of scriptLines(kind, one)) args.push('-c', line);
   return args;

@@ -7,6 +7,7 @@
 import fc from 'fast-check';
 import { textDiff } from './text-diff.ts';
 import { describe, expect, it } from 'vitest';
+import { encryptedQcow2Kind, luksKind } from './encrypted-kinds.ts';
 import { compare, describeCase } from './compare.ts';
 import type { ImageContent, ImageKind } from './image-kind.ts';
 import { qcow2Kind } from './qcow2-kind.ts';
@@ -57,3 +58,5 @@ function tryKind<Content extends ImageContent>(kind: ImageKind<Content>): void {
 
 tryKind(rawKind);
 tryKind(qcow2Kind);
+tryKind(luksKind);
+tryKind(encryptedQcow2Kind);

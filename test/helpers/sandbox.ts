@@ -17,6 +17,8 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach } from 'vitest';
+import { makeImage } from '../drivers/qcow2/make-image.ts';
+import { makeVolume } from './luks-volume.ts';
 
 const units: Record<string, number> = { '': 1, k: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
@@ -77,6 +79,19 @@ export class Sandbox {
     closeSync(fd);
   }
 
+  /** Writes bytes, in hexadecimal, at an offset. */
+  bytes(name: string, offset: number, hex: string): void {
+    const fd = openSync(this.path(name), 'r+');
+    writeSync(fd, Buffer.from(hex, 'hex'), 0, hex.length / 2, offset);
+    closeSync(fd);
+  }
+
+  /** A luks volume whose passphrase is "hunter2"; `cipher` as `VolumeSettings` has it. */
+  luks(name: string, lengthBytes: number, cipher: string | undefined, keyBytes: string | undefined): void {
+    const settings = cipher === undefined ? {} : { cipher: cipher as 'aes-xts-plain64', keyBytes: Number(keyBytes) };
+    writeFileSync(this.path(name), Buffer.concat([makeVolume(settings), Buffer.alloc(lengthBytes)]));
+  }
+
   /** Does one line of a set-up: `image NAME SIZE`, `fill NAME OFFSET LENGTH BYTE`, `file NAME` with lines, … */
   prepare(words: readonly string[], text: string): void {
     const [verb, name, first, second, third] = words;
@@ -84,7 +99,13 @@ export class Sandbox {
     if (verb === 'image' && first !== undefined) this.image(name, parseSize(first));
     else if (verb === 'fill' && first !== undefined && second !== undefined && third !== undefined)
       this.fill(name, parseSize(first), parseSize(second), Number(third));
-    else if (verb === 'file') writeFileSync(this.path(name), text, 'latin1');
+    else if (verb === 'bytes' && first !== undefined && second !== undefined)
+      this.bytes(name, parseSize(first), second);
+    else if (verb === 'luks' && first !== undefined) this.luks(name, parseSize(first), second, third);
+    else if (verb === 'qcow2' && first !== undefined && (second === 'luks' || second === 'aes')) {
+      const encryption = second === 'luks' ? makeVolume() : second;
+      writeFileSync(this.path(name), makeImage({ lengthBytes: parseSize(first), encryption }));
+    } else if (verb === 'file') writeFileSync(this.path(name), text, 'latin1');
     else if (verb === 'dir') mkdirSync(this.path(name));
     else if (verb === 'link' && first !== undefined) symlinkSync(first, this.path(name));
     else throw new Error(`unknown set-up: ${words.join(' ')}`);
