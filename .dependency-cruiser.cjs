@@ -24,6 +24,7 @@ const qcow2Floors = {
   bitmaps: ['format', 'tables', 'refcounts'],
   check: ['format', 'tables', 'refcounts', 'bitmaps'],
   data: ['format', 'tables', 'refcounts', 'bitmaps'],
+  snapshots: ['format', 'tables', 'refcounts', 'data'],
   create: ['format', 'tables', 'refcounts', 'data'],
   inspect: ['format', 'tables', 'refcounts', 'bitmaps'],
 };

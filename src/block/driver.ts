@@ -40,6 +40,33 @@ export interface CreateOption {
 /** Options of `create` by name, as given: their types are right. */
 export type CreateValues = ReadonlyMap<string, string>;
 
+/** A snapshot within an image. */
+export interface SnapshotInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly vmStateBytes: number;
+  readonly date: Date;
+  /** The guest's clock in nanoseconds. */
+  readonly vmClockNs: bigint;
+  /** Instructions that the guest had run; null if unknown. */
+  readonly instructions: bigint | null;
+}
+
+/** A snapshot to be taken. */
+export interface NewSnapshot {
+  readonly name: string;
+  readonly date: Date;
+}
+
+/** Snapshots within an image, with QEMU's texts of failures. No request may be in flight. */
+export interface SnapshotMethods<S> {
+  list(node: BlockNode<S>): readonly SnapshotInfo[];
+  create(node: BlockNode<S>, snapshot: NewSnapshot): Promise<void>;
+  /** By number, else by name. */
+  apply(node: BlockNode<S>, which: string): Promise<void>;
+  delete(node: BlockNode<S>, name: string): Promise<void>;
+}
+
 /** How a node is made longer or shorter. */
 export interface TruncateOptions {
   /** Not longer than asked for, either. */
@@ -154,6 +181,9 @@ export interface Driver<S = unknown> extends DriverIdentity {
   /** For protocols: deletes a file. Failures do not count. */
   deleteFile?(filename: string): Promise<void>;
 
+  /** Default: images of this format have no snapshots within. */
+  readonly snapshots?: SnapshotMethods<S>;
+
   /** Opens the node: takes its options out of `options`, opens children through `openChild`, sets `node.state`. */
   open(node: BlockNode<S>, options: Options, flags: number): Promise<void>;
   /** Gives everything back. The node has no request in flight. Children are closed by the block layer afterwards. */
@@ -208,6 +238,8 @@ export interface Driver<S = unknown> extends DriverIdentity {
   flushToOs?(node: BlockNode<S>): Pending;
   /** Makes the host put on stable storage what it has cached. */
   flushToDisk?(node: BlockNode<S>): Pending;
+  /** Gives back all that the image itself holds, so that its backing file shows through. ENOTSUP if it cannot. */
+  makeEmpty?(node: BlockNode<S>): Pending;
   truncate?(node: BlockNode<S>, bytes: number, options: TruncateOptions): Pending;
   /** Default: all data, allocated; a filter: as the child says. */
   blockStatus?(node: BlockNode<S>, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus>;

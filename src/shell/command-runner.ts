@@ -40,13 +40,13 @@ export class CommandRunner implements Shell {
    */
   execute(line: string): Answer<number> {
     const { session } = this;
-    const argv = session.acceptsExtensions ? quotedWords(line).map(({ text }) => text) : tokenize(line);
+    const argv = session.acceptsExtensions ? extendedWords(line) : tokenize(line);
     const name = argv[0];
     if (name === undefined) return 0;
     session.background.begin();
     session.loop.endHostIo();
     const command = this.commands.find(name);
-    if (command === undefined) {
+    if (command === undefined || (command.takesLine === true && !session.acceptsExtensions)) {
       session.output.stderr(`command "${name}" not found\n`);
       hintClosest(session, name, this.commands.names);
       return this.#record(-Errno.EINVAL);
@@ -170,6 +170,14 @@ export class CommandRunner implements Shell {
     this.session.error(error.message);
     return -error.errno;
   }
+}
+
+/** The words of a line that may have quotes; behind an exclamation mark all is one word. */
+function extendedWords(line: string): string[] {
+  const start = line.trimStart();
+  if (!start.startsWith('!')) return quotedWords(line).map(({ text }) => text);
+  const rest = start.slice(1).trim();
+  return rest === '' ? ['!'] : ['!', rest];
 }
 
 function expectedCount({ minArgs, maxArgs }: Command): string {

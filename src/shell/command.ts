@@ -31,6 +31,8 @@ export interface Command {
   readonly help?: readonly string[];
   /** The kinds of the operands, for completion; the last one goes for all that follow. */
   readonly operands?: readonly OperandKind[] | OperandChooser;
+  /** All that follows the name is one word. Only where lines may hold what qemu-io does not know. */
+  readonly takesLine?: true;
   /** It turns the event loop itself, and so runs outside of a coroutine. */
   readonly polls?: true;
   /**

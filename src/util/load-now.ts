@@ -8,6 +8,7 @@ const requireNow =
  * The module of this name, loaded at the first call. Against `import()` it gives the module and not a promise of it,
  * and the bundler need not bring a file of helpers of its own to be read at every start.
  */
+export function loadNow(name: 'node:child_process'): typeof import('node:child_process');
 export function loadNow(name: 'node:crypto'): typeof import('node:crypto');
 export function loadNow(name: 'node:os'): typeof import('node:os');
 export function loadNow(name: 'node:net'): typeof import('node:net');

@@ -28,7 +28,7 @@ export function setBackendPermissions(backend: BlockBackend, perm: number, share
 }
 
 /** `setBackendPermissions` for any link. */
-function setLinkPermissions(link: ChildLink, perm: number, shared: number): void {
+export function setLinkPermissions(link: ChildLink, perm: number, shared: number): void {
   const tightens = (perm & ~link.perm) !== 0 || (link.shared & ~shared) !== 0;
   const transaction = new Transaction();
   stage(link, { perm, shared }, transaction);

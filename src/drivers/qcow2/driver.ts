@@ -9,9 +9,10 @@ import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { run, type Steps } from '../../util/steps.ts';
 import { checkImage } from './check/check.ts';
 import { checkCreate, qcow2CreateOptions } from './create/create-options.ts';
-import { discardRange } from './data/discard.ts';
+import { discardRange, emptyImage } from './data/discard.ts';
 import { writeCaches } from './tables/header-write.ts';
 import type { Qcow2Image } from './tables/image.ts';
+import { snapshotInfo } from './format/snapshot-entry.ts';
 import { advance, type GuestOffset } from './format/offsets.ts';
 import { openImage } from './open.ts';
 import { joinOptions, mutableOptions } from './tables/options.ts';
@@ -34,6 +35,13 @@ export const qcow2: Driver<Qcow2Image> = {
   createOptions: qcow2CreateOptions,
   checkCreate,
   create: async (...request) => (await import('./create/create-image.ts')).createQcow2(...request),
+
+  snapshots: {
+    list: ({ state }) => state.snapshots.map(snapshotInfo),
+    create: async ({ state }, snapshot) => run((await snapshotActions()).createSnapshot(state, snapshot)),
+    apply: async ({ state }, which) => run((await snapshotActions()).applySnapshot(state, which)),
+    delete: async ({ state }, name) => run((await snapshotActions()).deleteSnapshot(state, name)),
+  },
 
   open: openImage,
   close: async ({ state }) => run(closeImage(state)),
@@ -58,6 +66,7 @@ export const qcow2: Driver<Qcow2Image> = {
 
   flushToOs: ({ state }) => state.lock.hold(() => writeCaches(state)),
 
+  makeEmpty: ({ state }) => run(emptyImage(state)),
   truncate: ({ state }, bytes, options) => run(truncateImage(state, bytes, options)),
   blockStatus: ({ state }, _wantZero, offset, bytes) => run(statusOf(state, offset as GuestOffset, bytes)),
 
@@ -73,6 +82,8 @@ export const qcow2: Driver<Qcow2Image> = {
   getInfo: ({ state }) => infoOf(state),
   getSpecificInfo: async ({ state }) => run(specificInfoOf(state)),
 };
+
+const snapshotActions = () => import('./snapshots/snapshot-actions.ts');
 
 function* saveVmState(image: Qcow2Image, offset: number, data: Buffer): Steps<void> {
   yield image.fire(Event.VMSTATE_SAVE);

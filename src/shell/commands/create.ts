@@ -75,7 +75,7 @@ async function runCreate(session: SessionState, argv: string[]): Promise<void> {
   }
   const size = sizeText === undefined ? null : sizeOf(session, sizeText);
   const { createImage } = await import('../../block/create.ts');
-  const { privateContext } = await import('../inspect/private-context.ts');
+  const { privateContext } = await import('../images/private-context.ts');
   const context = privateContext(session);
   try {
     await createImage(

@@ -10,6 +10,8 @@ import { breakCommand } from './break.ts';
 import { cancel } from './cancel.ts';
 import { check } from './check.ts';
 import { close } from './close.ts';
+import { commit } from './commit.ts';
+import { compare } from './compare.ts';
 import { create } from './create.ts';
 import { diff } from './diff.ts';
 import { aioDiscard, discard } from './discard.ts';
@@ -18,12 +20,14 @@ import { events } from './events.ts';
 import { exportCommand } from './export.ts';
 import { flush } from './flush.ts';
 import { help } from './help.ts';
+import { hostCommand } from './host-command.ts';
 import { info } from './info.ts';
 import { length } from './length.ts';
 import { live } from './live.ts';
 import { map } from './map.ts';
 import { nodes } from './nodes.ts';
 import { open } from './open.ts';
+import { poke } from './poke.ts';
 import { quit } from './quit.ts';
 import { read } from './read.ts';
 import { readv } from './readv.ts';
@@ -36,6 +40,7 @@ import { rule } from './rule.ts';
 import { rules } from './rules.ts';
 import { sigraise } from './sigraise.ts';
 import { sleep } from './sleep.ts';
+import { snapshot } from './snapshot.ts';
 import { repeat, source } from './source.ts';
 import { state } from './state.ts';
 import { suspended } from './suspended.ts';
@@ -48,9 +53,9 @@ import { writev } from './writev.ts';
 import { zoneCommands } from './zones.ts';
 
 export const commandTable = new CommandTable({
-  images: [create, open, close, reopen, info, nodes, length, truncate],
+  images: [create, open, close, reopen, info, nodes, length, truncate, snapshot, compare, commit],
   data: [read, readv, write, writev, discard, flush, alloc, map],
-  metadata: [where, who, dump, diff, check],
+  metadata: [where, who, dump, diff, check, poke],
   asynchronous: [aioRead, aioWrite, aioDiscard, aioFlush, requests],
   breakpoints: [breakCommand, waitBreak, resume, removeBreak, suspended, cancel],
   rules: [rule, rules, state],
@@ -58,5 +63,5 @@ export const commandTable = new CommandTable({
   serving: [exportCommand],
   scripts: [source, repeat, bail, sleep],
   zones: zoneCommands,
-  program: [help, quit, abort, sigraise],
+  program: [help, hostCommand, quit, abort, sigraise],
 });

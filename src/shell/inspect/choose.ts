@@ -15,8 +15,13 @@ export interface Inspected {
 
 /** The node of a name, or the image; as messages and rows call it, its label. ENOENT for an unknown name. */
 export async function inspected(session: SessionState, name: string | null): Promise<Inspected> {
-  const node = inspectedNode(name === null ? session.top : namedNode(session, name));
+  const node = inspectedNode(namedOrTop(session, name));
   return { node, inspector: await inspectorOf(node) };
+}
+
+/** The node of a name, or the top node. ENOENT for an unknown name. */
+export function namedOrTop(session: SessionState, name: string | null): BlockNode {
+  return name === null ? session.top : namedNode(session, name);
 }
 
 function namedNode({ top }: SessionState, name: string): BlockNode {

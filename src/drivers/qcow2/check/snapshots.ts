@@ -1,21 +1,14 @@
 /** Checking and repairing the table of internal snapshots. */
 import { BlockError } from '../../../block/error.ts';
-import { flush } from '../../../block/request/flush.ts';
-import { Errno, strerror } from '../../../util/errno.ts';
+import { strerror } from '../../../util/errno.ts';
 import { run, type Steps } from '../../../util/steps.ts';
 import { HeaderField, POINTER_BYTES } from '../format/header-fields.ts';
-import { readUint64, writeUint64 } from '../format/offsets.ts';
-import {
-  encodeSnapshots,
-  MAX_SNAPSHOT_TABLE_BYTES,
-  MAX_SNAPSHOTS,
-  SNAPSHOT_ENTRY_BYTES,
-} from '../format/snapshot-entry.ts';
+import { readUint64 } from '../format/offsets.ts';
+import { MAX_SNAPSHOTS, SNAPSHOT_ENTRY_BYTES } from '../format/snapshot-entry.ts';
 import { tableProblem } from '../format/validate.ts';
-import { allocateClusters, freeClusters } from '../refcounts/refcounts.ts';
-import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
-import { readFile, writeFile, writeFileSync } from '../tables/io.ts';
-import { checkOverlap } from '../tables/overlap.ts';
+import { writeSnapshots } from '../refcounts/snapshot-write.ts';
+import type { Qcow2Image } from '../tables/image.ts';
+import { readFile, writeFileSync } from '../tables/io.ts';
 import { readSnapshots, type SnapshotRepair } from '../tables/snapshot-table.ts';
 import { type CheckCounts, failing, type FixMode, verb } from './state.ts';
 
@@ -99,31 +92,4 @@ export function* fixSnapshotTable(image: Qcow2Image, result: CheckCounts, fix: F
   }
   result.corruptionsFixed += result.corruptions;
   result.corruptions = 0;
-}
-
-/** Writes the table anew, at a new place, with all that version 3 wants in each entry. The lock must be free. */
-function* writeSnapshots(image: Qcow2Image): Steps<void> {
-  const table = encodeSnapshots(image.snapshots);
-  if (table.length > MAX_SNAPSHOT_TABLE_BYTES) throw new BlockError(Errno.EFBIG);
-  const old = { offset: image.snapshotsOffset, bytes: image.snapshotsBytes };
-  let offset = 0;
-  try {
-    offset = yield* allocateClusters(image, table.length);
-    yield flush(image.node);
-    yield checkOverlap(image, 0, offset, table.length);
-    if (table.length > 0) yield writeFile(image, offset, table);
-    yield flush(image.node);
-    const pointer = Buffer.alloc(POINTER_BYTES);
-    pointer.writeUInt32BE(image.snapshots.length, 0);
-    writeUint64(pointer, offset, 4);
-    yield* writeFileSync(image, HeaderField.SNAPSHOT_COUNT, pointer);
-  } catch (error) {
-    if (error instanceof BlockError && offset > 0) {
-      yield* freeClusters(image, offset, table.length, DiscardReason.ALWAYS);
-    }
-    throw error;
-  }
-  yield* freeClusters(image, old.offset, old.bytes, DiscardReason.SNAPSHOT);
-  image.snapshotsOffset = offset;
-  image.snapshotsBytes = table.length;
 }

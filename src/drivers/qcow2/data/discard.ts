@@ -20,6 +20,12 @@ export function* discardRange(image: Qcow2Image, guest: GuestOffset, bytes: numb
   yield* image.locked(discardClusters(image, guest, bytes, { reason: DiscardReason.REQUEST, full: false }));
 }
 
+/** Gives back every cluster of the disk: the backing file shows through. */
+export function* emptyImage(image: Qcow2Image): Steps<void> {
+  const end = image.alignUpToCluster(image.lengthBytes);
+  yield* image.locked(discardClusters(image, 0 as GuestOffset, end, { reason: DiscardReason.SNAPSHOT, full: true }));
+}
+
 /** How clusters are given back. */
 export interface DiscardMode {
   /** A value of `DiscardReason`. */

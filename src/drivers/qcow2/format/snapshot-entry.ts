@@ -1,5 +1,6 @@
 /** Entries of the snapshot table: their layout, and the encoding of a whole table. */
 import { alignUp } from '../../../util/align.ts';
+import type { SnapshotInfo } from '../../../block/driver.ts';
 import { writeUint64 } from './offsets.ts';
 
 /** The most snapshots of an image; QEMU's limit. */
@@ -30,6 +31,21 @@ export interface Snapshot {
   readonly times: Buffer;
   /** All extra data as it is in the image, cut to what is accepted. */
   readonly extra: Buffer;
+}
+
+const NO_COUNT = 2n ** 64n - 1n;
+
+/** A snapshot as drivers tell of it. */
+export function snapshotInfo({ id, name, vmStateBytes, times, extra }: Snapshot): SnapshotInfo {
+  const count = extra.length >= KNOWN_EXTRA_BYTES ? extra.readBigUInt64BE(16) : NO_COUNT;
+  return {
+    id: id.toString('utf8'),
+    name: name.toString('utf8'),
+    vmStateBytes,
+    date: new Date(times.readUInt32BE(0) * 1000),
+    vmClockNs: times.readBigUInt64BE(8),
+    instructions: count === NO_COUNT ? null : count,
+  };
 }
 
 /** The table as it is on disk, with all that version 3 wants in each entry. */
