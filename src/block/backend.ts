@@ -238,7 +238,7 @@ export class BlockBackend implements Parent {
 
   #end(): void {
     this.inFlight -= 1;
-    if (this.inFlight === 0) this.#idle.wakeAll();
+    if (this.#drainedBy !== null && this.inFlight === 0) this.#idle.wakeAll();
   }
 
   /** The offset of a range that is within the image. */

@@ -8,6 +8,7 @@ const MAX_I64 = (1n << 63n) - 1n;
 const MIN_NORMAL_DOUBLE = 2.2250738585072014e-308;
 /** So many decimal digits always fit a safe integer. */
 const SAFE_DIGITS = 15;
+const SPACE = 0x20;
 const PLUS = 0x2b;
 const MINUS = 0x2d;
 const ZERO = 0x30;
@@ -62,7 +63,7 @@ export function isScaledHex(text: string): boolean {
 }
 
 function parseSize64(text: string): ParsedSize {
-  let at = behindBlanks(text);
+  let at = text.charCodeAt(0) > SPACE ? 0 : behindBlanks(text);
   const sign = text.charCodeAt(at);
   if (sign === MINUS || sign === PLUS) at += 1;
   const start = at;
@@ -133,7 +134,7 @@ function normalised(value: number | bigint): number | bigint {
  * bits becomes the nearest value that does. A bigint only beyond 2^53-1. Undefined if anything is left over.
  */
 export function parseLong(text: string): number | bigint | undefined {
-  let at = behindBlanks(text);
+  let at = text.charCodeAt(0) > SPACE ? 0 : behindBlanks(text);
   const sign = text.charAt(at);
   if (sign === '+' || sign === '-') at += 1;
   let base = 10;

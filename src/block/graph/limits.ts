@@ -1,8 +1,8 @@
 /** Limits of a node: what its children and its driver ask of requests. */
-import { minNonZero } from '../../util/align.ts';
+import { alignDown, minNonZero } from '../../util/align.ts';
 import { BlockError, invalidArgument } from '../error.ts';
 import { MAX_ALIGNMENT, Role } from '../flags.ts';
-import { type BlockNode, type Limits, noLimits } from './node.ts';
+import { type BlockNode, type Limits, MAX_TRANSFER_BYTES, noLimits } from './node.ts';
 
 const PAGE_BYTES = 4096;
 
@@ -22,6 +22,7 @@ export function refreshLimits(node: BlockNode): void {
     limits.optMemAlignment = PAGE_BYTES;
   }
   node.driver.refreshLimits?.(node);
+  limits.transferBytes = alignDown(minNonZero(limits.maxTransfer, MAX_TRANSFER_BYTES), limits.requestAlignment);
   if (node.limits.requestAlignment > MAX_ALIGNMENT) {
     throw invalidArgument('Driver requires too large request alignment');
   }

@@ -13,11 +13,16 @@ import type { TraceBus } from '../events/trace.ts';
 import { Errno } from '../../util/errno.ts';
 import { divRoundUp } from '../../util/align.ts';
 
+/** A driver gets no more than this in one go: QEMU counts bytes of a transfer in an `int`. */
+export const MAX_TRANSFER_BYTES = 0x7fffffff;
+
 /** Limits of a node's driver. Lengths in bytes; 0 means no limit, except for the alignments of memory and requests. */
 export interface Limits {
   /** Offset and length of requests are multiples of this power of two, at least 1. */
   requestAlignment: number;
   maxTransfer: number;
+  /** The longest aligned read or write that the driver takes in one go; 0 where not even one block goes through. */
+  transferBytes: number;
   optTransfer: number;
   pwriteZeroesAlignment: number;
   maxPwriteZeroes: number;
@@ -32,6 +37,7 @@ export function noLimits(): Limits {
   return {
     requestAlignment: 1,
     maxTransfer: 0,
+    transferBytes: MAX_TRANSFER_BYTES,
     optTransfer: 0,
     pwriteZeroesAlignment: 0,
     maxPwriteZeroes: 0,

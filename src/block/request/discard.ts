@@ -5,7 +5,7 @@ import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Open } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
-import { checkOpen, checkRange } from './check.ts';
+import { checkOpen, checkRequest } from './check.ts';
 import { forgetDataRange } from './status.ts';
 import type { TrackedRequest } from './serialise.ts';
 import { runTracked } from './traced.ts';
@@ -16,7 +16,7 @@ export function pdiscard(child: ChildLink, offset: number, bytes: number): Pendi
   const { node } = child;
   checkOpen(node);
   if (node.refusesChanges) throw new BlockError(Errno.EPERM);
-  checkRange(offset, bytes);
+  checkRequest(node, offset, bytes);
   if ((node.openFlags & Open.UNMAP) === 0 || node.driver.pdiscard === undefined) return undefined;
   forgetDataRange(node, offset, bytes);
   const tracked = node.requests.begin('discard', offset, bytes);

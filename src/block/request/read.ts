@@ -1,11 +1,11 @@
 /** Reads: check, pad, wait for overlapping writers, fragment, zeroes behind the end of the node. */
 import { alignUp, isAligned } from '../../util/align.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
-import { Req } from '../flags.ts';
+import { Req, REQUEST_MAX_BYTES } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
-import { checkDataRequest } from './check.ts';
+import { checkRequest } from './check.ts';
 import { copyOnRead } from './copy-on-read.ts';
-import { assertAligned, driverPreadv, fitsDriver, largestTransfer } from './driver-io.ts';
+import { driverPreadv, transferBytes } from './driver-io.ts';
 import { blockCluster } from './info.ts';
 import { noPadding, type Padding, paddingFor } from './padding.ts';
 import type { TrackedRequest } from './serialise.ts';
@@ -17,7 +17,7 @@ import { runTracked } from './traced.ts';
  */
 export function preadv(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
-  checkDataRequest(node, offset, data.length);
+  checkRequest(node, offset, data.length, REQUEST_MAX_BYTES);
   // A request of no bytes cannot be aligned; it has nothing to read either.
   if (data.length === 0 && !isAligned(offset, node.limits.requestAlignment)) return undefined;
   const padding = paddingFor(node, offset, data.length);
@@ -52,7 +52,6 @@ export function alignedRead(
   data: Buffer,
   flags: number,
 ): Pending {
-  assertAligned(node, offset, data.length);
   if ((flags & Req.COPY_ON_READ) !== 0) return run(readCopying(node, request, offset, data, flags));
   const waiting = node.requests.waitForSerialising(request);
   if (waiting !== undefined) return run(readAfter(waiting, node, offset, data, flags));
@@ -84,15 +83,15 @@ function* readCopying(
 /** Reads what the node has in pieces that the driver takes; what lies behind its end is zero. */
 function fragmentedRead(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
   const missing = offset + data.length - node.getLength();
-  if (missing <= 0 && fitsDriver(node, data.length)) return driverPreadv(node, offset, data, flags);
+  if (missing <= 0 && data.length <= node.limits.transferBytes) return driverPreadv(node, offset, data, flags);
   const readBytes = Math.min(data.length, alignUp(Math.max(0, data.length - missing), node.limits.requestAlignment));
   data.fill(0, readBytes);
   return run(readPieces(node, offset, data.subarray(0, readBytes), flags));
 }
 
 function* readPieces(node: BlockNode, offset: number, data: Buffer, flags: number): Steps<void> {
-  const maxTransfer = largestTransfer(node);
-  for (let start = 0; start < data.length; start += maxTransfer) {
-    yield driverPreadv(node, offset + start, data.subarray(start, start + maxTransfer), flags);
+  const pieceBytes = transferBytes(node);
+  for (let start = 0; start < data.length; start += pieceBytes) {
+    yield driverPreadv(node, offset + start, data.subarray(start, start + pieceBytes), flags);
   }
 }

@@ -109,8 +109,8 @@ export class RequestTracker {
     if (request.waiters !== null) this.#node.loop.wakeEach(request.waiters);
   }
 
+  /** Takes a request that does not wait out of the list. */
   #unlink(request: TrackedRequest): void {
-    assert(!request.waits, 'a request that waits has not ended');
     if (request.newer === null) this.#newest = request.older;
     else request.newer.older = request.older;
     if (request.older !== null) request.older.newer = request.newer;
@@ -179,6 +179,7 @@ export class RequestTracker {
   *#waitFor(self: TrackedRequest, other: TrackedRequest): Steps<void> {
     const { current } = this.#node.loop;
     assert(current !== null, 'a request that waits runs in a coroutine');
+    assert(!self.waits, 'a request waits for one other at a time');
     other.waiters ??= new Waiters(this.#conflicts, other);
     this.#index?.delete(self);
     self.waits = true;

@@ -35,7 +35,7 @@ export function runTracked(
 ): Pending {
   let pending: Pending;
   try {
-    pending = runRequest(node, operation, offset, bytes, request);
+    pending = node.trace.active ? run(recorded(node, { operation, offset, bytes }, request)) : request();
   } catch (error) {
     node.requests.end(tracked);
     throw error;

@@ -3,7 +3,7 @@ import { Errno } from '../../util/errno.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import type { BlockNode } from '../graph/node.ts';
-import { checkRange } from './check.ts';
+import { checkRequest } from './check.ts';
 
 type Method = 'loadVmState' | 'saveVmState';
 
@@ -18,7 +18,7 @@ export function saveVmState(node: BlockNode, offset: number, data: Buffer): Pend
 }
 
 function* transfer(node: BlockNode, method: Method, offset: number, data: Buffer): Steps<void> {
-  checkRange(offset, data.length);
+  checkRequest(node, offset, data.length);
   node.inFlight += 1;
   try {
     const { driver, primaryChild } = node;

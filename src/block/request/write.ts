@@ -10,17 +10,10 @@ import { isAllZero } from '../../util/pattern.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events/events.ts';
-import { Open, Req, SECTOR_BYTES } from '../flags.ts';
+import { Open, Req, REQUEST_MAX_BYTES, SECTOR_BYTES } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
-import { checkDataRequest, checkOpen, checkRange } from './check.ts';
-import {
-  assertAligned,
-  canZero,
-  driverPwritev,
-  driverPwritevCompressed,
-  fitsDriver,
-  largestTransfer,
-} from './driver-io.ts';
+import { checkRequest } from './check.ts';
+import { canZero, driverPwritev, driverPwritevCompressed, transferBytes } from './driver-io.ts';
 import { blockCluster } from './info.ts';
 import { noPadding, type Padding, paddingFor, tailBlock } from './padding.ts';
 import { alignedRead } from './read.ts';
@@ -31,9 +24,10 @@ import { zeroRange } from './zero.ts';
 /** Writes `data` at any offset; `flags` are bits of `Req`. */
 export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: number): Pending {
   const { node } = child;
-  checkDataRequest(node, offset, data.length);
-  checkFallback(node, offset, data.length, flags);
-  if (isNothing(node, offset, data.length)) return undefined;
+  checkRequest(node, offset, data.length, REQUEST_MAX_BYTES);
+  if ((flags & Req.NO_FALLBACK) !== 0) checkFallback(node, offset, data.length);
+  // A request of no bytes cannot be aligned; it has nothing to write either.
+  if (data.length === 0 && !isAligned(offset, node.limits.requestAlignment)) return undefined;
   const padding = paddingFor(node, offset, data.length);
   const { head, tail } = padding ?? noPadding;
   const tracked = node.requests.begin('write', offset - head, head + data.length + tail);
@@ -56,10 +50,9 @@ export function pwriteZeroes(child: ChildLink, offset: number, bytes: number, fl
 /** `pwriteZeroes` for a backend's user, whose MAY_UNMAP counts always (observed with qemu-io 7.2.22). */
 export function pwriteZeroesOfUser(child: ChildLink, offset: number, bytes: number, flags: number): Pending {
   const { node } = child;
-  checkOpen(node);
-  checkRange(offset, bytes);
-  checkFallback(node, offset, bytes, flags);
-  if (isNothing(node, offset, bytes)) return undefined;
+  checkRequest(node, offset, bytes);
+  if ((flags & Req.NO_FALLBACK) !== 0) checkFallback(node, offset, bytes);
+  if (bytes === 0 && !isAligned(offset, node.limits.requestAlignment)) return undefined;
   const tracked = node.requests.begin('write', offset, bytes);
   return runTracked(node, tracked, 'write_zeroes', offset, bytes, () =>
     run(writeZeroes(node, tracked, flags | Req.ZERO_WRITE)),
@@ -67,16 +60,9 @@ export function pwriteZeroesOfUser(child: ChildLink, offset: number, bytes: numb
 }
 
 /** ENOTSUP for a misaligned request that must not fall back to read-modify-write. */
-function checkFallback({ limits }: BlockNode, offset: number, bytes: number, flags: number): void {
+function checkFallback({ limits }: BlockNode, offset: number, bytes: number): void {
   const align = limits.requestAlignment;
-  if ((flags & Req.NO_FALLBACK) !== 0 && !(isAligned(offset, align) && isAligned(bytes, align))) {
-    throw new BlockError(Errno.ENOTSUP);
-  }
-}
-
-/** Whether there is nothing to do: a request of no bytes that cannot be aligned. */
-function isNothing({ limits }: BlockNode, offset: number, bytes: number): boolean {
-  return bytes === 0 && !isAligned(offset, limits.requestAlignment);
+  if (!(isAligned(offset, align) && isAligned(bytes, align))) throw new BlockError(Errno.ENOTSUP);
 }
 
 /** A write whose edges share blocks with other data: those are read, and written back with it. */
@@ -175,7 +161,6 @@ function alignedWrite(
   bytes: number,
   flags: number,
 ): Pending {
-  assertAligned(node, offset, bytes);
   if (node.refusesChanges) throw new BlockError(Errno.EPERM);
   let writing: Pending;
   try {
@@ -193,15 +178,15 @@ function alignedWrite(
 
 /** Writes data, or zeroes where it is null, in the way that its flags and the node ask for. */
 function writeContent(node: BlockNode, offset: number, data: Buffer | null, bytes: number, flags: number): Pending {
-  if (data === null || wantsZeroDetection(node, data, flags)) {
+  if (data === null || (node.detectZeroes !== 'off' && wantsZeroDetection(node, data, flags))) {
     const unmap = data !== null && node.detectZeroes === 'unmap' ? Req.MAY_UNMAP : 0;
     return run(writeAsZeroes(node, offset, bytes, flags | unmap | Req.ZERO_WRITE));
   }
   if ((flags & Req.WRITE_COMPRESSED) !== 0) return driverPwritevCompressed(node, offset, data);
   const told = node.debugEvent(Event.PWRITEV);
-  return told === undefined
-    ? fragmentedWrite(node, offset, data, flags)
-    : run(writeAfter(told, node, offset, data, flags));
+  if (told !== undefined || data.length > node.limits.transferBytes)
+    return run(writePieces(told, node, offset, data, flags));
+  return driverPwritev(node, offset, data, flags);
 }
 
 function* writeContentAfter(waiting: Promise<void>, ...write: Parameters<typeof writeContent>): Steps<void> {
@@ -212,11 +197,6 @@ function* writeContentAfter(waiting: Promise<void>, ...write: Parameters<typeof 
 function* writeAsZeroes(node: BlockNode, offset: number, bytes: number, flags: number): Steps<void> {
   yield node.debugEvent(Event.PWRITEV_ZERO);
   yield* zeroRange(node, offset, bytes, flags);
-}
-
-function* writeAfter(told: Promise<void>, node: BlockNode, offset: number, data: Buffer, flags: number): Steps<void> {
-  yield told;
-  yield fragmentedWrite(node, offset, data, flags);
 }
 
 /** The end of every write, whether it succeeded or not. */
@@ -259,26 +239,24 @@ function* endFailedWrite(
 }
 
 function wantsZeroDetection(node: BlockNode, data: Buffer, flags: number): boolean {
-  if (node.detectZeroes === 'off' || (flags & Req.ZERO_WRITE) !== 0) return false;
-  return canZero(node) && isAllZero(data);
+  return (flags & Req.ZERO_WRITE) === 0 && canZero(node) && isAllZero(data);
 }
 
-/** Writes in pieces that the driver takes. */
-function fragmentedWrite(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
-  return fitsDriver(node, data.length)
-    ? driverPwritev(node, offset, data, flags)
-    : run(writePieces(node, offset, data, flags));
-}
-
-/** Where FUA becomes a flush, one flush after the last piece is enough. */
-function* writePieces(node: BlockNode, offset: number, data: Buffer, flags: number): Steps<void> {
-  const maxTransfer = largestTransfer(node);
+/**
+ * Writes in pieces that the driver takes, once `told` has ended. Where FUA becomes a flush, one flush after the last
+ * piece is enough.
+ */
+function* writePieces(told: Pending, node: BlockNode, offset: number, data: Buffer, flags: number): Steps<void> {
+  yield told;
+  const maxTransfer = transferBytes(node);
   const emulatedFua = Req.FUA & ~node.supportedWriteFlags;
-  for (let start = 0; start < data.length; start += maxTransfer) {
-    const end = Math.min(start + maxTransfer, data.length);
+  let end = 0;
+  do {
+    const start = end;
+    end = Math.min(start + maxTransfer, data.length);
     const pieceFlags = end === data.length ? flags : flags & ~emulatedFua;
     yield driverPwritev(node, offset + start, data.subarray(start, end), pieceFlags);
-  }
+  } while (end < data.length);
 }
 
 /** Begins a request that changes a node: EPERM if it may not, and waiting for those that it overlaps. */

@@ -44,12 +44,11 @@ interface Search {
  * be. The lock is held, and given up only while waiting.
  */
 export function* allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): Steps<void> {
-  assert(image.lock.isLocked, 'the lock is held');
   assert(bytes > 0, 'a write of nothing needs no space');
   let search = beginSearch(guest, bytes, result);
   while (search.remaining > 0) {
     search.bytes = search.remaining;
-    const blocking = findConflict(image, search, result.parts !== null);
+    const blocking = image.pendingUpdates.isEmpty ? null : findConflict(image, search, result.parts !== null);
     if (blocking !== null) {
       yield* waitFor(image, blocking);
       search = beginSearch(guest, bytes, result);
@@ -91,7 +90,6 @@ function beginSearch(guest: GuestOffset, bytes: number, result: Allocation): Sea
  * it if it is in the way from the first byte on. With parts found already the search ends there instead.
  */
 function findConflict(image: Qcow2Image, search: Search, hasParts: boolean): PendingL2Update | null {
-  if (image.pendingUpdates.isEmpty) return null;
   const start = search.position;
   for (const other of image.pendingUpdates.touching(start, search.bytes)) {
     const end = start + search.bytes;
@@ -144,7 +142,7 @@ function findInPlace(image: Qcow2Image, table: Buffer, search: Search, result: A
     search.bytes = 0;
     return false;
   }
-  const clusters = countForWrite(image, table, index, clusterLimit(image, position, search.bytes), false);
+  const clusters = countInPlace(image, table, index, cluster, clusterLimit(image, position, search.bytes));
   search.bytes = Math.min(search.bytes, clusters * image.clusterBytes - into);
   search.host = advance(cluster, into);
   search.problem = addPart(image, table, { cluster, position, bytes: search.bytes, keepsOldClusters: true }, result);
@@ -155,7 +153,7 @@ function findInPlace(image: Qcow2Image, table: Buffer, search: Search, result: A
 function* findNew(image: Qcow2Image, table: Buffer, search: Search, result: Allocation): Steps<boolean> {
   const { position } = search;
   const limit = clusterLimit(image, position, search.bytes);
-  let count = countForWrite(image, table, image.sliceIndexOf(position), limit, true);
+  let count = countNew(image, table, image.sliceIndexOf(position), limit);
   let cluster: HostOffset;
   if (image.hasDataFile) {
     cluster = image.startOfCluster(position) as number as HostOffset;
@@ -176,21 +174,23 @@ function* findNew(image: Qcow2Image, table: Buffer, search: Search, result: Allo
   return true;
 }
 
-/**
- * How many clusters of a slice, from `index` on, one write can treat alike: all of them in need of a new cluster, or
- * all in place and contiguous.
- */
-function countForWrite(image: Qcow2Image, table: Buffer, index: number, limit: number, isNew: boolean): number {
-  let expected = -1;
-  for (let count = 0; count < limit; count++) {
+/** How many clusters of a slice are in place and contiguous, from the one at `index` on, which is at `first`. */
+function countInPlace(image: Qcow2Image, table: Buffer, index: number, first: HostOffset, limit: number): number {
+  for (let count = 1; count < limit; count++) {
     const at = (index + count) * image.l2EntryBytes;
     const high = readBe32(table, at);
     const low = readBe32(table, at + 4);
-    if (needsNewCluster(image, high, low) !== isNew) return count;
-    if (isNew) continue;
-    const host = entryOffset(high, low);
-    if (expected !== -1 && host !== expected) return count;
-    expected = host + image.clusterBytes;
+    if (needsNewCluster(image, high, low) || entryOffset(high, low) !== first + count * image.clusterBytes)
+      return count;
+  }
+  return limit;
+}
+
+/** How many entries of a slice need new clusters, from the one at `index` on, which does. */
+function countNew(image: Qcow2Image, table: Buffer, index: number, limit: number): number {
+  for (let count = 1; count < limit; count++) {
+    const at = (index + count) * image.l2EntryBytes;
+    if (!needsNewCluster(image, readBe32(table, at), readBe32(table, at + 4))) return count;
   }
   return limit;
 }

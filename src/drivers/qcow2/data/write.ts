@@ -18,11 +18,11 @@ const INT_MAX = 0x7fff_ffff;
 export function writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
   if (data.length === 0) return passLock(image);
   const space = new Allocation();
-  const finding = findSpace(image, guest, data.length, space);
+  const finding = run(findSpace(image, guest, data.length, space));
   // A write of one part whose space is found at once, as most are.
   if (finding === undefined && space.bytes === data.length) {
     const writing = image.ordering.writePart(image, guest, data, space);
-    return writing === undefined ? passLock(image) : run(passLockAfter(image, writing));
+    return writing === undefined ? undefined : run(passLockAfter(image, writing));
   }
   return run(writeParts(image, guest, data, space, finding));
 }
@@ -37,21 +37,21 @@ function* passLockAfter(image: Qcow2Image, writing: Promise<void>): Steps<void> 
   yield passLock(image);
 }
 
-/** Finds space for the beginning of a range; what was taken is given back after a failure. */
-function findSpace(image: Qcow2Image, guest: GuestOffset, bytes: number, space: Allocation): Pending {
+/** Finds space for the beginning of a range, under the lock; what was taken is given back after a failure. */
+function* findSpace(image: Qcow2Image, guest: GuestOffset, bytes: number, space: Allocation): Steps<void> {
   const most =
     image.encryption === null ? INT_MAX : MAX_ENCRYPTED_CLUSTERS * image.clusterBytes - image.intoCluster(guest);
-  return image.lock.hold(() => run(allocateChecked(image, guest, Math.min(bytes, most), space)));
-}
-
-function* allocateChecked(image: Qcow2Image, guest: GuestOffset, bytes: number, space: Allocation): Steps<void> {
+  const locking = image.lock.lock();
+  if (locking !== undefined) yield locking;
   try {
-    yield* allocate(image, guest, bytes, space);
+    yield* allocate(image, guest, Math.min(bytes, most), space);
     const refusing = checkDataOverlap(image, space.host, space.bytes);
     if (refusing !== undefined) yield refusing;
   } catch (error) {
     if (error instanceof BlockError) yield* abandonParts(image, space);
     throw error;
+  } finally {
+    image.lock.unlock();
   }
 }
 
@@ -82,7 +82,7 @@ function* writeParts(
         );
       if (done === data.length || pool?.hasFailed === true) break;
       space = new Allocation();
-      yield findSpace(image, advance(guest, done), data.length - done, space);
+      yield* findSpace(image, advance(guest, done), data.length - done, space);
     }
     yield passLock(image);
   } finally {

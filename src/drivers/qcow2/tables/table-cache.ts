@@ -67,20 +67,18 @@ export class TableCache {
   }
 
   /** The slot of the table at this offset of the file, held; read from disk if it is not cached. */
-  get(offset: number): Answer<number> {
-    return this.#getFrom(offset, true);
+  get(offset: number, fromDisk = true): Answer<number> {
+    const slot = this.#slots.get(offset);
+    if (slot === undefined) return run(this.#load(offset, fromDisk));
+    const holders = this.#holders[slot] ?? 0;
+    if (holders === 0) this.#unlink(slot);
+    this.#holders[slot] = holders + 1;
+    return slot;
   }
 
   /** The slot for a new table at this offset, held; its content is undefined. */
   getEmpty(offset: number): Answer<number> {
-    return this.#getFrom(offset, false);
-  }
-
-  #getFrom(offset: number, fromDisk: boolean): Answer<number> {
-    const slot = this.#slots.get(offset);
-    if (slot === undefined) return run(this.#load(offset, fromDisk));
-    this.#hold(slot);
-    return slot;
+    return this.get(offset, false);
   }
 
   /** The content of a slot that is held. */
@@ -222,7 +220,9 @@ export class TableCache {
     }
     this.#offsets[slot] = offset;
     this.#slots.set(offset, slot);
-    this.#hold(slot);
+    if (this.#isUnused(slot)) this.#clearUnused(slot);
+    else this.#unlink(slot);
+    this.#holders[slot] = 1;
     return slot;
   }
 
@@ -274,14 +274,6 @@ export class TableCache {
 
   #clearDirty(slot: number): void {
     this.#dirty[slot >>> 5] = (this.#dirty[slot >>> 5] ?? 0) & ~(1 << (slot & 31));
-  }
-
-  #hold(slot: number): void {
-    if (this.#holders[slot] === 0) {
-      if (this.#isUnused(slot)) this.#clearUnused(slot);
-      else this.#unlink(slot);
-    }
-    this.#holders[slot] = (this.#holders[slot] ?? 0) + 1;
   }
 
   #forget(slot: number): void {
