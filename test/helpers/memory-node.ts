@@ -1,6 +1,7 @@
 /**
  * A block node over a buffer in memory, for tests: it notes every call of the driver and can be made to wait or fail.
  */
+import { setTransferBytes } from '../../src/block/graph/limits.ts';
 import { GraphContext } from '../../src/block/graph/context.ts';
 import { BlockNode, type ChildLink, noLimits, type Limits } from '../../src/block/graph/node.ts';
 import type { Driver } from '../../src/block/driver.ts';
@@ -93,6 +94,7 @@ export function memoryNode(
   node.requests = new RequestTracker(node);
   node.totalSectors = bytes / 512;
   node.limits = { ...noLimits(), ...limits };
+  setTransferBytes(node.limits);
   const child: ChildLink = {
     name: 'root',
     parent: { description: 'test', node: null },

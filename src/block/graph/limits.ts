@@ -22,10 +22,15 @@ export function refreshLimits(node: BlockNode): void {
     limits.optMemAlignment = PAGE_BYTES;
   }
   node.driver.refreshLimits?.(node);
-  limits.transferBytes = alignDown(minNonZero(limits.maxTransfer, MAX_TRANSFER_BYTES), limits.requestAlignment);
+  setTransferBytes(limits);
   if (node.limits.requestAlignment > MAX_ALIGNMENT) {
     throw invalidArgument('Driver requires too large request alignment');
   }
+}
+
+/** Sets the longest transfer, which follows from the limits that the driver has set. */
+export function setTransferBytes(limits: Limits): void {
+  limits.transferBytes = alignDown(minNonZero(limits.maxTransfer, MAX_TRANSFER_BYTES), limits.requestAlignment);
 }
 
 /** `refreshLimits` that ignores a BlockError: for use after changes that cannot be rolled back. */

@@ -11,9 +11,9 @@ export function checkOpen(node: BlockNode): void {
 
 /**
  * The first step of a request: ENOMEDIUM for a node that is closed, EIO for more than `maxBytes`. Throws unless
- * `[offset, offset + bytes)` lies in the range of offsets that a node can have: EIO for what no node of QEMU has either;
- * EFBIG for what lies between our longest node and its, where the real program asks the host, which has no such files
- * (observed with qemu-io 7.2.22 on ext4).
+ * `[offset, offset + bytes)` lies in the range of offsets that a node can have: EIO for what no node of QEMU has
+ * either; EFBIG for what lies between our longest node and its, where the real program asks the host, which has no such
+ * files (observed with qemu-io 7.2.22 on ext4).
  */
 export function checkRequest(node: BlockNode, offset: number, bytes: number, maxBytes = QEMU_MAX_LENGTH): void {
   if (node.closed) throw new BlockError(Errno.ENOMEDIUM);

@@ -1,4 +1,5 @@
 /** A blkdebug node over an image in memory, put together by hand, and what a test wants to see of it. */
+import { refreshLimits } from '../../../src/block/graph/limits.ts';
 import type { Pending } from '../../../src/util/steps.ts';
 import { BlockNode, type ChildLink } from '../../../src/block/graph/node.ts';
 import { Open, Perm, Role } from '../../../src/block/flags.ts';
@@ -63,7 +64,7 @@ export function debugNode(given: Record<string, OptionValue> = {}, imageBytes = 
     permissions: takePermissions(options),
     limits: parseLimits(settings, 1),
   };
-  blkdebug.refreshLimits?.(node);
+  refreshLimits(node);
   const child: ChildLink = { name: 'root', parent: { description: 'test', node: null }, node, ...link };
 
   const errnoOf = async (body: () => Pending): Promise<number> => {
