@@ -12,7 +12,7 @@ import type { SessionState } from '../session-state.ts';
 import { flag, OptionTable } from '../words/options.ts';
 import { nodeRows } from './nodes.ts';
 
-const options = new OptionTable({ json: flag('j', 'as JSON') });
+const options = new OptionTable({ json: flag('j', 'as JSON', { isHidden: true }) });
 
 export const info = {
   name: 'info',
