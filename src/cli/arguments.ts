@@ -101,6 +101,7 @@ export const subcommandNames: ReadonlySet<string> = new Set([
   'sweep',
   'crash',
   'merge',
+  'replay',
   'completion',
   'manual',
   'help',

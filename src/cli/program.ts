@@ -13,6 +13,7 @@ export interface Actions {
   readonly ctl?: (socket: string, commands: readonly string[], options: CtlFlags) => Promise<number>;
   readonly report?: (recording: string, output: string) => Promise<number>;
   readonly merge?: (files: readonly string[]) => Promise<number>;
+  readonly replay?: (find: string) => Promise<number>;
   readonly completion?: (shell: string) => Promise<number>;
   readonly manual?: () => Promise<number>;
 }
@@ -193,6 +194,9 @@ export function makeProgram(
   subcommand('merge FILE...', 'print the results of the parts of a search as those of the whole', [])
     .argument('<files...>', 'what sweep --json has printed')
     .action(async (files: string[]) => setStatus((await actions.merge?.(files)) ?? 0));
+  subcommand('replay FIND', 'run a find of a search again; on a terminal, in a shell before its end', [
+    ['find', 'find-N.json in the folder of sweep --out'],
+  ]).action(async (find: string) => setStatus((await actions.replay?.(find)) ?? 0));
   subcommand('completion SHELL', `print the completions for ${completedShells.join(', ')}`, [])
     .addArgument(new Argument('<shell>', 'which shell').choices(completedShells))
     .addHelpText('after', '\nFor bash: blkscope completion bash > ~/.local/share/bash-completion/completions/blkscope')

@@ -1,4 +1,4 @@
-/** Work without a session of its own: `attach`, `ctl`, `report`, `merge`, `completion` and `manual`. */
+/** Work without a session of its own: `attach`, `ctl`, `report`, `merge`, `replay`, `completion` and `manual`. */
 import { AttachedView, attachLines } from '../live/watch/attach.ts';
 import { makeReport } from '../live/record/report.ts';
 import { isUtf8Locale } from '../util/ascii.ts';
@@ -26,6 +26,7 @@ export async function runSubcommand(words: readonly string[], stdio: Stdio): Pro
       ),
     report: (recording: string, output: string) => report(recording, output, stdio),
     merge: async (files: readonly string[]) => (await import('./search/merge-results.ts')).mergeResults(files, stdio),
+    replay: async (find: string) => (await import('./search/replay-find.ts')).replayFind(find, stdio),
     completion: (shell: string) => printed(import('./documents.ts').then((made) => made.completionScript(shell))),
     manual: () => printed(import('./documents.ts').then((made) => made.manualPage())),
   };

@@ -10,18 +10,34 @@ import type { DebugEvent } from '../block/events/events.ts';
 import { eventName } from '../block/events/events.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import { runLines } from '../shell/script.ts';
+import type { Output } from '../shell/output/output.ts';
+import type { Session } from '../shell/session.ts';
 import type { Pending } from '../util/steps.ts';
 import { type Scheduler, Stops } from './scheduler.ts';
-import { type NodeHooks, removeRules, type Transcript, type World, type WorldSession } from './world.ts';
+import { type NodeHooks, removeRules, type World, type WorldSession } from './world.ts';
 import type { DiskHost, RequestHook } from './world/disk-driver.ts';
 import type { Disks } from './world/disks.ts';
+import type { Transcript } from './world/session-output.ts';
 import type { UserRequest, UserWatcher } from './world/watched-backend.ts';
 
 /** Requests to files in one case, unless it is given another bound: one that makes more does not end. */
 const REQUESTS_MAX = 1_000_000;
 
+/** A look at a case while it runs. */
+export interface CaseViewer {
+  /** Where the output of the session is shown as well. */
+  readonly echo?: Output;
+  /** The session is there, and nothing is in it yet. */
+  readonly started?: (session: Session) => void | Promise<void>;
+  /** A line is about to run. */
+  readonly line?: (text: string) => void;
+  /** The script has ended, and the image has not been closed. */
+  readonly ending?: (session: Session) => Promise<void>;
+}
+
 /** A strategy's part in a case. */
 export interface CaseHooks extends NodeHooks {
+  readonly viewer?: CaseViewer | undefined;
   /** Asked before each request to a file. */
   readonly request?: RequestHook;
   /** Chooses which request goes on wherever one stops; left out: requests do not stop. */
@@ -95,10 +111,13 @@ export class Case {
     const { session, transcript } = this.#makeSession();
     let crash: Error | null = null;
     let wasOpened = false;
+    const { viewer } = this.#hooks;
+    await viewer?.started?.(session);
     try {
       const request = this.#world.scenario.image();
       wasOpened = request === null || (await session.open(request));
       if (wasOpened) await runLines(session.shell, this.#lines(), null);
+      if (wasOpened) await viewer?.ending?.(session);
       this.#host.command = 0;
       this.note({ kind: 'closing' });
       await session.close();
@@ -121,7 +140,7 @@ export class Case {
   }
 
   #makeSession(): WorldSession {
-    const { scheduler, event, opened, request } = this.#hooks;
+    const { scheduler, event, opened, request, viewer } = this.#hooks;
     let stops: Stops | null = null;
     const hooks: NodeHooks = {
       ...(opened === undefined ? {} : { opened }),
@@ -135,7 +154,7 @@ export class Case {
             await request?.(file);
           };
     const said = (text: string): void => this.note({ kind: 'said', text });
-    const made = this.#world.session({ host: this.#host, hooks, watcher: this.#watcher, said });
+    const made = this.#world.session({ host: this.#host, hooks, watcher: this.#watcher, said, echo: viewer?.echo });
     if (scheduler !== undefined) stops = new Stops(made.session.loop, scheduler);
     return made;
   }
@@ -158,6 +177,7 @@ export class Case {
         next += 1;
         this.#host.command = next;
         this.note({ kind: 'line', number: next, text });
+        this.#hooks.viewer?.line?.(text);
         return text;
       },
     };

@@ -1,5 +1,5 @@
 /** Runs one case and judges it: the loop body of every search. */
-import { type Baseline, lookAfter } from './aftermath.ts';
+import { type Baseline, type Expectation, lookAfter } from './aftermath.ts';
 import { Case, type CaseHooks, type FinishedCase } from './case.ts';
 import { ModelWatcher } from './model/model-watcher.ts';
 import { type Verdict, verdictOn } from './verdict.ts';
@@ -9,6 +9,8 @@ import type { World } from './world.ts';
 export interface Judged {
   readonly finished: FinishedCase;
   readonly verdict: Verdict;
+  /** The content that the disk had to have. */
+  readonly expected: Expectation;
 }
 
 /** Runs the scenario of `world` with the hooks that `hook` makes for the case, and judges it. */
@@ -40,7 +42,8 @@ export async function judge(
   const isFlushed = isClosed && !journal.slice(closing).some(({ kind }) => kind === 'said' || kind === 'failed');
   // One that crashed or hangs still has its files open.
   disks.abandon();
-  const after = await lookAfter(world, disks, { model: watcher.model, isFlushed });
+  const expected = { model: watcher.model, isFlushed };
+  const after = await lookAfter(world, disks, expected);
   disks.release();
-  return { finished, verdict: verdictOn({ finished, violations: watcher.violations, after, baseline }) };
+  return { finished, expected, verdict: verdictOn({ finished, violations: watcher.violations, after, baseline }) };
 }

@@ -6,6 +6,7 @@
  * jobs and a search that is taken up again stand on.
  */
 import type { Baseline } from './aftermath.ts';
+import type { CaseViewer } from './case.ts';
 import type { Judged } from './judge.ts';
 import type { VerdictName } from './verdict.ts';
 import type { World } from './world.ts';
@@ -43,8 +44,28 @@ export interface Units {
    * The cases of a unit, in their order. `isStopped` turns true when the search is to end; what there is is given then.
    */
   run(unit: number, isStopped: () => boolean): Promise<readonly Outcome[]>;
-  /** Runs one case again. */
-  again(recipe: Json): Promise<Judged>;
+  /** Runs one case again, before the eyes of `viewer`. */
+  again(recipe: Json, viewer?: CaseViewer): Promise<Rerun>;
+  /**
+   * Recipes that may show over this scenario what `recipe` showed over one with other lines, the likeliest first: for
+   * shrinking a find. Each is tried in turn.
+   */
+  similar(recipe: Json): readonly Json[];
+  /** A case as files for a program in a pipe; null if it cannot be said in its words. */
+  script(recipe: Json): Promise<FindScript | null>;
+}
+
+/** A case that was run again. */
+export interface Rerun {
+  readonly outcome: Outcome;
+  readonly judged: Judged;
+}
+
+/** A case as a command file and a file of rules for blkdebug. */
+export interface FindScript {
+  readonly lines: readonly string[];
+  /** A blkdebug.conf; empty without rules. It goes with the first node that has rules. */
+  readonly rules: string;
 }
 
 /** One search. */

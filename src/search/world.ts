@@ -15,6 +15,7 @@ import type { DebugEvent } from '../block/events/events.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import type { UserObject } from '../block/user-object.ts';
 import type { CommandTable } from '../shell/command.ts';
+import type { Output } from '../shell/output/output.ts';
 import { type OpenRequest, Session } from '../shell/session.ts';
 import { Errno } from '../util/errno.ts';
 import type { Pending } from '../util/steps.ts';
@@ -24,6 +25,7 @@ import { Disks, FileSet } from './world/disks.ts';
 import { PagePool } from './world/memory-disk.ts';
 import { ReadOnlyFile } from './world/read-only-file.ts';
 import { sandboxTable } from './world/sandbox-table.ts';
+import { SessionOutput, type Transcript } from './world/session-output.ts';
 import { type UserWatcher, WatchedBackend } from './world/watched-backend.ts';
 
 /** Of all disks of a world together, unless the world is given another limit. */
@@ -62,12 +64,6 @@ export interface NodeHooks {
   readonly event?: (node: BlockNode, event: DebugEvent) => Pending;
 }
 
-/** The text that a session has written. */
-export interface Transcript {
-  stdout: string;
-  stderr: string;
-}
-
 /** A session in a world. */
 export interface WorldSession {
   readonly session: Session;
@@ -81,6 +77,8 @@ export interface SessionSettings {
   readonly watcher: UserWatcher | null;
   /** Is told of what is written to standard error. */
   readonly said?: (text: string) => void;
+  /** Where its output is shown as well. */
+  readonly echo?: Output | undefined;
 }
 
 /** Files, memory and drivers for the cases of one scenario. */
@@ -104,21 +102,9 @@ export class World {
   }
 
   /** A session over the disks of `host`, with no image open. */
-  session({ host, hooks, watcher, said }: SessionSettings): WorldSession {
+  session({ host, hooks, watcher, said, echo }: SessionSettings): WorldSession {
     const { objects, misalign, imageOptions, bail } = this.scenario;
-    const transcript: Transcript = { stdout: '', stderr: '' };
-    const output = {
-      stdout: (text: string): void => {
-        transcript.stdout += text;
-      },
-      stderr: (text: string): void => {
-        transcript.stderr += text;
-        said?.(text);
-      },
-      flush: (): void => {},
-      drop: (): void => {},
-      isTerminal: false,
-    };
+    const output = new SessionOutput(said, echo);
     const session = new Session(
       {
         output,
@@ -132,7 +118,7 @@ export class World {
       this.#commands,
     );
     session.bail = bail;
-    return { session, transcript };
+    return { session, transcript: output.transcript };
   }
 
   /** Closes the user's files. */

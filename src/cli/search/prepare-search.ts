@@ -17,6 +17,7 @@ import { commandTable } from '../../shell/commands/index.ts';
 import { LineSplitter } from '../../shell/data/line-splitter.ts';
 import type { OpenRequest } from '../../shell/session.ts';
 import { Exit, type Invocation, parseArguments } from '../arguments.ts';
+import { withBlkdebug } from './find-words.ts';
 import { numberOption, type SearchWords } from './search-words.ts';
 
 /** Lines of a script count for each case; a longer one is no scenario. */
@@ -24,27 +25,38 @@ const SCRIPT_MAX_BYTES = 1 << 20;
 
 /** A search that can begin. */
 export interface PreparedSearch {
-  readonly world: World;
+  readonly invocation: Invocation;
+  readonly scenario: Scenario;
   readonly baseline: Baseline;
   readonly units: Units;
   readonly seed: number;
   readonly image: string;
 }
 
+const parts = { drivers, commands: commandTable };
+
 /**
  * Reads the script, opens the image and lets the strategy look at both. Throws BlockError if that cannot be. `complain`
  * is for messages of the option parser.
  */
 export async function prepareSearch(words: SearchWords, complain: (text: string) => void): Promise<PreparedSearch> {
+  return prepareLines(words, words.script === null ? [] : readLines(words.script), complain);
+}
+
+/** `prepareSearch` for lines that are there already. */
+export async function prepareLines(
+  words: SearchWords,
+  lines: readonly string[],
+  complain: (text: string) => void,
+): Promise<PreparedSearch> {
   const invocation = parseProgramWords(words, complain);
-  const lines = words.script === null ? [] : readLines(words.script);
   const refused = refusedLine(commandTable, lines);
   if (refused !== null) throw invalidArgument(`${words.script}: ${refused}`);
   const world = await makeWorld(invocation, lines);
   const baseline = await readBaseline(world);
   const seed = numberOption(words.common, 'seed', 1, 0);
   const units = await words.strategy.prepare(world, baseline, { seed, own: words.own });
-  return { world, baseline, units, seed, image: invocation.file ?? '' };
+  return { invocation, scenario: world.scenario, baseline, units, seed, image: invocation.file ?? '' };
 }
 
 function parseProgramWords({ program }: SearchWords, complain: (text: string) => void): Invocation {
@@ -80,7 +92,6 @@ function readLines(file: string): string[] {
 
 /** A world whose image has a node with rules, if one can be put below its format. */
 async function makeWorld(invocation: Invocation, lines: readonly string[]): Promise<World> {
-  const parts = { drivers, commands: commandTable };
   const plain = new World(
     scenarioOf(invocation, lines, (options) => options),
     parts,
@@ -102,16 +113,6 @@ async function lookAt(world: World): Promise<{ readonly hasRules: boolean; reado
   return { hasRules, failure: isOpen ? null : transcript.stderr };
 }
 
-/** Puts a blkdebug node over the file of a format. */
-function withBlkdebug(options: Options): Options {
-  const changed = new Options();
-  for (const [key, value] of options) {
-    changed.set(key.startsWith('file.') ? `file.image.${key.slice('file.'.length)}` : key, value);
-  }
-  changed.set('file.driver', 'blkdebug');
-  return changed;
-}
-
 function scenarioOf(invocation: Invocation, lines: readonly string[], change: (options: Options) => Options): Scenario {
   const { file, format, imageOptions, blkdebug, flags, writethrough, forceShare, objects, misalign, bail } = invocation;
   const name = file ?? '';
@@ -125,6 +126,31 @@ function scenarioOf(invocation: Invocation, lines: readonly string[], change: (o
     return { ...common, filename: blkdebug ? `blkdebug::${name}` : name, options };
   };
   return { image, lines, objects, misalign, imageOptions, bail };
+}
+
+/** The units of the search over other lines; null if it cannot be. `close` gives back what it holds. */
+export async function searchOver(
+  { strategy, own }: SearchWords,
+  { scenario, baseline, seed }: PreparedSearch,
+  lines: readonly string[],
+): Promise<{ readonly units: Units; close(): void } | null> {
+  const world = new World({ ...scenario, lines }, parts);
+  try {
+    const units = await strategy.prepare(world, baseline, { seed, own });
+    return { units, close: () => world.close() };
+  } catch (error) {
+    world.close();
+    if (error instanceof BlockError) return null;
+    throw error;
+  }
+}
+
+/** A world over the image of a command line, without rules of a search. */
+export function worldOf(invocation: Invocation): World {
+  return new World(
+    scenarioOf(invocation, [], (options) => options),
+    parts,
+  );
 }
 
 /** The sentence of an error that keeps a search from running; null for a bug, which is thrown on. */

@@ -15,6 +15,7 @@ import { onFatalSignals, dieOf } from '../signals.ts';
 import type { Stdio } from '../stdio.ts';
 import { type PreparedSearch, prepareSearch, reasonOf } from './prepare-search.ts';
 import { progressLine } from './progress-line.ts';
+import { type FindOptions, reportFinds } from './report-finds.ts';
 import { numberOption, parseSearchWords, type SearchWords } from './search-words.ts';
 
 /** The word that starts the program as a thread of a search. */
@@ -53,7 +54,8 @@ async function run(strategy: Strategy, words: readonly string[], stdio: Stdio): 
   const isJson = common.has('json');
   const reporters = [...fileReporters(common, files)];
   if (isJson) reporters.push(resultLines((text) => stdio.stdout(text)));
-  reporters.push(findTable((text) => (isJson ? stdio.stderr(text) : stdio.stdout(text))));
+  const say = (text: string): void => (isJson ? stdio.stderr(text) : stdio.stdout(text));
+  reporters.push(findTable(say));
 
   const threads = jobs === 1 ? [] : startThreads(strategy.name, words, jobs);
   const workers = threads.length === 0 ? localWorkers(prepared.units) : threadWorkers(threads);
@@ -76,8 +78,15 @@ async function run(strategy: Strategy, words: readonly string[], stdio: Stdio): 
     for (const file of files) file.close();
     for (const thread of threads) void thread.terminate();
   }
-  if (search.progress.finds.length > 0) return FOUND;
+  const { finds } = search.progress;
+  await reportFinds(finds, parsed, prepared, findOptions(common), say);
+  if (finds.length > 0) return FOUND;
   return isWhole || !wasInterrupted ? 0 : COULD_NOT_RUN;
+}
+
+function findOptions(common: ReadonlyMap<string, string>): FindOptions {
+  const valueOf = (name: string): string | null => common.get(name) ?? null;
+  return { folder: valueOf('out'), confirmedBy: valueOf('confirm'), page: valueOf('html') };
 }
 
 /** The options of the program stand as they were given, but for the image; of the search's own only its strategy's. */

@@ -18,6 +18,9 @@ export const commonOptions: readonly OptionLine[] = [
   ['--max-time <S>', 'end after so many seconds with what there is'],
   ['--resume <FILE>', 'go on where a search has ended that wrote these lines of JSON'],
   ['--leaks', 'a leaked cluster is a find'],
+  ['--out <DIR>', 'write each find, made as small as it gets, as files for qemu-io and for blkscope replay'],
+  ['--confirm <PROGRAM>', 'run each find in this program, such as qemu-io, on a copy of the image'],
+  ['--html <FILE>', 'write a page with the finds and their timelines'],
 ];
 
 /** A command line, taken apart. */

@@ -4,7 +4,7 @@ import { caseNumber } from '../results.ts';
 import { verdictNames } from '../verdict.ts';
 
 /** Worst first, then by their first case. */
-function inOrder(finds: readonly Find[]): Find[] {
+export function inOrder(finds: readonly Find[]): Find[] {
   const rank = ({ verdict }: Find): number => verdictNames.indexOf(verdict);
   return finds.toSorted(
     (one, other) => rank(one) - rank(other) || one.first.unit - other.first.unit || one.first.part - other.first.part,

@@ -62,6 +62,8 @@ export class Disks {
   readonly all: CaseDisk[] = [];
   /** Each change and flush, in order; empty unless `keepsLog`. */
   readonly log: LogEntry[] = [];
+  /** Numbers of the disks that were changed. */
+  readonly changed = new Set<number>();
   /** Requests so far that reached a file, reads included: a case that never ends is told by it. */
   requestCount = 0;
   readonly #files: FileSet;
@@ -89,7 +91,9 @@ export class Disks {
 
   /** Notes a change or a flush that was done. */
   note(request: FileRequest, data: Buffer | null): void {
-    if (!this.#keepsLog || request.kind === 'read') return;
+    if (request.kind === 'read') return;
+    if (request.kind !== 'flush') this.changed.add(request.disk);
+    if (!this.#keepsLog) return;
     const copy = data === null ? null : Buffer.from(data);
     this.log.push({ ...request, kind: request.kind, data: copy });
   }

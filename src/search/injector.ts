@@ -1,0 +1,119 @@
+/** Points of a run, and errors that are put there: by rules of blkdebug at events, by the case's hook at requests. */
+import { portOf } from '../block/debug/port.ts';
+import { BlockError } from '../block/error.ts';
+import { type DebugEvent, eventName } from '../block/events/events.ts';
+import type { BlockNode } from '../block/graph/node.ts';
+import { Errno } from '../util/errno.ts';
+import type { Case, CaseHooks } from './case.ts';
+import type { FileRequest } from './world/disk-log.ts';
+
+/** The errors that are tried. */
+export const errnoNames = ['EIO', 'ENOSPC'] as const;
+/** One of them. */
+export type ErrnoName = (typeof errnoNames)[number];
+
+/** A moment of a run: the `nth` event of a kind on a node with rules, or the `nth` request of a kind to a file. */
+export type Point =
+  | { readonly kind: 'event'; readonly event: string; readonly node: number; readonly nth: number }
+  | { readonly kind: 'request'; readonly request: FileRequest['kind']; readonly disk: number; readonly nth: number };
+
+/** A point that a run has come by, with the line of the script that ran then. */
+export interface Passed {
+  readonly point: Point;
+  readonly command: number;
+}
+
+/** An error at a point: for one request, or for all from there on that the point's rule covers. */
+export interface Injection {
+  readonly point: Point;
+  readonly errno: ErrnoName;
+  readonly once: boolean;
+}
+
+/** The points that a run comes by, and the errors that it meets there. */
+export class Injector {
+  readonly passed: Passed[] = [];
+  /** Where in `passed` the first error was put. */
+  firstAt = -1;
+  readonly #injections: readonly Injection[];
+  readonly #running: () => Case;
+  readonly #nodes: BlockNode[] = [];
+  readonly #counts = new Map<string, number>();
+  /** Requests of a kind to a disk that fail from now on. */
+  readonly #failing = new Map<string, ErrnoName>();
+  readonly #watched = new Set<BlockNode>();
+
+  constructor(injections: readonly Injection[], running: () => Case) {
+    this.#injections = injections;
+    this.#running = running;
+  }
+
+  readonly hooks: CaseHooks = {
+    event: (node, event) => this.#atEvent(node, event),
+    request: (request) => this.#atRequest(request),
+  };
+
+  #atEvent(node: BlockNode, event: DebugEvent): undefined {
+    const name = eventName(event);
+    let index = this.#nodes.indexOf(node);
+    if (index < 0) index = this.#nodes.push(node) - 1;
+    const nth = this.#count(`${name}@${index}`);
+    const injection = this.#pass({ kind: 'event', event: name, node: index, nth });
+    if (injection === undefined) return undefined;
+    this.#watch(node);
+    const once = injection.once ? 'on' : 'off';
+    portOf(node)?.rules.add('inject-error', new Map(Object.entries({ event: name, errno: injection.errno, once })));
+    return undefined;
+  }
+
+  #atRequest({ kind, disk }: FileRequest): undefined {
+    const key = `${kind}#${disk}`;
+    const nth = this.#count(key);
+    const injection = this.#pass({ kind: 'request', request: kind, disk, nth });
+    if (injection !== undefined && !injection.once) this.#failing.set(key, injection.errno);
+    const errno = injection?.errno ?? this.#failing.get(key);
+    if (errno === undefined) return undefined;
+    this.#running().note({ kind: 'injected', text: `${errno} for a ${kind} of the file`, isHint: kind === 'discard' });
+    throw new BlockError(Errno[errno]);
+  }
+
+  #count(key: string): number {
+    const count = (this.#counts.get(key) ?? 0) + 1;
+    this.#counts.set(key, count);
+    return count;
+  }
+
+  /** Notes a point; the error that it has, if any. */
+  #pass(point: Point): Injection | undefined {
+    this.passed.push({ point, command: this.#running().command });
+    const injection = this.#injections.find((one) => isSame(one.point, point));
+    if (injection !== undefined && this.firstAt < 0) this.firstAt = this.passed.length - 1;
+    return injection;
+  }
+
+  /** Notes in the journal which requests the rules of a node fail from now on. */
+  #watch({ trace, nodeName }: BlockNode): void {
+    const node = this.#nodes.find((one) => one.nodeName === nodeName);
+    if (node === undefined || this.#watched.has(node)) return;
+    this.#watched.add(node);
+    const underWay = new Map<number, string>();
+    trace.subscribe((record) => {
+      if (record.node !== nodeName) return;
+      if (record.kind === 'request-begin') underWay.set(record.request, record.operation);
+      else if (record.kind === 'request-end') underWay.delete(record.request);
+      else if (record.kind === 'error-injected') {
+        const operation = underWay.get(record.request);
+        // A question for the status is no request of the bus; without an answer the range counts as data.
+        const isHint = operation === undefined || operation === 'discard';
+        this.#running().note({ kind: 'injected', text: `an error for a ${operation ?? 'block status'}`, isHint });
+      }
+    });
+  }
+}
+
+/** Whether two points are one. */
+export function isSame(one: Point, other: Point): boolean {
+  if (one.nth !== other.nth) return false;
+  if (one.kind === 'event') return other.kind === 'event' && one.event === other.event && one.node === other.node;
+  return other.kind === 'request' && one.request === other.request && one.disk === other.disk;
+}
