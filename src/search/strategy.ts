@@ -78,6 +78,8 @@ export interface Strategy {
   readonly options: readonly OptionLine[];
   /** Options with which there is no script, by name without the dashes. */
   readonly standsForScript?: readonly string[];
+  /** Options that name a file to be written when the search is made ready; not for a find that is made small. */
+  readonly writtenOnce?: readonly string[];
   /** Finds out what there is to do. Throws BlockError if the scenario cannot be searched. */
   prepare(world: World, baseline: Baseline, options: SearchOptions): Promise<Units>;
 }

@@ -1,7 +1,7 @@
 /** Finds as rules of QEMU's blkdebug, and how they are made small. */
 import { describe, expect, it } from 'vitest';
 import { rulesFor } from '../../src/search/finds/rules-for.ts';
-import { type SearchOver, Shrinker } from '../../src/search/finds/shrink.ts';
+import { type SearchOver, Shrinker } from '../../src/search/finds/shrinker.ts';
 import type { Injection, Point } from '../../src/search/injector.ts';
 import type { Json, Units } from '../../src/search/strategy.ts';
 

@@ -45,7 +45,7 @@ export interface Suspicion {
 /** The answer of the program. */
 export interface Confirmation {
   readonly isConfirmed: boolean;
-  /** What it did, in a sentence. */
+  /** Its doings in a sentence. */
   readonly text: string;
 }
 
@@ -146,7 +146,7 @@ function runProgram(program: string, words: readonly string[], commands: string)
   });
 }
 
-/** What the program did, by the measures that the search has. */
+/** The work of the program by the measures of the search. */
 async function verdictOf(
   { stdout, stderr, signal, wasKilled }: Ended,
   { judged, baseline, invocation }: Suspicion,

@@ -57,7 +57,10 @@ function section({ title, verdict, detail, lines, rules, html }: PageFind, index
 <h3>Commands</h3>
 <pre>${escaped(lines.join('\n'))}</pre>
 ${rules === '' ? '' : `<h3>Rules</h3>\n<pre>${escaped(rules.trim())}</pre>`}
-<h3>Timeline</h3>
-<iframe title="timeline of find ${index + 1}" srcdoc="${escaped(html)}"></iframe>
+${html === '' ? '' : timeline(index + 1, html)}
 </section>`;
+}
+
+function timeline(number: number, html: string): string {
+  return `<h3>Timeline</h3>\n<iframe title="timeline of find ${number}" srcdoc="${escaped(html)}"></iframe>`;
 }

@@ -136,7 +136,8 @@ export async function searchOver(
 ): Promise<{ readonly units: Units; close(): void } | null> {
   const world = new World({ ...scenario, lines }, parts);
   try {
-    const units = await strategy.prepare(world, baseline, { seed, own });
+    const quiet = new Map([...own].filter(([name]) => strategy.writtenOnce?.includes(name) !== true));
+    const units = await strategy.prepare(world, baseline, { seed, own: quiet });
     return { units, close: () => world.close() };
   } catch (error) {
     world.close();

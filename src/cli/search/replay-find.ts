@@ -30,7 +30,10 @@ async function replay(file: string, stdio: Stdio): Promise<number> {
   const saved = parseFind(file);
   const strategy = strategies.find(({ name }) => name === saved.find);
   if (strategy === undefined) throw invalidArgument(`${file}: there is no search '${saved.find}'`);
-  const words = parseSearchWords(strategy, [...saved.words, file]);
+  const hasNoScript = (strategy.standsForScript ?? []).some((name) =>
+    saved.words.some((word) => word.startsWith(`--${name}=`)),
+  );
+  const words = parseSearchWords(strategy, hasNoScript ? saved.words : [...saved.words, file]);
   const { units } = await prepareLines(words, saved.lines, (text) => stdio.stderr(text));
   const { outcome } = await units.again(saved.recipe, viewerOn(stdio));
   stdio.stdout(`${outcome.title}\n${outcome.verdict}${outcome.detail === '' ? '' : `: ${outcome.detail}`}\n`);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { withContext } from '../../block/error.ts';
 import type { Find } from '../../search/engine.ts';
-import { Shrinker, type ShrunkFind } from '../../search/finds/shrink.ts';
+import { Shrinker, type ShrunkFind } from '../../search/finds/shrinker.ts';
 import { inOrder } from '../../search/reporters/find-table.ts';
 import type { FindScript, Json, Rerun } from '../../search/strategy.ts';
 import type { VerdictName } from '../../search/verdict.ts';
@@ -30,7 +30,7 @@ export interface SavedFind {
   readonly signature: string;
 }
 
-/** What is to become of the finds, by the options of a search. */
+/** The options of a search that say what becomes of its finds; null where they are not given. */
 export interface FindOptions {
   readonly folder: string | null;
   readonly confirmedBy: string | null;
@@ -109,10 +109,7 @@ function writeFind(
   const saved: SavedFind = {
     find: words.strategy.name,
     version: 1,
-    words: [
-      ...words.program,
-      ...[...words.own].map(([name, value]) => (value === '' ? `--${name}` : `--${name}=${value}`)),
-    ],
+    words: [...words.program, ...ownWords(words)],
     lines: shrunk.lines,
     recipe: shrunk.recipe,
     verdict: rerun.outcome.verdict,
@@ -129,6 +126,11 @@ function writeFind(
   if (rules !== '') write('.conf', script.rules);
   const program = isStock(script.lines) && !invocation.bail ? 'qemu-io' : 'blkscope';
   return `${[program, ...command].map(quoted).join(' ')} < ${quoted(`${base}.cmd`)}`;
+}
+
+function ownWords({ strategy, own }: SearchWords): string[] {
+  const kept = [...own].filter(([name]) => strategy.writtenOnce?.includes(name) !== true);
+  return kept.map(([name, value]) => (value === '' ? `--${name}` : `--${name}=${value}`));
 }
 
 function quoted(word: string): string {

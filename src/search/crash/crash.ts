@@ -9,9 +9,8 @@ import { isMainThread } from 'node:worker_threads';
 import { invalidArgument } from '../../block/error.ts';
 import { type Baseline, lookAfter } from '../aftermath.ts';
 import type { FinishedCase } from '../case.ts';
-import type { Judged } from '../judge.ts';
 import { DiskModel } from '../model/disk-model.ts';
-import type { Json, Outcome, SearchOptions, Strategy, Units } from '../strategy.ts';
+import type { Json, Outcome, Rerun, SearchOptions, Strategy, Units } from '../strategy.ts';
 import { type Verdict, verdictOn } from '../verdict.ts';
 import type { World } from '../world.ts';
 import type { Disks } from '../world/disks.ts';
@@ -26,6 +25,8 @@ import { exportLog, type Recording, record } from './crash-log.ts';
 /** Of an epoch with many changes. */
 const DEFAULT_SAMPLES = 1024;
 const MAX_SAMPLES = 1_000_000;
+/** States that are tried over a smaller scenario. */
+const SIMILAR_MAX = 500;
 /** Changes that a title names. */
 const NAMED_MAX = 3;
 
@@ -65,9 +66,25 @@ export class Crash implements Units {
     return [this.#outcome(state, await this.#judge(state))];
   }
 
-  async again(recipe: Json): Promise<Judged> {
+  async again(recipe: Json): Promise<Rerun> {
     const state = parseRecipe(recipe, this.#epochs);
-    return { finished: this.#recording.finished, verdict: await this.#judge(state) };
+    const verdict = await this.#judge(state);
+    const expected = { model: this.#modelAt(state), isFlushed: false };
+    return {
+      outcome: this.#outcome(state, verdict),
+      judged: { finished: this.#recording.finished, verdict, expected },
+    };
+  }
+
+  /** The first states: a smaller scenario has few. */
+  similar(): readonly Json[] {
+    const states = Array.from({ length: Math.min(this.count, SIMILAR_MAX) }, (_, unit) => this.#states.at(unit));
+    return states.map((state) => recipeOf(state, this.#lostIn(state)));
+  }
+
+  /** No program loses power by its commands. */
+  async script(): Promise<null> {
+    return null;
   }
 
   /** The disks of a case before anything was done with them. The caller releases them. */
@@ -84,11 +101,14 @@ export class Crash implements Units {
       disks.release();
       return known;
     }
-    const { position } = this.#epochs[state.epoch] as Epoch;
-    const model = this.#replay?.modelAt(position) ?? new DiskModel(Number.MAX_SAFE_INTEGER, { kind: 'anything' });
-    const verdict = await this.#look(disks, model);
+    const verdict = await this.#look(disks, this.#modelAt(state));
     this.#known.set(digest, verdict);
     return verdict;
+  }
+
+  #modelAt({ epoch }: LossState): DiskModel {
+    const { position } = this.#epochs[epoch] as Epoch;
+    return this.#replay?.modelAt(position) ?? new DiskModel(Number.MAX_SAFE_INTEGER, { kind: 'anything' });
   }
 
   async #look(disks: Disks, model: DiskModel): Promise<Verdict> {
@@ -110,8 +130,7 @@ export class Crash implements Units {
 
   #outcome(state: LossState, verdict: Verdict): Outcome {
     const epoch = this.#epochs[state.epoch] as Epoch;
-    const kept = new Set(state.kept);
-    const lost = epoch.pending.filter((change) => !kept.has(change) && change !== state.torn?.change);
+    const lost = this.#lostIn(state);
     return {
       recipe: recipeOf(state, lost),
       title: this.#title(state, epoch, lost),
@@ -119,6 +138,12 @@ export class Crash implements Units {
       detail: verdict.detail,
       signature: verdict.name === 'sound' ? '' : `${verdict.mark}; ${this.#momentOf(epoch)}`,
     };
+  }
+
+  #lostIn({ epoch, kept: keptChanges, torn }: LossState): number[] {
+    const kept = new Set(keptChanges);
+    const { pending } = this.#epochs[epoch] as Epoch;
+    return pending.filter((change) => !kept.has(change) && change !== torn?.change);
   }
 
   #title({ torn }: LossState, { position, pending }: Epoch, lost: readonly number[]): string {
@@ -176,6 +201,7 @@ export const crash = {
     ['--torn', 'also writes of which only some sectors have arrived'],
   ],
   standsForScript: ['log'],
+  writtenOnce: ['export-log'],
   async prepare(world: World, baseline: Baseline, options: SearchOptions): Promise<Crash> {
     const settings = settingsOf(options);
     const recording = await record(world, options.own.get('log'));

@@ -60,8 +60,8 @@ describe('a loss of power', () => {
       verdict: 'wrong data',
       detail: 'in the end the sector at 0 holds 0x02; allowed: 0x01, 0x00',
     });
-    const { verdict } = await units.again(find?.recipe ?? null);
-    expect(verdict).toMatchObject({ name: 'wrong data', detail: find?.detail });
+    const { outcome } = await units.again(find?.recipe ?? null);
+    expect(outcome).toMatchObject({ verdict: 'wrong data', detail: find?.detail, signature: find?.signature });
     close();
   });
 
