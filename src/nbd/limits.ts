@@ -34,11 +34,11 @@ export interface NbdLimits {
   readonly sliceBytes: number;
   /** Bytes of data that all connections move before the host is asked for new input (of the shell, too). */
   readonly turnBytes: number;
-  /** Data that a request moves in one piece. Between two pieces others have their turn. */
-  readonly pieceBytes: number;
+  /** Data that a request reads out of clusters in one piece. Between two pieces others have their turn. */
+  readonly readBytes: number;
   /** Reads from this length on tell holes; for shorter ones looking for them costs more than it saves. */
   readonly minSparseBytes: number;
-  /** Clusters that a request without data zeroes or discards in one piece, which has at most `maxPieceBytes`. */
+  /** Clusters that a request writes, zeroes or discards in one piece, which has at most `maxPieceBytes`. */
   readonly pieceClusters: number;
   readonly maxPieceBytes: number;
   /** How long replies may take to go out when a server stops. */
@@ -59,7 +59,7 @@ export const defaultLimits: NbdLimits = {
   sliceRequests: 64,
   sliceBytes: 1 << 20,
   turnBytes: 8 << 20,
-  pieceBytes: 2 << 20,
+  readBytes: 2 << 20,
   minSparseBytes: 64 << 10,
   pieceClusters: 2048,
   maxPieceBytes: 128 << 20,

@@ -18,18 +18,20 @@ const waitsForOthers: WaitReason = { kind: 'host-io' };
 
 /** How many bytes of a request are done in one piece: multiples of the node's clusters and of its request alignment. */
 export interface PieceSizes {
-  /** Of a request that moves data. */
-  readonly data: number;
+  /** Of a request that reads data. */
+  readonly read: number;
+  readonly write: number;
   /** Of one that changes the mapping, or looks it up. */
   readonly mapping: number;
 }
 
-/** The sizes of pieces for requests on a node. */
-export function pieceSizesOf(node: BlockNode, { pieceBytes, pieceClusters, maxPieceBytes }: NbdLimits): PieceSizes {
+/** The sizes of pieces for requests on a node. A piece has events of its own: as few as may be are cut. */
+export function pieceSizesOf(node: BlockNode, { readBytes, pieceClusters, maxPieceBytes }: NbdLimits): PieceSizes {
   const cluster = clusterBytes(node);
-  const mapping = Math.min((cluster || UNIT_BYTES) * pieceClusters, maxPieceBytes);
   const least = Math.max(cluster, node.limits.requestAlignment);
-  return { data: Math.max(Math.min(pieceBytes, mapping), least), mapping: Math.max(mapping, least) };
+  const mapping = Math.max(Math.min((cluster || UNIT_BYTES) * pieceClusters, maxPieceBytes), least);
+  // Clusters may be compressed.
+  return { read: cluster === 0 ? mapping : Math.max(Math.min(readBytes, mapping), least), write: mapping, mapping };
 }
 
 /**

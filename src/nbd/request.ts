@@ -68,7 +68,7 @@ export function dataBytesOf(
     case Command.READ:
       return header.length;
     case Command.CACHE:
-      return Math.min(header.length, sizes.data);
+      return Math.min(header.length, sizes.read);
     case Command.BLOCK_STATUS:
       return payloadBytesOf(header, agreement) + agreement.contexts.length * maxExtents * 16;
     default:
@@ -158,7 +158,7 @@ export function execute(request: ClientRequest, host: RequestHost): Pending {
     case Command.READ:
       return read(request, host);
     case Command.WRITE:
-      return change(request, host, host.sizes.data, (offset, bytes, fua) => {
+      return change(request, host, host.sizes.write, (offset, bytes, fua) => {
         const start = offset - header.offset;
         const data = request.payload ?? Buffer.alloc(0);
         return backend.pwrite(offset, bytes === data.length ? data : data.subarray(start, start + bytes), fua);
@@ -230,7 +230,7 @@ function* readSparse(request: ClientRequest, host: RequestHost): Steps<void> {
     at += chunkBytes(style, part);
     if (part.isHole) continue;
     const dataAt = at - part.bytes - part.offset;
-    yield inPieces(host, part.offset, part.bytes, sizes.data, (offset, bytes) =>
+    yield inPieces(host, part.offset, part.bytes, sizes.read, (offset, bytes) =>
       backend.pread(offset, room.buffer.subarray(dataAt + offset, dataAt + offset + bytes)),
     );
   }
@@ -247,7 +247,7 @@ function readData(request: ClientRequest, host: RequestHost): Pending {
   if (length === 0) return undefined;
   const { backend } = agreement.export;
   const dataAt = room.at + prefix - start;
-  return inPieces(host, start, length, sizes.data, (offset, bytes) =>
+  return inPieces(host, start, length, sizes.read, (offset, bytes) =>
     backend.pread(offset, room.buffer.subarray(dataAt + offset, dataAt + offset + bytes)),
   );
 }
@@ -269,9 +269,9 @@ function* trim({ header }: ClientRequest, host: RequestHost): Steps<void> {
 function* cache({ header }: ClientRequest, host: RequestHost): Steps<void> {
   const { agreement, pool, sizes } = host;
   const { backend } = agreement.export;
-  const block = pool.take(Math.min(header.length, sizes.data));
+  const block = pool.take(Math.min(header.length, sizes.read));
   try {
-    yield inPieces(host, header.offset, header.length, sizes.data, (offset, bytes) =>
+    yield inPieces(host, header.offset, header.length, sizes.read, (offset, bytes) =>
       backend.pread(offset, block.buffer.subarray(0, bytes)),
     );
   } finally {
