@@ -4,6 +4,7 @@ import path from 'node:path';
 import { BlockError, invalidArgument } from '../block/error.ts';
 import { runLines, runList } from '../shell/script.ts';
 import { commandTable } from '../shell/commands/index.ts';
+import { wrapLines } from '../shell/output/wrap.ts';
 import type { Session } from '../shell/session.ts';
 import { isTerminal } from '../sys/tty.ts';
 import { hostErrno, strerror } from '../util/errno.ts';
@@ -198,7 +199,7 @@ class Program {
 
   async #greet(): Promise<void> {
     const { demoGreeting } = await import('./demo.ts');
-    this.#stdio.stdout(demoGreeting);
+    this.#stdio.stdout(wrapLines(demoGreeting, this.#stdio.columns));
   }
 
   async #converse(session: Session, views: Views, { prompt }: Invocation, settings: Settings | null): Promise<void> {

@@ -90,7 +90,9 @@ export class Stdio implements Output {
   }
 
   get columns(): number | undefined {
-    return this.stdoutIsTerminal ? process.stdout.columns : undefined;
+    const { columns } = process.stdout;
+    // 0 on a terminal that has not been told its size.
+    return this.stdoutIsTerminal && columns > 0 ? columns : undefined;
   }
 
   /** Text for standard output. */

@@ -164,6 +164,7 @@ export class CommandRunner implements Shell {
   #failure(command: Command, error: unknown): number {
     if (error instanceof CommandFailure) {
       if (error.wantsUsage) this.session.output.stdout(usageLine(command));
+      error.hint?.();
       return -error.errno;
     }
     if (!(error instanceof BlockError)) throw error;

@@ -1,4 +1,5 @@
 /** How a command fails: after it has said why, with an errno for the exit status. */
+import type { BlockError } from '../block/error.ts';
 import { Errno } from '../util/errno.ts';
 import type { SessionState } from './session-state.ts';
 
@@ -7,8 +8,10 @@ export class CommandFailure extends Error {
   readonly errno: number;
   /** The usage line has to be printed. */
   readonly wantsUsage: boolean;
+  /** Says on a terminal what may have been meant, behind everything else. */
+  readonly hint: (() => void) | null;
 
-  constructor(errno: number, wantsUsage = false) {
+  constructor(errno: number, wantsUsage = false, hint: (() => void) | null = null) {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
     super(`command failed: errno ${errno}`);
@@ -16,12 +19,19 @@ export class CommandFailure extends Error {
     this.name = 'CommandFailure';
     this.errno = errno;
     this.wantsUsage = wantsUsage;
+    this.hint = hint;
   }
 }
 
-/** The failure that makes the usage line of the command be printed. */
-export function usage(): CommandFailure {
-  return new CommandFailure(Errno.EINVAL, true);
+/** The failure that makes the usage line of the command be printed, and then the hint. */
+export function usage(hint: (() => void) | null = null): CommandFailure {
+  return new CommandFailure(Errno.EINVAL, true, hint);
+}
+
+/** Says an error, and a hint behind it; the failure is for the caller to throw. */
+export function hinted(session: SessionState, error: BlockError, hint: () => void): CommandFailure {
+  session.error(error.message);
+  return new CommandFailure(error.errno, false, hint);
 }
 
 /** Prints a complaint on standard output; the failure is for the caller to throw. */

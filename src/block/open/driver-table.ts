@@ -1,8 +1,9 @@
 /** The drivers that a session has, and which of them a name or the beginning of an image asks for. */
 import type { RegisteredDriver } from '../driver.ts';
-import { invalidArgument } from '../error.ts';
 import { assert } from '../../util/assert.ts';
+import { Errno } from '../../util/errno.ts';
 import { hasProtocol } from './filename.ts';
+import { noDriver } from './missing-drivers.ts';
 
 /** The drivers of a session, in the order in which they are asked. */
 export class DriverTable {
@@ -41,7 +42,7 @@ export class DriverTable {
       ({ protocolName, otherPrefixes }) => protocolName === prefix || otherPrefixes?.includes(prefix),
     );
     // QEMU's message has room for 127 bytes of it.
-    if (driver === undefined) throw invalidArgument(`Unknown protocol '${prefix.slice(0, 127)}'`);
+    if (driver === undefined) throw noDriver(prefix, `Unknown protocol '${prefix.slice(0, 127)}'`, Errno.EINVAL);
     return driver;
   }
 

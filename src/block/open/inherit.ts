@@ -1,5 +1,4 @@
 /** From a file name and options to complete options: `json:{…}`, the driver, the prefix of the name. */
-import { Errno } from '../../util/errno.ts';
 import type { RegisteredDriver } from '../driver.ts';
 import { BlockError, invalidArgument, prependError } from '../error.ts';
 import { Open } from '../flags.ts';
@@ -7,6 +6,7 @@ import { flattenJson, type JsonValue, parseJson } from '../options/json.ts';
 import { addFlagsToOptions } from '../options/node-options.ts';
 import type { Options } from '../options/options.ts';
 import { type DriverTable, isProtocol } from './driver-table.ts';
+import { noDriver } from './missing-drivers.ts';
 
 const JSON_PREFIX = 'json:';
 
@@ -68,7 +68,7 @@ function namedDriver(drivers: DriverTable, options: Options): RegisteredDriver |
   const name = options.getString('driver');
   if (name === undefined) return null;
   const driver = drivers.find(name);
-  if (driver === null) throw new BlockError(Errno.ENOENT, `Unknown driver '${name}'`);
+  if (driver === null) throw noDriver(name, `Unknown driver '${name}'`);
   return driver;
 }
 

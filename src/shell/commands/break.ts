@@ -3,7 +3,7 @@ import { breakpointPort } from '../../block/debug/port.ts';
 import { BlockError, errnoOf } from '../../block/error.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import type { Command, OperandKind } from '../command.ts';
-import { CommandFailure } from '../failure.ts';
+import { CommandFailure, hinted } from '../failure.ts';
 import { eventNames } from '../../block/events/events.ts';
 import { hintClosest } from '../words/closest.ts';
 import { hintSettings, isSetting, settingCandidates, settingsFrom } from '../words/rule-words.ts';
@@ -64,9 +64,8 @@ function runBreak(session: SessionState, argv: string[]): void {
   } catch (error) {
     const errno = errnoOf(error);
     // qemu-io has no conditions, so the message is ours.
-    if (errno === Errno.EINVAL) {
-      hintSettings(session, settings);
-      throw error;
+    if (error instanceof BlockError && errno === Errno.EINVAL) {
+      throw hinted(session, error, () => hintSettings(session, settings));
     }
     session.output.stdout(`Could not set breakpoint: ${strerror(errno)}\n`);
     if (errno === Errno.ENOENT) {

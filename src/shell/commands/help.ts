@@ -33,9 +33,8 @@ export const help = {
 } satisfies Command;
 
 function runHelp(session: SessionState, argv: string[], shell: Shell): Pending {
-  const { page, columns = 0 } = session.output;
-  const whole = helpOn(session, argv, shell);
-  const text = columns > 0 ? wrapLines(whole, columns) : whole;
+  const { page, columns } = session.output;
+  const text = wrapLines(helpOn(session, argv, shell), columns);
   if (page !== undefined) return arrival(session, page(text));
   session.output.stdout(text);
   return undefined;

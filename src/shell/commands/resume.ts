@@ -23,8 +23,7 @@ export const resume = {
     const port = findDebugPort(session.top);
     // "-a" may be a tag, too; then it means that tag, as in qemu-io.
     const isAll = tag === '-a' && port?.isSuspended(tag) === false;
-    if (isAll && port.suspended().length === 0) session.hint('no request is suspended');
-    await runOnTag(session, tag, 'Could not resume request', async () => {
+    await runOnTag(session, isAll ? null : tag, 'Could not resume request', async () => {
       const known = debugPort(session.top);
       await (isAll ? known.resumeAll() : known.resume(tag));
     });

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { BlockError, withContext } from '../../block/error.ts';
 import { ruleKinds, type Rules } from '../../block/debug/rules.ts';
 import { Errno } from '../../util/errno.ts';
-import { usage } from '../failure.ts';
+import { hinted, usage } from '../failure.ts';
 import type { Command, OperandKind } from '../command.ts';
 import {
   rulesOf,
@@ -75,15 +75,13 @@ function runRule(session: SessionState, argv: string[]): void {
   const parsed = options.parse(session, argv);
   const [action = '', ...words] = parsed.operands;
   const run = actions.get(action);
-  if (run === undefined || words.length === 0) {
-    if (run === undefined) hintClosest(session, action, [...actions.keys()]);
-    throw usage();
-  }
+  if (run === undefined) throw usage(() => hintClosest(session, action, [...actions.keys()]));
+  if (words.length === 0) throw usage();
   try {
     run(session, rulesOf(session, parsed.options.node), words);
   } catch (error) {
-    if (error instanceof BlockError && error.errno === Errno.EINVAL) hintSettings(session, words);
-    throw error;
+    if (!(error instanceof BlockError && error.errno === Errno.EINVAL)) throw error;
+    throw hinted(session, error, () => hintSettings(session, words));
   }
 }
 
@@ -105,8 +103,9 @@ const kinds = ruleKinds.filter((kind) => kind !== 'suspend');
 function addRule(session: SessionState, rules: Rules, [name = '', ...words]: readonly string[]): void {
   const kind = kinds.find((known) => known === name);
   if (kind === undefined) {
-    hintClosest(session, name, kinds);
-    throw new BlockError(Errno.EINVAL, `a rule is ${kinds.slice(0, -1).join(', ')} or ${kinds.at(-1)}, not '${name}'`);
+    const names = `${kinds.slice(0, -1).join(', ')} or ${kinds.at(-1)}`;
+    const error = new BlockError(Errno.EINVAL, `a rule is ${names}, not '${name}'`);
+    throw hinted(session, error, () => hintClosest(session, name, kinds));
   }
   const number = rules.add(kind, settingsFrom(words));
   session.output.stdout(`rule ${number} added\n`);

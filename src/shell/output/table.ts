@@ -63,9 +63,11 @@ function alignedLines<Row>(
   const widths = columns.map(({ title }, at) =>
     cells.reduce((width, line) => Math.max(width, textWidth(line[at] ?? '')), textWidth(title)),
   );
-  const total = widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length);
-  // Where there is no room, columns with nothing in them would only break the rows.
-  const isShown = columns.map((_column, at) => total <= available || cells.some((line) => line[at] !== EMPTY));
+  // Where there is no room, columns with nothing in them would only break the rows, and so would wide gaps.
+  const hasRoom = totalWidth(widths, GAP) <= available;
+  const isShown = columns.map((_column, at) => hasRoom || cells.some((line) => line[at] !== EMPTY));
+  const shownWidths = widths.filter((_width, at) => isShown[at]);
+  const gap = totalWidth(shownWidths, GAP) <= available ? GAP : ' ';
   const aligned = (line: readonly string[], paintCell: (cell: string, at: number) => string): string => {
     const filled = line.map((cell, at) => {
       const filler = ' '.repeat((widths[at] ?? 0) - textWidth(cell));
@@ -73,7 +75,7 @@ function alignedLines<Row>(
     });
     return `${filled
       .filter((_cell, at) => isShown[at])
-      .join(GAP)
+      .join(gap)
       .trimEnd()}\n`;
   };
   const title = aligned(
@@ -84,4 +86,8 @@ function alignedLines<Row>(
     aligned(line, (cell, at) => paint(cell, columns[at]?.style?.(rows[index] as Row) ?? 'plain')),
   );
   return title + lines.join('');
+}
+
+function totalWidth(widths: readonly number[], gap: string): number {
+  return widths.reduce((sum, width) => sum + width, gap.length * (widths.length - 1));
 }

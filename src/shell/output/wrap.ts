@@ -8,7 +8,7 @@ const HANGING = 4;
  * Breaks lines that do not fit into so many columns. Their rest is indented: to the second column where two blanks
  * begin one (" name   what it is"), else a little.
  */
-export function wrapLines(text: string, columns: number): string {
+export function wrapLines(text: string, columns = Number.POSITIVE_INFINITY): string {
   return text
     .split('\n')
     .map((line) => (textWidth(line) > columns ? wrapLine(line, columns) : line))

@@ -15,10 +15,13 @@ export function liveTags(session: SessionState): string[] {
   return [...tags];
 }
 
-/** Runs the work of a command on a tag. Its failure is printed as "`complaint`: …", with a hint on a terminal. */
+/**
+ * Runs the work of a command on a tag, or on all for null. Its failure is printed as "`complaint`: …", with a hint on a
+ * terminal.
+ */
 export async function runOnTag(
   session: SessionState,
-  tag: string,
+  tag: string | null,
   complaint: string,
   body: () => Promise<void>,
 ): Promise<void> {
@@ -27,7 +30,8 @@ export async function runOnTag(
   } catch (error) {
     const errno = errnoOf(error);
     session.output.stdout(`${complaint}: ${strerror(errno)}\n`);
-    if (errno === Errno.ENOENT) hintTag(session, tag);
+    if (errno === Errno.ENOENT && tag !== null) hintTag(session, tag);
+    else if (errno === Errno.ENOENT) session.hint('no request is suspended');
     throw new CommandFailure(errno);
   }
 }

@@ -46,5 +46,7 @@ describe('a table on a terminal', () => {
 
   it('leaves columns out that have nothing to say where there is no room', async () => {
     expect(await tableOn(21)).toBe('NAME  NOTE\na     x\n');
+    expect(await tableOn(10)).toBe('NAME  NOTE\na     x\n');
+    expect(await tableOn(9)).toBe('NAME NOTE\na    x\n');
   });
 });
