@@ -9,6 +9,27 @@ export function setRawMode(isRaw: boolean): void {
   if (process.stdin.isTTY && !process.stdin.destroyed) process.stdin.setRawMode(isRaw);
 }
 
+/** A signal to ourselves has had its effect by then. */
+const NOT_STOPPED_MS = 50;
+
+/**
+ * Stops the program, as Ctrl-Z does where keys are not raw; `comeBack` is called once it is continued. It gives the
+ * terminal back first, and takes no keys.
+ */
+export function stopForShell(comeBack: () => void): void {
+  let isBack = false;
+  const continued = (): void => {
+    if (isBack) return;
+    isBack = true;
+    comeBack();
+  };
+  process.once('SIGCONT', continued);
+  setRawMode(false);
+  process.kill(process.pid, 'SIGTSTP');
+  // Without a shell that could continue it, the host does not stop a program at all.
+  setTimeout(continued, NOT_STOPPED_MS);
+}
+
 let hangUpHandler: (() => void) | null = null;
 
 /**

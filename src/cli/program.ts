@@ -135,10 +135,18 @@ export function makeProgram(
     program.addCommand(command);
     return command;
   };
-  subcommand('attach SOCKET', 'watch a session that runs with --monitor SOCKET', [
+  subcommand('attach SOCKET', 'a second console of a session that runs with --monitor SOCKET', [
     ['socket', 'the socket that the session listens on'],
   ])
-    .addHelpText('after', '\nOn a terminal: its panel; q, Ctrl-C and Ctrl-D leave. In a pipe: its records as NDJSON.')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'On a terminal: the panel of the session, and a line for commands of its shell. "?" shows the keys; "quit" and Ctrl-D',
+        'leave it, with status 0, and the session goes on; the status is 1 if the session ends first. In a pipe: its records',
+        'as NDJSON; the status is 1 if the session is killed.',
+      ].join('\n'),
+    )
     .action(async (socket: string) => setStatus((await actions.attach?.(socket)) ?? 0));
   subcommand('ctl SOCKET [COMMAND]...', 'run commands in a session that runs with --monitor SOCKET', [
     ['socket', 'the socket that the session listens on'],

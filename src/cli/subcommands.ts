@@ -1,15 +1,7 @@
 /** Work without a session of its own: `attach`, `ctl`, `report`, `merge`, `replay`, `completion` and `manual`. */
-import { AttachedView, attachLines } from '../live/watch/attach.ts';
 import { makeReport } from '../live/record/report.ts';
-import { isUtf8Locale } from '../util/ascii.ts';
-import { unpainted } from '../util/style.ts';
-import { onHangUp, setRawMode } from './host-terminal.ts';
 import { runProgram } from './program.ts';
-import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
-import { type Stdio, terminalSize } from './stdio.ts';
-
-/** q, and Ctrl-C and Ctrl-D, which raw mode gives as keys. */
-const LEAVING_KEYS = ['q', '\u0003', '\u0004'];
+import type { Stdio } from './stdio.ts';
 
 /** Runs a subcommand; the exit status. Throws BlockError with the reason why it cannot. */
 export async function runSubcommand(words: readonly string[], stdio: Stdio): Promise<number> {
@@ -19,7 +11,7 @@ export async function runSubcommand(words: readonly string[], stdio: Stdio): Pro
     return 0;
   };
   const actions = {
-    attach: (socket: string) => attach(socket, stdio),
+    attach: (socket: string) => import('./attach.ts').then(({ runAttach }) => runAttach(socket, stdio)),
     ctl: (socket: string, commands: readonly string[], { json, shutdown }: { json?: true; shutdown?: true }) =>
       import('./ctl.ts').then(({ runCtl }) =>
         runCtl({ socket, commands, isJson: json === true, endsSession: shutdown === true }, stdio),
@@ -31,49 +23,6 @@ export async function runSubcommand(words: readonly string[], stdio: Stdio): Pro
     manual: () => printed(import('./documents.ts').then((made) => made.manualPage())),
   };
   return runProgram('blkscope', words, actions, streams);
-}
-
-async function attach(path: string, stdio: Stdio): Promise<number> {
-  if (!stdio.hasCursor) {
-    await attachLines(path, (text) => {
-      stdio.stdout(text);
-      stdio.flush();
-    });
-    return 0;
-  }
-  const { stdout, stdin } = process;
-  const view = new AttachedView({
-    path,
-    write: (text) => void stdout.write(text),
-    size: terminalSize(),
-    paint: stdio.paint ?? unpainted,
-    isAscii: !isUtf8Locale(process.env),
-  });
-  let signal: FatalSignal | null = null;
-  const stop = (): void => view.stop();
-  const stopBy = (name: FatalSignal): void => {
-    signal ??= name;
-    stop();
-  };
-  stdout.on('resize', () => view.resize(terminalSize()));
-  onFatalSignals(stopBy);
-  onHangUp(() => stopBy('SIGHUP'));
-  setRawMode(true);
-  stdin.on('data', (keys) => {
-    if (LEAVING_KEYS.some((key) => keys.includes(key))) stop();
-  });
-  try {
-    const endedInOrder = await view.run();
-    if (endedInOrder) stdio.stdout('the session has ended\n');
-  } finally {
-    setRawMode(false);
-    stdin.destroy();
-  }
-  if (signal !== null) {
-    stdio.end();
-    dieOf(signal);
-  }
-  return 0;
 }
 
 async function report(recording: string, output: string, stdio: Stdio): Promise<number> {

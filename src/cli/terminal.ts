@@ -5,15 +5,13 @@ import type { Session } from '../shell/session.ts';
 import { printable, textWidth } from '../util/text-width.ts';
 import { History } from './history.ts';
 import { HistorySearch } from './history-search.ts';
-import { EchoedOutput, setRawMode } from './host-terminal.ts';
+import { EchoedOutput, setRawMode, stopForShell } from './host-terminal.ts';
 import type { StoppableSource } from './input.ts';
 import { leavingQuestion, promptOf } from './prompt.ts';
 import type { Settings } from './user-settings.ts';
 import type { Stdio } from './stdio.ts';
 import type { Views } from './views.ts';
 
-/** A signal to ourselves has had its effect by then. */
-const NOT_STOPPED_MS = 50;
 /** On fewer rows nothing is paged. */
 const LEAST_PAGE_ROWS = 4;
 const CTRL_BACKSLASH = '\x1c';
@@ -380,21 +378,14 @@ export class Terminal implements StoppableSource {
   #stopForShell(): void {
     const { panel } = this.#views;
     panel?.stop();
-    let isBack = false;
-    const comeBack = (): void => {
-      if (isBack || this.isEnded) return;
-      isBack = true;
+    stopForShell(() => {
+      if (this.isEnded) return;
       setRawMode(true);
       panel?.start();
       if (this.#waiter === null) return;
       this.#editor.prevRows = 0;
       this.#showPrompt();
-    };
-    process.once('SIGCONT', comeBack);
-    setRawMode(false);
-    process.kill(process.pid, 'SIGTSTP');
-    // Without a shell that could continue it, the host does not stop a program at all.
-    setTimeout(comeBack, NOT_STOPPED_MS);
+    });
   }
 
   /** Takes what is being typed off the screen, writes, and puts it back below, if it is asked for. */

@@ -133,7 +133,7 @@ describe.each(nodePrograms)('with Node %s, a terminal that goes', (_, node) => {
     const watched = start(node, ['--monitor', path.join(folder, 'socket'), image]);
     await watched.screen.until('blkscope> ');
     const program = start(node, ['attach', path.join(folder, 'socket')]);
-    await program.screen.until('q leaves');
+    await program.screen.until('? keys');
     program.hangUp();
     expect(await program.exit()).toBe(SIGHUP);
     watched.type('length\r');

@@ -24,9 +24,9 @@ async function coloured(env: NodeJS.ProcessEnv): Promise<Record<string, boolean>
   await written('break pwritev A', 'blkscope>');
   const table = (await written('rules', 'armed')).replace(/^.*?\n/s, '');
   const attached = new ScreenProgram(['attach', path.join(program.folder, 'socket')], settings);
-  await attached.until(() => attached.terminal.written.includes('q leaves'));
+  await attached.until(() => attached.terminal.written.includes('? keys'));
   const attach = attached.terminal.written;
-  attached.type('q');
+  attached.type('\x04');
   await attached.exit;
   await program.prompt();
   const panel = (await written('live on', '┌')).replace(/^.*?\n/s, '').replace(/blkscope.{0,9}> /g, '');

@@ -229,7 +229,7 @@ export function parseLine(line: string): RecordingLine | null {
 }
 
 /** `parseLine` for a value of JSON. */
-function checkLine(value: unknown): RecordingLine | null {
+export function checkLine(value: unknown): RecordingLine | null {
   if (!isObject(value)) throw new SchemaError('not an object');
   const upgraded = upgradeLine(value);
   if (typeof upgraded.kind !== 'string') throw new SchemaError("no 'kind'");

@@ -3,17 +3,13 @@ import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:
 import { connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Coroutine } from '../../../src/block/loop/coroutine.ts';
 import { Event } from '../../../src/block/events/events.ts';
 import { TraceBus } from '../../../src/block/events/trace.ts';
-import { AttachedView, attachLines } from '../../../src/live/watch/attach.ts';
+import { attachLines } from '../../../src/live/watch/attach-lines.ts';
 import { Monitor } from '../../../src/live/watch/monitor.ts';
 import type { SessionControl } from '../../../src/live/control/session-control.ts';
 import { parseLine, type RecordingLine, WANT_LATEST } from '../../../src/live/record/schema.ts';
-import { terminalPaint } from '../../../src/cli/paint.ts';
-import { unpainted } from '../../../src/util/style.ts';
-import { eventfulEvents, snapshot } from '../panel/snapshots.ts';
-import { VirtualTerminal } from '../panel/virtual-terminal.ts';
+import { snapshot } from '../panel/snapshots.ts';
 import { useEmptyFolder } from '../../helpers/sandbox.ts';
 
 const folder = useEmptyFolder();
@@ -286,14 +282,6 @@ describe('the socket of the monitor', () => {
 describe('attaching', () => {
   it('to nobody says why', async () => {
     await expect(attachLines(socketPath, () => {})).rejects.toThrow(`Could not attach to '${socketPath}'`);
-    const view = new AttachedView({
-      path: socketPath,
-      write: () => {},
-      size: { columns: 80, rows: 24 },
-      paint: unpainted,
-    });
-    await expect(view.run()).rejects.toThrow('No such file or directory');
-    expect(view.restore()).toBe('');
     await expect(attachLines('', () => {})).rejects.toThrow("Could not attach to '': No such file or directory");
   });
 
@@ -314,77 +302,15 @@ describe('attaching', () => {
     expect(kinds).toEqual(['header', 'snapshot', 'event', 'snapshot', 'end']);
   });
 
-  it('to something that is no session ends with an error, and the screen is restored', async () => {
-    const server = createServer((socket) => socket.resume().end('hello\n'));
-    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
-    let written = '';
-    const write = (text: string): void => {
-      written += text;
-    };
-    const view = new AttachedView({ path: socketPath, write, size: { columns: 80, rows: 24 }, paint: unpainted });
-    await expect(view.run()).rejects.toThrow('The session sends what is no record: not JSON');
-    expect(written.indexOf('\x1b[?1049h')).toBe(0);
-    expect(written).toContain('\x1b[?1049l');
-    await new Promise((resolve) => server.close(resolve));
-  });
-
-  it('to a session whose notes are no texts ends with an error that names the member', async () => {
-    const line = {
-      ...eventfulEvents(),
-      latest: [{ ...eventfulEvents().latest[0], notes: [{ kind: 'suspend', tag: 7 }] }],
-    };
-    const server = createServer((socket) => socket.resume().end(`${JSON.stringify(line)}\n`));
-    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
-    const size = { columns: 80, rows: 24 };
-    const view = new AttachedView({ path: socketPath, write: () => {}, size, paint: unpainted });
-    await expect(view.run()).rejects.toThrow("The session sends what is no record: 'tag' of notes is missing or wrong");
-    await new Promise((resolve) => server.close(resolve));
-  });
-
-  it('shows the panel over the whole terminal, follows resizes, and leaves the screen as it was', async () => {
-    const { bus, monitor } = await openMonitor();
-    const terminal = new VirtualTerminal(110, 20);
-    terminal.write('$ blkscope attach\r\n');
-    const view = new AttachedView({
-      path: socketPath,
-      write: terminal.write,
-      size: { columns: 110, rows: 20 },
-      paint: terminalPaint('always'),
-    });
-    const run = view.run();
-    await until(() => terminal.written.includes('SUSPENDED'));
-    bus.history.add(Event.PWRITEV, { id: 4, operation: 'aio_write' } as Coroutine, 'debug', true);
-    bus.emit(4, '#debug', { kind: 'suspend', tag: 'A', event: 'pwritev' });
-    await until(() => terminal.written.includes('w4'));
-    await until(() => terminal.written.includes('■ A'));
-    await terminal.settle();
-    expect(terminal.screen[0]).toMatch(/^┌ blkscope {2}disk\.qcow2/);
-    expect(terminal.screen.join('\n')).toMatch(/pwritev +w4 +■ A/);
-    expect(terminal.screen[18]).toMatch(/^└─+┘$/);
-    expect(terminal.screen[19]).toContain('q leaves');
-    terminal.resize(70, 16);
-    view.resize({ columns: 70, rows: 16 });
-    await terminal.settle();
-    expect(terminal.screen[14]).toMatch(/^└─+┘$/);
-    await monitor.close();
-    expect(await run).toBe(true);
-    await terminal.settle();
-    expect(terminal.screen[0]).toBe('$ blkscope attach');
-    expect(view.restore()).toBe('');
-  });
-
-  it('can be left at any time', async () => {
+  it('without a terminal tells a session that was killed from one that ended', async () => {
     const { monitor } = await openMonitor();
-    const view = new AttachedView({
-      path: socketPath,
-      write: () => {},
-      size: { columns: 80, rows: 24 },
-      paint: unpainted,
-    });
-    const run = view.run();
+    const attached = attachLines(socketPath, () => {});
     await until(() => monitor.clientCount === 1);
-    view.stop();
-    expect(await run).toBe(false);
     await monitor.close();
+    expect(await attached).toBe(true);
+    const server = createServer((socket) => socket.resume().end('{"kind":"note","text":"","dropped":0}\n'));
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+    expect(await attachLines(socketPath, () => {})).toBe(false);
+    await new Promise((resolve) => server.close(resolve));
   });
 });
