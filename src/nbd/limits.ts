@@ -61,7 +61,7 @@ export const defaultLimits: NbdLimits = {
   turnBytes: 8 << 20,
   readBytes: 2 << 20,
   minSparseBytes: 64 << 10,
-  pieceClusters: 2048,
+  pieceClusters: 512,
   maxPieceBytes: 128 << 20,
   goodbyeNs: 1e9,
 };

@@ -13,7 +13,7 @@ import type { NbdLimits } from './limits.ts';
 import { Command, type RequestHeader } from './wire.ts';
 
 /** The unit of pieces on a node without clusters. */
-const UNIT_BYTES = 16 << 10;
+const UNIT_BYTES = 64 << 10;
 const waitsForOthers: WaitReason = { kind: 'host-io' };
 
 /** How many bytes of a request are done in one piece: multiples of the node's clusters and of its request alignment. */

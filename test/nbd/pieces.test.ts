@@ -20,8 +20,7 @@ let statusCalls = 0;
 beforeEach(async () => {
   statusCalls = 0;
   rig = await Rig.make({
-    // A node without clusters counts 16 KiB as one.
-    limits: { readBytes: 8 * KIB, pieceClusters: 1, sliceBytes: 8 * KIB, turnBytes: 64 * KIB },
+    limits: { readBytes: 8 * KIB, maxPieceBytes: 16 * KIB, sliceBytes: 8 * KIB, turnBytes: 64 * KIB },
     overrides: {
       blockStatus: async (_node, _wantZero, offset) => {
         statusCalls += 1;
