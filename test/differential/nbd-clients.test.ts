@@ -3,7 +3,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -23,6 +23,10 @@ const hasNbdinfo = isThere('nbdinfo', '--version');
 const hasNbdcopy = isThere('nbdcopy', '--version');
 const hasQemuNbd = isThere('qemu-nbd', '--version');
 const hasFio = isThere('fio', '--version');
+const hasNbdkit = isThere('nbdkit', 'nbd', '--version');
+const hasNbdsh = isThere('nbdsh', '--version');
+/** The kernel lets this user mount with FUSE. */
+const hasFuse = isThere('nbdfuse', '--version') && existsSync('/dev/fuse') && process.getuid?.() === 0;
 /** The interpreter that the distribution's module is for. */
 const python = ['/usr/bin/python3', 'python3'].find((program) => isThere(program, '-c', 'import nbd'));
 
@@ -165,6 +169,59 @@ describe.skipIf(!hasNbdcopy)('nbdcopy', () => {
     expect(hash('target.raw')).toBe(expected);
     await run('nbdcopy', uri, at('copy.raw'));
     expect(hash('copy.raw')).toBe(expected);
+  });
+});
+
+describe.skipIf(!hasNbdkit)("nbdkit's nbd plugin", () => {
+  const filters = [[], ['--filter=cow'], ['--filter=blocksize', '--filter=cache']].map((args) => ({ args }));
+  it.each(filters)('hands the export on, with $args', async ({ args }) => {
+    makeRaw('disk.raw', 'disk');
+    const expected = hash('disk.raw');
+    writeFileSync(at('target.raw'), Buffer.alloc(IMAGE_BYTES, 0xaa));
+    await serve(raw('target.raw'));
+    const plugin = ['-U', '-', ...args, 'nbd', `socket=${at('socket')}`];
+    await run('nbdkit', ...plugin, '--run', `nbdcopy --flush ${at('disk.raw')} $uri && nbdcopy $uri ${at('copy.raw')}`);
+    expect(hash('copy.raw')).toBe(expected);
+    // The copy-on-write filter keeps what is written to itself.
+    expect(hash('target.raw') === expected).toBe(!args.includes('--filter=cow'));
+  });
+});
+
+describe.skipIf(!hasNbdsh)('nbdsh', () => {
+  it('reads and writes from a process of its own', async () => {
+    makeRaw('disk.raw', 'disk');
+    const { uri } = await serve(raw('disk.raw'));
+    const lines = [
+      'h.pwrite(b"blkscope" * 64, 4096)',
+      'h.flush()',
+      'print(h.pread(8, 4096 + 504))',
+      'print(h.get_size(), h.is_read_only(), h.can_fua(), h.can_zero(), h.can_multi_conn(), h.get_protocol())',
+    ];
+    expect(await run('nbdsh', '-u', uri, ...lines.flatMap((line) => ['-c', line]))).toBe(
+      `bytearray(b'blkscope')\n${IMAGE_BYTES} False True True True newstyle-fixed\n`,
+    );
+    expect(readFileSync(at('disk.raw')).toString('latin1', 4096, 4104)).toBe('blkscope');
+  });
+});
+
+describe.skipIf(!hasFuse)('nbdfuse', () => {
+  it('makes a file of the export, which other programs read and write', async () => {
+    makeRaw('disk.raw', 'disk');
+    makeRaw('other.raw', 'other');
+    const { uri } = await serve(raw('disk.raw'));
+    writeFileSync(at('file'), '');
+    const mount = spawn('nbdfuse', [at('file'), uri], { stdio: 'inherit' });
+    const ended = new Promise((resolve) => mount.on('exit', resolve));
+    try {
+      while (statSync(at('file')).size !== IMAGE_BYTES && mount.exitCode === null) await new Promise(setImmediate);
+      await run('cmp', at('file'), at('disk.raw'));
+      await run('dd', `if=${at('other.raw')}`, `of=${at('file')}`, 'bs=1M', 'conv=notrunc,fsync', 'status=none');
+      await run('cmp', at('file'), at('other.raw'));
+    } finally {
+      spawnSync('umount', [at('file')]);
+      await ended;
+    }
+    expect(hash('disk.raw')).toBe(hash('other.raw'));
   });
 });
 
