@@ -86,5 +86,21 @@ export function imageCommands(random, lengthBytes, clusterBytes) {
     () => `reopen -o ${random.pick(options)}`,
     () => random.pick(['reopen -r', 'reopen -w', 'reopen']),
   ];
-  return Array.from({ length: random.between(6, 18) }, () => random.pick(kinds)());
+  const looks = [
+    () => `where ${place()}`,
+    () => `who ${place()} ${bytes()}`,
+    () => `dump ${random.pick(['header', 'l1', 'snapshots', 'bitmaps'])}`,
+    () => `dump l2 ${place()} ${bytes()}`,
+    () => `dump refcounts 0 ${bytes()}`,
+    () => `map -v ${place()} ${bytes()}`,
+    () => random.pick(['check', 'check -d', 'check -j', 'check -r leaks', 'check -r all']),
+    () => random.pick(['diff', 'diff', 'diff -m', 'diff -o']),
+    () => `snapshot ${random.pick(['-l', '-c a', '-a a', '-a 1', '-d a', '-d b', '-j'])}`,
+    () => random.pick(['commit', 'commit -d', 'info -j', 'nodes -j']),
+    () => `poke ${place()} ${random.pick(['00', 'ff', '8000000000050000', '0000000000000001'])}`,
+  ];
+  const work = Array.from({ length: random.between(6, 18) }, () => random.pick(kinds)());
+  // Behind the others, so that older finds are made as before.
+  const looking = Array.from({ length: random.below(6) }, () => random.pick(looks)());
+  return [...work, ...looking, ...(looking.length > 3 ? [random.pick(kinds)(), looking[0] ?? ''] : [])];
 }

@@ -22,7 +22,7 @@ export const diff = {
     'L1 and L2 tables, snapshots, bitmaps. Commands that only look do not count as the last one. At a breakpoint it shows',
     'how far the request has come: at l2_update the refcount is written and the L2 entry is not.',
     'Its first use shows nothing: from then on all metadata is copied before each command, which takes time and memory as',
-    'the tables are long (up to 256 MiB). Until then it costs nothing.',
+    'the tables are long (up to 64 MiB a copy, else it is refused). Until then it costs nothing.',
   ],
   async run(session, argv) {
     const { options: given, operands } = options.parse(session, argv);

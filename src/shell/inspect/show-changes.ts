@@ -20,7 +20,7 @@ export const changeFields: readonly Field[] = [
 ];
 
 /** Copies of more metadata are refused. */
-const MAX_COPY_BYTES = 1 << 28;
+const MAX_COPY_BYTES = 1 << 26;
 
 /** How `diff` compares. */
 export interface DiffOptions {

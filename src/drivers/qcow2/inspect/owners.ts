@@ -4,7 +4,7 @@ import { requestName } from '../../../util/compact.ts';
 import type { Steps } from '../../../util/steps.ts';
 import type { GuestOffset } from '../format/offsets.ts';
 import type { Qcow2Image } from '../tables/image.ts';
-import { clustersOf, eachReference, type Reference } from './references.ts';
+import { clustersOf, eachReference, type Reference, type Side } from './references.ts';
 import { MetadataView } from './view.ts';
 
 /** An owner that is being put together from both states. */
@@ -20,7 +20,7 @@ export function* ownersOf(
   const first = image.clusterIndexOf(offset);
   const end = image.clustersFor(offset + bytes);
   const found = new Map<number, Map<string, Found>>();
-  const add = (reference: Reference, side: 'memory' | 'disk'): void => {
+  const add = (reference: Reference, side: Side): void => {
     for (const cluster of clustersOf(image, reference)) {
       if (cluster < first || cluster >= end) continue;
       const owners = found.get(cluster) ?? new Map<string, Found>();
@@ -28,12 +28,12 @@ export function* ownersOf(
       const { owner, snapshot, guest, entryAt } = reference;
       const key = [owner, snapshot, guest, entryAt, reference.offset].join();
       const known = owners.get(key) ?? { ...reference, memory: false, disk: false };
-      known[side] = true;
+      if (side !== 'disk') known.memory = true;
+      if (side !== 'memory') known.disk = true;
       owners.set(key, known);
     }
   };
-  yield* eachReference(view, 'memory', (reference) => add(reference, 'memory'));
-  yield* eachReference(view, 'disk', (reference) => add(reference, 'disk'));
+  yield* eachReference(view, add);
   if (!image.hasDataFile) for (const reference of pendingReferences(image)) add(reference, 'memory');
   view.forget();
   for (let cluster = first; cluster < end; cluster++) {
