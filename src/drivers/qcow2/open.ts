@@ -159,7 +159,9 @@ function checkTables(image: Qcow2Image, header: Header, flags: number): void {
   }
   check(l1Offset, l1EntryCount, L1_ENTRY_BYTES, MAX_L1_BYTES, 'Active L1 table');
 
-  const neededEntries = image.l1EntriesFor(header.lengthBytes);
+  // QEMU rounds up in 64 bits: a length near their end needs no entry, and is refused later.
+  const wrapsAround = header.lengthBytes > 2 ** 64 - image.l2Entries * image.clusterBytes;
+  const neededEntries = wrapsAround ? 0 : image.l1EntriesFor(header.lengthBytes);
   if (neededEntries > INT_MAX) throw new BlockError(Errno.EFBIG, 'Image is too big');
   image.l1VmStateIndex = neededEntries;
   if (l1EntryCount < neededEntries) throw invalidArgument('L1 table is too small');

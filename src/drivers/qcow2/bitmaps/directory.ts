@@ -51,7 +51,8 @@ export function parseDirectory(image: Qcow2Image, data: Buffer): DirectoryEntry[
       throw invalidArgument('More bitmaps found than specified in header extension');
     const nameBytes = data.readUInt16BE(at + 18);
     const extraBytes = data.readUInt32BE(at + 20);
-    const end = at + Math.ceil((ENTRY_BYTES + nameBytes + extraBytes) / 8) * 8;
+    // QEMU adds up in 32 bits with a sign, where much extra data leads back.
+    const end = at + Math.ceil(((ENTRY_BYTES + nameBytes + extraBytes) | 0) / 8) * 8;
     if (end > bytes) throw invalidArgument('Broken bitmap directory');
     if (extraBytes !== 0) throw invalidArgument('Bitmap extra data is not supported');
     const entry: DirectoryEntry = {

@@ -15,6 +15,8 @@ export function* countBitmaps(image: Qcow2Image, { map, result }: CheckState): S
   map.addReference(result, image.bitmapDirectoryOffset, image.bitmapDirectoryBytes);
   let entries: DirectoryEntry[];
   try {
+    // The entries are held against the length of the disk, which such an image does not have any more.
+    image.checkUsable();
     entries = yield* readDirectory(image);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
