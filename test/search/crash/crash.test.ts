@@ -11,6 +11,12 @@ import { scenarioOf, worldOf } from '../search-world.ts';
 
 const folder = useFolder();
 
+/** A scenario that comes with the program. */
+function linesOf(scenario: string): string[] {
+  const file = path.join(import.meta.dirname, '../../../scripts/scenarios', scenario);
+  return readFileSync(file, 'utf8').trimEnd().split('\n');
+}
+
 interface Setting {
   readonly image?: ImageSettings;
   readonly own?: Readonly<Record<string, string>>;
@@ -52,9 +58,7 @@ describe('a loss of power', () => {
   });
 
   it('shows data of another sector where a cluster was used again before its discard was on disk', async () => {
-    const scenario = path.join(import.meta.dirname, '../../../scripts/scenarios/reused-cluster');
-    const lines = readFileSync(scenario, 'utf8').trimEnd().split('\n');
-    const { units, outcomes, close } = await search(lines);
+    const { units, outcomes, close } = await search(linesOf('reused-cluster'));
     const [find] = findsOf(outcomes);
     expect(find).toMatchObject({
       verdict: 'wrong data',
@@ -62,6 +66,21 @@ describe('a loss of power', () => {
     });
     const { outcome } = await units.again(find?.recipe ?? null);
     expect(outcome).toMatchObject({ verdict: 'wrong data', detail: find?.detail, signature: find?.signature });
+    close();
+  });
+
+  it('shows zeroes where a write had zeroed what it was about to overwrite, as QEMU 7.2 does before a zero cluster', async () => {
+    const { outcomes, close } = await search(linesOf('zeroed-neighbour'));
+    expect(findsOf(outcomes).map(({ verdict, detail }) => [verdict, detail])).toContainEqual([
+      'lost',
+      'in the end the sector at 102400 holds 0x00; allowed: 0x06, 0x02',
+    ]);
+    close();
+  });
+
+  it('loses a compressed write although the image is in write-through mode, as QEMU 7.2 does', async () => {
+    const { outcomes, close } = await search(linesOf('compressed-write'), { writethrough: true });
+    expect(findsOf(outcomes).map(({ verdict }) => verdict)).toContain('lost');
     close();
   });
 
