@@ -13,7 +13,8 @@ import { qcow2Kind } from './qcow2-kind.ts';
 import { rawKind } from './raw-kind.ts';
 import type { Unit } from './unit.ts';
 
-const SECRET = 'secret,id=s,data=hunter2';
+/** The secret of all encrypted images, for `--object`. */
+export const SECRET = 'secret,id=s,data=hunter2';
 const SECTOR_BYTES = 512;
 
 type Options = Readonly<Record<string, string>>;
@@ -41,7 +42,8 @@ const luksFormat: fc.Arbitrary<Options> = fc
 /** qemu-img measures the processor to find how often to iterate, and gives up on a busy machine. */
 const MAX_ATTEMPTS = 50;
 
-async function create(args: readonly string[], folder: string): Promise<void> {
+/** Runs `qemu-img create` with these words, as often as it takes. */
+export async function createEncrypted(args: readonly string[], folder: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const { stderr, exit } = await runProgram({ command: 'qemu-img', args: ['create', '-q'] }, args, { cwd: folder });
     if (exit === '0') return;
@@ -60,7 +62,7 @@ function volumeOf(format: string): Promise<string> {
   if (volumeFolder.path === '') volumeFolder.path = makeFolder();
   const file = `${volumeFolder.path}/${volumes.size}`;
   const options = ['--object', SECRET, '-f', 'luks', '-o', `key-secret=s,iter-time=10,${format}`, file, '0'];
-  const made = create(options, volumeFolder.path).then(() => file);
+  const made = createEncrypted(options, volumeFolder.path).then(() => file);
   volumes.set(format, made);
   return made;
 }
@@ -138,7 +140,7 @@ export const encryptedQcow2Kind: ImageKind<Qcow2Content> = {
   })),
   async create(sandbox, content) {
     for (const [command = '', ...args] of makingOf(content, secret)) {
-      if (args[0] === 'create') await create(args.slice(2), sandbox.folder);
+      if (args[0] === 'create') await createEncrypted(args.slice(2), sandbox.folder);
       else await runProgram({ command, args: [] }, args, { cwd: sandbox.folder });
     }
   },

@@ -10,6 +10,7 @@ import { describe, expect, it } from 'vitest';
 import { eventSequence } from '../helpers/event-sequence.ts';
 import { blkscope, type Program, qemuIo } from '../helpers/run-program.ts';
 import { Sandbox } from '../helpers/sandbox.ts';
+import { createEncrypted, SECRET } from './encrypted-kinds.ts';
 import { textDiff } from './text-diff.ts';
 
 const cases = Number(process.env.CASES ?? 120);
@@ -28,6 +29,7 @@ interface EventsCase {
   readonly backing: boolean;
   readonly snapshot: boolean;
   readonly compress: boolean;
+  readonly isEncrypted: boolean;
   readonly options: readonly string[];
   readonly debug: readonly string[];
   readonly setup: readonly string[];
@@ -63,6 +65,7 @@ const eventsCase: fc.Arbitrary<EventsCase> = fc
     backing: fc.integer({ min: 0, max: 2 }).map((n) => n === 0),
     snapshot: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
     compress: fc.integer({ min: 0, max: 7 }).map((n) => n === 0),
+    encryption: fc.constantFrom('', '', '', '', 'aes', 'luks'),
     smallCaches: fc.integer({ min: 0, max: 3 }).map((n) => n === 0),
     debug: fc.oneof(
       { weight: 3, arbitrary: fc.constant<readonly string[]>([]) },
@@ -84,32 +87,46 @@ const eventsCase: fc.Arbitrary<EventsCase> = fc
     if (extended) create.push('extended_l2=on');
     if (one.lazy && isNew && !dataFile) create.push('lazy_refcounts=on');
     if (dataFile) create.push('data_file=data.raw');
+    if (one.encryption !== '') create.push(`encrypt.format=${one.encryption}`, 'encrypt.key-secret=s');
+    if (one.encryption === 'luks') create.push('encrypt.iter-time=10');
     const options = one.smallCaches ? ['l2-cache-size=1024', 'refcount-cache-size=2048'] : [];
     if (one.smallCaches && one.clusterBits >= 12) options.push('l2-cache-entry-size=512');
+    if (one.encryption !== '') options.push('encrypt.key-secret=s');
     if (one.zeroes !== '') options.push(one.zeroes, 'discard=unmap');
     // A second count of a snapshot does not fit into one bit, nor can a snapshot be of what is elsewhere.
     const snapshot = one.snapshot && !dataFile && !(isNew && one.refcountBits === 1);
-    // Threads compress several clusters at once, in no order.
-    const lengthMax = compress ? 2 ** one.clusterBits : DISK_BYTES;
+    // Threads compress several clusters at once, and encrypt several parts, in no order.
+    const partMax = one.encryption === '' ? DISK_BYTES : 16 * 2 ** one.clusterBits;
+    const lengthMax = compress ? 2 ** one.clusterBits : partMax;
     const lines = (requests: typeof one.requests): string[] =>
       requests.map(({ verb, from, length }) => `${verb} ${from} ${Math.min(length, lengthMax, DISK_BYTES - from)}`);
     const { debug } = one;
     const backing = one.backing && !dataFile;
     const setup = lines(one.setup);
-    return { create, backing, snapshot, compress, options, debug, setup, requests: lines(one.requests) };
+    const isEncrypted = one.encryption !== '';
+    return { create, backing, snapshot, compress, isEncrypted, options, debug, setup, requests: lines(one.requests) };
   });
 
-function makeImage(sandbox: Sandbox, one: EventsCase): void {
+async function makeImage(sandbox: Sandbox, one: EventsCase): Promise<void> {
   const run = (command: string, args: readonly string[]): void => {
     execFileSync(command, args, { cwd: sandbox.folder, stdio: ['ignore', 'ignore', 'pipe'] });
   };
   sandbox.image('base.raw', DISK_BYTES / 2);
   sandbox.fill('base.raw', 0, 1 << 20, 7);
   const over = one.backing ? ['-b', 'base.raw', '-F', 'raw'] : [];
-  run('qemu-img', ['create', '-q', '-f', 'qcow2', '-o', one.create.join(','), ...over, 'disk.img', String(DISK_BYTES)]);
+  const words = [...object, '-f', 'qcow2', '-o', one.create.join(','), ...over, 'disk.img', String(DISK_BYTES)];
+  await createEncrypted(words, sandbox.folder);
   if (!one.snapshot) return;
-  run('qemu-io', ['-t', 'unsafe', '-f', 'qcow2', '-c', 'write 0 70000', '-c', 'write 2M 2k', 'disk.img']);
-  run('qemu-img', ['snapshot', '-c', 'one', 'disk.img']);
+  const image = [...object, '--image-opts', plainOptions(one)];
+  run('qemu-io', ['-t', 'unsafe', '-c', 'write 0 70000', '-c', 'write 2M 2k', ...image]);
+  run('qemu-img', ['snapshot', '-c', 'one', ...image]);
+}
+
+const object = ['--object', SECRET];
+
+/** The image without blkdebug. */
+function plainOptions({ isEncrypted }: EventsCase): string {
+  return `driver=qcow2,${isEncrypted ? 'encrypt.key-secret=s,' : ''}file.filename=disk.img`;
 }
 
 function imageOptions({ compress, options, debug }: EventsCase): string {
@@ -125,9 +142,10 @@ const unbuffered: Program = { command: 'stdbuf', args: ['-o0', qemuIo.command, .
 async function answer(program: Program, one: EventsCase): Promise<string> {
   const sandbox = new Sandbox();
   try {
-    makeImage(sandbox, one);
+    await makeImage(sandbox, one);
     const requests = one.requests.map((line) => `aio_${line}`);
-    const lines = await eventSequence(program, imageOptions(one), one.setup, requests, sandbox.folder, ANSWER_MS);
+    const withSecret = { ...program, args: [...program.args, ...object] };
+    const lines = await eventSequence(withSecret, imageOptions(one), one.setup, requests, sandbox.folder, ANSWER_MS);
     return lines.join('\n').replaceAll(sandbox.folder, 'DIR');
   } finally {
     sandbox.remove();

@@ -8,6 +8,7 @@ import { Compression } from '../format/features.ts';
 import type { GuestOffset } from '../format/offsets.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { readFile } from '../tables/io.ts';
+import { inThread } from '../tables/worker.ts';
 
 /** Fills `data` from the compressed cluster whose entry this is; the guest range lies within it. */
 export function* readCompressed(
@@ -21,9 +22,8 @@ export function* readCompressed(
   const compressed = Buffer.alloc(range.bytes);
   yield image.fire(Event.READ_COMPRESSED);
   yield readFile(image, range.offset, compressed);
-  const cluster = codecOf(image).decompress(compressed, image.clusterBytes);
-  // QEMU does this, and compressing, in a thread: others run meanwhile.
-  yield image.loop.hostIo();
+  const codec = codecOf(image);
+  const cluster = yield* inThread(image, () => codec.decompress(compressed, image.clusterBytes));
   if (cluster === null) throw new BlockError(Errno.EIO);
   const into = image.intoCluster(guest);
   cluster.copy(data, 0, into, into + data.length);

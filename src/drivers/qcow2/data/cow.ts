@@ -21,6 +21,7 @@ import { checkDataOverlap } from '../tables/overlap.ts';
 import type { Allocation, PendingL2Update } from '../tables/pending-update.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { readRange } from './read.ts';
+import { inThread } from '../tables/worker.ts';
 
 /** Head and tail are read in one go if no more than this lies between them. */
 const MAX_READ_BETWEEN = 16384;
@@ -215,8 +216,7 @@ function* encryptCopy(
   data: Buffer,
 ): Steps<void> {
   if (data.length === 0) return;
-  encryption.encrypt(host, guest, data, data);
-  yield image.loop.hostIo();
+  yield* inThread(image, () => encryption.encrypt(host, guest, data, data));
 }
 
 function* writeCopy(image: Qcow2Image, host: HostOffset, data: Buffer): Steps<void> {

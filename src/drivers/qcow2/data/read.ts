@@ -11,6 +11,7 @@ import { readChild } from '../tables/io.ts';
 import { readCompressed } from './compressed.ts';
 import { lookUp, Mapping } from './mapping.ts';
 import { TaskPool } from './task-pool.ts';
+import { inThread } from '../tables/worker.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
@@ -101,9 +102,7 @@ function* readEncrypted(
   data: Buffer,
 ): Steps<void> {
   yield readData(image, host, data);
-  encryption.decrypt(host, guest, data);
-  // A thread of QEMU's does it, and other requests go on meanwhile.
-  yield image.loop.hostIo();
+  yield* inThread(image, () => encryption.decrypt(host, guest, data));
 }
 
 function* readBacking(image: Qcow2Image, guest: GuestOffset, data: Buffer): Steps<void> {

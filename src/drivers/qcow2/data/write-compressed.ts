@@ -21,6 +21,7 @@ import { checkDataOverlap } from '../tables/overlap.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { codecOf } from './compressed.ts';
 import { TaskPool } from './task-pool.ts';
+import { inThread } from '../tables/worker.ts';
 import { writeRange } from './write.ts';
 
 /**
@@ -64,8 +65,8 @@ function* writeCluster(image: Qcow2Image, guest: GuestOffset, data: Buffer): Ste
     data.copy(cluster);
   }
   // It has to save at least one byte.
-  const compressed = codecOf(image).compress(cluster, image.clusterBytes - 1);
-  yield image.loop.hostIo();
+  const codec = codecOf(image);
+  const compressed = yield* inThread(image, () => codec.compress(cluster, image.clusterBytes - 1));
   if (compressed === null) {
     yield writeRange(image, guest, data);
     return;

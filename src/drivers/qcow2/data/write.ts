@@ -11,6 +11,7 @@ import { Allocation, type PendingL2Update, type WriteOrdering } from '../tables/
 import { allocate } from './allocate.ts';
 import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
 import { TaskPool } from './task-pool.ts';
+import { inThread } from '../tables/worker.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
@@ -108,9 +109,7 @@ function* writeEncrypted(
   space: Allocation,
 ): Steps<void> {
   const stored = image.node.context.allocate(data.length);
-  encryption.encrypt(space.host, guest, data, stored);
-  // A thread of QEMU's does it, and other requests go on meanwhile.
-  yield image.loop.hostIo();
+  yield* inThread(image, () => encryption.encrypt(space.host, guest, data, stored));
   yield writeStored(image, guest, stored, space);
 }
 

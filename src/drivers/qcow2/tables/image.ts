@@ -22,6 +22,7 @@ import type { RefcountTable } from './refcount-table.ts';
 import type { RefcountWidth } from '../format/refcount-width.ts';
 import type { Snapshot } from '../format/snapshot-entry.ts';
 import type { TableCache } from './table-cache.ts';
+import type { Workers } from './worker.ts';
 
 /** A node of this driver. */
 export type Qcow2Node = BlockNode<Qcow2Image>;
@@ -50,6 +51,8 @@ export class Qcow2Image extends Geometry {
   encryption: Encryption | null = null;
   /** The id of the secret with the passphrase, as the options have it. */
   keySecret: string | null = null;
+  /** The threads that data is encrypted and compressed in; undefined before the first such work. */
+  workers: Workers | undefined = undefined;
   readonly compressionType: number;
 
   incompatible: bigint;

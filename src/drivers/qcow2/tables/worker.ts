@@ -1,0 +1,49 @@
+/** Work on data that QEMU gives to a thread, encryption and compression: done at once here, in its order there. */
+import { CoroutineQueue } from '../../../block/loop/coroutine-queue.ts';
+import type { WaitReason } from '../../../block/loop/loop.ts';
+import type { Steps } from '../../../util/steps.ts';
+import type { Qcow2Image } from './image.ts';
+
+/** As many threads work for one image (QEMU's QCOW2_MAX_THREADS). */
+const MAX_BUSY = 4;
+const waitsForThread: WaitReason = { kind: 'host-io' };
+
+/** The threads of an image: how many are busy, and who waits for one. */
+export class Workers {
+  busy = 0;
+  readonly waiting: CoroutineQueue;
+
+  constructor({ loop }: Qcow2Image) {
+    this.waiting = new CoroutineQueue(loop);
+  }
+}
+
+/**
+ * Does `work`, and lets others run as if a thread did it. Before and after it the lock is taken for a moment, as QEMU
+ * counts its threads under it: a request stops here while another one changes metadata. The lock must not be held.
+ */
+export function* inThread<T>(image: Qcow2Image, work: () => T): Steps<T> {
+  const workers = (image.workers ??= new Workers(image));
+  const locking = image.lock.lock();
+  if (locking !== undefined) yield locking;
+  while (workers.busy >= MAX_BUSY) {
+    image.lock.unlock();
+    yield workers.waiting.wait(waitsForThread);
+    yield image.lock.lock();
+  }
+  workers.busy += 1;
+  image.lock.unlock();
+  let result: T;
+  try {
+    result = work();
+    const others = image.loop.hostIo();
+    if (others !== undefined) yield others;
+  } finally {
+    const relocking = image.lock.lock();
+    if (relocking !== undefined) yield relocking;
+    workers.busy -= 1;
+    workers.waiting.wakeOne();
+    image.lock.unlock();
+  }
+  return result;
+}
