@@ -99,6 +99,7 @@ export const subcommandNames: ReadonlySet<string> = new Set([
   'report',
   'serve',
   'sweep',
+  'explore',
   'crash',
   'merge',
   'replay',

@@ -9,6 +9,7 @@ import { BlockError } from '../block/error.ts';
 import type { DebugEvent } from '../block/events/events.ts';
 import { eventName } from '../block/events/events.ts';
 import type { BlockNode } from '../block/graph/node.ts';
+import type { EventLoop } from '../block/loop/loop.ts';
 import { runLines } from '../shell/script.ts';
 import type { Output } from '../shell/output/output.ts';
 import type { Session } from '../shell/session.ts';
@@ -42,6 +43,8 @@ export interface CaseHooks extends NodeHooks {
   readonly request?: RequestHook;
   /** Chooses which request goes on wherever one stops; left out: requests do not stop. */
   readonly scheduler?: Scheduler;
+  /** The loop of the case is there, and nothing has run in it. */
+  readonly madeLoop?: (loop: EventLoop) => void;
   /** Is told of each request of the user. */
   readonly watcher?: UserWatcher;
   /** Changes and flushes of files are kept in the log of the disks. */
@@ -154,7 +157,10 @@ export class Case {
             await request?.(file);
           };
     const said = (text: string): void => this.note({ kind: 'said', text });
-    const made = this.#world.session({ host: this.#host, hooks, watcher: this.#watcher, said, echo: viewer?.echo });
+    const beginning = (): Pending => stops?.stop({ kind: 'begin' });
+    const echo = viewer?.echo;
+    const made = this.#world.session({ host: this.#host, hooks, watcher: this.#watcher, beginning, said, echo });
+    this.#hooks.madeLoop?.(made.session.loop);
     if (scheduler !== undefined) stops = new Stops(made.session.loop, scheduler);
     return made;
   }

@@ -21,6 +21,8 @@ export interface Stop {
   /** The step that it takes when it goes on: an event, or a request to a file. */
   readonly before:
     | { readonly kind: 'event'; readonly event: EventName; readonly node: string }
+    /** The request itself, of which nothing has been done. */
+    | { readonly kind: 'begin' }
     | { readonly kind: 'file'; readonly file: FileRequest };
 }
 

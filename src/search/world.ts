@@ -75,6 +75,8 @@ export interface SessionSettings {
   readonly host: DiskHost;
   readonly hooks: NodeHooks;
   readonly watcher: UserWatcher | null;
+  /** Waits before a request of the user begins. */
+  readonly beginning?: () => Pending;
   /** Is told of what is written to standard error. */
   readonly said?: (text: string) => void;
   /** Where its output is shown as well. */
@@ -102,7 +104,7 @@ export class World {
   }
 
   /** A session over the disks of `host`, with no image open. */
-  session({ host, hooks, watcher, said, echo }: SessionSettings): WorldSession {
+  session({ host, hooks, watcher, beginning, said, echo }: SessionSettings): WorldSession {
     const { objects, misalign, imageOptions, bail } = this.scenario;
     const output = new SessionOutput(said, echo);
     const session = new Session(
@@ -113,7 +115,7 @@ export class World {
         clock: new JumpingClock(),
         misalign,
         imageOptions,
-        ...(watcher === null ? {} : { makeBackend: (root) => new WatchedBackend(root, watcher) }),
+        ...(watcher === null ? {} : { makeBackend: (root) => new WatchedBackend(root, watcher, beginning) }),
       },
       this.#commands,
     );

@@ -39,16 +39,23 @@ export class CoroutineQueue {
  * A lock between coroutines; on release it passes to the one that has waited longest, without being free in between.
  */
 export class CoroutineMutex {
+  readonly #loop: EventLoop;
   readonly #queue: CoroutineQueue;
-  readonly #reason: WaitReason;
+  readonly #reason: WaitReason & { readonly kind: 'lock' };
   readonly #onWait: (reason: WaitReason) => void;
   #locked = false;
 
   /** `onWait` is told when a coroutine has to wait. */
   constructor(loop: EventLoop, name: string, onWait: (reason: WaitReason) => void = () => {}) {
+    this.#loop = loop;
     this.#queue = new CoroutineQueue(loop);
     this.#reason = { kind: 'lock', name };
     this.#onWait = onWait;
+  }
+
+  /** As views and a witness call it. */
+  get name(): string {
+    return this.#reason.name;
   }
 
   /** True while a coroutine holds it. */
@@ -58,6 +65,7 @@ export class CoroutineMutex {
 
   /** Takes the lock; undefined if it was free and is taken at once. */
   lock(): Promise<void> | undefined {
+    if (this.#loop.witness !== null) this.#loop.witness.locks(this, this.#reason.name);
     if (this.#locked) {
       this.#onWait(this.#reason);
       return this.#queue.wait(this.#reason);
@@ -100,6 +108,7 @@ export class CoroutineMutex {
 
   /** Gives the lock to the one that has waited longest, if there is one. */
   unlock(): void {
-    if (!this.#queue.wakeOne()) this.#locked = false;
+    this.#locked = this.#queue.wakeOne();
+    if (this.#loop.witness !== null) this.#loop.witness.unlocks(this, this.#locked);
   }
 }

@@ -13,6 +13,7 @@ import { Errno } from '../../util/errno.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { Wait, type Waiting, whenSettled } from '../../util/wait.ts';
 import { BlockError } from '../error.ts';
+import type { Witness } from './witness.ts';
 import type { Clock } from './clock.ts';
 import { AliveCoroutines, Coroutine, type RequestLabel, type WaitReason, type WakeSource } from './coroutine.ts';
 
@@ -25,6 +26,8 @@ export abstract class CoroutineRunner {
   /** The coroutine that runs now; null between two of them. */
   current: Coroutine | null = null;
   readonly alive = new AliveCoroutines();
+  /** Of a search; null while there is none. */
+  witness: Witness | null = null;
   #nextId = 1;
 
   constructor(clock: Clock) {
@@ -47,6 +50,7 @@ export abstract class CoroutineRunner {
    */
   protected start(coroutine: Coroutine, body: () => Pending): Promise<void> | null {
     coroutine.caller = this.current;
+    if (this.witness !== null) this.witness.begins(coroutine.id, this.current?.id ?? 0);
     this.alive.add(coroutine);
     this.current = coroutine;
     const pending = attempt(body);

@@ -23,6 +23,7 @@ export function flush(node: BlockNode): Pending {
  */
 function* flushInTurn(node: BlockNode): Steps<void> {
   const generation = node.writeGeneration;
+  node.loop.witness?.locks(node.flushQueue, `flush of ${node.nodeName}`);
   node.inFlight += 1;
   while (node.flushActive) {
     traceWait(node, waitsForFlush);
@@ -63,7 +64,8 @@ function* flushInTurn(node: BlockNode): Steps<void> {
     node.flushedGeneration = generation;
   } finally {
     node.flushActive = false;
-    node.flushQueue.wakeOne();
+    const isPassedOn = node.flushQueue.wakeOne();
+    node.loop.witness?.unlocks(node.flushQueue, isPassedOn);
     node.inFlight -= 1;
   }
 }

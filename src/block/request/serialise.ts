@@ -98,15 +98,22 @@ export class RequestTracker {
     this.#newest = request;
     this.#size += 1;
     this.#index?.add(request);
+    if (this.#node.loop.witness !== null) this.#tell(request);
     return request;
   }
 
   /** Ends a request that `begin` noted, and wakes those that wait for it. */
   end(request: TrackedRequest): void {
     this.#node.inFlight -= 1;
+    if (this.#node.loop.witness !== null) this.#tell(request);
     if (request.isSerialising) this.#serialisingCount -= 1;
     this.#unlink(request);
     if (request.waiters !== null) this.#node.loop.wakeEach(request.waiters);
+  }
+
+  #tell({ overlapOffset, overlapBytes, isSerialising }: TrackedRequest): void {
+    const { loop, nodeName } = this.#node;
+    loop.witness?.uses(`requests of ${nodeName}`, overlapOffset, overlapBytes, isSerialising);
   }
 
   /** Takes a request that does not wait out of the list. */
@@ -169,6 +176,7 @@ export class RequestTracker {
     request.overlapOffset = Math.min(request.overlapOffset, offset);
     request.overlapBytes = Math.max(request.overlapBytes, bytes);
     this.#index?.add(request);
+    if (this.#node.loop.witness !== null) this.#tell(request);
   }
 
   #waitForConflicts(self: TrackedRequest): Pending {

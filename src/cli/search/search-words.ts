@@ -2,10 +2,11 @@
 import { invalidArgument } from '../../block/error.ts';
 import { crash } from '../../search/crash/crash.ts';
 import type { OptionLine, Strategy } from '../../search/strategy.ts';
+import { explore } from '../../search/explore/explore.ts';
 import { sweep } from '../../search/sweep.ts';
 
 /** The searches, by their subcommands. */
-export const strategies: readonly Strategy[] = [sweep, crash];
+export const strategies: readonly Strategy[] = [sweep, explore, crash];
 
 /** Options of every search. */
 export const commonOptions: readonly OptionLine[] = [

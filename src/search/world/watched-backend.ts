@@ -22,10 +22,13 @@ export type UserWatcher = (request: UserRequest, backend: BlockBackend) => (erro
 /** A backend that tells its watcher. */
 export class WatchedBackend extends BlockBackend {
   readonly #watcher: UserWatcher;
+  readonly #beginning: () => Pending;
 
-  constructor(root: ChildLink, watcher: UserWatcher) {
+  /** `beginning` waits before a request begins. */
+  constructor(root: ChildLink, watcher: UserWatcher, beginning: () => Pending = () => undefined) {
     super(() => root);
     this.#watcher = watcher;
+    this.#beginning = beginning;
   }
 
   override pread(offset: number, data: Buffer): Pending {
@@ -73,7 +76,18 @@ export class WatchedBackend extends BlockBackend {
     body: () => Pending,
   ): Pending {
     const isStable = !this.writeCacheEnabled || (flags & Req.FUA) !== 0;
-    const end = this.#watcher({ kind, offset, bytes, data, isStable }, this);
+    const request = { kind, offset, bytes, data, isStable };
+    const waiting = this.#beginning();
+    return waiting === undefined ? this.#follow(request, body) : run(this.#followAfter(waiting, request, body));
+  }
+
+  *#followAfter(waiting: Promise<void>, request: UserRequest, body: () => Pending): Steps<void> {
+    yield waiting;
+    yield this.#follow(request, body);
+  }
+
+  #follow(request: UserRequest, body: () => Pending): Pending {
+    const end = this.#watcher(request, this);
     let pending: Pending;
     try {
       pending = body();

@@ -101,6 +101,7 @@ export class PendingUpdates {
   /** Adds an update, as the newest. */
   add(update: PendingL2Update): void {
     assert(update.order === -1, 'an update is added once');
+    this.#image.loop.witness?.changes(this.#image.lock.name);
     update.order = this.#nextOrder++;
     update.older = this.#newest;
     if (this.#newest !== null) this.#newest.newer = update;

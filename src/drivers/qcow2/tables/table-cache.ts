@@ -96,6 +96,7 @@ export class TableCache {
 
   /** The content has changed: it is to be written back. */
   markDirty(slot: number): void {
+    this.#image.loop.witness?.changes(this.#image.lock.name);
     this.#dirty[slot >>> 5] = (this.#dirty[slot >>> 5] ?? 0) | (1 << (slot & 31));
   }
 

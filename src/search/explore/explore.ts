@@ -1,0 +1,236 @@
+/**
+ * The strategy `explore`: runs the requests that a scenario has under way at the same time in every order that can make
+ * a difference.
+ *
+ * A unit is a beginning of orders, and a walk through all that begin so. What two units have in common would only have
+ * been left out by looking at both, so there are few of them.
+ */
+import { invalidArgument } from '../../block/error.ts';
+import type { Baseline } from '../aftermath.ts';
+import type { CaseViewer } from '../case.ts';
+import type { FindScript, Json, Outcome, Rerun, SearchOptions, Strategy, Units } from '../strategy.ts';
+import type { World } from '../world.ts';
+import { type Chooser, type JudgedOrder, runOrder } from './explorer.ts';
+import { asyncForm, canBeHeld, scriptOf } from './order-script.ts';
+import { describeOrder, lineOf, linesOf } from './order-words.ts';
+import { OrderWalk, type WalkOptions } from './orders.ts';
+import type { Step } from './step-recorder.ts';
+import { priorityWalk, uniformWalk } from './walks.ts';
+
+/** Beginnings of orders are made longer until there are so many. */
+const UNITS_LEAST = 16;
+/** Orders that are tried one by one before the rest is left to chance. */
+const ORDERS_MAX = 100_000;
+const WALKS = 1000;
+/** Steps at which a random order by priorities turns, as a fault of three orderings needs it. */
+const PRIORITY_CHANGES = 2;
+/** For an order that a command file can say: so many are tried, and so often a request is left in one. */
+const SCRIPT_ORDERS_MAX = 3000;
+const SCRIPT_PREEMPTIONS_MAX = 4;
+/** Behind one that can be said, for one that is shorter. */
+const SHORTER_ORDERS_MAX = 200;
+
+/** The bounds of a search of orders. */
+interface Bounds {
+  readonly isNaive: boolean;
+  readonly preemptionsMax: number | null;
+  /** For all units together. */
+  readonly ordersMax: number;
+  readonly walks: number;
+  readonly seed: number;
+}
+
+/** A place among requests that does not depend on when they stopped. */
+function sorted(enabled: readonly string[]): string[] {
+  return enabled.toSorted((one, other) => one.localeCompare(other, 'en', { numeric: true }));
+}
+
+/** Takes the choices of a recipe, and where they end the request that ran last. */
+function recorded(choices: readonly number[]): Chooser {
+  let next = 0;
+  return {
+    choose(enabled, _stops, steps) {
+      const first = enabled[0] as string;
+      if (enabled.length === 1) return first;
+      const wanted = sorted(enabled)[choices[next++] ?? -1] ?? steps.at(-1)?.chosen ?? first;
+      return enabled.includes(wanted) ? wanted : first;
+    },
+  };
+}
+
+/** The choices of an order, where there was one: each a place among the requests that could go on. */
+function recipeOf(steps: readonly Step[]): number[] {
+  return steps.flatMap(({ enabled, chosen }) => (enabled.length > 1 ? [sorted(enabled).indexOf(chosen)] : []));
+}
+
+function choicesOf(recipe: Json): number[] {
+  return Array.isArray(recipe) ? recipe.map(Number) : [];
+}
+
+/** The orders of one scenario. */
+class Orders implements Units {
+  readonly #world: World;
+  readonly #baseline: Baseline;
+  readonly #bounds: Bounds;
+  readonly #prefixes: readonly (readonly string[])[];
+
+  constructor(world: World, baseline: Baseline, bounds: Bounds, prefixes: readonly (readonly string[])[]) {
+    this.#world = world;
+    this.#baseline = baseline;
+    this.#bounds = bounds;
+    this.#prefixes = prefixes;
+  }
+
+  get count(): number {
+    return this.#prefixes.length;
+  }
+
+  async run(unit: number, isStopped: () => boolean): Promise<readonly Outcome[]> {
+    const { isNaive, preemptionsMax, ordersMax } = this.#bounds;
+    const prefix = this.#prefixes[unit] ?? [];
+    const outcomes: Outcome[] = [];
+    const walk = new OrderWalk({ isNaive, preemptionsMax, prefix });
+    const budget = Math.ceil(ordersMax / this.count);
+    let longest = 0;
+    for (let runs = 0; walk.begin(); runs++) {
+      if (runs === budget) {
+        await this.#wander(unit, prefix, longest, outcomes, isStopped);
+        break;
+      }
+      const order = await runOrder(this.#world, this.#baseline, walk);
+      walk.end(order.steps);
+      longest = Math.max(longest, order.steps.length);
+      if (!walk.isRedundant) outcomes.push(this.#outcomeOf(order));
+      if (isStopped()) break;
+    }
+    return outcomes;
+  }
+
+  /** Orders by chance, one half each by priorities and by single choices. */
+  async #wander(
+    unit: number,
+    prefix: readonly string[],
+    longest: number,
+    outcomes: Outcome[],
+    isStopped: () => boolean,
+  ): Promise<void> {
+    const count = Math.ceil(this.#bounds.walks / this.count);
+    for (let index = 0; index < count && !isStopped(); index++) {
+      const seed = Math.imul(this.#bounds.seed + unit * count + index, 0x9e3779b1);
+      const chooser =
+        index % 2 === 0 ? priorityWalk(seed, prefix, longest, PRIORITY_CHANGES) : uniformWalk(seed, prefix);
+      outcomes.push(this.#outcomeOf(await runOrder(this.#world, this.#baseline, chooser)));
+    }
+  }
+
+  async again(recipe: Json, viewer?: CaseViewer): Promise<Rerun> {
+    const order = await runOrder(this.#world, this.#baseline, recorded(choicesOf(recipe)), viewer);
+    return { outcome: this.#outcomeOf(order), judged: order.judged };
+  }
+
+  similar(recipe: Json): readonly Json[] {
+    return [recipe];
+  }
+
+  /** The order itself may stop where no breakpoint can hold a request: one that shows the same is looked for. */
+  async script(recipe: Json): Promise<FindScript | null> {
+    const { lines } = this.#world.scenario;
+    const { outcome } = await this.again(recipe);
+    let left = SCRIPT_ORDERS_MAX;
+    let best: readonly string[] | null = null;
+    for (let preemptionsMax = 0; best === null && preemptionsMax <= SCRIPT_PREEMPTIONS_MAX; preemptionsMax++) {
+      const walk = new OrderWalk({ isNaive: true, preemptionsMax, prefix: [] });
+      const chooser = holding(walk, lines);
+      while (left > 0 && walk.begin()) {
+        left -= 1;
+        const order = await runOrder(this.#world, this.#baseline, chooser);
+        walk.end(order.steps);
+        if (this.#outcomeOf(order).signature !== outcome.signature) continue;
+        const script = scriptOf(order.steps, lines);
+        if (script === null || (best !== null && script.length >= best.length)) continue;
+        best = script;
+        left = Math.min(left, SHORTER_ORDERS_MAX);
+      }
+    }
+    return best === null ? null : { lines: best, rules: '' };
+  }
+
+  #outcomeOf({ judged: { verdict }, steps }: JudgedOrder): Outcome {
+    const { lines } = this.#world.scenario;
+    const words = linesOf(steps).map((line) => /^\s*(\S+)/.exec(lines[line - 1] ?? '')?.[1] ?? '');
+    return {
+      recipe: recipeOf(steps),
+      title: describeOrder(steps, lines),
+      verdict: verdict.name,
+      detail: verdict.detail,
+      signature: verdict.name === 'sound' ? '' : [verdict.mark, ...words].join('; '),
+    };
+  }
+}
+
+/** A walk that leaves a request only where a breakpoint can hold it. */
+function holding(walk: OrderWalk, lines: readonly string[]): Chooser {
+  return {
+    choose(enabled, stops, steps) {
+      const current = steps.at(-1)?.chosen ?? '';
+      const stop = stops[enabled.indexOf(current)];
+      const isHeld = stop === undefined || (canBeHeld(stop) && asyncForm(lines[lineOf(current) - 1] ?? '') !== null);
+      return walk.choose(isHeld ? enabled : [current], stops, steps);
+    },
+  };
+}
+
+/** Beginnings of orders that together begin every order, the same ones on every machine. */
+async function findPrefixes(world: World, baseline: Baseline, walking: WalkOptions): Promise<string[][]> {
+  let prefixes: string[][] = [[]];
+  const whole: string[][] = [];
+  while (prefixes.length > 0 && prefixes.length + whole.length < UNITS_LEAST) {
+    const longer: string[][] = [];
+    for (const prefix of prefixes) {
+      const walk = new OrderWalk({ ...walking, prefix });
+      walk.begin();
+      const { steps } = await runOrder(world, baseline, walk);
+      const depth = steps.findIndex(({ enabled }, at) => at >= prefix.length && enabled.length > 1);
+      const choice = steps[depth];
+      if (choice === undefined) {
+        whole.push(prefix);
+        continue;
+      }
+      const before = steps.slice(0, depth).map(({ chosen }) => chosen);
+      for (const name of choice.enabled) longer.push([...before, name]);
+    }
+    prefixes = longer;
+  }
+  return [...whole, ...prefixes];
+}
+
+function wholeNumber(own: ReadonlyMap<string, string>, name: string): number | null {
+  const text = own.get(name);
+  if (text === undefined) return null;
+  if (!/^\d{1,9}$/.test(text)) throw invalidArgument(`--${name} takes a whole number, not '${text}'`);
+  return Number(text);
+}
+
+/** The search. */
+export const explore: Strategy = {
+  name: 'explore',
+  description: 'run the requests that a script has under way together in every order that makes a difference',
+  options: [
+    ['--naive', 'every order, also those that cannot make a difference'],
+    ['--preemptions <N>', 'only orders in which a request is left, though it could go on, at most N times'],
+    ['--orders <N>', `orders to try one by one; ${ORDERS_MAX} by default`],
+    ['--walks <N>', `if there are more, orders to draw by chance from the rest; ${WALKS} by default`],
+  ],
+  async prepare(world: World, baseline: Baseline, { own, seed }: SearchOptions): Promise<Units> {
+    const bounds = {
+      isNaive: own.has('naive'),
+      preemptionsMax: wholeNumber(own, 'preemptions'),
+      ordersMax: wholeNumber(own, 'orders') ?? ORDERS_MAX,
+      walks: wholeNumber(own, 'walks') ?? WALKS,
+      seed,
+    };
+    const { isNaive, preemptionsMax } = bounds;
+    const prefixes = await findPrefixes(world, baseline, { isNaive, preemptionsMax, prefix: [] });
+    return new Orders(world, baseline, bounds, prefixes);
+  },
+};
