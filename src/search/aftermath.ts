@@ -2,6 +2,7 @@
 import { BlockError } from '../block/error.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import type { CheckResult } from '../block/driver.ts';
+import { Errno } from '../util/errno.ts';
 import { openAsIs } from './case.ts';
 import type { DiskModel, Violation } from './model/disk-model.ts';
 import { eachPiece, type GuestContent, readContent } from './model/guest-content.ts';
@@ -10,8 +11,10 @@ import type { Disks } from './world/disks.ts';
 
 /** The state of an image between two runs. */
 export interface Aftermath {
-  /** The reason why it cannot be opened or read to the end; null if it can. */
+  /** The reason why it cannot be opened or checked; null if it can. */
   readonly failure: string | null;
+  /** The reason why it cannot be read to the end; null if it can. */
+  readonly readFailure: string | null;
   /** Null if it was not opened, or if its format has no check. */
   readonly check: CheckResult | null;
   /** The first complaint of the check; empty if there was none. */
@@ -51,11 +54,13 @@ export interface Baseline {
 export async function readBaseline(world: World): Promise<Baseline> {
   const disks = world.disks(false);
   let content: GuestContent | null = null;
-  const { failure, check } = await look(world, disks, async ({ backend }) => {
+  const { failure, readFailure, check } = await look(world, disks, async ({ backend }) => {
     if (backend !== null) content = await readContent(backend);
   });
   disks.release();
-  if (content === null || failure !== null) throw new BlockError(5, failure ?? 'the image cannot be read');
+  if (content === null || failure !== null || readFailure !== null) {
+    throw new BlockError(Errno.EIO, failure ?? readFailure ?? 'the image cannot be read');
+  }
   return { content, check };
 }
 
@@ -67,9 +72,10 @@ async function look(
   body: (session: Opened) => Promise<void>,
 ): Promise<Omit<Aftermath, 'violation'>> {
   const { session, transcript, isOpen } = await openAsIs(world, disks);
-  if (!isOpen) return { failure: firstLine(transcript.stderr), check: null, complaint: '' };
+  if (!isOpen) return { failure: firstLine(transcript.stderr), readFailure: null, check: null, complaint: '' };
   const before = transcript.stderr.length;
   let failure: string | null = null;
+  let readFailure: string | null = null;
   let check: CheckResult | null = null;
   let complaint = '';
   const ended = await session.loop.run('check', async () => {
@@ -77,15 +83,21 @@ async function look(
       const node = checkedNode(session.top);
       check = (await node?.driver.check?.(node, { repair: 'none' })) ?? null;
       complaint = firstLine(transcript.stderr.slice(before));
-      await body(session);
     } catch (error) {
       if (!(error instanceof BlockError)) throw error;
       failure = error.message;
+      return;
+    }
+    try {
+      await body(session);
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      readFailure = error.message;
     }
   });
   if (!ended) failure = 'a request on it never ends';
   await session.close();
-  return { failure, check, complaint };
+  return { failure, readFailure, check, complaint };
 }
 
 /** The node whose format can be checked, from the top down; null if there is none. */

@@ -143,10 +143,11 @@ export class Case {
   }
 
   #makeSession(): WorldSession {
-    const { scheduler, event, opened, request, viewer } = this.#hooks;
+    const { scheduler, event, opened, asked, request, viewer } = this.#hooks;
     let stops: Stops | null = null;
     const hooks: NodeHooks = {
       ...(opened === undefined ? {} : { opened }),
+      ...(asked === undefined ? {} : { asked }),
       event: (node, fired) => atEvent(stops, event, node, fired),
     };
     this.#host.onRequest =

@@ -5,6 +5,7 @@ import { type DebugEvent, eventName } from '../block/events/events.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import { Errno } from '../util/errno.ts';
 import type { Case, CaseHooks } from './case.ts';
+import type { NodeRequest } from './world.ts';
 import type { FileRequest } from './world/disk-log.ts';
 
 /** The errors that are tried. */
@@ -41,7 +42,9 @@ export class Injector {
   readonly #counts = new Map<string, number>();
   /** Requests of a kind to a disk that fail from now on. */
   readonly #failing = new Map<string, ErrnoName>();
-  readonly #watched = new Set<BlockNode>();
+  readonly #watched = new Set<string>();
+  /** The request that the rules of a node are being checked for. */
+  #asked: NodeRequest | null = null;
 
   constructor(injections: readonly Injection[], running: () => Case) {
     this.#injections = injections;
@@ -51,6 +54,9 @@ export class Injector {
   readonly hooks: CaseHooks = {
     event: (node, event) => this.#atEvent(node, event),
     request: (request) => this.#atRequest(request),
+    asked: (_node, what) => {
+      this.#asked = what;
+    },
   };
 
   #atEvent(node: BlockNode, event: DebugEvent): undefined {
@@ -93,20 +99,14 @@ export class Injector {
 
   /** Notes in the journal which requests the rules of a node fail from now on. */
   #watch({ trace, nodeName }: BlockNode): void {
-    const node = this.#nodes.find((one) => one.nodeName === nodeName);
-    if (node === undefined || this.#watched.has(node)) return;
-    this.#watched.add(node);
-    const underWay = new Map<number, string>();
-    trace.subscribe((record) => {
-      if (record.node !== nodeName) return;
-      if (record.kind === 'request-begin') underWay.set(record.request, record.operation);
-      else if (record.kind === 'request-end') underWay.delete(record.request);
-      else if (record.kind === 'error-injected') {
-        const operation = underWay.get(record.request);
-        // A question for the status is no request of the bus; without an answer the range counts as data.
-        const isHint = operation === undefined || operation === 'discard';
-        this.#running().note({ kind: 'injected', text: `an error for a ${operation ?? 'block status'}`, isHint });
-      }
+    if (this.#watched.has(nodeName)) return;
+    this.#watched.add(nodeName);
+    trace.subscribe(({ kind, node }) => {
+      if (kind !== 'error-injected' || node !== nodeName) return;
+      const what = this.#asked ?? 'request';
+      // A range whose status is not known counts as data, and a discard need not be done.
+      const isHint = what === 'block status' || what === 'discard';
+      this.#running().note({ kind: 'injected', text: `an error for a ${what}`, isHint });
     });
   }
 }

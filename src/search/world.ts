@@ -56,10 +56,18 @@ export interface WorldParts {
   readonly memoryMaxBytes?: number;
 }
 
+/** The requests that a node with rules checks them for. */
+export type NodeRequest = 'read' | 'write' | 'write of zeroes' | 'discard' | 'flush' | 'block status';
+
 /** Asked for each node with rules, before its rules are. */
 export interface NodeHooks {
   /** A node has been opened; its own open may have fired events already. */
   readonly opened?: (node: BlockNode) => void;
+  /**
+   * The node is asked for something; called before its rules are, and with null when they have been. Rules of the
+   * request act in between.
+   */
+  readonly asked?: (node: BlockNode, what: NodeRequest | null) => void;
   /** An event fires. A promise makes the request wait; rules added now count for this event. */
   readonly event?: (node: BlockNode, event: DebugEvent) => Pending;
 }
@@ -150,10 +158,10 @@ function refused({ formatName, protocolName = formatName }: RegisteredDriver): D
   };
 }
 
-/** The driver with its events and openings told to the hooks; itself if its nodes have no rules. */
-function hooked(driver: Driver, { opened, event }: NodeHooks): Driver {
+/** The driver with its events, openings and requests told to the hooks; itself if its nodes have no rules. */
+function hooked(driver: Driver, { opened, event, asked }: NodeHooks): Driver {
   if (driver.debugPort === undefined) return driver;
-  return {
+  const told: Driver = {
     ...driver,
     async open(node, options, flags) {
       await driver.open(node, options, flags);
@@ -164,6 +172,33 @@ function hooked(driver: Driver, { opened, event }: NodeHooks): Driver {
       if (pending === undefined) return driver.debugEvent?.(node, fired);
       return pending.then(() => driver.debugEvent?.(node, fired));
     },
+  };
+  if (asked === undefined) return told;
+  const { preadv, pwritev, pwriteZeroes, pdiscard, flushToDisk, blockStatus } = driver;
+  return {
+    ...told,
+    ...(preadv && { preadv: telling(asked, 'read', preadv) }),
+    ...(pwritev && { pwritev: telling(asked, 'write', pwritev) }),
+    ...(pwriteZeroes && { pwriteZeroes: telling(asked, 'write of zeroes', pwriteZeroes) }),
+    ...(pdiscard && { pdiscard: telling(asked, 'discard', pdiscard) }),
+    ...(flushToDisk && { flushToDisk: telling(asked, 'flush', flushToDisk) }),
+    ...(blockStatus && { blockStatus: telling(asked, 'block status', blockStatus) }),
+  };
+}
+
+/** A method of a driver that tells `asked` of its calls. Rules are checked before the method first waits. */
+function telling<Rest extends unknown[], Result>(
+  asked: (node: BlockNode, what: NodeRequest | null) => void,
+  what: NodeRequest,
+  method: (node: BlockNode, ...rest: Rest) => Result,
+): (node: BlockNode, ...rest: Rest) => Result {
+  return (node, ...rest) => {
+    asked(node, what);
+    try {
+      return method(node, ...rest);
+    } finally {
+      asked(node, null);
+    }
   };
 }
 

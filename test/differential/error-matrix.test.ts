@@ -4,14 +4,13 @@
  *
  * Each event × errno 5 and 28 × `once` on and off × workload. Not random: every run tries the same cases.
  */
-import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventNames } from '../../src/block/events/events.ts';
 import { normalise } from '../helpers/normalise.ts';
 import { blkscope, type Program, qemuIo, runProgram } from '../helpers/run-program.ts';
 import { Sandbox } from '../helpers/sandbox.ts';
-import { type Workload, workloads } from './error-workloads.ts';
+import { makeWorkloadFiles, type Workload, workloads } from './error-workloads.ts';
 import { textDiff } from './text-diff.ts';
 
 /** Cases under way at the same time. */
@@ -38,14 +37,7 @@ class Bench {
 
   constructor(workload: Workload) {
     this.#workload = workload;
-    const run = (command: string, args: readonly string[]): void => {
-      execFileSync(command, args, { cwd: this.#first.folder, stdio: ['ignore', 'ignore', 'pipe'] });
-    };
-    for (const words of workload.files) run('qemu-img', words);
-    for (const lines of workload.before) {
-      run('qemu-io', ['-f', 'qcow2', '-t', 'unsafe', 'disk.img', ...lines.flatMap((line) => ['-c', line])]);
-    }
-    for (const words of workload.afterwards ?? []) run('qemu-img', words);
+    makeWorkloadFiles(workload, this.#first.folder);
   }
 
   /** The output of one program and the files it left, as text. */

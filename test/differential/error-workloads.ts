@@ -1,4 +1,5 @@
 /** Scripts that between them reach every event of qcow2 that qemu-io can reach, each on an image of its own. */
+import { execFileSync } from 'node:child_process';
 
 export interface Workload {
   readonly name: string;
@@ -16,6 +17,18 @@ export interface Workload {
   readonly rule?: Readonly<Record<string, string>>;
   /** Run with the error. */
   readonly commands: readonly string[];
+}
+
+/** Makes the images of a workload in a folder. */
+export function makeWorkloadFiles({ files, before, afterwards = [] }: Workload, cwd: string): void {
+  const run = (command: string, args: readonly string[]): void => {
+    execFileSync(command, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'] });
+  };
+  for (const words of files) run('qemu-img', words);
+  for (const lines of before) {
+    run('qemu-io', ['-f', 'qcow2', '-t', 'unsafe', 'disk.img', ...lines.flatMap((line) => ['-c', line])]);
+  }
+  for (const words of afterwards) run('qemu-img', words);
 }
 
 function create(options: string, bytes: string, ...backing: readonly string[]): readonly string[] {

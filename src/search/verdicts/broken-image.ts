@@ -1,7 +1,7 @@
 /** Corrupt images, and leaks: what the image's own check finds after the case. */
 import type { Judge } from '../verdict.ts';
 
-/** The image cannot be opened and read any more, or its check finds corruptions that were not there before. */
+/** The image cannot be opened any more, or its check finds corruptions that were not there before. */
 export const brokenImage: Judge = ({ after: { failure, check, complaint }, baseline }) => {
   if (failure !== null) return { detail: `the image cannot be used: ${failure}`, mark: 'the image cannot be used' };
   const before = baseline.check?.corruptions ?? 0;

@@ -2,7 +2,10 @@
 import type { Judge } from '../verdict.ts';
 
 /** A read returned, or the disk holds in the end, what was never there or must not be there any more. */
-export const wrongData: Judge = ({ violations: [first], after: { violation } }) => {
+export const wrongData: Judge = ({ violations: [first], after: { violation, readFailure } }) => {
+  if (readFailure !== null) {
+    return { detail: `in the end the disk cannot be read: ${readFailure}`, mark: 'the disk cannot be read in the end' };
+  }
   if (first !== undefined) return { detail: `a read: ${first.text}`, mark: 'a read returns wrong data' };
   if (violation === null || violation.isPast) return null;
   return { detail: `in the end ${violation.text}`, mark: 'the disk holds wrong data in the end' };
