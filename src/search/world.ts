@@ -173,33 +173,36 @@ function hooked(driver: Driver, { opened, event, asked }: NodeHooks): Driver {
       return pending.then(() => driver.debugEvent?.(node, fired));
     },
   };
-  if (asked === undefined) return told;
-  const { preadv, pwritev, pwriteZeroes, pdiscard, flushToDisk, blockStatus } = driver;
-  return {
-    ...told,
-    ...(preadv && { preadv: telling(asked, 'read', preadv) }),
-    ...(pwritev && { pwritev: telling(asked, 'write', pwritev) }),
-    ...(pwriteZeroes && { pwriteZeroes: telling(asked, 'write of zeroes', pwriteZeroes) }),
-    ...(pdiscard && { pdiscard: telling(asked, 'discard', pdiscard) }),
-    ...(flushToDisk && { flushToDisk: telling(asked, 'flush', flushToDisk) }),
-    ...(blockStatus && { blockStatus: telling(asked, 'block status', blockStatus) }),
-  };
+  return asked === undefined ? told : { ...told, ...tellingMethods(driver, asked) };
 }
 
-/** A method of a driver that tells `asked` of its calls. Rules are checked before the method first waits. */
-function telling<Rest extends unknown[], Result>(
-  asked: (node: BlockNode, what: NodeRequest | null) => void,
-  what: NodeRequest,
-  method: (node: BlockNode, ...rest: Rest) => Result,
-): (node: BlockNode, ...rest: Rest) => Result {
-  return (node, ...rest) => {
-    asked(node, what);
-    try {
-      return method(node, ...rest);
-    } finally {
-      asked(node, null);
-    }
-  };
+const requestMethods: readonly (readonly [method: keyof Driver, what: NodeRequest])[] = [
+  ['preadv', 'read'],
+  ['pwritev', 'write'],
+  ['pwriteZeroes', 'write of zeroes'],
+  ['pdiscard', 'discard'],
+  ['flushToDisk', 'flush'],
+  ['blockStatus', 'block status'],
+];
+
+type Method = (node: BlockNode, ...rest: unknown[]) => unknown;
+
+/** Its methods for requests, which tell `asked` of their calls. Rules are checked before they first wait. */
+function tellingMethods(driver: Driver, asked: NonNullable<NodeHooks['asked']>): Partial<Driver> {
+  const methods: Record<string, Method> = {};
+  for (const [name, what] of requestMethods) {
+    const method = Reflect.get(driver, name) as Method | undefined;
+    if (method === undefined) continue;
+    methods[name] = (node, ...rest) => {
+      asked(node, what);
+      try {
+        return method.call(driver, node, ...rest);
+      } finally {
+        asked(node, null);
+      }
+    };
+  }
+  return methods;
 }
 
 /** For `NodeHooks.opened`: takes away all rules, so that an image can be looked at as it is. */
