@@ -8,6 +8,7 @@ import { type Command, type CommandTable, type Outcome, type Report, type Shell,
 import { CommandFailure } from './failure.ts';
 import { suspendedHint } from './output/suspended-text.ts';
 import type { SessionState } from './session-state.ts';
+import type { StopCommands } from './stop-commands.ts';
 import { hintClosest } from './words/closest.ts';
 import { quotedWords, tokenize } from './words/tokenizer.ts';
 
@@ -53,7 +54,15 @@ export class CommandRunner implements Shell {
     }
     const keeping = session.beforeCommand === null || command.looksOnly === true ? undefined : session.beforeCommand();
     const status = keeping === undefined ? this.#start(command, argv) : keeping.then(() => this.#start(command, argv));
-    return isPromise(status) ? status.then((late) => this.#record(late)) : this.#record(status);
+    const recorded = isPromise(status) ? status.then((late) => this.#record(late)) : this.#record(status);
+    return session.stops === null || session.stops.isEmpty ? recorded : this.#showStops(session.stops, recorded);
+  }
+
+  /** Runs what is to be run at stops that a command has led to. */
+  async #showStops(stops: StopCommands, status: Answer<number>): Promise<number> {
+    const recorded = await status;
+    await stops.run(this);
+    return recorded;
   }
 
   #start(command: Command, argv: string[]): Answer<number> {
@@ -82,7 +91,7 @@ export class CommandRunner implements Shell {
       return -Errno.EINVAL;
     }
     const count = argv.length - 1;
-    if ((count < command.minArgs || count > command.maxArgs) && command.acceptsAlso?.(argv) !== true) {
+    if ((count < command.minArgs || count > command.maxArgs) && command.acceptsAlso?.(argv, this.session) !== true) {
       const expected = expectedCount(command);
       output.stderr(`bad argument count ${count} to ${argv[0] ?? ''}, expected ${expected} arguments\n`);
       command.explainCount?.(this.session, argv);

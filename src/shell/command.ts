@@ -17,7 +17,7 @@ export interface Command {
   readonly minArgs: number;
   readonly maxArgs: number;
   /** Whether words that `minArgs` and `maxArgs` refuse, as qemu-io does, are an extension of ours. */
-  readonly acceptsAlso?: (argv: readonly string[]) => boolean;
+  readonly acceptsAlso?: (argv: readonly string[], session: SessionState) => boolean;
   /** Explains on a terminal words that were refused for their number. */
   readonly explainCount?: (session: SessionState, argv: readonly string[]) => void;
   /** Refused while no image is open. */

@@ -15,6 +15,7 @@ import { BufferPool } from './data/buffer-pool.ts';
 import type { Output } from './output/output.ts';
 import { suspendedLines } from './output/suspended-text.ts';
 import { Background } from './requests/background.ts';
+import type { StopCommands } from './stop-commands.ts';
 import { Transfer } from './requests/transfer.ts';
 import type { SessionExports } from './session-exports.ts';
 import type { SessionConsoles, SessionViews } from './session-views.ts';
@@ -73,6 +74,8 @@ export class SessionState {
   sourceDepth = 0;
   /** How many failures of lines of files were said with their place: an outer file need not say them again. */
   failuresPlaced = 0;
+  /** Commands that are run at stops; null until there are some. */
+  stops: StopCommands | null = null;
   /** Set by `diff`: called before each command that may change the image. */
   beforeCommand: (() => Pending) | null = null;
   /** Suspended requests had to be cancelled when an image was closed. */

@@ -27,6 +27,14 @@ export interface SuspendedRequest {
   readonly sinceNs: number;
 }
 
+/** Where a request is to be stopped. */
+export interface StopPlace {
+  /** The request's number; null for whichever comes first. */
+  readonly request: number | null;
+  /** Null for every event. */
+  readonly event: string | null;
+}
+
 /** Breakpoints and rules of one node. */
 export interface DebugPort {
   /** The rules of the node; a breakpoint is a rule, too. */
@@ -37,6 +45,11 @@ export interface DebugPort {
    * that make no sense.
    */
   setBreakpoint(event: string, tag: string, conditions?: RuleWords): void;
+  /**
+   * Stops a request once, where no breakpoint need be: at its next event, or at the next that is this one. The function
+   * takes the stop back. ENOENT for an unknown event.
+   */
+  stopAt(tag: string, place: StopPlace): () => void;
   /**
    * Removes the breakpoints of a tag and resumes what they suspend. ENOENT if no breakpoint of this tag was still set.
    */

@@ -1,5 +1,5 @@
 /** The debug port of a blkdebug node: sets and removes breakpoints, resumes and cancels what they suspend. */
-import type { DebugPort, SuspendedRequest } from '../../block/debug/port.ts';
+import type { DebugPort, StopPlace, SuspendedRequest } from '../../block/debug/port.ts';
 import type { RuleWords } from '../../block/debug/rules.ts';
 import { BlockError } from '../../block/error.ts';
 import { eventByName } from '../../block/events/events.ts';
@@ -26,13 +26,20 @@ export class BlkdebugPort implements DebugPort {
     rules.add(ruleFromWords('suspend', words, context));
   }
 
+  stopAt(tag: string, { request, event }: StopPlace): () => void {
+    const wanted = event === null ? null : eventByName(event);
+    if (wanted === undefined) throw new BlockError(Errno.ENOENT, `there is no event '${event}'`);
+    return this.#node.state.stops.add({ tag, request, event: wanted });
+  }
+
   /**
    * Observed with qemu-io 7.2.22: suspended requests are resumed, but only breakpoints that were still set count as
    * found, so that the error comes also after "Resuming request".
    */
   async removeBreakpoints(tag: string): Promise<void> {
     const { rules } = this.#node.state;
-    const found = rules.hasBreakpoint(tag);
+    const hasStop = this.#node.state.stops.clear(tag);
+    const found = rules.hasBreakpoint(tag) || hasStop;
     for (const rule of rules.breakpoints(tag)) rules.remove(rule);
     while (await this.#resumeNewest(tag));
     if (!found) throw new BlockError(Errno.ENOENT);
@@ -76,7 +83,7 @@ export class BlkdebugPort implements DebugPort {
   }
 
   isArmed(tag: string): boolean {
-    return this.#node.state.rules.hasBreakpoint(tag);
+    return this.#node.state.rules.hasBreakpoint(tag) || this.#node.state.stops.has(tag);
   }
 
   suspended(): readonly SuspendedRequest[] {

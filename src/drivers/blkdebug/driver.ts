@@ -24,6 +24,7 @@ import { takePermissions, takeRules, takeSettings } from './options.ts';
 import { RuleTable } from './rule-table.ts';
 import { IoType } from './rules/condition.ts';
 import { type BlkdebugNode, type BlkdebugState, fileOf, NodeContext } from './state.ts';
+import { Stops } from './stops.ts';
 import { SuspendedRequests } from './suspended-requests.ts';
 import { defineFilter } from '../../block/request/filter.ts';
 
@@ -56,6 +57,7 @@ export const blkdebug = defineFilter<BlkdebugState>({
       rules,
       context: new NodeContext(node),
       suspended: new SuspendedRequests(),
+      stops: new Stops(),
       permissions,
       limits: noOverrides,
     };

@@ -19,8 +19,20 @@ import { StoppedRequest, suspend } from './suspended-requests.ts';
  * change it, the oldest wins. A promise only if a breakpoint suspends the running request.
  */
 export function fireEvent(node: BlkdebugNode, event: DebugEvent): Pending {
-  const newest = node.state.rules.newestOf(event);
-  return newest === null ? undefined : evaluateRules(node, event, newest, null);
+  const { rules, stops } = node.state;
+  const newest = rules.newestOf(event);
+  const stopped = stops.isEmpty ? null : stopOf(node, event);
+  if (newest !== null) return evaluateRules(node, event, newest, null, stopped);
+  return stopped === null ? undefined : run(stopped.wait(node.loop));
+}
+
+/** Suspends the running request if a stop is for it; null if none is. */
+function stopOf(node: BlkdebugNode, event: DebugEvent): StoppedRequest | null {
+  const tag = node.state.stops.take(node.loop.current, event);
+  if (tag === null) return null;
+  const stopped = stopHere(node, event);
+  suspend(node, tag, stopped);
+  return stopped;
 }
 
 /**
@@ -38,13 +50,19 @@ export function fireNoneLate(node: BlkdebugNode, late: ReadonlySet<Rule>): void 
 }
 
 /** Evaluates the armed rules from `newest` on, newest first; with `filter`, only those. */
-function evaluateRules(node: BlkdebugNode, event: DebugEvent, newest: Rule, filter: ReadonlySet<Rule> | null): Pending {
+function evaluateRules(
+  node: BlkdebugNode,
+  event: DebugEvent,
+  newest: Rule,
+  filter: ReadonlySet<Rule> | null,
+  stoppedBefore: StoppedRequest | null = null,
+): Pending {
   const { rules } = node.state;
   // It changes after the last rule only.
   const { state } = rules;
   let noneActivated = filter === null;
   let stateRule: SetStateRule | null = null;
-  let stopped: StoppedRequest | null = null;
+  let stopped = stoppedBefore;
 
   for (let rule: Rule | null = newest, older: Rule | null; rule !== null; rule = older) {
     older = rules.olderThan(rule);

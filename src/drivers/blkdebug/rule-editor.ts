@@ -69,6 +69,7 @@ export class RuleEditor implements Rules {
   }
 
   disableBreakpoints(): void {
+    this.#node.state.stops.clear(null);
     for (const rule of this.#table.all()) {
       if (rule.tag !== null && rule.status === 'armed') this.#table.disable(rule);
     }

@@ -5,6 +5,7 @@ import type { LimitOverrides } from './limits.ts';
 import type { PermissionOverrides } from './permissions.ts';
 import type { RuleTable } from './rule-table.ts';
 import type { EventContext, RequestContext } from './rules/condition.ts';
+import type { Stops } from './stops.ts';
 import type { SuspendedRequests } from './suspended-requests.ts';
 
 /** The state of a node. */
@@ -15,6 +16,7 @@ export interface BlkdebugState {
   /** The context in which the conditions of rules are evaluated. */
   readonly context: EventContext;
   readonly suspended: SuspendedRequests;
+  readonly stops: Stops;
   readonly permissions: PermissionOverrides;
   /** Known once the child is open. */
   limits: LimitOverrides;

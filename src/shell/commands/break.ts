@@ -6,6 +6,7 @@ import type { Command, OperandKind } from '../command.ts';
 import { CommandFailure, hinted } from '../failure.ts';
 import { eventNames } from '../../block/events/events.ts';
 import { hintClosest } from '../words/closest.ts';
+import { freeTag } from '../words/tags.ts';
 import { hintSettings, isSetting, settingCandidates, settingsFrom } from '../words/rule-words.ts';
 import type { SessionState } from '../session-state.ts';
 import { flag, OptionTable } from '../words/options.ts';
@@ -20,16 +21,19 @@ export const breakCommand = {
   oneline: 'sets a breakpoint on event and tags the stopped request as tag',
   minArgs: 2,
   maxArgs: 2,
-  acceptsAlso: (argv) => breakWords(argv) !== null,
+  acceptsAlso: (argv, session) => breakWords(argv) !== null || (argv.length === 2 && session.acceptsExtensions),
   explainCount: (session, [, , , ...words]) => hintSettings(session, words),
   needsFile: true,
   options,
   help: [
     'Suspends the first request that reaches the event; wait_break waits for that, resume lets it go on.',
     '  break [-p] event tag key=value...    suspends only where conditions hold',
-    'Conditions are state=N, and those that "help rule" says: nth, times, probability, offset, node.',
+    'Conditions are state=N, and those that "help rule" says: nth, times, probability, offset, node, request, op.',
     '  break pwritev A offset=64k..128k     the first write to these 64 KiB',
     '  break pwritev A nth=3                the third write',
+    '  break pwritev A request=w5           only request w5; op=write any write',
+    '  break * A                            at any event, once; "step" goes on from there',
+    'On a terminal, and in files of source, the tag may be left out: the first free letter is taken, and said.',
   ],
   operands: operandKind,
   run: runBreak,
@@ -51,7 +55,9 @@ function breakWords([, ...words]: readonly string[]): Words | null {
 }
 
 function runBreak(session: SessionState, argv: string[]): void {
-  const [, event = '', tag = ''] = argv;
+  const [, event = '', given] = argv;
+  const tag = given ?? freeTag(session);
+  if (given === undefined) session.hint(`the tag is ${tag}`);
   const { settings, persistent, ...place } = breakWords(argv) ?? { event, tag, settings: [], persistent: false };
   const conditions = settingsFrom(settings);
   for (const name of ['event', 'tag']) {
@@ -59,7 +65,8 @@ function runBreak(session: SessionState, argv: string[]): void {
   }
   if (persistent && !conditions.has('once')) conditions.set('once', 'off');
   try {
-    breakpointPort(session.top).setBreakpoint(place.event, place.tag, conditions);
+    if (place.event === '*') breakAnywhere(session, place.tag, conditions, persistent);
+    else breakpointPort(session.top).setBreakpoint(place.event, place.tag, conditions);
     session.tags.add(place.tag);
   } catch (error) {
     const errno = errnoOf(error);
@@ -76,6 +83,25 @@ function runBreak(session: SessionState, argv: string[]): void {
     }
     throw new CommandFailure(errno);
   }
+}
+
+/** A stop at whatever event comes next: it is no rule, and so has no conditions but the request. */
+function breakAnywhere(
+  session: SessionState,
+  tag: string,
+  conditions: ReadonlyMap<string, string>,
+  persistent: boolean,
+): void {
+  const request = conditions.get('request');
+  if (persistent || conditions.size > (request === undefined ? 0 : 1)) {
+    throw new BlockError(Errno.EINVAL, 'a stop at any event acts once, and has no condition but request=N');
+  }
+  const digits = request === undefined ? undefined : /^[a-z]?([0-9]{1,15})$/.exec(request)?.[1];
+  if (request !== undefined && digits === undefined) {
+    throw new BlockError(Errno.EINVAL, `'request' expects the number of a request, not '${request}'`);
+  }
+  const number = digits === undefined ? null : Number(digits);
+  breakpointPort(session.top).stopAt(tag, { request: number, event: null });
 }
 
 function operandKind(session: SessionState, operands: readonly string[], word: string): OperandKind {

@@ -43,7 +43,8 @@ function runHelp(session: SessionState, argv: string[], shell: Shell): Pending {
 function helpOn(session: SessionState, [, name, event]: string[], { commands }: Shell): string {
   const { isTerminal } = session.output;
   if (event !== undefined) return helpOnEvent(session, event, 'event', eventNames);
-  if (name === undefined) return isTerminal ? groupsText(commands) : usagesText(commands.all);
+  // Lines in a pipe mean what they mean to qemu-io: what needs another meaning is not listed there.
+  if (name === undefined) return isTerminal ? groupsText(commands) : usagesText(commands.all.filter(isForPipes));
   if (name === 'event') return eventList();
   const command = commands.find(name);
   if (command !== undefined) {
@@ -53,6 +54,10 @@ function helpOn(session: SessionState, [, name, event]: string[], { commands }: 
   const group = name === 'all' ? commands.all : commands.groups[name];
   if (group !== undefined && isTerminal) return usagesText(group);
   return helpOnEvent(session, name, 'command', [...commands.names, ...Object.keys(commands.groups)]);
+}
+
+function isForPipes({ takesLine }: Command): boolean {
+  return takesLine !== true;
 }
 
 /** The names of all commands, by purpose: they fit a small terminal. */

@@ -15,6 +15,7 @@ import { compare } from './compare.ts';
 import { create } from './create.ts';
 import { diff } from './diff.ts';
 import { aioDiscard, discard } from './discard.ts';
+import { display, onStop } from './display.ts';
 import { dump } from './dump.ts';
 import { events } from './events.ts';
 import { exportCommand } from './export.ts';
@@ -43,6 +44,7 @@ import { sleep } from './sleep.ts';
 import { snapshot } from './snapshot.ts';
 import { repeat, source } from './source.ts';
 import { state } from './state.ts';
+import { step, until } from './step.ts';
 import { suspended } from './suspended.ts';
 import { truncate } from './truncate.ts';
 import { waitBreak } from './wait-break.ts';
@@ -57,7 +59,7 @@ export const commandTable = new CommandTable({
   data: [read, readv, write, writev, discard, flush, alloc, map],
   metadata: [where, who, dump, diff, check, poke],
   asynchronous: [aioRead, aioWrite, aioDiscard, aioFlush, requests],
-  breakpoints: [breakCommand, waitBreak, resume, removeBreak, suspended, cancel],
+  breakpoints: [breakCommand, waitBreak, resume, step, until, display, onStop, removeBreak, suspended, cancel],
   rules: [rule, rules, state],
   observing: [events, live, record],
   serving: [exportCommand],

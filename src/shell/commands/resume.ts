@@ -2,7 +2,7 @@
 import { debugPort, findDebugPort } from '../../block/debug/port.ts';
 import type { Command } from '../command.ts';
 import { flag, OptionTable } from '../words/options.ts';
-import { runOnTag } from '../words/tags.ts';
+import { onlySuspended, runOnTag } from '../words/tags.ts';
 
 const options = new OptionTable({ all: flag('a', 'all that are suspended, oldest first', { isHidden: true }) });
 
@@ -12,14 +12,17 @@ export const resume = {
   oneline: 'resumes the request tagged as tag',
   minArgs: 1,
   maxArgs: 1,
+  acceptsAlso: ({ length }, session) => length === 1 && session.acceptsExtensions,
   needsFile: true,
   options,
   help: [
     'Lets the newest request that is suspended under the tag go on, to its end or to its next breakpoint.',
     '  resume -a    lets all go on, unless -a is a tag',
+    'On a terminal, and in files of source, the tag may be left out if one request alone is suspended.',
   ],
   operands: ['tag'],
-  async run(session, [, tag = '']) {
+  async run(session, [, given]) {
+    const tag = given ?? onlySuspended(session).tag;
     const port = findDebugPort(session.top);
     // "-a" may be a tag, too; then it means that tag, as in qemu-io.
     const isAll = tag === '-a' && port?.isSuspended(tag) === false;

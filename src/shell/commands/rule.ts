@@ -64,6 +64,8 @@ export const rule = {
     '                   else: commands whose range touches these bytes of the image',
     '  node=NAME        only in a read, write, discard or truncate that came through the node or driver NAME, which is',
     '                   above the rules; not in what it does by itself when it is opened, flushed and closed',
+    '  request=N        only while request N runs, as "requests" numbers them: 5 or w5',
+    '  op=NAME          only while a request of this operation runs: read, write, discard, flush',
     '',
     'A rule for the event none is evaluated when it is added, since none fired when the image was opened.',
   ],

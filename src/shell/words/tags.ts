@@ -1,6 +1,6 @@
 /** Tags of breakpoints and suspended requests: which there are, and how a command on one fails. */
-import { findDebugPort } from '../../block/debug/port.ts';
-import { errnoOf } from '../../block/error.ts';
+import { findDebugPort, type SuspendedRequest } from '../../block/debug/port.ts';
+import { BlockError, errnoOf } from '../../block/error.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
@@ -13,6 +13,29 @@ export function liveTags(session: SessionState): string[] {
   const tags = new Set(port.suspended().map((request) => request.tag));
   for (const tag of session.tags) if (port.isArmed(tag) || port.isSuspended(tag)) tags.add(tag);
   return [...tags];
+}
+
+/** The one request that is suspended. ENOENT if none is, EINVAL if there are several. */
+export function onlySuspended(session: SessionState): SuspendedRequest {
+  const suspended = findDebugPort(session.top)?.suspended() ?? [];
+  const [only, ...others] = suspended;
+  if (only === undefined) throw new BlockError(Errno.ENOENT, 'no request is suspended');
+  if (others.length === 0) return only;
+  const tags = [...new Set(suspended.map(({ tag }) => tag))].toReversed().join(', ');
+  throw new BlockError(Errno.EINVAL, `${suspended.length} requests are suspended; say which: ${tags}`);
+}
+
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+
+/** A tag that no breakpoint and no suspended request has: A to Z, then A1 and so on. */
+export function freeTag(session: SessionState): string {
+  const taken = new Set(liveTags(session));
+  for (let round = 0; ; round++) {
+    for (const letter of LETTERS) {
+      const tag = round === 0 ? letter : `${letter}${round}`;
+      if (!taken.has(tag)) return tag;
+    }
+  }
 }
 
 /**

@@ -17,6 +17,7 @@ import { parseLimits } from '../../../src/drivers/blkdebug/limits.ts';
 import { takePermissions, takeRules, takeSettings } from '../../../src/drivers/blkdebug/options.ts';
 import { RuleTable } from '../../../src/drivers/blkdebug/rule-table.ts';
 import { type BlkdebugNode, NodeContext } from '../../../src/drivers/blkdebug/state.ts';
+import { Stops } from '../../../src/drivers/blkdebug/stops.ts';
 import { SuspendedRequests } from '../../../src/drivers/blkdebug/suspended-requests.ts';
 import { memoryNode, outcome } from '../../helpers/memory-node.ts';
 
@@ -61,6 +62,7 @@ export function debugNode(given: Record<string, OptionValue> = {}, imageBytes = 
     rules,
     context: new NodeContext(node),
     suspended: new SuspendedRequests(),
+    stops: new Stops(),
     permissions: takePermissions(options),
     limits: parseLimits(settings, 1),
   };

@@ -18,6 +18,9 @@ export interface Condition {
 
 /** A request as conditions see it: the range of the user's command on the guest's disk, in bytes. */
 export interface RequestContext {
+  readonly id: number;
+  /** As the views name it: "write", "write -z". */
+  readonly operation: string;
   /** Undefined for requests without a range. */
   readonly offset: number | undefined;
   readonly bytes: number | undefined;

@@ -64,7 +64,7 @@ class EventOffsetCondition implements EventCondition {
  * Only for a request of the user with a range (a read, write, discard or truncate) that has come through this node, or
  * through one with this driver: `node=qcow2` leaves out what qcow2 does by itself when it opens, flushes and closes.
  */
-export class NodeCondition implements EventCondition {
+class NodeCondition implements EventCondition {
   readonly name = 'node';
   readonly #wanted: string;
 
@@ -82,16 +82,60 @@ export class NodeCondition implements EventCondition {
   }
 }
 
-/** The conditions `node` and `offset` of a rule that acts on the event itself. */
-export function eventConditions({
-  node,
-  offset,
-}: {
+/** Only while the request of this number runs. */
+class RunningRequestCondition implements EventCondition {
+  readonly name = 'request';
+  readonly #wanted: number;
+
+  constructor(wanted: number) {
+    this.#wanted = wanted;
+  }
+
+  holds({ request }: EventContext): boolean {
+    return request?.id === this.#wanted;
+  }
+
+  unmet(): string {
+    return `not in request ${this.#wanted}`;
+  }
+}
+
+/** Only while a request of this operation runs: `op=write` is also `write -z`. */
+class OperationCondition implements EventCondition {
+  readonly name = 'op';
+  readonly #wanted: string;
+
+  constructor(wanted: string) {
+    this.#wanted = wanted;
+  }
+
+  holds({ request }: EventContext): boolean {
+    return request !== null && (request.operation === this.#wanted || request.operation.startsWith(`${this.#wanted} `));
+  }
+
+  unmet(): string {
+    return `not in a request of operation ${this.#wanted}`;
+  }
+}
+
+/** The settings of conditions on the request that runs when an event fires. */
+export interface WhoseEvent {
   readonly node?: string | undefined;
-  readonly offset?: ByteRange | undefined;
-}): EventCondition[] {
-  const conditions: EventCondition[] = [];
-  if (node !== undefined) conditions.push(new NodeCondition(node));
-  if (offset !== undefined) conditions.push(new EventOffsetCondition(offset));
-  return conditions;
+  readonly request?: number | undefined;
+  readonly op?: string | undefined;
+}
+
+/** The conditions `node`, `request` and `op`. */
+export function requesterConditions({ node, request, op }: WhoseEvent): EventCondition[] {
+  return [
+    ...(node === undefined ? [] : [new NodeCondition(node)]),
+    ...(request === undefined ? [] : [new RunningRequestCondition(request)]),
+    ...(op === undefined ? [] : [new OperationCondition(op)]),
+  ];
+}
+
+/** The conditions of a rule that acts on the event itself: those on the request, and `offset`. */
+export function eventConditions(settings: WhoseEvent & { readonly offset?: ByteRange | undefined }): EventCondition[] {
+  const { offset } = settings;
+  return [...requesterConditions(settings), ...(offset === undefined ? [] : [new EventOffsetCondition(offset)])];
 }

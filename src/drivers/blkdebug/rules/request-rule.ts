@@ -8,7 +8,7 @@ import {
   type RequestCondition,
   SectorCondition,
 } from './condition.ts';
-import { NodeCondition, RequestOffsetCondition } from './location.ts';
+import { requesterConditions, RequestOffsetCondition } from './location.ts';
 import { BaseRule } from './rule.ts';
 import type { RuleSettings } from './settings.ts';
 
@@ -26,8 +26,8 @@ export abstract class RequestRule extends BaseRule {
 
   /** `ioTypes` are those that it acts on; null for all but block-status. */
   constructor(settings: RuleSettings, ioTypes: readonly IoTypeName[] | null) {
-    const { node, sector, offset, once } = settings;
-    super(settings, node === undefined ? [] : [new NodeCondition(node)]);
+    const { sector, offset, once } = settings;
+    super(settings, requesterConditions(settings));
     this.once = once ?? false;
     const conditions: RequestCondition[] = [];
     if (sector !== undefined) conditions.push(new SectorCondition(sector));

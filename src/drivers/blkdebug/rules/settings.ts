@@ -29,6 +29,8 @@ interface SettingValues {
   to: string;
   state: number;
   node: string;
+  request: number;
+  op: string;
   sector: bigint;
   offset: ByteRange;
   iotype: IoTypeName;
@@ -67,6 +69,8 @@ export const qemuTypes = {
 const ownTypes = {
   offset: 'string',
   node: 'string',
+  request: 'string',
+  op: 'string',
   probability: 'string',
   seed: 'string',
   nth: 'string',
@@ -133,6 +137,8 @@ const settings: { readonly [Name in SettingName]: Setting<SettingValues[Name]> }
   to: word,
   state: whole,
   node: word,
+  request: { value: parseRequest, text: String },
+  op: word,
   sector: { value: (given: bigint) => given, text: String },
   offset: { value: parseRange, text: ({ text }) => text },
   iotype: { value: parseIoType, text: String },
@@ -184,6 +190,13 @@ function parseRange(text: string): ByteRange {
   }
   // No image reaches to where a double is not exact.
   return new ByteRange(Number(from), Number(to), text);
+}
+
+/** "5", or as the views name it: "w5". */
+function parseRequest(text: string): number {
+  const digits = /^[a-z]?([0-9]{1,15})$/.exec(text)?.[1];
+  if (digits === undefined) throw invalidArgument(`'request' expects the number of a request, not '${text}'`);
+  return Number(digits);
 }
 
 function parseProbability(text: string): Probability {
@@ -259,7 +272,7 @@ export function settingsFromWords(kind: RuleKind, words: RuleWords, old?: RuleSe
 function completeFault(merged: Partial<SettingValues>): void {
   merged.event ??= Event.NONE;
   if (merged.event !== Event.NONE) return;
-  for (const name of ['state', 'node'] as const) {
+  for (const name of ['state', 'node', 'request', 'op'] as const) {
     if (merged[name] !== undefined) throw invalidArgument(`'${name}' goes with an 'event' other than none`);
   }
 }
