@@ -93,7 +93,7 @@ function* countReferences(image: Qcow2Image, state: CheckState): Steps<void> {
   const { map, result } = state;
   const { warn } = image.node.context;
   map.addReference(result, 0, image.clusterBytes);
-  yield* countL1(image, state, image.l1.offset, image.l1.entryCount, true);
+  yield* countL1(image, state, { offset: image.l1.offset, entryCount: image.l1.entryCount, isActive: true });
   if (image.hasDataFile && image.snapshots.length > 0) {
     warn(`ERROR ${image.snapshots.length} snapshots in image with data file`);
     result.corruptions += 1;
@@ -101,15 +101,15 @@ function* countReferences(image: Qcow2Image, state: CheckState): Steps<void> {
   for (const { id, name, l1Offset, l1OffsetBytes, l1EntryCount } of image.snapshots) {
     const which = `ERROR snapshot ${id.toString('latin1')} (${name.toString('latin1')})`;
     const low = l1OffsetBytes.readUInt32BE(4);
+    const shown = hex64(l1OffsetBytes.readUInt32BE(0), low);
     if ((low & image.clusterMask) !== 0) {
-      const where = `0x${hex64(l1OffsetBytes.readUInt32BE(0), low)}`;
-      warn(`${which} l1_offset=${where}: L1 table is not cluster aligned; snapshot table entry corrupted`);
+      warn(`${which} l1_offset=0x${shown}: L1 table is not cluster aligned; snapshot table entry corrupted`);
       result.corruptions += 1;
     } else if (l1EntryCount > MAX_L1_BYTES / L1_ENTRY_BYTES) {
       warn(`${which} l1_size=${hex(l1EntryCount)}: L1 table is too large; snapshot table entry corrupted`);
       result.corruptions += 1;
     } else {
-      yield* countL1(image, state, l1Offset, l1EntryCount, false);
+      yield* countL1(image, state, { offset: l1Offset, shown, entryCount: l1EntryCount, isActive: false });
     }
   }
   map.addReference(result, image.snapshotsOffset, image.snapshotsBytes);

@@ -21,18 +21,26 @@ import {
 } from '../format/offsets.ts';
 import { checkOverlap, Overlap } from '../tables/overlap.ts';
 
-/** Counts an L1 table and everything below it, and checks the entries. `isActive`: not that of a snapshot. */
+/** Where an L1 table is. */
+interface L1Location {
+  readonly offset: number;
+  /** The offset as messages say it, for one that may be inexact. */
+  readonly shown?: string;
+  readonly entryCount: number;
+  /** Not that of a snapshot. */
+  readonly isActive: boolean;
+}
+
+/** Counts an L1 table and everything below it, and checks the entries. */
 export function* countL1(
   image: Qcow2Image,
   state: CheckState,
-  l1Offset: number,
-  entryCount: number,
-  isActive: boolean,
+  { offset: l1Offset, shown, entryCount, isActive }: L1Location,
 ): Steps<void> {
   if (entryCount === 0) return;
   const { result, map } = state;
   const { warn } = image.node.context;
-  map.addReference(result, l1Offset, entryCount * L1_ENTRY_BYTES);
+  map.addReference(result, l1Offset, entryCount * L1_ENTRY_BYTES, shown);
   const l1 = Buffer.alloc(entryCount * L1_ENTRY_BYTES);
   yield* readOrCount(image, state, l1Offset, l1, 'check_refcounts_l1');
   for (let at = 0; at < l1.length; at += L1_ENTRY_BYTES) {
