@@ -1,6 +1,7 @@
 /**
  * A Linux guest works on an export of a qcow2 image over blkdebug while its requests are stopped at 20 events and
- * resumed, and one of them fails: no byte is lost. `STOPS=200` stops less often, `SEED=2` makes other writes.
+ * resumed, and one of them fails: no byte is lost. `STOPS=200` stops less often, `SEED=2` makes other writes. And its
+ * kernel connects to an export as a client itself.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -83,7 +84,7 @@ it.skipIf(typeof parts === 'string')('loses no byte of a guest that is stopped a
 
   const program = startProgram(['-t', 'writeback', '--export', 'unix:socket', '--image-opts', imageOptions], folder);
   await program.out.until('nbd+unix:///?socket=socket\n');
-  const guest = await VirtualMachine.boot(parts, folder, 'nbd+unix:///?socket=socket');
+  const guest = await VirtualMachine.withDisk(parts, folder, 'nbd+unix:///?socket=socket');
   try {
     const stops = stopAtEvents(program, stopEvents, STOPS / stopEvents.length);
     await guest.run('/sbin/mke2fs -q -t ext4 -b 1024 -O ^resize_inode /dev/vda 48M');
@@ -103,7 +104,8 @@ it.skipIf(typeof parts === 'string')('loses no byte of a guest that is stopped a
 
     // Behind the file system, where no other request comes between.
     const writeZs = "tr '\\0' Z </dev/zero | dd of=/dev/vda bs=64k seek=800 count=1 iflag=fullblock oflag=direct";
-    program.write('rule add inject-error event=write_aio errno=ENOSPC once=on\nlength\n');
+    // Not of a read around an unaligned write: its error is lost, as it is in QEMU 7.2.
+    program.write('rule add inject-error event=write_aio iotype=write errno=ENOSPC once=on\nlength\n');
     await program.out.until('64 MiB\n');
     await expect(guest.run(writeZs)).rejects.toThrow('I/O error');
     expect(await guest.run('dmesg')).toMatch(/I\/O error, dev vda, sector 102400 op 0x1:\(WRITE\)/);
@@ -124,6 +126,54 @@ it.skipIf(typeof parts === 'string')('loses no byte of a guest that is stopped a
       await host('debugfs', '-R', `dump /files/${file} ${at(String(file))}`, 'disk.raw');
       expect(hash(readFileSync(at(String(file)))), `file ${file}`).toBe(expected.get(String(file)));
     }
+  } catch (error) {
+    console.log(`${program.out.text.slice(-2000)}${program.err.text}\nguest:\n${guest.console.text.slice(-4000)}`);
+    throw error;
+  } finally {
+    guest.kill();
+    program.child.kill('SIGKILL');
+  }
+});
+
+const hasNbdClient = typeof parts !== 'string' && parts.hasNbdClient;
+
+it.skipIf(!hasNbdClient)("serves the kernel's own client", async () => {
+  if (typeof parts === 'string') return;
+  await host('qemu-img', 'create', '-q', '-f', 'qcow2', 'kernel.qcow2', '64M');
+  const args = ['-t', 'writeback', '-d', 'unmap', '--export', 'tcp:0', '-f', 'qcow2', 'blkdebug::kernel.qcow2'];
+  const program = startProgram(args, folder);
+  await program.out.until('nbd://');
+  await program.out.until('\n');
+  const port = /nbd:\/\/[^:]*:(\d+)/.exec(program.out.text)?.[1] ?? '';
+  const guest = await VirtualMachine.withNetwork(parts, folder);
+  try {
+    await guest.run('ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; sleep 1');
+    await guest.run(`/sbin/nbd-client 10.0.2.2 ${port} /dev/nbd0`);
+    await guest.run('/sbin/mke2fs -q -t ext4 /dev/nbd0; mount -o discard /dev/nbd0 /mnt');
+    await guest.run('dd if=/dev/urandom of=/tmp/file bs=64k count=64; cp /tmp/file /mnt/file');
+    program.write('break write_aio A\nlength\n');
+    await program.out.until('64 MiB\n');
+    await guest.run('(sync; echo synced) >/tmp/out 2>&1 &');
+    await program.out.until("Suspended request 'A'");
+    // The one request is held, not the connection.
+    await guest.run('cat /tmp/out; dd if=/dev/nbd0 of=/dev/null bs=4k skip=16000 count=1 iflag=direct');
+    program.write('resume A\n');
+    await guest.run('wait; cat /tmp/out; echo 3 >/proc/sys/vm/drop_caches; cmp /tmp/file /mnt/file');
+    expect(guest.console.text).toContain('synced');
+
+    await guest.run('umount /mnt; dd if=/tmp/file of=/tmp/sector bs=4k count=1');
+    program.write('rule add inject-error event=write_aio iotype=write errno=EIO once=on\nlength\n');
+    await program.out.until('64 MiB\n');
+    const write = 'dd if=/tmp/sector of=/dev/nbd0 bs=4k seek=16000 oflag=direct';
+    await expect(guest.run(write)).rejects.toThrow('I/O error');
+    expect(await guest.run('dmesg')).toMatch(/I\/O error, dev nbd0, sector 128000 op 0x1:\(WRITE\)/);
+    await guest.run(`${write} && /sbin/nbd-client -d /dev/nbd0`);
+    expect(await guest.powerOff()).toBe('0');
+    program.write('quit\n');
+    expect(await program.exit).toBe('0');
+    await host('qemu-img', 'check', '-q', 'kernel.qcow2');
+    await host('qemu-img', 'convert', '-f', 'qcow2', '-O', 'raw', 'kernel.qcow2', 'kernel.raw');
+    await host('e2fsck', '-f', '-n', 'kernel.raw');
   } catch (error) {
     console.log(`${program.out.text.slice(-2000)}${program.err.text}\nguest:\n${guest.console.text.slice(-4000)}`);
     throw error;

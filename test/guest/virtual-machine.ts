@@ -28,14 +28,23 @@ export class VirtualMachine {
   }
 
   /** Boots a guest whose disk is an export. Errors of the disk are reported to the guest, ENOSPC, too. */
-  static async boot(parts: MachineParts, folder: string, diskUri: string): Promise<VirtualMachine> {
+  static withDisk(parts: MachineParts, folder: string, diskUri: string): Promise<VirtualMachine> {
+    const drive = `file=${diskUri},format=raw,if=none,id=disk,cache=none,discard=unmap,werror=report,rerror=report`;
+    return VirtualMachine.#boot(parts, folder, ['-drive', drive, '-device', 'virtio-blk-pci,drive=disk']);
+  }
+
+  /** Boots a guest without a disk that reaches the host at 10.0.2.2. */
+  static withNetwork(parts: MachineParts, folder: string): Promise<VirtualMachine> {
+    return VirtualMachine.#boot(parts, folder, ['-nic', 'user,model=virtio-net-pci']);
+  }
+
+  static async #boot(parts: MachineParts, folder: string, devices: readonly string[]): Promise<VirtualMachine> {
     const initramfs = path.join(folder, 'initramfs.cpio');
     writeFileSync(initramfs, parts.initramfs);
     const machine = ['-accel', 'tcg', '-m', String(MEMORY_MIB), '-nodefaults', '-no-user-config', '-no-reboot'];
     const console = ['-display', 'none', '-serial', 'stdio'];
     const boot = ['-kernel', parts.kernel, '-initrd', initramfs, '-append', 'console=ttyS0 quiet panic=-1'];
-    const drive = `file=${diskUri},format=raw,if=none,id=disk,cache=none,discard=unmap,werror=report,rerror=report`;
-    const args = [...machine, ...console, ...boot, '-drive', drive, '-device', 'virtio-blk-pci,drive=disk'];
+    const args = [...machine, ...console, ...boot, ...devices];
     const guest = new VirtualMachine(spawn('qemu-system-x86_64', args, { cwd: folder, stdio: 'pipe' }));
     await guest.console.until('\nready\n');
     return guest;
