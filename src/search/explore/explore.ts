@@ -42,7 +42,7 @@ interface Bounds {
 
 /** A place among requests that does not depend on when they stopped. */
 function sorted(enabled: readonly string[]): string[] {
-  return enabled.toSorted((one, other) => one.localeCompare(other, 'en', { numeric: true }));
+  return enabled.toSorted((one, other) => lineOf(one) - lineOf(other) || (one < other ? -1 : 1));
 }
 
 /** Takes the choices of a recipe, and where they end the request that ran last. */
