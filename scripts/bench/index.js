@@ -207,6 +207,20 @@ async function qcow2() {
   );
 }
 
+/**
+ * Processor time of both programs in turn, the minimum of the rounds: other work on the machine only adds to it.
+ * @param {string} script
+ * @param {() => string[]} args
+ */
+function leastProcessorTime(script, args) {
+  const least = { ours: Infinity, theirs: Infinity };
+  for (let round = 0; round < rounds; round++) {
+    least.theirs = Math.min(least.theirs, processorSeconds(qemuIo, args(), script));
+    least.ours = Math.min(least.ours, processorSeconds(blkscope, args(), script));
+  }
+  return least;
+}
+
 /** Many requests of qcow2 in flight: processor time and memory. The real program is run once: it takes long. */
 async function allocating() {
   const GiB = 2 ** 30;
@@ -320,7 +334,11 @@ async function live() {
 async function batches() {
   const options = [...WRITE_BACK, '-f', 'raw'];
   const batch = asynchronousWrites(folder, 16_000, '4k');
-  costs('16,000 piped `aio_write` of 4 KiB, raw', await both('raw', batch, WRITE_BACK, 1024 * MiB), 1.5);
+  costs(
+    'processor time of 16,000 piped `aio_write` of 4 KiB, raw',
+    leastProcessorTime(batch, () => [...options, fresh('raw', 1024 * MiB)]),
+    1.5,
+  );
   /**
    * @param {string} work
    * @param {string} script
@@ -337,6 +355,19 @@ async function batches() {
   await bounded('3,000 `aio_write` of 1 MiB', asynchronousWrites(folder, 3000, '1M'), 120 * MiB);
   const held = writesAtOneBreakpoint(folder, 10_000);
   await bounded('10,000 suspended writes of 4 KiB', held, 150 * MiB, (file) => `blkdebug::${file}`);
+  const locked = await run(
+    blkscopeReporting,
+    [...WRITE_BACK, '-f', 'qcow2', `blkdebug::${fresh('qcow2', 1024 * MiB)}`],
+    { stdin: lockedRequests(folder, 10_000), memory: true },
+  );
+  const most = 220 * MiB;
+  peak(
+    'peak memory of 10,000 that wait for the lock',
+    null,
+    locked.peakBytes,
+    `≤ ${mib(most)}`,
+    locked.peakBytes <= most,
+  );
   await bounded('`read 2046M` and `read 2047M` in a row', hugeReads(folder), 2047 * MiB + 120 * MiB);
 }
 

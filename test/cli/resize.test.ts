@@ -20,9 +20,13 @@ async function resizedTyping(args: readonly string[], sizes: readonly [number, n
   program.type(words);
   await program.until((screen) => joined(screen).includes('word29'));
   for (const [columns, rows] of sizes) {
+    const before = program.terminal.written.length;
     program.resize(columns, rows);
     const wanted = Math.ceil((words.length + 'blkscope> '.length) / columns);
     await program.until((screen) => {
+      // The terminal breaks the line anew by itself, before the program has drawn it.
+      const [, drawn = ''] = program.terminal.written.slice(before).split('\x1b[0J');
+      if (!/word29.*\[\d+G/s.test(drawn)) return false;
       const typed = typedRows(screen);
       return typed.length === wanted && typed.join('').replaceAll(' ', '') === `blkscope>${words.replaceAll(' ', '')}`;
     });
@@ -64,10 +68,9 @@ describe('a resize', () => {
     program.resize(80, 20);
     // The panel comes first of all that hears of the new size, and the prompt would come in the same breath.
     await program.until((screen) => screen[0]?.length === 80 && lastLine(screen) === 'blkscope> sleep 100000');
+    expect(program.terminal.written.slice(before)).not.toMatch(/blkscope> (?!sleep)/);
     program.type('\x03');
     await program.until((screen) => lastLine(screen) === 'blkscope>');
-    const prompts = program.terminal.written.slice(before).match(/blkscope> (?!sleep)/g);
-    expect(prompts).toHaveLength(1);
     program.type('quit\r');
     await program.exit;
   });

@@ -1,8 +1,8 @@
 /**
  * Calls of generators that do nothing: `yield f()` in the place of `yield* f()`, and `f();` alone.
  *
- * Neither a type nor a rule of the linter tells them: what a generator yields may be anything. Names are looked at, file
- * by file: generators that the file declares or imports, and those of its classes where `this` has them.
+ * Neither a type nor a rule of the linter tells them: what a generator yields may be anything. Names are looked at, one
+ * file after the other: generators that the file declares or imports, and those of its classes where `this` has them.
  */
 import path from 'node:path';
 
