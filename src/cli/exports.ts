@@ -7,17 +7,24 @@ import type { ClientStatus, ExportRequest, ExportStatus, SessionExports } from '
 import type { SessionState } from '../shell/session-state.ts';
 import { Errno } from '../util/errno.ts';
 
+/** The program around the exports. */
+export interface ExportHost {
+  /** A client has come or left. */
+  changed(): void;
+  /** A line about clients for the user of the session. */
+  tell(line: string): void;
+}
+
 /** Exports of the open image. They end before it is closed. */
 export class ImageExports implements SessionExports {
   readonly #session: SessionState;
-  /** Called when a client has come or left. */
-  readonly #onChange: () => void;
+  readonly #host: ExportHost;
   #server: NbdServer | null = null;
   #uriOf: ((name: string) => string[]) | null = null;
 
-  constructor(session: SessionState, onChange: () => void = () => {}) {
+  constructor(session: SessionState, host: ExportHost) {
     this.#session = session;
-    this.#onChange = onChange;
+    this.#host = host;
   }
 
   async start({ address: text, name, isReadOnly }: ExportRequest): Promise<string> {
@@ -32,8 +39,8 @@ export class ImageExports implements SessionExports {
     const server = (this.#server ??= new Server({
       loop: session.loop,
       allocate: (bytes) => session.context.allocate(bytes),
-      tell: (line) => session.error(line),
-      onChange: this.#onChange,
+      tell: (line) => this.#host.tell(line),
+      onChange: () => this.#host.changed(),
     }));
     this.#uriOf = (exportName) => server.addresses.map((bound) => exportUri(bound, exportName));
     const listens = server.addresses.some((bound) => formatAddress(bound) === formatAddress(address));

@@ -99,7 +99,9 @@ class Program {
     if (invocation.wantsTrace && stdio.isTerminal) session.warn("QEMU's trace events do not exist here");
     const views = new Views(session, stdio, this.#words);
     // A client that comes or leaves ends the sleep of the loop.
-    session.exports = new ImageExports(session, () => session.loop.schedule(() => {}));
+    const changed = (): void => session.loop.schedule(() => {});
+    const own = (body: () => void): void => (routed === null ? body() : routed.captured(stdio, body));
+    session.exports = new ImageExports(session, { changed, tell: (line) => own(() => session.error(line)) });
     try {
       if (invocation.record !== null) await views.startRecording(invocation.record);
       if (monitor !== null && routed !== null) await views.startMonitor(monitor, routed, () => this.#endSession());

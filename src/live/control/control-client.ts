@@ -3,8 +3,7 @@ import type { Socket } from 'node:net';
 import { BlockError } from '../../block/error.ts';
 import type { TraceRecord } from '../../block/events/trace.ts';
 import { hostTurn } from '../../block/loop/clock.ts';
-import { encodeLine } from '../record/encoder.ts';
-import { type EventsLine, SCHEMA_VERSION } from '../record/schema.ts';
+import { SCHEMA_VERSION } from '../record/schema.ts';
 import type { Snapshot } from '../snapshot.ts';
 import {
   errorText,
@@ -31,6 +30,8 @@ export interface ControlHost {
   changed(): void;
   /** A client that takes nothing for so long is disconnected. */
   readonly patienceMs: number;
+  /** So often a client is written to while nothing is read from it. */
+  readonly probeMs: number;
 }
 
 /** With more calls waiting nothing more is read. */
@@ -65,6 +66,7 @@ export class ControlClient implements MethodContext {
   /** Notifications that were left out since it fell behind. */
   #dropped = 0;
   #patience: NodeJS.Timeout | null = null;
+  #probing: NodeJS.Timeout | null = null;
   #roomWaiter: (() => void) | null = null;
 
   constructor(socket: Socket, client: string, host: ControlHost) {
@@ -123,22 +125,41 @@ export class ControlClient implements MethodContext {
       return;
     }
     this.#waiting.push(message);
-    if (this.#waiting.length >= MAX_WAITING) this.#socket.pause();
+    if (this.#waiting.length >= MAX_WAITING && !this.#socket.isPaused()) {
+      this.#socket.pause();
+      this.#startProbing();
+    }
     void this.#serve();
   }
 
   /** The client has sent a line that is too long: it is told, and left. */
   refuseEndlessLine(): void {
-    this.#leaves = true;
+    if (this.#leaves) return;
     this.#send(errorText(null, new RpcError(RpcCode.PARSE, 'a message is too long')));
-    this.#socket.end();
+    this.#sayGoodbye();
   }
 
-  /** The client sends nothing more. One that is gone altogether shows when it is written to. */
+  /** The client sends nothing more. */
   endInput(): void {
     this.#hasEnded = true;
-    this.#write(notificationLine('input-end', {}));
+    this.#probe();
+    this.#startProbing();
     void this.#serve();
+  }
+
+  /** A client that nothing is read from, and that is gone, shows when it is written to. */
+  #probe(): void {
+    if (this.#socket.writableLength === 0) this.#write(notificationLine('alive', {}));
+  }
+
+  #startProbing(): void {
+    this.#probing ??= setInterval(() => this.#probe(), this.#host.probeMs);
+    this.#probing.unref();
+  }
+
+  #stopProbing(): void {
+    if (this.#probing !== null) clearInterval(this.#probing);
+    this.#probing = null;
   }
 
   /** The connection is gone. */
@@ -147,6 +168,7 @@ export class ControlClient implements MethodContext {
     this.#isGone = true;
     this.#waiting.length = 0;
     this.#stopPatience();
+    this.#stopProbing();
     this.control.leave(this.client);
     this.unsubscribe();
     this.#roomWaiter?.();
@@ -218,7 +240,10 @@ export class ControlClient implements MethodContext {
     let turnedMs = performance.now();
     for (let next = this.#waiting.shift(); next !== undefined && !this.#leaves; next = this.#waiting.shift()) {
       this.#send(await this.#answerAll(next));
-      if (this.#waiting.length < MAX_WAITING / 2 && this.#socket.isPaused()) this.#socket.resume();
+      if (this.#waiting.length < MAX_WAITING / 2 && this.#socket.isPaused()) {
+        this.#socket.resume();
+        if (!this.#hasEnded) this.#stopProbing();
+      }
       if (performance.now() - turnedMs > TURN_MS) {
         await hostTurn();
         turnedMs = performance.now();
@@ -226,7 +251,16 @@ export class ControlClient implements MethodContext {
       await this.#room();
     }
     this.#isServing = false;
-    if (this.#leaves || (this.#hasEnded && this.#streams.size === 0 && this.#waiting.length === 0)) this.#socket.end();
+    if (this.#leaves || (this.#hasEnded && this.#streams.size === 0 && this.#waiting.length === 0)) this.#sayGoodbye();
+  }
+
+  /** The client gets nothing more. What it still sends is thrown away, so that its end is seen. */
+  #sayGoodbye(): void {
+    this.#leaves = true;
+    this.#waiting.length = 0;
+    this.#socket.end();
+    this.#socket.resume();
+    setTimeout(() => this.#socket.destroy(), this.#host.patienceMs).unref();
   }
 
   /** Waits until a client that is slow has taken most of what waits for it. */
@@ -302,17 +336,6 @@ export class ControlClient implements MethodContext {
     this.#socket.destroy();
     this.gone();
   }
-}
-
-/** The notification of a record. */
-export function recordLine(record: TraceRecord): string {
-  const line = encodeLine({ ...record, timeNs: Math.round(record.timeNs) });
-  return `{"jsonrpc":"2.0","method":"record","params":${line.trimEnd()}}\n`;
-}
-
-/** The notification of the latest events. */
-export function eventsLine({ stateChangedAt, latest }: EventsLine): string {
-  return notificationLine('events', { stateChangedAt, latest });
 }
 
 function isBatch(message: RpcCall | readonly RpcCall[]): message is readonly RpcCall[] {

@@ -31,6 +31,14 @@ export class LineReader {
     return text.split('\n');
   }
 
+  /** The text behind the last newline, at the end; empty if there is none. */
+  takeRest(): string {
+    const text = Buffer.concat(this.#rest).toString();
+    this.#rest = [];
+    this.#restBytes = 0;
+    return text;
+  }
+
   #keep(bytes: Buffer): void {
     if (bytes.length === 0 || this.isTooLong) return;
     this.#rest.push(Buffer.from(bytes));

@@ -1,10 +1,10 @@
 /** Everything that clients of a session follow: records as they come, snapshots and the latest events now and then. */
-import type { TraceBus } from '../../block/events/trace.ts';
-import { type ControlClient, eventsLine, recordLine } from '../control/control-client.ts';
+import type { TraceBus, TraceRecord } from '../../block/events/trace.ts';
+import type { ControlClient } from '../control/control-client.ts';
 import { notificationLine } from '../control/messages.ts';
 import { latestEvents } from '../panel/model.ts';
 import { encodeLine } from '../record/encoder.ts';
-import type { RecordingLine } from '../record/schema.ts';
+import type { EventsLine, RecordingLine } from '../record/schema.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { Broadcast } from './broadcast.ts';
 
@@ -144,4 +144,15 @@ export class Followers {
     const line = makeLine();
     for (const client of clients) client.take(stream, line);
   }
+}
+
+/** The notification of a record. */
+function recordLine(record: TraceRecord): string {
+  const line = encodeLine({ ...record, timeNs: Math.round(record.timeNs) });
+  return `{"jsonrpc":"2.0","method":"record","params":${line.trimEnd()}}\n`;
+}
+
+/** The notification of the latest events. */
+function eventsLine({ stateChangedAt, latest }: EventsLine): string {
+  return notificationLine('events', { stateChangedAt, latest });
 }

@@ -40,6 +40,8 @@ const MAX_MESSAGE_BYTES = 1 << 20;
 /** More clients are refused. */
 const MAX_CLIENTS = 64;
 const PATIENCE_MS = 30_000;
+/** So often within that time a client that has closed its half is written to: once a second. */
+const PROBES = 30;
 
 /** The socket of one session. */
 export class Monitor {
@@ -76,6 +78,10 @@ export class Monitor {
   /** How many are connected. */
   get clientCount(): number {
     return this.#sockets.size;
+  }
+
+  get #probeMs(): number {
+    return (this.#options.patienceMs ?? PATIENCE_MS) / PROBES;
   }
 
   /** Sends the end to all clients and removes the socket. Resolves when they have everything, or are too slow. */
@@ -137,7 +143,9 @@ export class Monitor {
         client?.view ?? { client: name, label: '', follows: [follows], calls: 0, backlogBytes: socket.writableLength }
       );
     });
+    let probing: NodeJS.Timeout | undefined;
     socket.on('close', () => {
+      clearInterval(probing);
       this.#sockets.delete(socket);
       if (client === null) return follow(null);
       client.gone();
@@ -147,24 +155,31 @@ export class Monitor {
       if (client === null) broadcast?.catchUp(socket);
       else client.drained();
     });
+    const take = (line: string): void => {
+      if (client === null && line === WANT_LATEST) {
+        follow(this.#followers.latest);
+        this.#followers.eventsChanged();
+        return;
+      }
+      if (client === null && line.trim() === '') return;
+      if (client === null) follow(null);
+      client ??= this.#makeClient(socket, name);
+      client.receive(line);
+    };
+    /** A client that has closed its half may be gone altogether, which shows when it is written to. */
+    const probe = (): void => {
+      if (socket.writableLength === 0) socket.write(encodeLine({ kind: 'snapshot', ...this.#options.snapshot() }));
+    };
     socket.on('end', () => {
-      // A client that is gone altogether shows when it is written to.
-      if (client === null) socket.write(encodeLine({ kind: 'snapshot', ...this.#options.snapshot() }));
-      else client.endInput();
+      const rest = lines.takeRest();
+      if (rest !== '') take(rest);
+      if (client !== null) return client.endInput();
+      probe();
+      probing = setInterval(probe, this.#probeMs);
+      probing.unref();
     });
     socket.on('data', (bytes: Buffer) => {
-      for (const line of lines.push(bytes)) {
-        if (client === null && line === WANT_LATEST) {
-          follow(this.#followers.latest);
-          this.#followers.eventsChanged();
-        } else if (client !== null || line.trim() !== '') {
-          if (client === null) {
-            follow(null);
-            client = this.#makeClient(socket, name);
-          }
-          client.receive(line);
-        }
-      }
+      for (const line of lines.push(bytes)) take(line);
       if (!lines.isTooLong) return;
       if (client === null) follow(null);
       client ??= this.#makeClient(socket, name);
@@ -187,6 +202,7 @@ export class Monitor {
       program,
       snapshot,
       patienceMs,
+      probeMs: this.#probeMs,
       clients: () => [...this.#sockets.values()].map((view) => view()),
       changed: () => this.#followers.follow(),
     });

@@ -345,8 +345,20 @@ describe('a client', () => {
     client.say('{"jsonrpc":"2.0","id":1,"method":"command","params":{"line":"length"}}');
     client.socket.end();
     await until(() => client.hasEnded);
-    expect(client.told('input-end')).toEqual([{}]);
+    expect(client.told('alive')).toContainEqual({});
     expect((await client.answer(1)).result).toMatchObject({ stdout: '1 MiB\n' });
+  });
+
+  it('that is gone while its calls wait, and nothing is read from it, is noticed, and its command ends', async () => {
+    await rig.end();
+    rig = await ControlRig.make(folder, { patienceMs: 200 });
+    const gone = rig.connect();
+    gone.send('command', { line: 'sleep 100000000' });
+    for (let at = 0; at < 200; at += 1) gone.send('version');
+    await until(() => rig.began.length === 1 && gone.told('alive').length > 0);
+    gone.socket.destroy();
+    expect(await rig.connect().run('length')).toBe('1 MiB\n');
+    await until(() => rig.monitor.clientCount === 1);
   });
 
   it('that says nothing gets the lines of a recording', async () => {
