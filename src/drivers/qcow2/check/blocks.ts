@@ -12,6 +12,7 @@ export function* checkRefcountBlocks(image: Qcow2Image, state: CheckState): Step
   const { refcountTable } = image;
   const { warn } = image.node.context;
   for (let index = 0; index < refcountTable.entryCount; index++) {
+    if (refcountTable.isEmpty(index)) continue;
     const offset = refcountTable.blockOffset(index);
     const cluster = Math.floor(offset / image.clusterBytes);
     if (refcountTable.hasReservedBits(index)) {

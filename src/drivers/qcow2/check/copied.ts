@@ -1,6 +1,7 @@
 /** Checking the copied flag of L1 and L2 entries: set if, and only if, the cluster has one reference. */
 import { BlockError } from '../../../block/error.ts';
 import type { Pending, Steps } from '../../../util/steps.ts';
+import { emptyEntries } from './tables.ts';
 import { type CheckCounts, failing, type FixMode, verb } from './state.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { readFile, writeFile } from '../tables/io.ts';
@@ -71,7 +72,9 @@ function* checkL2Table(image: Qcow2Image, result: CheckCounts, l2Offset: number,
   const table = Buffer.alloc(image.clusterBytes);
   yield* failing(image, result, 'ERROR: Could not read L2 table', () => readFile(image, l2Offset, table));
   let changed = 0;
+  const isEmpty = emptyEntries(image, table);
   for (let at = 0; at < table.length; at += image.l2EntryBytes) {
+    if (isEmpty(at / image.l2EntryBytes)) continue;
     const high = table.readUInt32BE(at);
     const low = table.readUInt32BE(at + 4);
     const type = clusterType(image, high, low);

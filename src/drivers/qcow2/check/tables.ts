@@ -82,17 +82,28 @@ function* countL2(image: Qcow2Image, state: CheckState, l2Offset: number, isActi
   const table = Buffer.alloc(image.clusterBytes);
   yield* readOrCount(image, state, l2Offset, table, 'check_refcounts_l2');
   const neighbour: Neighbour = { end: 0 };
+  const isEmpty = emptyEntries(image, table);
   for (let index = 0; index < image.l2Entries; index++) {
+    if (isEmpty(index)) continue;
     const at = index * image.l2EntryBytes;
     const high = table.readUInt32BE(at);
     const low = table.readUInt32BE(at + 4);
-    const hasBitmap = image.hasSubclusters && !table.subarray(at + 8, at + 16).equals(NO_BITMAP);
-    if (high === 0 && low === 0 && !hasBitmap) continue;
     yield* countEntry(image, state, { table, index, at, high, low, l2Offset, isActive, neighbour });
   }
 }
 
 const NO_BITMAP = Buffer.alloc(8);
+
+/** Whether an entry of a table is all zeroes, its bitmap included: most entries of most tables are. */
+export function emptyEntries({ l2EntryBytes }: Qcow2Image, table: Buffer): (index: number) => boolean {
+  const words = new Int32Array(table.buffer, table.byteOffset, table.length / 4);
+  if (l2EntryBytes === 8) return (index) => ((words[2 * index] as number) | (words[2 * index + 1] as number)) === 0;
+  return (index) => {
+    const at = 4 * index;
+    const entry = (words[at] as number) | (words[at + 1] as number);
+    return (entry | (words[at + 2] as number) | (words[at + 3] as number)) === 0;
+  };
+}
 
 /** The cluster before, in the order of the L2 table: the offset where it ends in the file; 0 for none. */
 interface Neighbour {

@@ -49,6 +49,12 @@ export class RefcountTable {
     return refcountEntryOffset(readBe32(this.bytes, at), readBe32(this.bytes, at + 4));
   }
 
+  /** Whether an entry is all zeroes. */
+  isEmpty(index: number): boolean {
+    const at = index * REFCOUNT_ENTRY_BYTES;
+    return (readBe32(this.bytes, at) | readBe32(this.bytes, at + 4)) === 0;
+  }
+
   /** Whether a block lies between clusters. Exact also beyond 2^53, where `blockOffset` is not. */
   isUnaligned(index: number): boolean {
     return (readBe32(this.bytes, index * REFCOUNT_ENTRY_BYTES + 4) & 0xffff_fe00 & (this.#clusterBytes - 1)) !== 0;
