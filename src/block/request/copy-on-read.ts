@@ -47,7 +47,7 @@ export function* copyOnRead(
       const bounce = node.context.allocate(bytes);
       yield driverPreadv(node, position, bounce, 0);
       yield node.debugEvent(Event.COR_WRITE);
-      if (canZero(node) && isAllZero(bounce)) yield* zeroRange(node, position, bytes, Req.WRITE_UNCHANGED);
+      if (canZero(node) && isAllZero(bounce)) yield* zeroRange(undefined, node, position, bytes, Req.WRITE_UNCHANGED);
       else yield driverPwritev(node, position, bounce, Req.WRITE_UNCHANGED);
       bounce.copy(data, progress, before, before + wantedBytes);
     } else if (wantedBytes > 0) {

@@ -65,6 +65,12 @@ export function canZero(node: BlockNode): boolean {
   return node.driver.pwriteZeroes !== undefined;
 }
 
+/** Zeroes an aligned range, with the flags that the driver knows. ENOTSUP by a driver that cannot. */
+export function driverPwriteZeroes(node: BlockNode, offset: number, bytes: number, flags: number): Pending {
+  if (node.driver.pwriteZeroes === undefined) throw new BlockError(Errno.ENOTSUP);
+  return node.driver.pwriteZeroes(node, offset, bytes, flags & node.supportedZeroFlags);
+}
+
 /** Writes a range compressed; ENOTSUP unless the driver can. */
 export function driverPwritevCompressed(node: BlockNode, offset: number, data: Buffer): Pending {
   if (node.driver.pwritevCompressed === undefined) throw new BlockError(Errno.ENOTSUP);

@@ -1,7 +1,7 @@
 /** Block status: what a range is (data, zero, allocated here or in a backing file) and where it lies. */
 import { assert } from '../../util/assert.ts';
-import { alignDown, alignUp } from '../../util/align.ts';
-import { type Answer, run, type Steps } from '../../util/steps.ts';
+import { alignUp } from '../../util/align.ts';
+import { type Answer, isPromise, run, type Steps } from '../../util/steps.ts';
 import type { BlockStatus } from '../driver.ts';
 import { BlockError } from '../error.ts';
 import { Status } from '../flags.ts';
@@ -30,8 +30,23 @@ function* statusOf(node: BlockNode, wantZero: boolean, offset: number, bytes: nu
   let status: BlockStatus;
   node.inFlight += 1;
   try {
-    status = yield* ownStatus(node, wantZero, offset, wanted);
-    status = yield* resolve(node, wantZero, offset, status);
+    // The driver is asked for the range rounded out to the node's alignment; its answer is cut back again.
+    const align = node.limits.requestAlignment;
+    const skip = offset % align;
+    const asking = askDriver(node, wantZero, offset - skip, alignUp(skip + wanted, align));
+    const own: BlockStatus = isPromise(asking) ? yield asking : asking;
+    const { file } = own;
+    const found = Math.min(own.bytes - skip, wanted);
+    const map = (own.flags & Status.OFFSET_VALID) !== 0 ? own.map + skip : own.map;
+    if ((own.flags & Status.RAW) !== 0) {
+      assert(file !== null, 'a driver that says RAW names a node');
+      status = yield* statusOf(file, wantZero, map, found);
+    } else {
+      status = { flags: withAllocation(node, wantZero, offset, own.flags), bytes: found, map, file };
+      if (wantZero && (status.flags & REFINED) === MAY_REFINE && file !== null && file !== node) {
+        status = yield* refine(status, file);
+      }
+    }
   } finally {
     node.inFlight -= 1;
   }
@@ -39,30 +54,18 @@ function* statusOf(node: BlockNode, wantZero: boolean, offset: number, bytes: nu
   return { flags: status.flags | Status.EOF, bytes: status.bytes, map: status.map, file: status.file };
 }
 
-/** The driver's own answer, for the range rounded out to the node's alignment and cut back again. */
-function* ownStatus(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Steps<BlockStatus> {
-  if (node.driver.blockStatus === undefined) {
-    const isProtocol = node.driver.protocolName !== undefined;
-    const flags = Status.DATA | (isProtocol ? Status.OFFSET_VALID : 0);
-    return { flags, bytes, map: isProtocol ? offset : 0, file: isProtocol ? node : null };
-  }
-  const align = node.limits.requestAlignment;
-  const alignedOffset = alignDown(offset, align);
-  const alignedBytes = alignUp(offset + bytes, align) - alignedOffset;
-  const { flags, bytes: found, map, file } = yield askDriver(node, wantZero, alignedOffset, alignedBytes);
-  const skip = offset - alignedOffset;
-  return {
-    flags,
-    bytes: Math.min(found - skip, bytes),
-    map: (flags & Status.OFFSET_VALID) !== 0 ? map + skip : map,
-    file,
-  };
-}
+/** Data that lies in the node below, which may know of zeroes there. */
+const MAY_REFINE = Status.RECURSE | Status.DATA | Status.OFFSET_VALID;
+const REFINED = MAY_REFINE | Status.ZERO;
 
 /** Asks the driver; of a node without children what it said last of data is remembered. */
 function askDriver(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus> {
   const { driver } = node;
-  assert(driver.blockStatus !== undefined, 'the driver can be asked');
+  if (driver.blockStatus === undefined) {
+    const isProtocol = driver.protocolName !== undefined;
+    const flags = Status.DATA | (isProtocol ? Status.OFFSET_VALID : 0);
+    return { flags, bytes, map: isProtocol ? offset : 0, file: isProtocol ? node : null };
+  }
   if (node.children.length > 0) return driver.blockStatus(node, wantZero, offset, bytes);
   if (isKnownData(node, offset)) {
     const flags = Status.DATA | Status.OFFSET_VALID;
@@ -85,25 +88,12 @@ function* askAndRemember(
   return status;
 }
 
-/** Follows RAW and RECURSE to the node below, and adds what follows from having or not having a backing file. */
-function* resolve(node: BlockNode, wantZero: boolean, offset: number, status: BlockStatus): Steps<BlockStatus> {
-  const { file, map, bytes } = status;
-  if ((status.flags & Status.RAW) !== 0) {
-    assert(file !== null, 'a driver that says RAW names a node');
-    return yield* statusOf(file, wantZero, map, bytes);
-  }
-  let { flags } = status;
-  if ((flags & (Status.DATA | Status.ZERO)) !== 0) {
-    flags |= Status.ALLOCATED;
-  } else if (node.driver.supportsBacking === true) {
-    const backing = node.cowChild;
-    if (backing === null || (wantZero && offset >= backing.node.getLength())) flags |= Status.ZERO;
-  }
-
-  const mayRecurse = Status.RECURSE | Status.DATA | Status.OFFSET_VALID;
-  const recurses = (flags & (mayRecurse | Status.ZERO)) === mayRecurse;
-  const own = { flags, bytes, map, file };
-  return wantZero && recurses && file !== null && file !== node ? yield* refine(own, file) : own;
+/** The flags of a driver's answer, with what follows from having data or zeroes, or no backing file. */
+function withAllocation(node: BlockNode, wantZero: boolean, offset: number, flags: number): number {
+  if ((flags & (Status.DATA | Status.ZERO)) !== 0) return flags | Status.ALLOCATED;
+  if (node.driver.supportsBacking !== true) return flags;
+  const backing = node.cowChild;
+  return backing === null || (wantZero && offset >= backing.node.getLength()) ? flags | Status.ZERO : flags;
 }
 
 /** Refines data by the answer of the node below: there may be zeroes behind it. */
@@ -220,11 +210,8 @@ function* isWhole(node: BlockNode, offset: number, bytes: number): Steps<boolean
 const wholeChain: ChainQuery = { base: null, includeBase: false, wantZero: false };
 
 /** True if a quick look proves that the whole range reads as zeroes through the chain; false if that is not known. */
-export function isZeroFast(node: BlockNode, offset: number, bytes: number): Answer<boolean> {
-  return bytes === 0 || run(isZeroInChain(node, offset, bytes));
-}
-
-function* isZeroInChain(node: BlockNode, offset: number, bytes: number): Steps<boolean> {
+export function* isZeroFast(node: BlockNode, offset: number, bytes: number): Steps<boolean> {
+  if (bytes === 0) return true;
   const status = yield* statusAbove(node, wholeChain, offset, bytes);
   return status.bytes === bytes && (status.flags & Status.ZERO) !== 0;
 }

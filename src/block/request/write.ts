@@ -53,10 +53,12 @@ export function pwriteZeroesOfUser(child: ChildLink, offset: number, bytes: numb
   checkRequest(node, offset, bytes);
   if ((flags & Req.NO_FALLBACK) !== 0) checkFallback(node, offset, bytes);
   if (bytes === 0 && !isAligned(offset, node.limits.requestAlignment)) return undefined;
+  const padding = paddingFor(node, offset, bytes);
   const tracked = node.requests.begin('write', offset, bytes);
-  return runTracked(node, tracked, 'write_zeroes', offset, bytes, () =>
-    run(writeZeroes(node, tracked, flags | Req.ZERO_WRITE)),
-  );
+  return runTracked(node, tracked, 'write_zeroes', offset, bytes, () => {
+    if (padding !== null) return run(paddedZeroes(node, tracked, padding, flags));
+    return bytes === 0 ? undefined : alignedWrite(node, tracked, offset, null, bytes, flags | Req.ZERO_WRITE);
+  });
 }
 
 /** ENOTSUP for a misaligned request that must not fall back to read-modify-write. */
@@ -91,30 +93,24 @@ function putBetween(node: BlockNode, padding: Padding, data: Buffer): Buffer {
 }
 
 /** Zeroes edge blocks by read-modify-write, and the whole blocks between them by a zero write. */
-function* writeZeroes(node: BlockNode, request: TrackedRequest, flags: number): Steps<void> {
+function* paddedZeroes(node: BlockNode, request: TrackedRequest, padding: Padding, flags: number): Steps<void> {
   const { offset, bytes } = request;
+  const { head, tail, merged, buffer } = padding;
   const align = node.limits.requestAlignment;
-  const dataFlags = flags & ~Req.ZERO_WRITE;
-  const padding = paddingFor(node, offset, bytes);
   let start = offset;
   let rest = bytes;
-  if (padding !== null) {
-    const { head, tail, merged, buffer } = padding;
-    yield* readEdges(node, request, padding);
-    buffer.fill(0, head, buffer.length - tail);
-    if (head > 0 || merged) {
-      const edge = merged ? buffer : buffer.subarray(0, align);
-      yield alignedWrite(node, request, alignDown(offset, align), edge, edge.length, dataFlags);
-      if (merged) return;
-      start += align - head;
-      rest -= align - head;
-    }
+  yield* readEdges(node, request, padding);
+  buffer.fill(0, head, buffer.length - tail);
+  if (head > 0 || merged) {
+    const edge = merged ? buffer : buffer.subarray(0, align);
+    yield alignedWrite(node, request, alignDown(offset, align), edge, edge.length, flags);
+    if (merged) return;
+    start += align - head;
+    rest -= align - head;
   }
   const whole = alignDown(rest, align);
-  if (whole > 0) yield alignedWrite(node, request, start, null, whole, flags);
-  if (padding !== null && rest > whole) {
-    yield alignedWrite(node, request, start + whole, tailBlock(node, padding), align, dataFlags);
-  }
+  if (whole > 0) yield alignedWrite(node, request, start, null, whole, flags | Req.ZERO_WRITE);
+  if (rest > whole) yield alignedWrite(node, request, start + whole, tailBlock(node, padding), align, flags);
 }
 
 /**
@@ -180,7 +176,8 @@ function alignedWrite(
 function writeContent(node: BlockNode, offset: number, data: Buffer | null, bytes: number, flags: number): Pending {
   if (data === null || (node.detectZeroes !== 'off' && wantsZeroDetection(node, data, flags))) {
     const unmap = data !== null && node.detectZeroes === 'unmap' ? Req.MAY_UNMAP : 0;
-    return run(writeAsZeroes(node, offset, bytes, flags | unmap | Req.ZERO_WRITE));
+    const told = node.debugEvent(Event.PWRITEV_ZERO);
+    return run(zeroRange(told, node, offset, bytes, flags | unmap | Req.ZERO_WRITE));
   }
   if ((flags & Req.WRITE_COMPRESSED) !== 0) return driverPwritevCompressed(node, offset, data);
   const told = node.debugEvent(Event.PWRITEV);
@@ -192,11 +189,6 @@ function writeContent(node: BlockNode, offset: number, data: Buffer | null, byte
 function* writeContentAfter(waiting: Promise<void>, ...write: Parameters<typeof writeContent>): Steps<void> {
   yield waiting;
   yield writeContent(...write);
-}
-
-function* writeAsZeroes(node: BlockNode, offset: number, bytes: number, flags: number): Steps<void> {
-  yield node.debugEvent(Event.PWRITEV_ZERO);
-  yield* zeroRange(node, offset, bytes, flags);
 }
 
 /** The end of every write, whether it succeeded or not. */

@@ -1,11 +1,11 @@
 /** Zero writes: cut to what the driver takes, with writes of zeroes where it cannot. */
 import { alignDown, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
-import type { Steps } from '../../util/steps.ts';
+import type { Pending, Steps } from '../../util/steps.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Req } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
-import { driverPwritev } from './driver-io.ts';
+import { driverPwritev, driverPwriteZeroes } from './driver-io.ts';
 import { flush } from './flush.ts';
 import { forgetDataRange } from './status.ts';
 
@@ -13,9 +13,11 @@ import { forgetDataRange } from './status.ts';
 const MAX_BOUNCE_BYTES = 16 * 1024 * 1024;
 
 /**
- * Zeroes a range that is aligned to the node's requests. The driver gets whole blocks of its zero alignment, and edges.
+ * Zeroes a range that is aligned to the node's requests, once `told` has ended. The driver gets whole blocks of its
+ * zero alignment, and edges.
  */
-export function* zeroRange(node: BlockNode, offset: number, bytes: number, flags: number): Steps<void> {
+export function* zeroRange(told: Pending, node: BlockNode, offset: number, bytes: number, flags: number): Steps<void> {
+  if (told !== undefined) yield told;
   if ((flags & ~node.supportedZeroFlags & Req.NO_FALLBACK) !== 0) throw new BlockError(Errno.ENOTSUP);
   forgetDataRange(node, offset, bytes);
 
@@ -31,6 +33,7 @@ export function* zeroRange(node: BlockNode, offset: number, bytes: number, flags
   let head = offset % align;
   let start = offset;
   let rest = bytes;
+  const mayFallBack = (flags & Req.NO_FALLBACK) === 0;
   let owesFlush = false;
 
   while (rest > 0) {
@@ -44,7 +47,15 @@ export function* zeroRange(node: BlockNode, offset: number, bytes: number, flags
     }
     piece = Math.min(piece, maxZeroes);
 
-    if (yield* zeroByDriver(node, start, piece, flags)) {
+    let isZeroed = true;
+    try {
+      const zeroing = driverPwriteZeroes(node, start, piece, flags);
+      if (zeroing !== undefined) yield zeroing;
+    } catch (error) {
+      if (!mayFallBack || !isNotSupported(error)) throw error;
+      isZeroed = false;
+    }
+    if (isZeroed) {
       owesFlush ||= (flags & ~node.supportedZeroFlags & Req.FUA) !== 0;
     } else {
       piece = Math.min(piece, maxTransfer);
@@ -57,17 +68,4 @@ export function* zeroRange(node: BlockNode, offset: number, bytes: number, flags
     rest -= piece;
   }
   if (owesFlush) yield flush(node);
-}
-
-/** False if the driver cannot and the request may fall back to a write of data. */
-function* zeroByDriver(node: BlockNode, offset: number, bytes: number, flags: number): Steps<boolean> {
-  const mayFallBack = (flags & Req.NO_FALLBACK) === 0;
-  try {
-    if (node.driver.pwriteZeroes === undefined) throw new BlockError(Errno.ENOTSUP);
-    yield node.driver.pwriteZeroes(node, offset, bytes, flags & node.supportedZeroFlags);
-    return true;
-  } catch (error) {
-    if (mayFallBack && isNotSupported(error)) return false;
-    throw error;
-  }
 }

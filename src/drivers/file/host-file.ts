@@ -117,8 +117,15 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
       ? hostCall(node, writeFrom, offset, data)
       : run(hostCalls(node, longWrite(node, offset, data))),
   peek: peekAt,
-  pwriteZeroes: (node, offset, bytes, flags) => run(writeZeroes(node, offset, bytes, flags)),
-  pdiscard: (node, offset, bytes) => run(hostCalls(node, discardHostRange(node, offset, bytes))),
+  pwriteZeroes(node, offset, bytes, flags) {
+    // A file that is being made longer is not written to behind its end: some hosts would lose that.
+    const isLonger = offset + bytes > node.totalSectors * SECTOR_BYTES;
+    const waiting = isLonger ? node.requests.serialiseToEnd(offset) : undefined;
+    return waiting === undefined
+      ? zeroHostRange(node, { offset, bytes }, flags)
+      : run(zeroAfter(waiting, node, { offset, bytes }, flags));
+  },
+  pdiscard: (node, offset, bytes) => discardHostRange(node, { offset, bytes }),
 
   flushToDisk: (node) => hostCall(node, syncFile, undefined, undefined),
   truncate: (node, bytes, options) => hostCall(node, truncateHostFile, bytes, options),
@@ -134,10 +141,9 @@ function peekAt(node: FileNode, offset: number, data: Buffer): Pending {
   return undefined;
 }
 
-function* writeZeroes(node: FileNode, offset: number, bytes: number, flags: number): Steps<void> {
-  // A file that is being made longer is not written to behind its end: some hosts would lose that.
-  if (offset + bytes > node.totalSectors * SECTOR_BYTES) yield node.requests.serialiseToEnd(offset);
-  yield* hostCalls(node, zeroHostRange(node, { offset, bytes }, flags));
+function* zeroAfter(waiting: Promise<void>, ...zeroing: Parameters<typeof zeroHostRange>): Steps<void> {
+  yield waiting;
+  yield zeroHostRange(...zeroing);
 }
 
 function* longRead(node: FileNode, offset: number, data: Buffer): Steps<void> {

@@ -3,10 +3,10 @@ import { Req } from '../../block/flags.ts';
 import { discardDeviceRange, zeroDeviceRange } from '../../sys/block-device.ts';
 import { Fallocate, fallocate } from '../../sys/fallocate.ts';
 import { Errno } from '../../util/errno.ts';
-import type { FileNode } from './state.ts';
+import { type FileNode, hostCall, hostCalls } from './state.ts';
 import { BlockError } from '../../block/error.ts';
 import { alignUp } from '../../util/align.ts';
-import type { Steps } from '../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 
 const PIECE_BYTES = 64 << 20;
 const MAX_PIECES = 4096;
@@ -18,17 +18,30 @@ interface FileRange {
 }
 
 /** Makes a range read as zeroes. Throws what the host says, ENOTSUP if it has no way but writing them. */
-export function* zeroHostRange(node: FileNode, range: FileRange, flags: number): Steps<void> {
-  for (const { offset, bytes } of pieces(range)) {
-    throwErrno(zero(node, offset, bytes, flags));
-    yield node.loop.breathe();
-  }
+export function zeroHostRange(node: FileNode, range: FileRange, flags: number): Pending {
+  if (range.bytes <= PIECE_BYTES) return hostCall(node, zero, range, flags);
+  return run(
+    hostCalls(
+      node,
+      inPieces(node, range, (piece) => zero(node, piece, flags)),
+    ),
+  );
 }
 
 /** Gives a range back to the host. Throws what the host says; ENOTSUP if it cannot, and it is not asked again. */
-export function* discardHostRange(node: FileNode, offset: number, bytes: number): Steps<void> {
-  for (const piece of pieces({ offset, bytes })) {
-    throwErrno(discard(node, piece.offset, piece.bytes));
+export function discardHostRange(node: FileNode, range: FileRange): Pending {
+  if (range.bytes <= PIECE_BYTES) return hostCall(node, discard, range, undefined);
+  return run(
+    hostCalls(
+      node,
+      inPieces(node, range, (piece) => discard(node, piece)),
+    ),
+  );
+}
+
+function* inPieces(node: FileNode, range: FileRange, call: (piece: FileRange) => void): Steps<void> {
+  for (const piece of pieces(range)) {
+    call(piece);
     yield node.loop.breathe();
   }
 }
@@ -45,14 +58,15 @@ function throwErrno(errno: number): void {
   if (errno !== 0) throw new BlockError(errno);
 }
 
-function zero(node: FileNode, offset: number, bytes: number, flags: number): number {
+function zero(node: FileNode, { offset, bytes }: FileRange, flags: number): void {
   const { state } = node;
   if ((flags & Req.MAY_UNMAP) !== 0) {
     const errno = fallocate(state.fd, Fallocate.PUNCH_HOLE, offset, bytes);
+    if (errno === 0) return;
     const mayTryOn: readonly number[] = [Errno.ENOTSUP, Errno.EINVAL, Errno.EBUSY];
-    if (!mayTryOn.includes(errno)) return errno;
+    if (!mayTryOn.includes(errno)) throw new BlockError(errno);
   }
-  return state.isDevice ? zeroDevice(node, offset, bytes, flags) : zeroFile(node, offset, bytes);
+  throwErrno(state.isDevice ? zeroDevice(node, offset, bytes, flags) : zeroFile(node, offset, bytes));
 }
 
 function zeroFile(node: FileNode, offset: number, bytes: number): number {
@@ -102,12 +116,11 @@ function zeroDevice(node: FileNode, offset: number, bytes: number, flags: number
   return errno;
 }
 
-function discard(node: FileNode, offset: number, bytes: number): number {
-  const { state } = node;
-  if (!state.canDiscard) return Errno.ENOTSUP;
+function discard({ state }: FileNode, { offset, bytes }: FileRange): void {
+  if (!state.canDiscard) throw new BlockError(Errno.ENOTSUP);
   const errno = state.isDevice
     ? discardDeviceRange(state.fd, offset, bytes)
     : fallocate(state.fd, Fallocate.PUNCH_HOLE, offset, bytes);
   if (errno === Errno.ENOTSUP) state.canDiscard = false;
-  return errno;
+  throwErrno(errno);
 }

@@ -43,7 +43,7 @@ export class TableCache {
   readonly #dirty: Uint32Array;
   readonly #unused: Uint32Array;
   #unusedCount: number;
-  /** The slots that are in use and not held, as a list: least recently put back first. */
+  /** The slots that are in use, as a list: least recently put back first. Those that are held count as none of it. */
   readonly #older: Int32Array;
   readonly #newer: Int32Array;
   #oldest = -1;
@@ -70,9 +70,7 @@ export class TableCache {
   get(offset: number, fromDisk = true): Answer<number> {
     const slot = this.#slots.get(offset);
     if (slot === undefined) return run(this.#load(offset, fromDisk));
-    const holders = this.#holders[slot] ?? 0;
-    if (holders === 0) this.#unlink(slot);
-    this.#holders[slot] = holders + 1;
+    (this.#holders[slot] as number) += 1;
     return slot;
   }
 
@@ -88,10 +86,12 @@ export class TableCache {
 
   /** Ends one hold of `get` or `getEmpty`. */
   put(slot: number): void {
-    const holders = (this.#holders[slot] ?? 0) - 1;
-    assert(holders >= 0, 'a table that is put back is held');
-    this.#holders[slot] = holders;
-    if (holders === 0) this.#append(slot);
+    const holders = this.#holders[slot] as number;
+    assert(holders > 0, 'a table that is put back is held');
+    this.#holders[slot] = holders - 1;
+    if (holders > 1 || slot === this.#newest) return;
+    this.#unlink(slot);
+    this.#append(slot);
   }
 
   /** The content has changed: it is to be written back. */
@@ -190,8 +190,9 @@ export class TableCache {
 
   /** Writes back all dirty tables and puts them on stable storage. */
   *flush(): Steps<void> {
-    yield this.write();
-    yield flushFile(this.#image);
+    if (this.#nextDirty(0) !== -1) yield* this.#writeDirty();
+    const flushing = flushFile(this.#image);
+    if (flushing !== undefined) yield flushing;
   }
 
   /** Flushes, and forgets every table. */
@@ -213,7 +214,7 @@ export class TableCache {
     // Offset 0 is the header: nothing that points there is a table.
     if (offset === 0) throw new BlockError(Errno.EIO);
     const slot = this.#victim(offset);
-    yield* this.#writeBack(slot);
+    if (this.#isDirty(slot)) yield* this.#writeBack(slot);
     this.#forget(slot);
     if (fromDisk) {
       if (this.kind === 'L2 table') yield image.fire(Event.L2_LOAD);
@@ -221,15 +222,22 @@ export class TableCache {
     }
     this.#offsets[slot] = offset;
     this.#slots.set(offset, slot);
-    if (this.#isUnused(slot)) this.#clearUnused(slot);
-    else this.#unlink(slot);
+    if (this.#isUnused(slot)) {
+      this.#clearUnused(slot);
+      this.#append(slot);
+    }
     this.#holders[slot] = 1;
     return slot;
   }
 
   #victim(offset: number): number {
-    const slot =
-      this.#unusedCount > 0 ? this.#firstUnused(((offset / this.tableBytes) * 4) % this.slotCount) : this.#oldest;
+    let slot: number;
+    if (this.#unusedCount > 0) {
+      slot = this.#firstUnused(((offset / this.tableBytes) * 4) % this.slotCount);
+    } else {
+      slot = this.#oldest;
+      while (slot !== -1 && this.#holders[slot] !== 0) slot = this.#newer[slot] as number;
+    }
     assert(slot !== -1, 'a slot of the cache is not held');
     return slot;
   }
@@ -246,20 +254,29 @@ export class TableCache {
     return -1;
   }
 
+  /** Writes a dirty table back. */
   *#writeBack(slot: number): Steps<void> {
-    const offset = this.#offsets[slot] ?? 0;
-    if (!this.#isDirty(slot) || offset === 0) return;
+    const offset = this.#offsets[slot] as number;
+    if (offset === 0) return;
     if (this.#dependsOn !== null) {
-      yield* this.#flushDependency();
+      yield* this.#dependsOn.flush();
+      this.#settle();
     } else if (this.#dependsOnFlush) {
       yield flushFile(this.#image);
       this.#settle();
     }
     const isL2 = this.kind === 'L2 table';
-    const kind = isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK;
-    yield checkOverlap(this.#image, kind, offset, this.tableBytes);
-    yield this.#image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
-    yield writeFile(this.#image, offset, this.table(slot));
+    const refusing = checkOverlap(
+      this.#image,
+      isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK,
+      offset,
+      this.tableBytes,
+    );
+    if (refusing !== undefined) yield refusing;
+    const told = this.#image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
+    if (told !== undefined) yield told;
+    const writing = writeFile(this.#image, offset, this.table(slot));
+    if (writing !== undefined) yield writing;
     this.#clearDirty(slot);
   }
 
