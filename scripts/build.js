@@ -15,6 +15,20 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const dist = path.join(root, 'dist');
 const isReadable = process.argv.includes('--readable');
 
+/** The driver that most runs load. */
+const QCOW2 = path.join(root, 'src/drivers/qcow2/driver.ts');
+
+/**
+ * The modules without which one cannot be loaded, itself included.
+ *
+ * @param {string} module @param {import('rolldown').ChunkingContext} context
+ */
+function neededBy(module, context) {
+  const needed = new Set([module]);
+  for (const id of needed) for (const imported of context.getModuleInfo(id)?.importedIds ?? []) needed.add(imported);
+  return needed;
+}
+
 async function bundle() {
   const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
   const build = await rolldown({
@@ -34,8 +48,13 @@ async function bundle() {
     dynamicImportInCjs: false,
     entryFileNames: '[name].js',
     chunkFileNames: '[name]-[hash].js',
-    // What every start needs is one file.
-    codeSplitting: { groups: [{ name: 'main', tags: ['$initial'] }] },
+    // What every start needs is one file, and what a start with a qcow2 image needs is another one.
+    codeSplitting: {
+      groups: [
+        { name: 'main', tags: ['$initial'], priority: 1 },
+        { debugName: 'qcow2', name: (id, context) => (neededBy(QCOW2, context).has(id) ? 'qcow2' : null) },
+      ],
+    },
     sourcemap: true,
     // Shorter, so that less is read. Profiles are better made of a readable build.
     minify: isReadable ? 'dce-only' : true,
