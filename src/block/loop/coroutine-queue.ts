@@ -43,7 +43,8 @@ export class CoroutineMutex {
   readonly #queue: CoroutineQueue;
   readonly #reason: WaitReason & { readonly kind: 'lock' };
   readonly #onWait: (reason: WaitReason) => void;
-  #locked = false;
+  /** True while a coroutine holds it. Only changed in here. */
+  isLocked = false;
 
   /** `onWait` is told when a coroutine has to wait. */
   constructor(loop: EventLoop, name: string, onWait: (reason: WaitReason) => void = () => {}) {
@@ -58,19 +59,14 @@ export class CoroutineMutex {
     return this.#reason.name;
   }
 
-  /** True while a coroutine holds it. */
-  get isLocked(): boolean {
-    return this.#locked;
-  }
-
   /** Takes the lock; undefined if it was free and is taken at once. */
   lock(): Promise<void> | undefined {
     if (this.#loop.witness !== null) this.#loop.witness.locks(this, this.#reason.name);
-    if (this.#locked) {
+    if (this.isLocked) {
       this.#onWait(this.#reason);
       return this.#queue.wait(this.#reason);
     }
-    this.#locked = true;
+    this.isLocked = true;
     return undefined;
   }
 
@@ -108,7 +104,7 @@ export class CoroutineMutex {
 
   /** Gives the lock to the one that has waited longest, if there is one. */
   unlock(): void {
-    this.#locked = this.#queue.wakeOne();
-    if (this.#loop.witness !== null) this.#loop.witness.unlocks(this, this.#locked);
+    this.isLocked = this.#queue.wakeOne();
+    if (this.#loop.witness !== null) this.#loop.witness.unlocks(this, this.isLocked);
   }
 }

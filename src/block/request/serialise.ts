@@ -107,17 +107,6 @@ export class RequestTracker {
     this.#node.inFlight -= 1;
     if (this.#node.loop.witness !== null) this.#tell(request);
     if (request.isSerialising) this.#serialisingCount -= 1;
-    this.#unlink(request);
-    if (request.waiters !== null) this.#node.loop.wakeEach(request.waiters);
-  }
-
-  #tell({ overlapOffset, overlapBytes, isSerialising }: TrackedRequest): void {
-    const { loop, nodeName } = this.#node;
-    loop.witness?.uses(`requests of ${nodeName}`, overlapOffset, overlapBytes, isSerialising);
-  }
-
-  /** Takes a request that does not wait out of the list. */
-  #unlink(request: TrackedRequest): void {
     if (request.newer === null) this.#newest = request.older;
     else request.newer.older = request.older;
     if (request.older !== null) request.older.newer = request.newer;
@@ -126,6 +115,12 @@ export class RequestTracker {
     this.#size -= 1;
     if (this.#size === 0) this.#index = null;
     else this.#index?.delete(request);
+    if (request.waiters !== null) this.#node.loop.wakeEach(request.waiters);
+  }
+
+  #tell({ overlapOffset, overlapBytes, isSerialising }: TrackedRequest): void {
+    const { loop, nodeName } = this.#node;
+    loop.witness?.uses(`requests of ${nodeName}`, overlapOffset, overlapBytes, isSerialising);
   }
 
   /** A request has waited, and counts again. */

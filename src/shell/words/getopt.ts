@@ -8,6 +8,8 @@ export interface LongOption {
   readonly value: string;
 }
 
+const HYPHEN = 0x2d;
+
 /**
  * Reads options one by one: `while (options.next())`, with `name` and `argument`. The words in `argv` are reordered on
  * the way, options first, so that in the end the operands are those from `optionIndex` on. What is wrong is said
@@ -77,7 +79,11 @@ export class Getopt {
     const { argv } = this;
     this.#moveOperands();
     let index = this.optionIndex;
-    while (index < argv.length && isOperand(argv[index] ?? '')) index += 1;
+    for (let word = argv[index]; word !== undefined; word = argv[index]) {
+      // A lone "-" is an operand, too.
+      if (word.charCodeAt(0) === HYPHEN && word.length > 1) break;
+      index += 1;
+    }
     this.optionIndex = index;
     this.#lastOperand = index;
 
@@ -182,9 +188,4 @@ export class Getopt {
 function firstCharacter(text: string): string {
   const unit = text.charCodeAt(0);
   return unit < 0xd800 || unit > 0xdbff ? text.charAt(0) : String.fromCodePoint(text.codePointAt(0) ?? 0);
-}
-
-/** A lone "-" is an operand, too. */
-function isOperand(word: string): boolean {
-  return word.charCodeAt(0) !== 45 || word.length === 1;
 }

@@ -112,13 +112,12 @@ function* waitFor(image: Qcow2Image, other: PendingL2Update): Steps<void> {
   yield image.lock.lock();
 }
 
-/** How many clusters to look at, from the one with `position` on: within the slice and the longest request. */
-function clusterLimit(image: Qcow2Image, position: GuestOffset, bytes: number): number {
-  return Math.min(
-    image.clustersFor(image.intoCluster(position) + bytes),
-    image.sliceEntries - image.sliceIndexOf(position),
-    Math.floor(REQUEST_MAX_BYTES / image.clusterBytes),
-  );
+/**
+ * How many clusters to look at, from the one at `index` on, of which `bytes` are wanted: within the slice and the
+ * longest request.
+ */
+function clusterLimit({ clusterBytes, sliceEntries }: Qcow2Image, index: number, bytes: number): number {
+  return Math.min(Math.ceil(bytes / clusterBytes), sliceEntries - index, Math.floor(REQUEST_MAX_BYTES / clusterBytes));
 }
 
 /**
@@ -142,7 +141,7 @@ function findInPlace(image: Qcow2Image, table: Buffer, search: Search, result: A
     search.bytes = 0;
     return false;
   }
-  const clusters = countInPlace(image, table, index, cluster, clusterLimit(image, position, search.bytes));
+  const clusters = countInPlace(image, table, index, cluster, clusterLimit(image, index, into + search.bytes));
   search.bytes = Math.min(search.bytes, clusters * image.clusterBytes - into);
   search.host = advance(cluster, into);
   search.problem = addPart(image, table, { cluster, position, bytes: search.bytes, keepsOldClusters: true }, result);
@@ -152,8 +151,9 @@ function findInPlace(image: Qcow2Image, table: Buffer, search: Search, result: A
 /** New clusters for those that need them. False, and `search.bytes` 0, if there are none at the place wanted. */
 function* findNew(image: Qcow2Image, table: Buffer, search: Search, result: Allocation): Steps<boolean> {
   const { position } = search;
-  const limit = clusterLimit(image, position, search.bytes);
-  let count = countNew(image, table, image.sliceIndexOf(position), limit);
+  const index = image.sliceIndexOf(position);
+  const into = image.intoCluster(position);
+  let count = countNew(image, table, index, clusterLimit(image, index, into + search.bytes));
   let cluster: HostOffset;
   if (image.hasDataFile) {
     cluster = image.startOfCluster(position) as number as HostOffset;
@@ -167,7 +167,6 @@ function* findNew(image: Qcow2Image, table: Buffer, search: Search, result: Allo
     search.bytes = 0;
     return false;
   }
-  const into = image.intoCluster(position);
   search.host = advance(cluster, into);
   search.bytes = Math.min(search.bytes, count * image.clusterBytes - into);
   search.problem = addPart(image, table, { cluster, position, bytes: search.bytes, keepsOldClusters: false }, result);

@@ -88,12 +88,12 @@ export class Geometry {
 
   /** The index of a guest offset's entry within its slice. */
   sliceIndexOf(offset: GuestOffset): number {
-    return this.clusterIndexOf(offset) & (this.sliceEntries - 1);
+    return ((offset - (offset & this.clusterMask)) / this.clusterBytes) & (this.sliceEntries - 1);
   }
 
   /** Where the slice with a guest offset's entry begins, in bytes from the start of its L2 table. */
   sliceStartOf(offset: GuestOffset): number {
-    const index = this.clusterIndexOf(offset) & (this.l2Entries - 1);
+    const index = ((offset - (offset & this.clusterMask)) / this.clusterBytes) & (this.l2Entries - 1);
     return (index - (index & (this.sliceEntries - 1))) * this.l2EntryBytes;
   }
 

@@ -32,6 +32,13 @@ export function entryOffset(high: number, low: number): HostOffset {
   return ((high & 0x00ff_ffff) * TWO_32 + ((low & 0xffff_fe00) >>> 0)) as HostOffset;
 }
 
+/** The offset field of the L1 or standard L2 entry at `at` of a table. */
+export function readEntryOffset(table: Uint8Array, at: number): HostOffset {
+  const high = ((table[at + 1] as number) << 16) | ((table[at + 2] as number) << 8) | (table[at + 3] as number);
+  const middle = ((table[at + 4] as number) << 8) | (table[at + 5] as number);
+  return (high * TWO_32 + middle * 0x1_0000 + ((table[at + 6] as number) & 0xfe) * 0x100) as HostOffset;
+}
+
 /** The offset field of a refcount table entry: bits 9 to 63. Inexact beyond 2^62. */
 export function refcountEntryOffset(high: number, low: number): HostOffset {
   return ((high >>> 0) * TWO_32 + ((low & 0xffff_fe00) >>> 0)) as HostOffset;

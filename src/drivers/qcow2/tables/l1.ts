@@ -3,7 +3,7 @@ import { Event } from '../../../block/events/events.ts';
 import { readBe32 } from '../../../util/big-endian.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { L1_ENTRY_BYTES } from '../format/header-fields.ts';
-import { entryOffset, type HostOffset } from '../format/offsets.ts';
+import { entryOffset, type HostOffset, readEntryOffset } from '../format/offsets.ts';
 import { ClusterSet } from './cluster-set.ts';
 import type { Qcow2Image } from './image.ts';
 import { writeFileSync } from './io.ts';
@@ -39,7 +39,7 @@ export class L1Table {
 
   /** Where the L2 table of this entry is; 0 if there is none. */
   l2Offset(index: number): HostOffset {
-    return entryOffset(this.high(index), this.low(index));
+    return readEntryOffset(this.bytes, index * L1_ENTRY_BYTES);
   }
 
   /** Changes an entry in memory. */

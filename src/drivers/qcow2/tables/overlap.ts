@@ -91,13 +91,9 @@ function findOverlap(image: Qcow2Image, checks: number, offset: number, bytes: n
   ) {
     return Overlap.REFCOUNT_TABLE;
   }
-  if ((checks & Overlap.SNAPSHOT_TABLE) !== 0 && overlaps(start, end, image.snapshotsOffset, image.snapshotsBytes)) {
-    return Overlap.SNAPSHOT_TABLE;
-  }
-  if ((checks & Overlap.INACTIVE_L1) !== 0 && image.snapshots.length > 0) {
-    for (const { l1Offset, l1EntryCount } of image.snapshots) {
-      if (overlaps(start, end, l1Offset, l1EntryCount * L1_ENTRY_BYTES)) return Overlap.INACTIVE_L1;
-    }
+  if (image.snapshotsBytes > 0 || image.snapshots.length > 0) {
+    const hit = findSnapshotOverlap(image, checks, start, end);
+    if (hit !== 0) return hit;
   }
   const firstCluster = start / clusterBytes;
   const clusterCount = (end - start) / clusterBytes;
@@ -106,6 +102,17 @@ function findOverlap(image: Qcow2Image, checks: number, offset: number, bytes: n
   }
   if ((checks & Overlap.REFCOUNT_BLOCK) !== 0 && refcountTable.blocks.hits(firstCluster, clusterCount)) {
     return Overlap.REFCOUNT_BLOCK;
+  }
+  return 0;
+}
+
+function findSnapshotOverlap(image: Qcow2Image, checks: number, start: number, end: number): number {
+  if ((checks & Overlap.SNAPSHOT_TABLE) !== 0 && overlaps(start, end, image.snapshotsOffset, image.snapshotsBytes)) {
+    return Overlap.SNAPSHOT_TABLE;
+  }
+  if ((checks & Overlap.INACTIVE_L1) === 0) return 0;
+  for (const { l1Offset, l1EntryCount } of image.snapshots) {
+    if (overlaps(start, end, l1Offset, l1EntryCount * L1_ENTRY_BYTES)) return Overlap.INACTIVE_L1;
   }
   return 0;
 }
