@@ -258,13 +258,9 @@ export class TableCache {
   *#writeBack(slot: number): Steps<void> {
     const offset = this.#offsets[slot] as number;
     if (offset === 0) return;
-    if (this.#dependsOn !== null) {
-      yield* this.#dependsOn.flush();
-      this.#settle();
-    } else if (this.#dependsOnFlush) {
-      yield flushFile(this.#image);
-      this.#settle();
-    }
+    if (this.#dependsOn !== null) yield* this.#dependsOn.flush();
+    else if (this.#dependsOnFlush) yield flushFile(this.#image);
+    this.#settle();
     const isL2 = this.kind === 'L2 table';
     const refusing = checkOverlap(
       this.#image,
