@@ -172,6 +172,12 @@ describe('hints', () => {
     expect(pipe.err()).not.toContain('(');
   });
 
+  it('never suggest one letter', async () => {
+    const shell = await terminal();
+    await shell.run('fg');
+    expect(shell.err()).toBe('command "fg" not found\n');
+  });
+
   it('know the tags that live', async () => {
     const shell = await terminal();
     await shell.run('break pwritev first');

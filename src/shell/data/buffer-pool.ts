@@ -113,6 +113,7 @@ export class BufferPool {
 
   #share(lease: Lease, bytes: number): Lease {
     lease.users += 1;
+    if (lease.data.length === bytes) return lease;
     const start = this.#misalignBytes;
     return new Lease(this, lease.buffer, lease.buffer.subarray(start, start + bytes), lease);
   }

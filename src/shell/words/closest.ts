@@ -11,7 +11,8 @@ function closest(word: string, candidates: readonly string[]): string | null {
   let best: string | null = null;
   let fewest = tolerance(word) + 1;
   for (const candidate of candidates) {
-    if (candidate === word || Math.abs(candidate.length - word.length) >= fewest) continue;
+    // One letter is close to any short word.
+    if (candidate.length === 1 || candidate === word || Math.abs(candidate.length - word.length) >= fewest) continue;
     const count = distance(word.toLowerCase(), candidate.toLowerCase());
     if (count < fewest) {
       fewest = count;
