@@ -175,13 +175,13 @@ async function readL1(image: Qcow2Image, header: Header): Promise<void> {
 }
 
 async function readRefcountTable(image: Qcow2Image, header: Header): Promise<void> {
+  const { refcountTableOffset, refcountTableText } = header;
   const bytes = image.node.context.allocate(header.refcountTableClusters * image.clusterBytes);
   if (bytes.length > 0) {
     await image.fire(Event.REFTABLE_LOAD);
-    const { refcountTableOffset } = header;
     await withContext('Could not initialize refcount handling', () => readFile(image, refcountTableOffset, bytes));
   }
-  image.refcountTable = new RefcountTable(header.refcountTableOffset, bytes, image.clusterBytes);
+  image.refcountTable = new RefcountTable(refcountTableOffset, bytes, image.clusterBytes, refcountTableText);
 }
 
 async function openDataFile(image: Qcow2Image, options: Options): Promise<void> {

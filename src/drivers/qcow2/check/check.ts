@@ -114,7 +114,8 @@ function* countReferences(image: Qcow2Image, state: CheckState): Steps<void> {
   }
   map.addReference(result, image.snapshotsOffset, image.snapshotsBytes);
   const { refcountTable } = image;
-  map.addReference(result, refcountTable.offset, refcountTable.entryCount * REFCOUNT_ENTRY_BYTES);
+  const tableBytes = refcountTable.entryCount * REFCOUNT_ENTRY_BYTES;
+  map.addReference(result, refcountTable.offset, tableBytes, refcountTable.offsetText);
   const header = image.encryption?.header ?? null;
   if (header !== null) map.addReference(result, header.offset, header.bytes);
   yield* countBitmaps(image, state);

@@ -25,6 +25,8 @@ export interface Header {
   readonly l1EntryCount: number;
   readonly l1Offset: number;
   readonly refcountTableOffset: number;
+  /** The offset in hexadecimal digits: an image may say more than a number holds. */
+  readonly refcountTableText: string;
   readonly refcountTableClusters: number;
   readonly snapshotCount: number;
   readonly snapshotsOffset: number;
@@ -59,6 +61,7 @@ export function parseHeader(data: Buffer): Header {
     l1EntryCount: data.readUInt32BE(HeaderField.L1_ENTRY_COUNT),
     l1Offset: readUint64(data, HeaderField.L1_OFFSET),
     refcountTableOffset: readUint64(data, HeaderField.REFCOUNT_TABLE_OFFSET),
+    refcountTableText: data.readBigUInt64BE(HeaderField.REFCOUNT_TABLE_OFFSET).toString(16),
     refcountTableClusters: data.readUInt32BE(HeaderField.REFCOUNT_TABLE_CLUSTERS),
     snapshotCount: data.readUInt32BE(HeaderField.SNAPSHOT_COUNT),
     snapshotsOffset: readUint64(data, HeaderField.SNAPSHOTS_OFFSET),

@@ -10,6 +10,8 @@ const PIECE_ENTRIES = 512;
 /** The table of one image; entries are 64-bit offsets in bytes. */
 export class RefcountTable {
   readonly offset: number;
+  /** The offset in hexadecimal digits, exact also beyond 2^53. */
+  readonly offsetText: string;
   /** Entries, big-endian. */
   readonly bytes: Buffer;
   readonly entryCount: number;
@@ -18,8 +20,9 @@ export class RefcountTable {
   readonly #clusterBytes: number;
   #blocks: ClusterSet | null = null;
 
-  constructor(offset: number, bytes: Buffer, clusterBytes: number) {
+  constructor(offset: number, bytes: Buffer, clusterBytes: number, offsetText = offset.toString(16)) {
     this.offset = offset;
+    this.offsetText = offsetText;
     this.bytes = bytes;
     this.entryCount = bytes.length / REFCOUNT_ENTRY_BYTES;
     this.#clusterBytes = clusterBytes;
