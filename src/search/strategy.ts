@@ -10,6 +10,7 @@ import type { CaseViewer } from './case.ts';
 import type { Judged } from './judge.ts';
 import type { VerdictName } from './verdict.ts';
 import type { World } from './world.ts';
+import type { Disks } from './world/disks.ts';
 
 /** A value that JSON can say. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
@@ -66,6 +67,8 @@ export interface FindScript {
   readonly lines: readonly string[];
   /** A blkdebug.conf; empty without rules. It goes with the first node that has rules. */
   readonly rules: string;
+  /** The files as the case finds them, where those are not the user's. To be released with the script. */
+  readonly files?: Disks;
 }
 
 /** One search. */

@@ -1,31 +1,20 @@
 /** Runs a find in another program, on a copy of the image, and judges what that has made of it. */
 import { spawn } from 'node:child_process';
-import {
-  closeSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { invalidArgument, withContext } from '../../block/error.ts';
+import { invalidArgument } from '../../block/error.ts';
 import { type Baseline, lookAfter } from '../../search/aftermath.ts';
 import type { Judged } from '../../search/judge.ts';
 import type { FindScript } from '../../search/strategy.ts';
 import { type Verdict, verdictOn } from '../../search/verdict.ts';
 import type { Invocation } from '../arguments.ts';
+import { copyFiles, writeDisks } from './case-files.ts';
 import { findWords } from './find-words.ts';
 import { worldOf } from './prepare-search.ts';
 
 /** A program that has not ended by then hangs. */
 const HANGS_AFTER_MS = 10_000;
-/** Files larger than that are not copied. */
-const COPIED_MAX_BYTES = 4 * 2 ** 30;
 /** The beginning of an image, where it names other files. */
 const HEADER_BYTES = 64 << 10;
 /** Of what the program says. */
@@ -63,7 +52,8 @@ async function confirmIn(folder: string, suspicion: Suspicion): Promise<Confirma
   const { program, words, invocation, script, judged } = suspicion;
   const { disks } = judged.finished;
   const names = disks.all.map((disk) => disk.path);
-  const copies = copyFiles(names, path.join(folder, 'files'));
+  const place = path.join(folder, 'files');
+  const copies = script.files === undefined ? copyFiles(names, place) : writeDisks(script.files, place);
   const renamed = (name: string): string => copies.get(name) ?? name;
   // Named by the image itself, and not from where it lies: the program would write to the user's file.
   const fixed = names.find((name, number) => disks.changed.has(number) && isNamedIn(name, names[0] ?? ''));
@@ -75,28 +65,17 @@ async function confirmIn(folder: string, suspicion: Suspicion): Promise<Confirma
   const programWords = findWords(words, invocation, script.rules === '' ? '' : rules, renamed);
   if (programWords === null) return { isConfirmed: false, text: 'not run: the scenario has rules of its own' };
   const ended = await runProgram(program, programWords, commands);
+  if (script.files !== undefined) {
+    const name = path.basename(program);
+    if (ended.stdout === '' && ended.stderr === '') return { isConfirmed: false, text: `${name}: says nothing` };
+    if (/Pattern verification failed/.test(ended.stdout)) {
+      return { isConfirmed: false, text: `${name}: reads something else` };
+    }
+  }
   const verdict = await verdictOf(ended, suspicion, renamed);
   const isConfirmed = verdict.name === judged.verdict.name;
   const detail = verdict.detail === '' ? '' : `: ${verdict.detail}`;
   return { isConfirmed, text: `${path.basename(program)}: ${verdict.name}${detail}` };
-}
-
-/** The copies by the names of their originals: below one folder as those lie to each other. */
-function copyFiles(names: readonly string[], folder: string): Map<string, string> {
-  const full = names.map((name) => path.resolve(name));
-  let common = path.dirname(full[0] ?? '/');
-  while (!full.every((name) => name.startsWith(common === '/' ? common : `${common}/`))) common = path.dirname(common);
-  const copies = new Map<string, string>();
-  for (const [index, name] of full.entries()) {
-    const copy = path.join(folder, path.relative(common, name));
-    mkdirSync(path.dirname(copy), { recursive: true });
-    withContext(`Could not copy '${name}'`, () => {
-      if (statSync(name).size > COPIED_MAX_BYTES) throw invalidArgument(`'${name}' is too large to be copied`);
-      copyFileSync(name, copy);
-    });
-    copies.set(names[index] ?? '', copy);
-  }
-  return copies;
 }
 
 function isNamedIn(name: string, image: string): boolean {

@@ -9,6 +9,7 @@ import { inOrder } from '../../search/reporters/find-table.ts';
 import type { FindScript, Json, Rerun } from '../../search/strategy.ts';
 import type { VerdictName } from '../../search/verdict.ts';
 import { openRecorder } from '../recording.ts';
+import { writeDisks } from './case-files.ts';
 import { confirmFind } from './confirm-find.ts';
 import { findsPage, type PageFind } from './finds-page.ts';
 import { findWords, isStock } from './find-words.ts';
@@ -42,6 +43,8 @@ interface MadeFind {
   readonly shrunk: ShrunkFind;
   readonly rerun: Rerun;
   readonly script: FindScript | null;
+  /** Gives back what the find holds: its files are read from the search. */
+  close(): void;
 }
 
 /** Does with each find what `options` ask for, the worst first; `say` prints what came of it. */
@@ -60,9 +63,13 @@ export async function reportFinds(
     const number = index + 1;
     const made = await makeFind(find, words, prepared, page === null ? undefined : (html) => pages.push(html));
     if (made === null) continue;
-    if (folder !== null)
-      say(`${number}. ${writeFind(made, find, path.join(folder, `find-${number}`), words, prepared)}\n`);
-    if (confirmedBy !== null) say(`${number}. ${await confirmed(made, confirmedBy, words, prepared)}\n`);
+    try {
+      if (folder !== null)
+        say(`${number}. ${writeFind(made, find, path.join(folder, `find-${number}`), words, prepared)}\n`);
+      if (confirmedBy !== null) say(`${number}. ${await confirmed(made, confirmedBy, words, prepared)}\n`);
+    } finally {
+      made.close();
+    }
   }
   if (page !== null) withContext(`Could not write '${page}'`, () => writeFileSync(page, findsPage(pages)));
 }
@@ -92,9 +99,14 @@ async function makeFind(
     });
     const { title, verdict, detail } = rerun.outcome;
     keepPage?.({ title, verdict, detail, lines, rules: script?.rules ?? '', html: recording?.end() ?? '' });
-    return { shrunk: { lines, recipe: shrunk.recipe }, rerun, script };
-  } finally {
+    const close = (): void => {
+      script?.files?.release();
+      search.close();
+    };
+    return { shrunk: { lines, recipe: shrunk.recipe }, rerun, script, close };
+  } catch (error) {
     search.close();
+    throw error;
   }
 }
 
@@ -120,7 +132,8 @@ function writeFind(
   write('.json', `${JSON.stringify(saved, null, 2)}\n`);
   if (script === null) return `blkscope replay ${base}.json`;
   const rules = script.rules === '' ? '' : `${base}.conf`;
-  const command = findWords(words.program, invocation, rules, (name) => name);
+  const files = script.files === undefined ? null : writeDisks(script.files, base);
+  const command = findWords(words.program, invocation, rules, (name) => files?.get(name) ?? name);
   if (command === null) return `blkscope replay ${base}.json`;
   write('.cmd', script.lines.map((line) => `${line}\n`).join(''));
   if (rules !== '') write('.conf', script.rules);

@@ -7,10 +7,11 @@
  */
 import { isMainThread } from 'node:worker_threads';
 import { invalidArgument } from '../../block/error.ts';
+import { SECTOR_BYTES } from '../../block/flags.ts';
 import { type Baseline, lookAfter } from '../aftermath.ts';
 import type { FinishedCase } from '../case.ts';
 import { DiskModel } from '../model/disk-model.ts';
-import type { Json, Outcome, Rerun, SearchOptions, Strategy, Units } from '../strategy.ts';
+import type { FindScript, Json, Outcome, Rerun, SearchOptions, Strategy, Units } from '../strategy.ts';
 import { type Verdict, verdictOn } from '../verdict.ts';
 import type { World } from '../world.ts';
 import type { Disks } from '../world/disks.ts';
@@ -82,9 +83,13 @@ export class Crash implements Units {
     return states.map((state) => recipeOf(state, this.#lostIn(state)));
   }
 
-  /** No program loses power by its commands. */
-  async script(): Promise<null> {
-    return null;
+  /** No program loses power by its commands: the files are those after it, and are read where they are wrong. */
+  async script(recipe: Json): Promise<FindScript> {
+    const { detail } = await this.#judge(parseRecipe(recipe, this.#epochs));
+    const [, offset, value] = /the sector at (\d+) holds (0x[0-9a-f]{2})?/.exec(detail) ?? [];
+    const pattern = value === undefined ? '-v' : `-P ${value}`;
+    const lines = [offset === undefined ? 'length' : `read ${pattern} ${offset} ${SECTOR_BYTES}`];
+    return { lines, rules: '', files: this.disksOf(recipe) };
   }
 
   /** The disks of a case before anything was done with them. The caller releases them. */
