@@ -2,7 +2,8 @@
  * `node scripts/bench/nbd.js`: `blkscope serve` and qemu-nbd in turn, with fio's nbd engine on the same graph:
  * requests a second, and processor time of the server for a request. Exits with 1 if a target is missed.
  *
- * Needs qemu-nbd, qemu-img and fio, and a quiet machine with a core for each side. Images lie in memory (`/dev/shm`).
+ * Needs qemu-nbd, qemu-img and fio, and a core for each side: a quiet machine, or `chrt -f 1` before it. Images lie in
+ * memory (`/dev/shm`).
  * `ROUNDS=9` measures more often, `SECONDS=5` longer, `ONLY=raw` one graph.
  */
 import { execFileSync, spawn } from 'node:child_process';
