@@ -19,3 +19,13 @@ it('one write whose flush fails once corrupts an image of QEMU 7.2', async () =>
   expect(stdout).toMatch(new RegExp(`\\n1\\. confirmed: ${confirmed}\\n[^]*\\n2\\. confirmed: ${confirmed}\\n$`));
   expect(readFileSync(path.join(cwd, 'finds/find-1.cmd'), 'utf8')).toBe('write -P 1 0 512\n');
 });
+
+it('one write that fails once gives another one a second place in an image of QEMU 7.2', async () => {
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-o', 'cluster_size=512', 'small.qcow2', '1M'], { cwd });
+  const script = path.join(scenarios, 'two-writes');
+  const words = ['sweep', '-t', 'writeback', '--confirm', 'qemu-io', 'small.qcow2', script];
+  const { stdout, exit } = await runProgram(blkscope, words, { cwd });
+  expect(exit).toBe('1');
+  expect(stdout).toMatch(/^1\. {2}wrong data: the disk holds wrong data in the end; pwritev_done; write\n/);
+  expect(stdout).toMatch(/\n1\. confirmed: qemu-io: wrong data: in the end the sector at 0 holds 0x02; allowed: /);
+});
