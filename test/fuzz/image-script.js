@@ -96,7 +96,7 @@ export function imageCommands(random, lengthBytes, clusterBytes) {
     () => random.pick(['check', 'check -d', 'check -j', 'check -r leaks', 'check -r all']),
     () => random.pick(['diff', 'diff', 'diff -m', 'diff -o']),
     () => `snapshot ${random.pick(['-l', '-c a', '-a a', '-a 1', '-d a', '-d b', '-j'])}`,
-    () => random.pick(['commit', 'commit -d', 'info -j', 'nodes -j']),
+    () => random.pick(['info -j', 'nodes -j']),
     () => `poke ${place()} ${random.pick(['00', 'ff', '8000000000050000', '0000000000000001'])}`,
   ];
   const work = Array.from({ length: random.between(6, 18) }, () => random.pick(kinds)());
