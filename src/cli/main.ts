@@ -14,7 +14,8 @@ import type { Settings } from './user-settings.ts';
 import { ImageExports } from './exports.ts';
 import { serveClients, startExports } from './serve.ts';
 import { openInput, type StoppableSource } from './input.ts';
-import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
+import { withoutSecrets } from './secret-object.ts';
+import { dieOf, exitNow, type FatalSignal, onFatalSignals } from './signals.ts';
 import { Stdio } from './stdio.ts';
 import { Views } from './views.ts';
 import { makeSession, openImage } from './wiring.ts';
@@ -65,6 +66,8 @@ class Program {
     this.#stdio.end();
     // A server is told to end by a signal; it has not failed then.
     if (this.#signal !== null && !this.#isServe()) dieOf(this.#signal);
+    const alive = this.#session === null ? [] : [...this.#session.loop.alive];
+    if (alive.some(({ waitsFor }) => waitsFor?.kind === 'key')) exitNow(status);
     process.exit(status);
   }
 
@@ -97,7 +100,7 @@ class Program {
     this.#session = session;
     onFatalSignals((signal) => this.#stop(signal));
     if (invocation.wantsTrace && stdio.isTerminal) session.warn("QEMU's trace events do not exist here");
-    const views = new Views(session, stdio, this.#words);
+    const views = new Views(session, stdio, withoutSecrets(this.#words));
     // A client that comes or leaves ends the sleep of the loop.
     const changed = (): void => session.loop.schedule(() => {});
     const own = (body: () => void): void => (routed === null ? body() : routed.captured(stdio, body));

@@ -1,4 +1,5 @@
-/** Signals that end the program: the first asks for an orderly end, the second gets one at once. */
+/** The end of the program: the first signal asks for an orderly one, the second gets one at once. */
+import { libc } from '../sys/libc.ts';
 import { signalNumber } from '../util/signal-names.ts';
 
 const fatalSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
@@ -18,4 +19,11 @@ export function dieOf(signal: FatalSignal): never {
   process.kill(process.pid, signal);
   // The signal is ignored: nohup.
   process.exit(128 + signalNumber(signal));
+}
+
+/** Ends the program without waiting for the threads of Node, one of which may still derive a key. */
+export function exitNow(status: number): never {
+  process.emit('exit', status);
+  libc()?.exit(status);
+  process.exit(status);
 }

@@ -20,6 +20,8 @@ export interface Libc {
   /** An ioctl whose argument is a number itself. */
   ioctlValue(fd: number, request: number, argument: number): number;
   fcntl(fd: number, command: number, argument: Buffer): number;
+  /** Ends the process at once: nothing is flushed, no thread is waited for. */
+  exit(status: number): void;
   /** The errno of the call before; to be asked right after it. */
   errno(): number;
   /** Where a buffer's first byte is in memory. */
@@ -54,6 +56,7 @@ function load(): Libc | null {
       ioctl: library.func('int ioctl(int fd, unsigned long request, _Inout_ void *argument)'),
       ioctlValue: library.func('int ioctl(int fd, unsigned long request, long argument)'),
       fcntl: library.func('int fcntl(int fd, int command, _Inout_ void *argument)'),
+      exit: library.func('void _exit(int status)'),
       errno: () => koffi.errno(),
       address: (buffer) => koffi.address(buffer),
     };

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { UserObject } from '../../src/block/user-object.ts';
 import { createObject } from '../../src/cli/objects.ts';
+import { withoutSecrets } from '../../src/cli/secret-object.ts';
 import { useFolder } from '../helpers/sandbox.ts';
 
 const folder = useFolder();
@@ -93,4 +94,15 @@ describe('a secret is refused', () => {
     const wrong = `secret,id=w,file=${file('wrong', Buffer.alloc(32, 1))}`;
     expect(() => secretOf(wrong, definition)).toThrow(/^Incorrect number of padding bytes/);
   });
+});
+
+it.each([
+  ['secret,id=s,data=hunter2', 'secret,id=s,data=***'],
+  ['--object=secret,data=a,,hunter2,id=s', '--object=secret,data=***,id=s'],
+  ['id=s,data=hunter2,qom-type=secret', 'id=s,data=***,qom-type=secret'],
+  ['{"qom-type":"secret","data": "\\"hunter2","id":"s"}', '{"qom-type":"secret","data": "***","id":"s"}'],
+  ["{'qom-type':'secret','id':'s','data':'hunter2'}", `{'qom-type':'secret','id':'s','data':"***"}`],
+  ['driver=luks,key-secret=s,file.filename=data', 'driver=luks,key-secret=s,file.filename=data'],
+])('the data of a secret is left out of a recorded command line: %s', (word, kept) => {
+  expect(withoutSecrets(['-c', word])).toEqual(['-c', kept]);
 });

@@ -4,7 +4,7 @@ import { CryptoError } from '../../src/crypto/algorithms.ts';
 import { type LuksVolume, openLuks } from '../../src/crypto/luks.ts';
 import { luksInfo } from '../../src/crypto/luks-info.ts';
 import { run } from '../../src/util/steps.ts';
-import { makeVolume, type VolumeSettings } from '../helpers/luks-volume.ts';
+import { makeVolume } from '../helpers/luks-volume.js';
 
 async function unlock(volume: Buffer, passphrase: string): Promise<LuksVolume> {
   const read = (offset: number, data: Buffer): undefined => {
@@ -26,7 +26,7 @@ async function refusal(volume: Buffer, passphrase = 'hunter2'): Promise<string> 
 }
 
 describe('a volume opens with its passphrase', () => {
-  it.each<VolumeSettings>([
+  it.each<Parameters<typeof makeVolume>[0]>([
     {},
     { cipher: 'aes-cbc-plain64', keyBytes: 32, hash: 'sha1' },
     { cipher: 'aes-xts-plain64', keyBytes: 32, hash: 'sha512' },

@@ -1,11 +1,12 @@
 /** Runs a range of cases over several lanes at once, and gathers what they find. */
 import { imageCase } from './image-cases.js';
 import { Lane } from './lane.js';
+import { luksCase } from './luks-cases.js';
 import { qemuImages } from './qemu-images.js';
 import { textCase } from './text-cases.js';
 
 /** @typedef {import('./lane.js').Find} Find */
-/** @typedef {'images' | 'texts'} Kind */
+/** @typedef {'images' | 'luks' | 'texts'} Kind */
 
 /**
  * @typedef {object} Range
@@ -35,6 +36,11 @@ export async function fuzz({
   onProgress,
 }) {
   const pool = kind === 'images' && usesQemu ? qemuImages() : [];
+  /** @param {number} index */
+  const makeCase = (index) => {
+    if (kind === 'images') return imageCase(seed, index, pool);
+    return kind === 'luks' ? luksCase(seed, index) : textCase(seed, index);
+  };
   /** @type {Find[]} */
   const finds = [];
   let next = from;
@@ -43,7 +49,7 @@ export async function fuzz({
     try {
       while (next < from + count && Date.now() < endMs) {
         const index = next++;
-        const one = kind === 'images' ? imageCase(seed, index, pool) : textCase(seed, index);
+        const one = makeCase(index);
         const find = await lane.run(one);
         if (find !== null) {
           finds.push(find);

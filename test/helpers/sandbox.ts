@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach } from 'vitest';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
-import { makeVolume } from './luks-volume.ts';
+import { makeVolume } from './luks-volume.js';
 
 const units: Record<string, number> = { '': 1, k: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 

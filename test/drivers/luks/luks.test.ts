@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { UserObject } from '../../../src/block/user-object.ts';
 import type { OptionValue } from '../../../src/block/options/options.ts';
 import { HostImages } from '../../helpers/host-images.ts';
-import { makeVolume } from '../../helpers/luks-volume.ts';
+import { makeVolume } from '../../helpers/luks-volume.js';
 
 const KIB = 1024;
 const secrets = (text: string): Map<string, UserObject> =>

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { UserObject } from '../../../src/block/user-object.ts';
 import type { OptionValue } from '../../../src/block/options/options.ts';
-import { makeVolume } from '../../helpers/luks-volume.ts';
+import { makeVolume } from '../../helpers/luks-volume.js';
 import { CLEAN, Qcow2Host } from './qcow2-host.ts';
 
 const KIB = 1024;

@@ -4,23 +4,22 @@
  */
 import { createCipheriv, createHash, pbkdf2Sync } from 'node:crypto';
 
-export interface VolumeSettings {
-  /** With the length of the key in bytes: "aes-xts-plain64" of 32 or 64, "aes-cbc-plain64" of 16 or 32. */
-  readonly cipher?: 'aes-xts-plain64' | 'aes-cbc-plain64';
-  readonly keyBytes?: number;
-  readonly hash?: 'sha1' | 'sha256' | 'sha512' | 'ripemd160';
-  /** By key slot; undefined: it is not used. */
-  readonly passphrases?: readonly (string | undefined)[];
-  readonly iterations?: number;
-}
+/**
+ * @typedef {object} VolumeSettings
+ * @property {'aes-xts-plain64' | 'aes-cbc-plain64'} [cipher] XTS with keys of 32 or 64 bytes, CBC of 16 or 32.
+ * @property {number} [keyBytes]
+ * @property {'sha1' | 'sha256' | 'sha512' | 'ripemd160'} [hash]
+ * @property {readonly (string | undefined)[]} [passphrases] By key slot; undefined: it is not used.
+ * @property {number} [iterations]
+ */
 
 const STRIPES = 4000;
 const SECTOR_BYTES = 512;
 const HEADER_SECTORS = 8;
 const SLOTS = 8;
 
-/** Header and key material: what lies before the data. */
-export function makeVolume(settings: VolumeSettings = {}): Buffer {
+/** Header and key material: everything before the data. @param {VolumeSettings} [settings] */
+export function makeVolume(settings = {}) {
   const { cipher = 'aes-cbc-plain64', keyBytes = 16, hash = 'sha256', passphrases = ['hunter2'] } = settings;
   const { iterations = 1000 } = settings;
   const slotSectors = Math.ceil(Math.ceil((keyBytes * STRIPES) / SECTOR_BYTES) / HEADER_SECTORS) * HEADER_SECTORS;
@@ -56,14 +55,16 @@ export function makeVolume(settings: VolumeSettings = {}): Buffer {
   return volume;
 }
 
-/** So many bytes that follow from a word. */
-function numbers(word: string, bytes: number): Buffer {
+/** So many bytes that follow from a word. @param {string} word @param {number} bytes */
+function numbers(word, bytes) {
   return createHash('shake256', { outputLength: bytes }).update(word).digest();
 }
 
-function split(key: Buffer, hash: string, slot: number): Buffer {
+/** @param {Buffer} key @param {string} hash @param {number} slot */
+function split(key, hash, slot) {
   const stripes = numbers(`stripes ${slot}`, key.length * STRIPES);
-  let block: Buffer = Buffer.alloc(key.length);
+  /** @type {Buffer} */
+  let block = Buffer.alloc(key.length);
   for (let stripe = 0; stripe < STRIPES - 1; stripe++) {
     block = diffuse(xor(block, stripes.subarray(stripe * key.length, (stripe + 1) * key.length)), hash);
   }
@@ -71,11 +72,13 @@ function split(key: Buffer, hash: string, slot: number): Buffer {
   return stripes;
 }
 
-function xor(a: Buffer, b: Buffer): Buffer {
+/** @param {Buffer} a @param {Buffer} b */
+function xor(a, b) {
   return Buffer.from(a.map((byte, index) => byte ^ (b[index] ?? 0)));
 }
 
-function diffuse(block: Buffer, hash: string): Buffer {
+/** @param {Buffer} block @param {string} hash */
+function diffuse(block, hash) {
   const bytes = createHash(hash).digest().length;
   const parts = Array.from({ length: Math.ceil(block.length / bytes) }, (_, index) => {
     const number = Buffer.from([0, 0, 0, index]);
@@ -85,7 +88,8 @@ function diffuse(block: Buffer, hash: string): Buffer {
   return Buffer.concat(parts);
 }
 
-function encryptSectors(cipher: string, key: Buffer, data: Buffer): Buffer {
+/** @param {string} cipher @param {Buffer} key @param {Buffer} data */
+function encryptSectors(cipher, key, data) {
   const mode = cipher.includes('xts') ? 'xts' : 'cbc';
   const bits = (mode === 'xts' ? key.length / 2 : key.length) * 8;
   const sectors = [];
