@@ -87,7 +87,10 @@ export function manualPage(): string {
   lines.push('.TP', '.B XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME', 'Where the files above are.');
   lines.push(
     '.SH EXIT STATUS',
-    roff('0 if every command succeeded, else 1; a signal ends the program as that signal.'),
+    roff(
+      '0 if every command succeeded, else 1; a signal ends the program as that signal. attach: 1 if the session ends ' +
+        'before it is left. ctl: 2 if the session cannot be reached.',
+    ),
   );
   lines.push('.SH SEE ALSO', '.BR qemu\\-io (1),', '.BR qemu\\-img (1)');
   return `${lines.join('\n')}\n`;

@@ -137,7 +137,7 @@ describe('completions', () => {
     expect(offered('--im')).toEqual(['--image-opts']);
     expect(offered('-t', 'write')).toEqual(['writeback', 'writethrough']);
     expect(offered('--cache', 'un')).toEqual(['unsafe']);
-    expect(offered('rep')).toEqual(['report']);
+    expect(offered('repo')).toEqual(['report']);
     expect(offered('completion', 'z')).toEqual(['zsh']);
     expect(offered('-c', 'wait_')).toEqual(['wait_break']);
     expect(offered('-f', 'raw', 'disk')).toEqual(['disk.raw']);
