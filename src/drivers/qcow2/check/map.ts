@@ -97,6 +97,11 @@ export class RefcountMap {
     if (bytes <= 0) return;
     const image = this.#image;
     const { warn } = image.node.context;
+    if (offset >= 2 ** 63) {
+      // QEMU's offsets have a sign: this one lies before the end of the file, and no array is long enough for it.
+      result.checkErrors += 1;
+      throw new BlockError(Errno.ENOMEM);
+    }
     const fileLength = image.file.node.getLength();
     if (offset + bytes - fileLength >= image.clusterBytes) {
       warn(
