@@ -66,8 +66,11 @@ function withFile({ exit, stdout, stderr }: CheckOutcome, isJson: boolean): Chec
   return {
     exit,
     stdout: isJson && stdout !== '' ? JSON.parse(stdout) : stdout,
-    // Nodes are numbered on, image after image. This one message of QEMU has no end of line.
-    stderr: stderr.replaceAll(/#block\d+/g, '#block').replace(/(image file to fix\.)(?!\n)/, '$1\n'),
+    // Nodes are numbered on, image after image; names may be in no encoding; one message has no end of line.
+    stderr: stderr
+      .replaceAll(/#block\d+/g, '#block')
+      .replaceAll(/[\u0080-\uffff]+/g, '?')
+      .replace(/(image file to fix\.)(?!\n)/, '$1\n'),
     length: size,
     bytes: size <= COMPARED_BYTES ? readFileSync('disk.img') : Buffer.alloc(0),
   };
