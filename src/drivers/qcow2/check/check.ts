@@ -19,7 +19,7 @@ import { checkCopiedFlags } from './copied.ts';
 import { RefcountMap } from './map.ts';
 import { rebuildRefcounts } from './rebuild.ts';
 import { checkSnapshotTable, fixSnapshotTable } from './snapshots.ts';
-import { addCounts, type CheckCounts, type CheckState, type FixMode, noCounts } from './state.ts';
+import { addCounts, type CheckCounts, type CheckState, exactRefcount, type FixMode, noCounts } from './state.ts';
 import { countL1 } from './tables.ts';
 
 const fixesNothing: FixMode = { fixesLeaks: false, fixesErrors: false };
@@ -152,7 +152,7 @@ function* compare(image: Qcow2Image, state: CheckState, fix: FixMode): Steps<voi
     if (onDisk === 0) state.needsRebuild = true;
     const fixes = onDisk !== 0 && (isLeak ? fix.fixesLeaks : fix.fixesErrors);
     const word = fixes ? 'Repairing' : isLeak ? 'Leaked' : 'ERROR';
-    const exact = onDisk <= Number.MAX_SAFE_INTEGER ? onDisk : yield* hugeRefcount(image, cluster);
+    const exact = yield* exactRefcount(image, cluster, onDisk);
     warn(`${word} cluster ${cluster} refcount=${exact} reference=${counted}`);
     const change = typeof exact === 'number' ? counted - exact : BigInt(counted) - exact;
     if (fixes && (yield* setRefcount(image, cluster, change))) {
@@ -164,16 +164,6 @@ function* compare(image: Qcow2Image, state: CheckState, fix: FixMode): Steps<voi
       result.corruptions += 1;
     }
   }
-}
-
-/** A refcount of 64 bits that no number holds. It has been read before, as one that is nearly it. */
-function* hugeRefcount(image: Qcow2Image, cluster: number): Steps<bigint> {
-  const slot: number = yield image.refcountCache.get(
-    image.refcountTable.blockOffset(image.refcountTableIndexOf(cluster)),
-  );
-  const refcount = image.refcountCache.table(slot).readBigUInt64BE(image.blockIndexOf(cluster) * 8);
-  image.refcountCache.put(slot);
-  return refcount;
 }
 
 function* setRefcount(image: Qcow2Image, cluster: number, change: number | bigint): Steps<boolean> {

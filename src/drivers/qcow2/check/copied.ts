@@ -2,7 +2,7 @@
 import { BlockError } from '../../../block/error.ts';
 import type { Pending, Steps } from '../../../util/steps.ts';
 import { emptyEntries } from './tables.ts';
-import { type CheckCounts, failing, type FixMode, verb } from './state.ts';
+import { type CheckCounts, exactRefcount, failing, type FixMode, verb } from './state.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { readFile, writeFile } from '../tables/io.ts';
 import { writeL1Entry } from '../tables/l1.ts';
@@ -48,8 +48,9 @@ function* checkL1Entry(
   const low = l1.low(index);
   if ((refcount === 1) === ((high & COPIED) !== 0)) return;
   result.corruptions += 1;
+  const exact = yield* exactRefcount(image, image.clusterIndexOf(l1.l2Offset(index)), refcount);
   image.node.context.warn(
-    `${verb(repairs)} OFLAG_COPIED L2 cluster: l1_index=${index} l1_entry=${hex64(high, low)} refcount=${refcount}`,
+    `${verb(repairs)} OFLAG_COPIED L2 cluster: l1_index=${index} l1_entry=${hex64(high, low)} refcount=${exact}`,
   );
   if (!repairs) return;
   l1.set(index, withFlag(high, refcount), low);
@@ -82,7 +83,8 @@ function* checkL2Table(image: Qcow2Image, result: CheckCounts, l2Offset: number,
     const refcount = image.hasDataFile ? 1 : yield* refcountOf(image, entryOffset(high, low));
     if (refcount === null || (refcount === 1) === ((high & COPIED) !== 0)) continue;
     result.corruptions += 1;
-    warn(`${verb(repairs)} OFLAG_COPIED data cluster: l2_entry=${hex64(high, low)} refcount=${refcount}`);
+    const exact = yield* exactRefcount(image, image.clusterIndexOf(entryOffset(high, low)), refcount);
+    warn(`${verb(repairs)} OFLAG_COPIED data cluster: l2_entry=${hex64(high, low)} refcount=${exact}`);
     if (!repairs) continue;
     table.writeUInt32BE(withFlag(high, refcount), at);
     changed += 1;

@@ -63,3 +63,14 @@ export function* failing(image: Qcow2Image, result: CheckCounts, message: string
     throw error;
   }
 }
+
+/** A refcount that was read, to its last digit: one of 64 bits may be more than a number holds. */
+export function* exactRefcount(image: Qcow2Image, cluster: number, refcount: number): Steps<number | bigint> {
+  if (refcount <= Number.MAX_SAFE_INTEGER) return refcount;
+  const slot: number = yield image.refcountCache.get(
+    image.refcountTable.blockOffset(image.refcountTableIndexOf(cluster)),
+  );
+  const exact = image.refcountCache.table(slot).readBigUInt64BE(image.blockIndexOf(cluster) * 8);
+  image.refcountCache.put(slot);
+  return exact;
+}
