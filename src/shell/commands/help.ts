@@ -1,8 +1,6 @@
 /** `help`: lists the commands, or says more about one, or about a debug event. */
-import { eventByName, type EventName, eventName, eventNames } from '../../block/events/events.ts';
-import { eventGuide } from '../../block/events/guide.ts';
+import { eventByName, eventName, eventNames } from '../../block/events/events.ts';
 import { Errno } from '../../util/errno.ts';
-import type { Pending } from '../../util/steps.ts';
 import { type Command, type CommandTable, type Shell, usageLine } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
 import { wrapLines } from '../output/wrap.ts';
@@ -32,24 +30,23 @@ export const help = {
   run: runHelp,
 } satisfies Command;
 
-function runHelp(session: SessionState, argv: string[], shell: Shell): Pending {
+async function runHelp(session: SessionState, argv: string[], shell: Shell): Promise<void> {
   const { page, columns } = session.output;
-  const text = wrapLines(helpOn(session, argv, shell), columns);
-  if (page !== undefined) return arrival(session, page(text));
-  session.output.stdout(text);
-  return undefined;
+  const text = wrapLines(await helpOn(session, argv, shell), columns);
+  if (page === undefined) session.output.stdout(text);
+  else await arrival(session, page(text));
 }
 
-function helpOn(session: SessionState, [, name, event]: string[], { commands }: Shell): string {
+async function helpOn(session: SessionState, [, name, event]: string[], { commands }: Shell): Promise<string> {
   const { isTerminal } = session.output;
   if (event !== undefined) return helpOnEvent(session, event, 'event', eventNames);
   // Lines in a pipe mean what they mean to qemu-io: what needs another meaning is not listed there.
   if (name === undefined) return isTerminal ? groupsText(commands) : usagesText(commands.all.filter(isForPipes));
-  if (name === 'event') return eventList();
+  if (name === 'event') return (await eventTexts()).eventList();
   const command = commands.find(name);
   if (command !== undefined) {
     const text = usageLine(command, name) + helpText(command);
-    return command.name === 'events' ? `${text}${eventList()}\n` : text;
+    return command.name === 'events' ? `${text}${(await eventTexts()).eventList()}\n` : text;
   }
   const group = name === 'all' ? commands.all : commands.groups[name];
   if (group !== undefined && isTerminal) return usagesText(group);
@@ -77,33 +74,23 @@ function usagesText(members: readonly Command[]): string {
   return `${members.map((command) => usageLine(command)).join('')}\nUse 'help commandname' for extended help.\n`;
 }
 
+/** The guide to the events is long, and few sessions ask for it. */
+function eventTexts() {
+  return import('../output/event-text.ts');
+}
+
 /** The meaning of an event; an unknown name is reported as the kind that it was meant to be. */
-function helpOnEvent(
+async function helpOnEvent(
   session: SessionState,
   name: string,
   what: 'command' | 'event',
   candidates: readonly string[],
-): string {
+): Promise<string> {
   const event = eventByName(name);
-  if (event !== undefined) return eventText(eventName(event));
+  if (event !== undefined) return (await eventTexts()).eventText(eventName(event));
   session.output.stdout(`${what} ${name} not found\n`);
   hintClosest(session, name, candidates);
   throw new CommandFailure(Errno.EINVAL);
-}
-
-/** Every event with its sentence. */
-function eventList(): string {
-  const width = Math.max(...eventNames.map((name) => name.length));
-  return eventNames.map((name) => ` ${name.padEnd(width)}  ${eventGuide[name].meaning}\n`).join('');
-}
-
-/** The meaning of an event; ours, in the place of qemu-io's "not found". */
-function eventText(name: EventName): string {
-  const { meaning, firedBy, onDisk, before, after } = eventGuide[name];
-  const lines = [`fired by: ${firedBy}`, `on disk: ${onDisk}`];
-  if (before.length > 0) lines.push(`often after: ${before.join(', ')}`);
-  if (after.length > 0) lines.push(`often before: ${after.join(', ')}`);
-  return `${name} -- ${meaning}\n\n${lines.map((line) => ` ${line}\n`).join('')}\n`;
 }
 
 /** Everything below the usage line; empty for a command that needs no more words. */
