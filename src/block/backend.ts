@@ -6,7 +6,7 @@ import { type Answer, isPromise, type Pending, run, type Steps } from '../util/s
 import { BlockError } from './error.ts';
 import { Req } from './flags.ts';
 import { CoroutineQueue } from './loop/coroutine-queue.ts';
-import type { EventLoop, RequestLabel, WaitReason } from './loop/loop.ts';
+import type { EventLoop, WaitReason } from './loop/loop.ts';
 import type { BlockNode, ChildLink, Parent } from './graph/node.ts';
 import { pdiscard } from './request/discard.ts';
 import { flush } from './request/flush.ts';
@@ -63,22 +63,20 @@ export class BlockBackend implements Parent {
   /** Fills `data` from `offset`. EIO if the range is not within the image. */
   pread(offset: number, data: Buffer): Pending {
     const bytes = data.length;
-    return this.#run({ operation: 'read', offset, bytes }, () =>
-      preadv(this.root, this.#within(offset, bytes), data, 0),
-    );
+    return this.#run('read', offset, bytes, () => preadv(this.root, this.#within(offset, bytes), data, 0));
   }
 
   /** Writes `data`; `flags` are bits of `Req`. EIO if the range is not within the image. */
   pwrite(offset: number, data: Buffer, flags: number): Pending {
     const bytes = data.length;
-    return this.#run({ operation: 'write', offset, bytes }, () =>
+    return this.#run('write', offset, bytes, () =>
       pwritev(this.root, this.#within(offset, bytes), data, this.#withFua(flags)),
     );
   }
 
   /** Makes `bytes` at `offset` read as zeroes; `flags` are bits of `Req`. EIO if the range is not within the image. */
   pwriteZeroes(offset: number, bytes: number, flags: number): Pending {
-    return this.#run({ operation: 'write -z', offset, bytes }, () =>
+    return this.#run('write -z', offset, bytes, () =>
       pwriteZeroesOfUser(this.root, this.#within(offset, bytes), bytes, this.#withFua(flags)),
     );
   }
@@ -89,21 +87,19 @@ export class BlockBackend implements Parent {
    */
   pwriteCompressed(offset: number, data: Buffer): Pending {
     const bytes = data.length;
-    return this.#run({ operation: 'write -c', offset, bytes }, () =>
+    return this.#run('write -c', offset, bytes, () =>
       pwritev(this.root, this.#within(offset, bytes), data, this.#withFua(Req.WRITE_COMPRESSED)),
     );
   }
 
   /** Tells that the content of `bytes` at `offset` is not needed. EIO if the range is not within the image. */
   pdiscard(offset: number, bytes: number): Pending {
-    return this.#run({ operation: 'discard', offset, bytes }, () =>
-      pdiscard(this.root, this.#within(offset, bytes), bytes),
-    );
+    return this.#run('discard', offset, bytes, () => pdiscard(this.root, this.#within(offset, bytes), bytes));
   }
 
   /** Puts what was written on stable storage, as far as the cache mode asks for it. ENOMEDIUM without a disc. */
   flush(): Pending {
-    return this.#run({ operation: 'flush' }, () => {
+    return this.#run('flush', undefined, undefined, () => {
       this.#checkMedium();
       return flush(this.top);
     });
@@ -111,7 +107,7 @@ export class BlockBackend implements Parent {
 
   /** Makes the image `bytes` long, or at least so long if not `options.exact`. */
   truncate(bytes: number, options: Partial<TruncateOptions> = {}): Pending {
-    return this.#run({ operation: 'truncate', offset: bytes }, () => {
+    return this.#run('truncate', bytes, undefined, () => {
       this.#checkMedium('No medium inserted');
       return truncate(this.root, bytes, options);
     });
@@ -119,7 +115,7 @@ export class BlockBackend implements Parent {
 
   /** Fills `data` from `offset` of the VM state. ENOTSUP by a driver that has none. */
   loadVmState(offset: number, data: Buffer): Pending {
-    return this.#run({ operation: 'read -b', offset, bytes: data.length }, () => {
+    return this.#run('read -b', offset, data.length, () => {
       this.#checkMedium();
       return loadVmState(this.top, offset, data);
     });
@@ -127,17 +123,17 @@ export class BlockBackend implements Parent {
 
   /** Writes VM state; with the write cache off it is flushed as well. */
   saveVmState(offset: number, data: Buffer): Pending {
-    return this.#run({ operation: 'write -b', offset, bytes: data.length }, () => run(this.#saveVmState(offset, data)));
+    return this.#run('write -b', offset, data.length, () => run(this.#saveVmState(offset, data)));
   }
 
   /** Whether the top node itself has a range: `isAllocated`. */
   isAllocated(offset: number, bytes: number): Answer<Allocation> {
-    return this.#run(null, () => isAllocated(this.top, offset, bytes));
+    return this.#begin(() => isAllocated(this.top, offset, bytes));
   }
 
   /** The state of a range, as `blockStatusAbove` from the top node down. */
   blockStatus(query: ChainQuery, offset: number, bytes: number): Answer<ChainStatus> {
-    return this.#run(null, () => blockStatusAbove(this.top, query, offset, bytes));
+    return this.#begin(() => blockStatusAbove(this.top, query, offset, bytes));
   }
 
   /** Whether a drained section has begun: requests wait for its end. */
@@ -187,16 +183,20 @@ export class BlockBackend implements Parent {
     if (!this.writeCacheEnabled) yield flush(this.top);
   }
 
-  /** Runs a request; the running coroutine shows as `label`, or as what it was started as. */
-  #run(label: RequestLabel | null, body: () => Pending): Pending;
-  #run<T>(label: RequestLabel | null, body: () => Answer<T>): Answer<T>;
-  #run<T>(label: RequestLabel | null, body: () => Answer<T>): Answer<T> {
+  /** Runs a request; the running coroutine shows as its `operation` and range. */
+  #run(operation: string, offset: number | undefined, bytes: number | undefined, body: () => Pending): Pending {
     const coroutine = this.#loop.current;
-    if (coroutine !== null && label !== null) {
-      coroutine.operation = label.operation;
-      coroutine.offset = label.offset;
-      coroutine.bytes = label.bytes;
+    if (coroutine !== null) {
+      coroutine.operation = operation;
+      coroutine.offset = offset;
+      coroutine.bytes = bytes;
     }
+    return this.#begin(body);
+  }
+
+  #begin(body: () => Pending): Pending;
+  #begin<T>(body: () => Answer<T>): Answer<T>;
+  #begin<T>(body: () => Answer<T>): Answer<T> {
     if (this.#drainedBy !== null) return run(this.#afterDrained(body));
     this.inFlight += 1;
     let answer: Answer<T>;
@@ -220,7 +220,7 @@ export class BlockBackend implements Parent {
       yield this.#afterSection.wait(reason);
     }
     this.#loop.checkCancelled();
-    return yield this.#run(null, body);
+    return yield this.#begin(body);
   }
 
   /** The rest of a request that has to wait. */

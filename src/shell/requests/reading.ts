@@ -2,7 +2,7 @@
 import { Errno } from '../../util/errno.ts';
 import { hexDump } from '../../util/hex-dump.ts';
 import { isFilledWith } from '../../util/pattern.ts';
-import { type Pending, run, type Steps } from '../../util/steps.ts';
+import { type Answer, type Pending, run, type Steps } from '../../util/steps.ts';
 import { CommandFailure, usage } from '../failure.ts';
 import { printDone } from '../output/request-report.ts';
 import type { SessionState } from '../session-state.ts';
@@ -74,7 +74,7 @@ export function readRequest(
     name,
     lease,
     begin: () => (place.vmState === true ? image.loadVmState(position, data) : image.pread(position, data)),
-    done: (ns, breathe) => run(reportRead(session, { place, data, options, compared }, ns, breathe)),
+    done: (ns, breathe) => reportRead(session, { place, data, options, compared }, ns, breathe),
   };
 }
 
@@ -86,33 +86,65 @@ interface DoneRead {
   readonly compared: ComparedRange;
 }
 
-function* reportRead(
+/** Steps are needed for what takes long: a dump, or the comparison of much data. */
+function reportRead(session: SessionState, read: DoneRead, ns: number, breathe: () => Pending): Pending {
+  const { options, data, compared } = read;
+  const { from, count } = compared;
+  const agrees = options.pattern === null || holds(data, options.pattern, from, from + count, breathe);
+  if (typeof agrees !== 'boolean' || (options.dump && !options.quiet)) {
+    return run(reportLongRead(session, read, agrees, ns, breathe));
+  }
+  complain(session, read, agrees);
+  endRead(session, read, agrees, ns);
+  return undefined;
+}
+
+function* reportLongRead(
   session: SessionState,
-  { place: { offset, bytes }, data, options, compared: { from, count } }: DoneRead,
+  read: DoneRead,
+  agrees: Answer<boolean>,
   ns: number,
   breathe: () => Pending,
 ): Steps<void> {
-  const { output } = session;
-  const differs = options.pattern !== null && !(yield* holds(data, options.pattern, from, from + count, breathe));
-  if (differs) {
-    const where = BigInt(offset) + BigInt(from);
-    output.stdout(`Pattern verification failed at offset ${where}, ${count} bytes\n`);
-  }
-  if (!options.quiet) {
-    if (options.dump) {
-      for (const piece of hexDump(data, Number(offset))) {
-        output.stdout(piece);
-        yield breathe();
-      }
+  const isRight: boolean = yield agrees;
+  complain(session, read, isRight);
+  const { options, data, place } = read;
+  if (options.dump && !options.quiet) {
+    for (const piece of hexDump(data, Number(place.offset))) {
+      session.output.stdout(piece);
+      yield breathe();
     }
-    printDone(session, { verb: 'read', offset, bytes, terse: options.terse }, ns);
   }
-  if (differs) throw new CommandFailure(Errno.EINVAL);
+  endRead(session, read, isRight, ns);
+}
+
+/** Says where data differs from the pattern, if it does. */
+function complain({ output }: SessionState, { place, compared }: DoneRead, isRight: boolean): void {
+  if (isRight) return;
+  const where = BigInt(place.offset) + BigInt(compared.from);
+  output.stdout(`Pattern verification failed at offset ${where}, ${compared.count} bytes\n`);
+}
+
+/** Prints the time of a read; its data being wrong is the failure of the command. */
+function endRead(session: SessionState, { place, options }: DoneRead, isRight: boolean, ns: number): void {
+  const { offset, bytes } = place;
+  if (!options.quiet) printDone(session, { verb: 'read', offset, bytes, terse: options.terse }, ns);
+  if (!isRight) throw new CommandFailure(Errno.EINVAL);
 }
 
 /** Whether all bytes from `start` to `end` are `byte`. */
-function* holds(data: Buffer, byte: number, start: number, end: number, breathe: () => Pending): Steps<boolean> {
+function holds(data: Buffer, byte: number, start: number, end: number, breathe: () => Pending): Answer<boolean> {
   if (end - start <= COMPARED_AT_ONCE) return isFilledWith(data, byte, start, end);
+  return run(holdsInPieces(data, byte, start, end, breathe));
+}
+
+function* holdsInPieces(
+  data: Buffer,
+  byte: number,
+  start: number,
+  end: number,
+  breathe: () => Pending,
+): Steps<boolean> {
   for (let at = start; at < end; at += COMPARED_AT_ONCE) {
     if (!isFilledWith(data, byte, at, Math.min(end, at + COMPARED_AT_ONCE))) return false;
     yield breathe();

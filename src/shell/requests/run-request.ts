@@ -39,7 +39,7 @@ export function runRequest(session: SessionState, request: Request): Outcome {
   }
   if (pending !== undefined) return reportAfter(session, timed, pending);
   session.transfer.hide();
-  return run(report(session, timed, failure, () => session.loop.breathe()));
+  return report(session, timed, failure, () => session.loop.breathe());
 }
 
 /** The report of a request that waits, once it has ended. */
@@ -51,7 +51,7 @@ async function reportAfter(session: SessionState, timed: TimedRequest, pending: 
     failure = error;
   }
   session.transfer.hide();
-  return () => run(report(session, timed, failure, () => session.loop.breathe()));
+  return () => report(session, timed, failure, () => session.loop.breathe());
 }
 
 /** A request, and when it began. */
@@ -75,17 +75,30 @@ function* fillAndBegin(session: SessionState, timed: TimedRequest, lease: Lease)
 }
 
 /** Reports success, or the failure that `error` is; what is reported as a failure is thrown. */
-function* report(
+function report(
   session: SessionState,
   { request, startNs }: TimedRequest,
   error: unknown,
   breathe: () => Pending,
-): Steps<void> {
+): Pending {
+  let reporting: Pending;
   try {
     if (error !== undefined) throw new CommandFailure(printFailure(session, request.name, error));
-    yield request.done(session.loop.clock.nowNs() - startNs, breathe);
-  } finally {
+    reporting = request.done(session.loop.clock.nowNs() - startNs, breathe);
+  } catch (failure) {
     request.lease?.release();
+    throw failure;
+  }
+  if (reporting !== undefined) return run(releaseAfter(request, reporting));
+  request.lease?.release();
+  return undefined;
+}
+
+function* releaseAfter({ lease }: Request, reporting: Promise<void>): Steps<void> {
+  try {
+    yield reporting;
+  } finally {
+    lease?.release();
   }
 }
 
@@ -98,7 +111,7 @@ export function startRequest(session: SessionState, label: RequestLabel, request
     (error) => {
       try {
         // It reports between two others, without a turn of Node.
-        void run(report(session, timed, error, () => undefined));
+        void report(session, timed, error, () => undefined);
       } catch (failure) {
         if (!(failure instanceof CommandFailure)) throw failure;
       }
