@@ -54,7 +54,7 @@ const optionGroups: Readonly<Record<string, readonly (readonly [flags: string, d
     ['-s, --snapshot', 'write to a temporary overlay instead of the image'],
     ['-U, --force-share', 'open even if another process has the image locked'],
     ['-D, --blkdebug', 'put a blkdebug node between the format and the file'],
-    ['--demo', 'without a file: open a new 64 MiB qcow2 image below blkdebug'],
+    ['--demo', 'without a file: open a new 64 MiB qcow2 image below blkdebug; implies --live'],
   ],
   'How to access it:': [
     ['-t, --cache <MODE>', 'none, writeback, unsafe, directsync or writethrough'],
