@@ -160,10 +160,19 @@ class Program {
     );
     const scripts = [...(isInteractive ? (settings?.sources ?? []) : []), ...invocation.scripts];
     for (const script of scripts) if (!(await this.#runScript(session, script)) && !isInteractive) return;
+    if (serves) {
+      // No client comes before the rules that the commands add, or without those that they failed to add.
+      const status = await runList(session.shell, commands);
+      if (session.quitRequested || (status < 0 && session.bail)) return;
+      await startExports(session, invocation.exports);
+      await serveClients(session, invocation.once);
+      return;
+    }
     await startExports(session, invocation.exports);
-    if (commands.length > 0) await runList(session.shell, commands);
-    if (serves) await serveClients(session, invocation.once);
-    if (commands.length > 0 || serves) return;
+    if (commands.length > 0) {
+      await runList(session.shell, commands);
+      return;
+    }
     await (isInteractive ? this.#converse(session, views, invocation, settings) : this.#runInput(session, invocation));
     this.#source?.stop();
   }

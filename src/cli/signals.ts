@@ -6,9 +6,11 @@ const fatalSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 /** The name of a signal that ends the program. */
 export type FatalSignal = (typeof fatalSignals)[number];
 
-/** Calls `handle` for each of the fatal signals. */
+/** Calls `handle` for each of the fatal signals, from now on. */
 export function onFatalSignals(handle: (signal: FatalSignal) => void): void {
   for (const signal of fatalSignals) process.on(signal, () => handle(signal));
+  // Node would open a port for a debugger, to every user of the host. qemu-io blocks this signal.
+  process.on('SIGUSR1', () => {});
 }
 
 /** Ends the program the way the signal would have ended it, so that a shell sees why. */

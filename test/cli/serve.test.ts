@@ -85,6 +85,26 @@ describe('blkscope serve', () => {
     expect(await server.exit).toBe('0');
   });
 
+  it('runs its commands before it exports, and does not serve if one fails under --bail', async () => {
+    const options = ['--export', 'unix:s', '-D', '-f', 'raw', 'disk'];
+    const failed = await runProgram(blkscope, ['serve', '--bail', '-c', 'nosuch', ...options], { cwd: folder });
+    expect(failed).toEqual({ stdout: '', stderr: 'command "nosuch" not found\n', exit: '1' });
+    const server = start('serve', '-c', 'export list', '-c', 'nosuch', '-c', 'length', ...options);
+    await server.out.until(URI);
+    expect(server.out.text).toBe(`1 MiB\n${URI}`);
+  });
+
+  it('opens no port for a debugger on SIGUSR1', async () => {
+    const server = start('serve', '--export', 'unix:s', '-f', 'raw', 'disk');
+    await server.out.until(URI);
+    server.child.kill('SIGUSR1');
+    const client = await RawClient.open(address());
+    expect((await client.ask({ type: READ, length: 1 })).error).toBe(0);
+    server.child.kill('SIGTERM');
+    expect(await server.exit).toBe('0');
+    expect(server.err.text).toBe('');
+  });
+
   it('needs an address, and explains itself', async () => {
     const lacking = await runProgram(blkscope, ['serve', '-f', 'raw', 'disk'], { cwd: folder });
     expect(lacking.exit).toBe('1');
