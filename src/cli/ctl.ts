@@ -50,8 +50,10 @@ export async function runCtl(options: CtlOptions, stdio: Stdio): Promise<number>
       stdio.flush();
       await stdio.drained();
     };
-    if (commands.length === 0 && !endsSession) await eachInputLine(run);
-    for (const line of commands) await run(line);
+    for await (const line of commands.length === 0 && !endsSession ? inputLines() : commands) {
+      if (/^\s*(q|quit)\s*$/.test(line)) break;
+      await run(line);
+    }
     if (endsSession) {
       await link.call('shutdown');
       await link.closed;
@@ -67,13 +69,10 @@ export async function runCtl(options: CtlOptions, stdio: Stdio): Promise<number>
   return failed ? 1 : 0;
 }
 
-async function eachInputLine(run: (line: string) => Promise<void>): Promise<void> {
+async function* inputLines(): AsyncGenerator<string> {
   const input = openInput();
   try {
-    for (let line = await input.next(); line !== null; line = await input.next()) {
-      await run(line);
-      if (/^\s*(q|quit)(\s|$)/.test(line)) break;
-    }
+    for (let line = await input.next(); line !== null; line = await input.next()) yield line;
   } finally {
     input.stop();
   }

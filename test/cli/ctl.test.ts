@@ -50,6 +50,21 @@ describe('ctl', () => {
     expect([stdout, stderr, exit]).toEqual(['1 MiB\n1 MiB\n', 'command "nosuch" not found\n', '1']);
   });
 
+  it('ends at a word quit as well, and can end the session then', async () => {
+    await serve();
+    expect(await ctl(['s', 'length', 'quit', 'nosuch'])).toEqual({ stdout: '1 MiB\n', stderr: '', exit: '0' });
+    expect(await ctl(['--shutdown', 's', 'quit'])).toEqual({ stdout: '', stderr: '', exit: '0' });
+    await session.exit;
+    expect(existsSync(path.join(folder, 's'))).toBe(false);
+  });
+
+  it('says why the session refuses a line', async () => {
+    await serve();
+    const { stderr, exit } = await ctl(['s'], `${'x'.repeat(2 << 20)}\n`);
+    expect([stderr, exit]).toEqual(['blkscope: The session refuses: a message is too long\n', '2']);
+    expect((await ctl(['s', 'length'])).stdout).toBe('1 MiB\n');
+  });
+
   it('gives results as JSON', async () => {
     await serve();
     const { stdout, exit } = await ctl(['-j', 's', 'length', 'read 2M 512']);

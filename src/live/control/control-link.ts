@@ -132,7 +132,7 @@ export class ControlLink {
   #end(): void {
     this.#greeted?.(this.#failure ?? new BlockError(Errno.EPROTO, 'The session has ended'));
     this.#greeted = null;
-    for (const { reject } of this.#calls.values()) reject(lost());
+    for (const { reject } of this.#calls.values()) reject(lost(this.#failure?.message));
     this.#calls.clear();
   }
 }
@@ -155,6 +155,6 @@ function errorOf({ code, message, data }: Readonly<Record<string, unknown>>): Rp
   return new RpcError(Number(code), String(message), isObject(data) ? data : undefined);
 }
 
-function lost(): RpcError {
-  return new RpcError(RpcCode.NOT_RUN, 'the session has ended');
+function lost(reason = 'the session has ended'): RpcError {
+  return new RpcError(RpcCode.NOT_RUN, reason);
 }
