@@ -88,6 +88,11 @@ export class RoutedOutput implements Output {
     return (this.#sink() ?? this.#own).isTerminal;
   }
 
+  /** A console says no width: its lines are as long as they are. */
+  get columns(): number | undefined {
+    return this.#sink() === null ? this.#own.columns : undefined;
+  }
+
   get paint(): Paint | undefined {
     return this.#sink() === null ? this.#own.paint : undefined;
   }

@@ -58,7 +58,7 @@ function runEvents(session: SessionState, argv: string[]): void {
   else
     printTable(session, latest(session, all, filter, limit ?? DEFAULT_COUNT), columns, {
       json,
-      none: 'no event has fired',
+      none: filter === '' ? 'no event has fired' : `no event of '${filter}' has fired`,
     });
 }
 

@@ -12,7 +12,6 @@ import { privateContext } from './private-context.ts';
 
 const CHUNK_BYTES = 2 << 20;
 const SECTOR_BYTES = 512;
-const SEEN = Status.DATA | Status.ZERO | Status.ALLOCATED;
 const wholeChain = { base: null, includeBase: false, wantZero: true };
 
 /** Compares the open image with a file; fails with EIO if they differ. */
@@ -54,7 +53,7 @@ async function difference(
   for (let offset = 0; offset < common; ) {
     await session.loop.breathe();
     const states = [await stateAt(one, offset, common - offset), await stateAt(two, offset, common - offset)] as const;
-    if (isStrict && (states[0].flags & SEEN) !== (states[1].flags & SEEN)) {
+    if (isStrict && states[0].flags !== states[1].flags) {
       return `Strict mode: Offset ${offset} block status mismatch!`;
     }
     const bytes = Math.min(states[0].bytes, states[1].bytes, CHUNK_BYTES);
