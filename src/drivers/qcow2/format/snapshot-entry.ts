@@ -57,8 +57,9 @@ export function encodeSnapshots(snapshots: readonly Snapshot[]): Buffer {
     const fixed = Buffer.alloc(SNAPSHOT_ENTRY_BYTES);
     const extra = Buffer.alloc(Math.max(KNOWN_EXTRA_BYTES, snapshot.extra.length));
     snapshot.extra.copy(extra);
-    writeUint64(extra, snapshot.vmStateBytes, 0);
-    writeUint64(extra, snapshot.diskBytes, 8);
+    // Lengths that are there stay as they are: an image may say more than a number holds.
+    if (snapshot.extra.length < 8) writeUint64(extra, snapshot.vmStateBytes, 0);
+    if (snapshot.extra.length < 16) writeUint64(extra, snapshot.diskBytes, 8);
     // No instruction count is all ones.
     if (snapshot.extra.length < KNOWN_EXTRA_BYTES) extra.fill(0xff, 16, 24);
     snapshot.l1OffsetBytes.copy(fixed, 0);

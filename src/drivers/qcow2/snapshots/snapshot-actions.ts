@@ -37,6 +37,7 @@ export function* createSnapshot(image: Qcow2Image, { name, date }: NewSnapshot):
   times.writeUInt32BE(Math.floor(date.getTime() / 1000) >>> 0, 0);
   times.writeUInt32BE((date.getTime() % 1000) * 1_000_000, 4);
   const extra = Buffer.alloc(KNOWN_EXTRA_BYTES);
+  writeUint64(extra, image.lengthBytes, 8);
   const l1OffsetBytes = Buffer.alloc(8);
   writeUint64(l1OffsetBytes, l1Offset, 0);
   const snapshot: Snapshot = {
