@@ -19,7 +19,7 @@ import { Random } from '../fuzz/random.js';
 import { useEmptyFolder } from '../helpers/sandbox.ts';
 import { scenarioOf, worldOf } from '../search/search-world.ts';
 
-const cases = Number(process.env.CASES ?? 100);
+const cases = Number(process.env.CASES ?? 40);
 const seed = process.env.SEED ?? '1';
 /** Taken of each scenario. */
 const STATES = 10;

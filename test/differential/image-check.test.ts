@@ -18,7 +18,7 @@ import {
 import { useEmptyFolder } from '../helpers/sandbox.ts';
 import { textDiff } from './text-diff.ts';
 
-const cases = Number(process.env.CASES ?? 300);
+const cases = Number(process.env.CASES ?? 100);
 const seed = process.env.SEED ?? '1';
 /** Differences that a failure shows. */
 const SHOWN = 10;
