@@ -46,6 +46,8 @@ export class ImageExports implements SessionExports {
     const listens = server.addresses.some((bound) => formatAddress(bound) === formatAddress(address));
     const isOffered = server.exports.has(name);
     if (isOffered && listens) throw new BlockError(Errno.EEXIST, `'${name}' is exported at ${text} already`);
+    // Nothing listens for an export that cannot be.
+    if (!isOffered) server.checkName(name);
     const bound = listens ? address : await server.listen(address);
     if (!isOffered) server.addExport(new NbdExport({ name, backend, isReadOnly }));
     return exportUri(bound, name);

@@ -82,12 +82,16 @@ export class NbdServer implements ConnectionHost {
     return [...this.#connections].map((connection) => connection.describe());
   }
 
-  /** Offers an image under its name. EEXIST if the name is taken, ENAMETOOLONG. */
-  addExport(added: NbdExport): void {
-    const { name } = added;
+  /** Throws EEXIST for the name of an export that there is, ENAMETOOLONG for one that the protocol cannot say. */
+  checkName(name: string): void {
     if (Buffer.byteLength(name) > MAX_STRING_BYTES) throw new BlockError(Errno.ENAMETOOLONG);
     if (this.exports.has(name)) throw new BlockError(Errno.EEXIST, `An export '${name}' exists already`);
-    this.exports.set(name, added);
+  }
+
+  /** Offers an image under its name; see `checkName`. */
+  addExport(added: NbdExport): void {
+    this.checkName(added.name);
+    this.exports.set(added.name, added);
   }
 
   /**

@@ -162,12 +162,14 @@ describe('export', () => {
       ['export start unix:s', "'' is exported at unix:s already"],
       ['export start s', "'s' is not an address"],
       ['export start unix:disk', "Could not listen on 'unix:disk': File exists"],
+      [`export -n ${'x'.repeat(5000)} start unix:unused`, 'File name too long'],
       ['export stop x', "There is no export 'x'"],
     ] as const;
     for (const [line, message] of wrong) {
       program.write(`${line}\n`);
       await program.err.until(message);
     }
+    expect(existsSync(path.join(folder, 'unused'))).toBe(false);
     program.write('export nonsense\n');
     await program.out.until('export [-jr] [-n name]');
     const spoiler = await RawClient.greeted(address(), 0xff);
