@@ -26,14 +26,10 @@ export interface Stop {
     | { readonly kind: 'file'; readonly file: FileRequest };
 }
 
-/** One strategy. A case calls `begin`, then `choose` again and again; `draw` is for what is left to chance. */
+/** One strategy, in one case. */
 export interface Scheduler {
-  /** A case begins; false if there is nothing left to try. */
-  begin(): boolean;
   /** One of `stops`, oldest stop first, by its index. `current` is the request that ran last, 0 at first. */
   choose(stops: readonly Stop[], current: number): number;
-  /** A whole number from 0 to `bound` - 1. */
-  draw(bound: number): number;
 }
 
 /** The requests at stops in one case. */

@@ -196,9 +196,7 @@ describe('a case', () => {
 describe('a scheduler', () => {
   /** Takes the stop that its rule names. */
   const always = (rule: (stops: readonly Stop[]) => number): Scheduler => ({
-    begin: () => true,
     choose: rule,
-    draw: () => 0,
   });
 
   it('decides which of two requests is first', async () => {

@@ -3,11 +3,12 @@ import { Errno } from '../../util/errno.ts';
 import type { Pending, Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import type { BlockNode } from '../graph/node.ts';
+import { checkOpen } from './check.ts';
 
 /** Fills `data` from an offset of a node; with zeroes behind its end. ENOTSUP if no driver below can be read so. */
 export function* peek(node: BlockNode, offset: number, data: Buffer): Steps<void> {
   const { driver } = node;
-  if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
+  checkOpen(node);
   if (driver.peek === undefined) {
     const below = node.filteredChild;
     if (below === null)

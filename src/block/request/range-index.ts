@@ -5,6 +5,7 @@
  * requests are, so that a search looks at few that do not overlap, or that are older than one it has found.
  */
 import { assert } from '../../util/assert.ts';
+import { joinTreaps, type TreapNode, treapPriority } from '../../util/treap.ts';
 import type { TrackedRequest } from './serialise.ts';
 
 /** A range, and which requests count. */
@@ -16,7 +17,7 @@ export interface RangeQuery {
   readonly except: TrackedRequest | null;
 }
 
-class Entry {
+class Entry implements TreapNode<Entry> {
   readonly request: TrackedRequest;
   readonly priority: number;
   left: Entry | null = null;
@@ -28,8 +29,7 @@ class Entry {
 
   constructor(request: TrackedRequest) {
     this.request = request;
-    // Scattered, and the same in every run.
-    this.priority = Math.imul(request.order + 1, 0x9e37_79b1) >>> 0;
+    this.priority = treapPriority(request.order);
     this.update();
   }
 
@@ -113,21 +113,9 @@ function split(root: Entry | null, request: TrackedRequest): [before: Entry | nu
 
 function remove(root: Entry | null, request: TrackedRequest): Entry | null {
   assert(root !== null, 'a request that is removed is in the index');
-  if (root.request === request) return join(root.left, root.right);
+  if (root.request === request) return joinTreaps(root.left, root.right);
   if (isBefore(request, root.request)) root.left = remove(root.left, request);
   else root.right = remove(root.right, request);
   root.update();
   return root;
-}
-
-function join(before: Entry | null, behind: Entry | null): Entry | null {
-  if (before === null || behind === null) return before ?? behind;
-  if (before.priority > behind.priority) {
-    before.right = join(before.right, behind);
-    before.update();
-    return before;
-  }
-  behind.left = join(before, behind.left);
-  behind.update();
-  return behind;
 }

@@ -7,6 +7,7 @@
  * quickly they are treaps, ordered by arrival, in which each node knows the ranges below it.
  */
 import { assert } from '../../util/assert.ts';
+import { joinTreaps, type TreapNode, treapPriority } from '../../util/treap.ts';
 import type { Coroutine, WakeSource } from '../loop/coroutine.ts';
 import type { TrackedRequest } from './serialise.ts';
 
@@ -33,7 +34,7 @@ export interface WaitingBounds {
 }
 
 /** A waiting request, the reason that its coroutine gives for waiting, and a node of the treap: all of one piece. */
-class Waiter implements WaitingBounds {
+class Waiter implements WaitingBounds, TreapNode<Waiter> {
   readonly kind = 'overlap';
   readonly request: TrackedRequest;
   readonly coroutine: Coroutine;
@@ -50,10 +51,10 @@ class Waiter implements WaitingBounds {
   allSerialise = false;
   anySerialises = false;
 
-  constructor(request: TrackedRequest, coroutine: Coroutine, priority: number) {
+  constructor(request: TrackedRequest, coroutine: Coroutine) {
     this.request = request;
     this.coroutine = coroutine;
-    this.priority = priority;
+    this.priority = treapPriority(request.order);
     this.update();
   }
 
@@ -100,13 +101,13 @@ export class Waiters implements WakeSource {
    * Adds a request that waits in `coroutine`, as the last one; its range must not change meanwhile. Returns the reason.
    */
   add(request: TrackedRequest, coroutine: Coroutine): Waiter {
-    const waiter = new Waiter(request, coroutine, priorityOf(request));
+    const waiter = new Waiter(request, coroutine);
     this.#append(waiter);
     return waiter;
   }
 
   #append(piece: Waiter | null): void {
-    this.#setRoot(join(this.#root, piece));
+    this.#setRoot(joinTreaps(this.#root, piece));
   }
 
   #setRoot(root: Waiter | null): void {
@@ -135,11 +136,6 @@ export class Waiters implements WakeSource {
   }
 }
 
-/** Scattered, and the same in every run. */
-function priorityOf({ order }: TrackedRequest): number {
-  return Math.imul(order + 1, 0x9e37_79b1) >>> 0;
-}
-
 function rootOf(waiter: Waiter): Waiter {
   let node = waiter;
   while (node.parent !== null) node = node.parent;
@@ -150,18 +146,6 @@ function firstOf(root: Waiter | null): Waiter | null {
   let node = root;
   while (node !== null && node.left !== null) node = node.left;
   return node;
-}
-
-function join(before: Waiter | null, behind: Waiter | null): Waiter | null {
-  if (before === null || behind === null) return before ?? behind;
-  if (before.priority > behind.priority) {
-    before.right = join(before.right, behind);
-    before.update();
-    return before;
-  }
-  behind.left = join(before, behind.left);
-  behind.update();
-  return behind;
 }
 
 /** A treap without its first node. */

@@ -2,6 +2,7 @@
 import { closeSync, fstatSync } from 'node:fs';
 import { BlockError, invalidArgument } from '../../block/error.ts';
 import { Open, Req } from '../../block/flags.ts';
+import { fileOptions } from '../../block/options/file-options.ts';
 import { absorbOptions, type Options } from '../../block/options/options.ts';
 import { libc } from '../../sys/libc.ts';
 import { hasFileLocks } from '../../sys/locks.ts';
@@ -9,16 +10,6 @@ import { Errno } from '../../util/errno.ts';
 import { hostFlagsFor, openDescriptor } from './descriptor.ts';
 import { FileLocks } from './locks.ts';
 import { isDirect, type FileNode } from './state.ts';
-
-const runtimeOptions = {
-  filename: 'string',
-  aio: 'string',
-  'aio-max-batch': 'number',
-  locking: 'string',
-  'pr-manager': 'string',
-  'drop-cache': 'bool',
-  'x-check-cache-dropped': 'bool',
-} as const;
 
 const AIO_MODES = ['threads', 'native', 'io_uring'];
 const LOCKING_MODES = ['auto', 'on', 'off'];
@@ -32,7 +23,7 @@ export interface FileKind {
 
 /** Opens the file that `options` name, and sets the node's state. */
 export function openHostFile(node: FileNode, options: Options, flags: number, kind: FileKind): void {
-  const parsed = absorbOptions(options, runtimeOptions);
+  const parsed = absorbOptions(options, fileOptions);
   // All modes do the same here; which one may be asked for depends on the others as in QEMU.
   const aio = oneOf(parsed.aio, AIO_MODES, defaultAio(flags));
   const locking = oneOf(parsed.locking, LOCKING_MODES, 'auto');
@@ -83,7 +74,7 @@ function adoptDescriptor(node: FileNode, fd: number, hostFlags: number, locking:
  * layer to refuse a change; a value that none of them can have is refused already here.
  */
 export function takeReopenOptions(options: Options): void {
-  absorbOptions(options.clone(), runtimeOptions);
+  absorbOptions(options.clone(), fileOptions);
   absorbOptions(options, { 'drop-cache': 'bool', 'x-check-cache-dropped': 'bool' });
 }
 

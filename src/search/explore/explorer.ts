@@ -66,7 +66,6 @@ class OrderedCase {
   }
 
   readonly #scheduler: Scheduler = {
-    begin: () => true,
     choose: (stops: readonly Stop[]): number => {
       const recorder = this.#recorder as StepRecorder;
       recorder.end();
@@ -76,7 +75,6 @@ class OrderedCase {
       recorder.begin(chosen, enabled, stops[index] as Stop);
       return index;
     },
-    draw: () => 0,
   };
 
   /** A rule for the event is looked at, and its hits and the state may change. */

@@ -1,8 +1,7 @@
 /** Footprints: what one step of a request touched. Two steps whose footprints do not meet may change their order. */
 
-/** A range of something that has a name, in bytes. */
+/** A range in bytes of the thing whose name it is kept under. */
 interface Touch {
-  readonly name: string;
   readonly start: number;
   readonly end: number;
   /** Others may touch it at the same time if they do not change it either. */
@@ -19,9 +18,9 @@ export class Footprint {
   add(name: string, offset: number, bytes: number, changes: boolean): void {
     const end = Math.min(offset + bytes, EVERYWHERE);
     const known = this.#touches.get(name);
-    if (known === undefined) this.#touches.set(name, [{ name, start: offset, end, changes }]);
+    if (known === undefined) this.#touches.set(name, [{ start: offset, end, changes }]);
     else if (!known.some((touch) => covers(touch, offset, end, changes))) {
-      known.push({ name, start: offset, end, changes });
+      known.push({ start: offset, end, changes });
     }
   }
 

@@ -4,6 +4,7 @@ import { asBlockError, BlockError, invalidArgument } from '../../block/error.ts'
 import { Open, Req, SECTOR_BYTES, Status } from '../../block/flags.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
 import { stripProtocol } from '../../block/open/filename.ts';
+import { fileOptions } from '../../block/options/file-options.ts';
 import { absorbOptions } from '../../block/options/options.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
@@ -35,16 +36,6 @@ const PAGE_BYTES = 4096;
 /** With O_DIRECT: that of most disks. The user's own may ask for another. */
 const DIRECT_ALIGNMENT = 512;
 
-const runtimeOptions = {
-  filename: 'string',
-  aio: 'string',
-  'aio-max-batch': 'number',
-  locking: 'string',
-  'pr-manager': 'string',
-  'drop-cache': 'bool',
-  'x-check-cache-dropped': 'bool',
-} as const;
-
 /** The driver `file` of one case. */
 export function makeDiskDriver(host: DiskHost): Driver<DiskState> {
   return {
@@ -55,7 +46,7 @@ export function makeDiskDriver(host: DiskHost): Driver<DiskState> {
     parseFilename: (filename, options) => stripProtocol(filename, 'file:', options),
 
     async open(node, options) {
-      const { filename = '', locking } = absorbOptions(options, runtimeOptions);
+      const { filename = '', locking } = absorbOptions(options, fileOptions);
       const disk = host.disks.open(filename);
       const use = { perm: 0, shared: 0xf };
       if (locking !== 'off') disk.uses.add(use);
@@ -69,7 +60,7 @@ export function makeDiskDriver(host: DiskHost): Driver<DiskState> {
     },
 
     async reopenPrepare({ options }) {
-      absorbOptions(options.clone(), runtimeOptions);
+      absorbOptions(options.clone(), fileOptions);
       absorbOptions(options, { 'drop-cache': 'bool', 'x-check-cache-dropped': 'bool' });
     },
 

@@ -1,5 +1,5 @@
 /** Every reference of the metadata to the file: what a cluster is used for, and by which entry. */
-import type { InspectedRange } from '../../../block/inspect.ts';
+import type { InspectedRange, Owner } from '../../../block/inspect.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { parseDirectory } from '../bitmaps/directory.ts';
 import { BlockError } from '../../../block/error.ts';
@@ -13,17 +13,10 @@ import { readL2Entry } from './entries.ts';
 import { blockOffsetAt, l2OffsetAt, type MetadataView, type TwoSided } from './view.ts';
 
 /** Which state of the metadata has a reference. */
-export type Side = 'both' | 'memory' | 'disk';
+export type Side = Owner['known'];
 
 /** One reference to a range of the file. */
-export interface Reference {
-  readonly owner: string;
-  readonly snapshot: string | null;
-  readonly guest: number | null;
-  readonly offset: number;
-  readonly bytes: number;
-  readonly entryAt: number | null;
-}
+export type Reference = Omit<Owner, 'known'>;
 
 /** Told of each reference. */
 export type Told = (reference: Reference, side: Side) => void;
