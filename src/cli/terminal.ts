@@ -161,6 +161,8 @@ export class Terminal implements StoppableSource {
 
   /** Shows a text page by page. A user who has typed ahead is not waited for. */
   async #page(text: string): Promise<void> {
+    // First, since keys come meanwhile.
+    const { showPages } = await import('./pager.ts');
     const { rows } = process.stdout;
     const stdio = this.#stdio;
     stdio.sync();
@@ -168,7 +170,6 @@ export class Terminal implements StoppableSource {
       stdio.stdout(text);
       return;
     }
-    const { showPages } = await import('./pager.ts');
     const views = this.#views;
     await showPages(
       {
@@ -186,9 +187,14 @@ export class Terminal implements StoppableSource {
     );
   }
 
-  /** Waits for a key below a prompt, which is taken away then; null for Ctrl-C and at the end. */
+  /**
+   * Waits for a key below a prompt, which is taken away then; null for Ctrl-C and at the end. Keys that came with the
+   * one before, as those of a pasted text do, are its first ones.
+   */
   #readKey(prompt: string): Promise<Key | null> {
-    if (this.isEnded) return Promise.resolve(null);
+    if (this.isEnded || this.#session.wasInterrupted) return Promise.resolve(null);
+    const ahead = this.#keysAhead.shift();
+    if (ahead !== undefined) return Promise.resolve(ahead[1]);
     return new Promise((resolve) => {
       const end = (key: Key | null): void => {
         this.#keyWaiter = null;

@@ -64,6 +64,17 @@ describe('help on a terminal', () => {
     await program.exit;
   });
 
+  it.each([
+    ['behind a key of its own', ' length\r'],
+    ['behind Ctrl-C', ` ${ctrlC}length\r`],
+  ])('waits for no other key %s in one read', async (_name, keys) => {
+    const program = await startPaged();
+    program.type(keys);
+    await program.until((screen) => screen.includes("no file open, try 'help open'") && isAtPrompt(screen));
+    program.type('quit\r');
+    await program.exit;
+  });
+
   it('pages below the panel, and goes on after a resize', async () => {
     const program = new ScreenProgram(['--demo'], { rows: 30, columns: 100 });
     await program.until((screen) => screen[0]?.startsWith('┌') === true && lastLine(screen) === 'blkscope>');
