@@ -181,7 +181,10 @@ export class Terminal implements StoppableSource {
           stdio.sync();
         },
         readKey: (prompt) => this.#readKey(prompt),
-        returnKey: (key) => this.#keysAhead.unshift([key.sequence, key]),
+        returnKey: (key) => {
+          // Behind it came Ctrl-C, which takes back what was typed.
+          if (!this.#session.wasInterrupted) this.#keysAhead.unshift([key.sequence, key]);
+        },
       },
       text,
     );

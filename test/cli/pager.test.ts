@@ -67,6 +67,7 @@ describe('help on a terminal', () => {
   it.each([
     ['behind a key of its own', ' length\r'],
     ['behind Ctrl-C', ` ${ctrlC}length\r`],
+    ['and gives none back that Ctrl-C takes back', `x${ctrlC}length\r`],
   ])('waits for no other key %s in one read', async (_name, keys) => {
     const program = await startPaged();
     program.type(keys);
