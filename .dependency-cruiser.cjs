@@ -7,8 +7,9 @@ const folders = {
   // The wire format of NBD is the server's and the client's.
   drivers: ['block', 'crypto', 'sys', 'util', 'nbd/wire'],
   shell: ['block', 'util'],
-  // Its drivers come as a table from outside.
-  search: ['shell', 'block', 'sys', 'util'],
+  // Their drivers come as a table from outside.
+  sandbox: ['shell', 'block', 'sys', 'util'],
+  search: ['sandbox', 'shell', 'block', 'sys', 'util'],
   live: ['block', 'util'],
   nbd: ['block', 'util'],
 };

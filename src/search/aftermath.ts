@@ -7,7 +7,7 @@ import { openAsIs } from './case.ts';
 import type { DiskModel, Violation } from './model/disk-model.ts';
 import { eachPiece, type GuestContent, readContent } from './model/guest-content.ts';
 import type { World } from './world.ts';
-import type { Disks } from './world/disks.ts';
+import type { Disks } from '../sandbox/disks/disks.ts';
 
 /** The state of an image between two runs. */
 export interface Aftermath {

@@ -15,9 +15,10 @@ import type { Output } from '../shell/output/output.ts';
 import type { Session } from '../shell/session.ts';
 import type { Pending } from '../util/steps.ts';
 import { type Scheduler, Stops } from './scheduler.ts';
-import { type NodeHooks, removeRules, type World, type WorldSession } from './world.ts';
-import type { DiskHost, RequestHook } from './world/disk-driver.ts';
-import type { Disks } from './world/disks.ts';
+import type { NodeHooks } from '../sandbox/sandbox-drivers.ts';
+import { removeRules, type World, type WorldSession } from './world.ts';
+import type { DiskHost, RequestHook } from '../sandbox/disks/disk-driver.ts';
+import type { Disks } from '../sandbox/disks/disks.ts';
 import type { Transcript } from './world/session-output.ts';
 import type { UserRequest, UserWatcher } from './world/watched-backend.ts';
 

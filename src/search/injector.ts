@@ -5,8 +5,8 @@ import { type DebugEvent, eventName } from '../block/events/events.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import { Errno } from '../util/errno.ts';
 import type { Case, CaseHooks } from './case.ts';
-import type { NodeRequest } from './world.ts';
-import type { FileRequest } from './world/disk-log.ts';
+import type { NodeRequest } from '../sandbox/sandbox-drivers.ts';
+import type { FileRequest } from '../sandbox/disks/disk-log.ts';
 
 /** The errors that are tried. */
 export const errnoNames = ['EIO', 'ENOSPC'] as const;

@@ -8,7 +8,7 @@
 import type { EventName } from '../block/events/events.ts';
 import type { Coroutine, EventLoop } from '../block/loop/loop.ts';
 import { assert } from '../util/assert.ts';
-import type { FileRequest } from './world/disk-log.ts';
+import type { FileRequest } from '../sandbox/disks/disk-log.ts';
 
 /** A request at a stop. */
 export interface Stop {

@@ -10,7 +10,7 @@ import type { CaseViewer } from './case.ts';
 import type { Judged } from './judge.ts';
 import type { VerdictName } from './verdict.ts';
 import type { World } from './world.ts';
-import type { Disks } from './world/disks.ts';
+import type { Disks } from '../sandbox/disks/disks.ts';
 
 /** A value that JSON can say. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };

@@ -9,30 +9,30 @@
  * rules (blkdebug) are asked by way of their debug ports.
  */
 import { portOf } from '../block/debug/port.ts';
-import type { Driver, RegisteredDriver } from '../block/driver.ts';
-import { BlockError } from '../block/error.ts';
-import type { DebugEvent } from '../block/events/events.ts';
+import type { RegisteredDriver } from '../block/driver.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import type { UserObject } from '../block/user-object.ts';
 import type { CommandTable } from '../shell/command.ts';
 import type { Output } from '../shell/output/output.ts';
 import { type OpenRequest, Session } from '../shell/session.ts';
-import { Errno } from '../util/errno.ts';
 import type { Pending } from '../util/steps.ts';
-import { JumpingClock } from './world/jumping-clock.ts';
-import { type DiskHost, makeDiskDriver } from './world/disk-driver.ts';
-import { Disks, FileSet } from './world/disks.ts';
-import { PagePool } from './world/memory-disk.ts';
-import { ReadOnlyFile } from './world/read-only-file.ts';
-import { sandboxTable } from './world/sandbox-table.ts';
+import { JumpingClock } from '../sandbox/jumping-clock.ts';
+import type { DiskHost } from '../sandbox/disks/disk-driver.ts';
+import { Disks, FileSet } from '../sandbox/disks/disks.ts';
+import { PagePool } from '../sandbox/disks/memory-disk.ts';
+import { ReadOnlyFile } from '../sandbox/disks/read-only-file.ts';
+import { type NodeHooks, sandboxDrivers } from '../sandbox/sandbox-drivers.ts';
+import { sandboxTable } from '../sandbox/sandbox-table.ts';
 import { SessionOutput, type Transcript } from './world/session-output.ts';
 import { type UserWatcher, WatchedBackend } from './world/watched-backend.ts';
 
 /** Of all disks of a world together, unless the world is given another limit. */
 const MEMORY_MAX_BYTES = 1 << 30;
 
-/** Protocol drivers that a case may have. Others reach for devices or peers, which no case can have for itself. */
-const innerProtocols: ReadonlySet<string> = new Set(['file', 'blkdebug', 'null-co', 'null-aio']);
+/** Why a command is refused. */
+export const REFUSED_COMMAND = 'and cannot be part of a search';
+/** Why a driver is refused; its name follows. */
+const REFUSAL = 'A search takes images in files, and none of the driver';
 
 /** An image and what is done with it, in qemu-io's words. */
 export interface Scenario {
@@ -54,22 +54,6 @@ export interface WorldParts {
   readonly drivers: readonly RegisteredDriver[];
   readonly commands: CommandTable;
   readonly memoryMaxBytes?: number;
-}
-
-/** The requests that a node with rules checks them for. */
-export type NodeRequest = 'read' | 'write' | 'write of zeroes' | 'discard' | 'flush' | 'block status';
-
-/** Asked for each node with rules, before its rules are. */
-export interface NodeHooks {
-  /** A node has been opened; its own open may have fired events already. */
-  readonly opened?: (node: BlockNode) => void;
-  /**
-   * The node is asked for something; called before its rules are, and with null when they have been. Rules of the
-   * request act in between.
-   */
-  readonly asked?: (node: BlockNode, what: NodeRequest | null) => void;
-  /** An event fires. A promise makes the request wait; rules added now count for this event. */
-  readonly event?: (node: BlockNode, event: DebugEvent) => Pending;
 }
 
 /** A session in a world. */
@@ -103,7 +87,7 @@ export class World {
     this.scenario = scenario;
     this.#parts = parts;
     this.#pool = new PagePool(parts.memoryMaxBytes ?? MEMORY_MAX_BYTES);
-    this.#commands = sandboxTable(parts.commands);
+    this.#commands = sandboxTable(parts.commands, REFUSED_COMMAND);
   }
 
   /** Disks for a case, none open yet. They hold memory until they are released. */
@@ -118,7 +102,7 @@ export class World {
     const session = new Session(
       {
         output,
-        drivers: this.#driversFor(host, hooks),
+        drivers: sandboxDrivers(this.#parts.drivers, host, REFUSAL, hooks),
         objects,
         clock: new JumpingClock(),
         misalign,
@@ -135,74 +119,6 @@ export class World {
   close(): void {
     this.#files.close();
   }
-
-  #driversFor(host: DiskHost, hooks: NodeHooks): RegisteredDriver[] {
-    const disk = makeDiskDriver(host);
-    return this.#parts.drivers.map((driver) => {
-      if (driver.formatName === disk.formatName) return disk as RegisteredDriver;
-      if (driver.protocolName !== undefined && !innerProtocols.has(driver.formatName)) return refused(driver);
-      if ('load' in driver) return { ...driver, load: async () => hooked(await driver.load(), hooks) };
-      return hooked(driver, hooks);
-    });
-  }
-}
-
-/** A driver in name only. */
-function refused({ formatName, protocolName = formatName }: RegisteredDriver): Driver {
-  return {
-    formatName,
-    protocolName,
-    async open() {
-      throw new BlockError(Errno.ENOTSUP, `A search takes images in files, and none of the driver '${formatName}'`);
-    },
-  };
-}
-
-/** The driver with its events, openings and requests told to the hooks; itself if its nodes have no rules. */
-function hooked(driver: Driver, { opened, event, asked }: NodeHooks): Driver {
-  if (driver.debugPort === undefined) return driver;
-  const told: Driver = {
-    ...driver,
-    async open(node, options, flags) {
-      await driver.open(node, options, flags);
-      opened?.(node);
-    },
-    debugEvent(node, fired) {
-      const pending = event?.(node, fired);
-      if (pending === undefined) return driver.debugEvent?.(node, fired);
-      return pending.then(() => driver.debugEvent?.(node, fired));
-    },
-  };
-  return asked === undefined ? told : { ...told, ...tellingMethods(driver, asked) };
-}
-
-const requestMethods: readonly (readonly [method: keyof Driver, what: NodeRequest])[] = [
-  ['preadv', 'read'],
-  ['pwritev', 'write'],
-  ['pwriteZeroes', 'write of zeroes'],
-  ['pdiscard', 'discard'],
-  ['flushToDisk', 'flush'],
-  ['blockStatus', 'block status'],
-];
-
-type Method = (node: BlockNode, ...rest: unknown[]) => unknown;
-
-/** Its methods for requests, which tell `asked` of their calls. Rules are checked before they first wait. */
-function tellingMethods(driver: Driver, asked: NonNullable<NodeHooks['asked']>): Partial<Driver> {
-  const methods: Record<string, Method> = {};
-  for (const [name, what] of requestMethods) {
-    const method = Reflect.get(driver, name) as Method | undefined;
-    if (method === undefined) continue;
-    methods[name] = (node, ...rest) => {
-      asked(node, what);
-      try {
-        return method.call(driver, node, ...rest);
-      } finally {
-        asked(node, null);
-      }
-    };
-  }
-  return methods;
 }
 
 /** For `NodeHooks.opened`: takes away all rules, so that an image can be looked at as it is. */

@@ -12,7 +12,7 @@ import { type Aftermath, lookAfter, readBaseline } from '../../src/search/afterm
 import { crash } from '../../src/search/crash/crash.ts';
 import { DiskModel } from '../../src/search/model/disk-model.ts';
 import type { Json } from '../../src/search/strategy.ts';
-import type { Disks } from '../../src/search/world/disks.ts';
+import type { Disks } from '../../src/sandbox/disks/disks.ts';
 import { isFilledWith } from '../../src/util/pattern.ts';
 import { makeQcow2 } from '../fuzz/qcow2-writer.js';
 import { Random } from '../fuzz/random.js';

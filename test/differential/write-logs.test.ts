@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { readBaseline } from '../../src/search/aftermath.ts';
 import { crash } from '../../src/search/crash/crash.ts';
 import { readWriteLog } from '../../src/search/crash/write-log.ts';
-import { ReadOnlyFile } from '../../src/search/world/read-only-file.ts';
+import { ReadOnlyFile } from '../../src/sandbox/disks/read-only-file.ts';
 import { useFolder } from '../helpers/sandbox.ts';
 import { scenarioOf, worldOf } from '../search/search-world.ts';
 

@@ -7,9 +7,9 @@ import { drivers } from '../../src/drivers/index.ts';
 import { Case, openAsIs } from '../../src/search/case.ts';
 import { Chance } from '../../src/search/chance.ts';
 import type { Scheduler, Stop } from '../../src/search/scheduler.ts';
-import type { Scenario, World } from '../../src/search/world.ts';
-import type { Disks } from '../../src/search/world/disks.ts';
-import { refusedLine } from '../../src/search/world/sandbox-table.ts';
+import { REFUSED_COMMAND, type Scenario, type World } from '../../src/search/world.ts';
+import type { Disks } from '../../src/sandbox/disks/disks.ts';
+import { refusedLine } from '../../src/sandbox/sandbox-table.ts';
 import { commandTable } from '../../src/shell/commands/index.ts';
 import { runLines } from '../../src/shell/script.ts';
 import { Session } from '../../src/shell/session.ts';
@@ -225,6 +225,8 @@ it('commands that act on more than the image are refused', async () => {
   const done = await new Case(makeWorld(scenarioOf(blkdebugged('raw', 'disk.raw'), lines))).run();
   expect(done.transcript.stderr.match(/acts on more than the image/g)?.length).toBe(lines.length);
   expect(() => statSync(at('rules'))).toThrow('ENOENT');
-  expect(refusedLine(commandTable, ['length', ...lines])).toMatch(/^'rule save .* cannot be part of a search$/);
-  expect(refusedLine(commandTable, ['rule add inject-error event=none'])).toBeNull();
+  expect(refusedLine(commandTable, ['length', ...lines], REFUSED_COMMAND)).toMatch(
+    /^'rule save .* cannot be part of a search$/,
+  );
+  expect(refusedLine(commandTable, ['rule add inject-error event=none'], REFUSED_COMMAND)).toBeNull();
 });

@@ -2,7 +2,7 @@
 import { closeSync, copyFileSync, ftruncateSync, mkdirSync, openSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { invalidArgument, withContext } from '../../block/error.ts';
-import type { CaseDisk, Disks } from '../../search/world/disks.ts';
+import type { CaseDisk, Disks } from '../../sandbox/disks/disks.ts';
 import { isAllZero } from '../../util/pattern.ts';
 
 /** Files larger than that are not copied. */

@@ -11,8 +11,8 @@ import { drivers } from '../../drivers/index.ts';
 import { type Baseline, readBaseline } from '../../search/aftermath.ts';
 import { openAsIs } from '../../search/case.ts';
 import type { Units } from '../../search/strategy.ts';
-import { type Scenario, World } from '../../search/world.ts';
-import { refusedLine } from '../../search/world/sandbox-table.ts';
+import { REFUSED_COMMAND, type Scenario, World } from '../../search/world.ts';
+import { refusedLine } from '../../sandbox/sandbox-table.ts';
 import { commandTable } from '../../shell/commands/index.ts';
 import { LineSplitter } from '../../shell/data/line-splitter.ts';
 import type { OpenRequest } from '../../shell/session.ts';
@@ -50,7 +50,7 @@ export async function prepareLines(
   complain: (text: string) => void,
 ): Promise<PreparedSearch> {
   const invocation = parseProgramWords(words, complain);
-  const refused = refusedLine(commandTable, lines);
+  const refused = refusedLine(commandTable, lines, REFUSED_COMMAND);
   if (refused !== null) throw invalidArgument(`${words.script}: ${refused}`);
   const world = await makeWorld(invocation, lines);
   const baseline = await readBaseline(world);

@@ -4,8 +4,8 @@ import { asBlockError, BlockError, prependError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 import { Case, type FinishedCase } from '../case.ts';
 import type { World } from '../world.ts';
-import type { LogEntry } from '../world/disk-log.ts';
-import { ReadOnlyFile } from '../world/read-only-file.ts';
+import type { LogEntry } from '../../sandbox/disks/disk-log.ts';
+import { ReadOnlyFile } from '../../sandbox/disks/read-only-file.ts';
 import { Timeline } from './timeline.ts';
 import { encodeWriteLog, readWriteLog } from './write-log.ts';
 

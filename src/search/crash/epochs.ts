@@ -1,5 +1,5 @@
 /** Epochs: the times between two flushes, each with the changes that a loss of power in it may take. */
-import type { LogEntry } from '../world/disk-log.ts';
+import type { LogEntry } from '../../sandbox/disks/disk-log.ts';
 
 /** The moment before a flush, or the end of the log. All that can be lost before it can be lost at it. */
 export interface Epoch {

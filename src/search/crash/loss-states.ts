@@ -1,7 +1,7 @@
 /** The states of the disks after a loss of power, numbered: for each epoch, sets of pending changes that are kept. */
 import { Chance } from '../chance.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
-import type { LogEntry } from '../world/disk-log.ts';
+import type { LogEntry } from '../../sandbox/disks/disk-log.ts';
 import type { Epoch } from './epochs.ts';
 
 /** Of an epoch with at most this many pending changes every subset is a state. */

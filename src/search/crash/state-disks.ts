@@ -1,6 +1,6 @@
 /** Making the disks of a state: what is on stable storage, with the changes that have been kept. */
-import type { LogEntry } from '../world/disk-log.ts';
-import type { Disks } from '../world/disks.ts';
+import type { LogEntry } from '../../sandbox/disks/disk-log.ts';
+import type { Disks } from '../../sandbox/disks/disks.ts';
 import type { Epoch } from './epochs.ts';
 import type { LossState } from './loss-states.ts';
 

@@ -5,7 +5,7 @@
  * little-endian, and a block is a sector of the logged device (Documentation/admin-guide/device-mapper/log-writes.rst).
  */
 import { invalidArgument } from '../../block/error.ts';
-import type { LogEntry } from '../world/disk-log.ts';
+import type { LogEntry } from '../../sandbox/disks/disk-log.ts';
 
 const MAGIC = 0x6a_7366_7773_6872n;
 const VERSION = 1n;

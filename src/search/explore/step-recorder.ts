@@ -12,7 +12,7 @@
 import type { EventLoop } from '../../block/loop/loop.ts';
 import type { Witness } from '../../block/loop/witness.ts';
 import type { Stop } from '../scheduler.ts';
-import type { FileRequest } from '../world/disk-log.ts';
+import type { FileRequest } from '../../sandbox/disks/disk-log.ts';
 import { Footprint } from './footprint.ts';
 
 /** One step. */

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { epochsOf } from '../../../src/search/crash/epochs.ts';
 import { type LossSettings, type LossState, LossStates } from '../../../src/search/crash/loss-states.ts';
-import type { LogEntry } from '../../../src/search/world/disk-log.ts';
+import type { LogEntry } from '../../../src/sandbox/disks/disk-log.ts';
 
 /** `w` writes a sector, `W` 20 sectors, `F` flushes; an upper digit behind it is the disk. */
 function logOf(text: string): LogEntry[] {

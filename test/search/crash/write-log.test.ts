@@ -1,7 +1,7 @@
 /** Logs of writes as other programs make them. */
 import { describe, expect, it } from 'vitest';
 import { encodeWriteLog, type LogSource, readWriteLog } from '../../../src/search/crash/write-log.ts';
-import type { LogEntry } from '../../../src/search/world/disk-log.ts';
+import type { LogEntry } from '../../../src/sandbox/disks/disk-log.ts';
 
 const place = { disk: 0, flags: 0, request: 1, command: 1 };
 const LIMIT = 1 << 20;

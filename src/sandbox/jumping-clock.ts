@@ -1,5 +1,5 @@
 /** The clock of a case: time stands still while anything can run, and jumps to the next timer when nothing can. */
-import type { Clock } from '../../block/loop/clock.ts';
+import type { Clock } from '../block/loop/clock.ts';
 
 /** Time at the start of a case, in nanoseconds. Not 0, which the loop takes for "not known". */
 const START_NS = 1e9;
