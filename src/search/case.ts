@@ -112,7 +112,7 @@ export class Case {
 
   /** Runs the scenario. Throws only what is a fault of the search itself. */
   async run(): Promise<FinishedCase> {
-    const { session, transcript } = this.#makeSession();
+    const { session, transcript, stops } = this.#makeSession();
     let crash: Error | null = null;
     let wasOpened = false;
     const { viewer } = this.#hooks;
@@ -128,6 +128,7 @@ export class Case {
     } catch (error) {
       crash = error instanceof Error ? error : new Error(String(error));
     }
+    stops?.end();
     const { loop, background } = session;
     const hung = [...loop.alive].map(({ operation }) => operation);
     if (hung.length === 0 && background.unfinished > 0) hung.push('a request');
@@ -143,7 +144,7 @@ export class Case {
     };
   }
 
-  #makeSession(): WorldSession {
+  #makeSession(): WorldSession & { readonly stops: Stops | null } {
     const { scheduler, event, opened, asked, request, viewer } = this.#hooks;
     let stops: Stops | null = null;
     const hooks: NodeHooks = {
@@ -164,7 +165,7 @@ export class Case {
     const made = this.#world.session({ host: this.#host, hooks, watcher: this.#watcher, beginning, said, echo });
     this.#hooks.madeLoop?.(made.session.loop);
     if (scheduler !== undefined) stops = new Stops(made.session.loop, scheduler);
-    return made;
+    return { ...made, stops };
   }
 
   readonly #watcher: UserWatcher = (request, backend: BlockBackend) => {

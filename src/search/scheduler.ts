@@ -38,6 +38,7 @@ export class Stops {
   readonly #scheduler: Scheduler;
   readonly #waiting: { readonly stop: Stop; readonly goOn: () => void }[] = [];
   #isArmed = false;
+  #isOver = false;
   #current = 0;
 
   constructor(loop: EventLoop, scheduler: Scheduler) {
@@ -50,6 +51,11 @@ export class Stops {
     const coroutine = this.#loop.current;
     if (coroutine === null || coroutine.cancelled) return undefined;
     return this.#loop.parkOutside({ kind: 'bottom-half' }, (arrived) => this.#add(coroutine, before, arrived));
+  }
+
+  /** The case is over: of requests that it has left at stops, as one that crashes does, none goes on. */
+  end(): void {
+    this.#isOver = true;
   }
 
   #add({ id, operation, offset, bytes }: Coroutine, before: Stop['before'], goOn: () => void): () => void {
@@ -71,7 +77,7 @@ export class Stops {
 
   #choose(): void {
     this.#isArmed = false;
-    if (this.#waiting.length === 0) return;
+    if (this.#isOver || this.#waiting.length === 0) return;
     const index = this.#scheduler.choose(
       this.#waiting.map(({ stop }) => stop),
       this.#current,

@@ -3,7 +3,6 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { drivers } from '../../src/drivers/index.ts';
 import { Case, openAsIs } from '../../src/search/case.ts';
 import { Chance } from '../../src/search/chance.ts';
 import type { Scheduler, Stop } from '../../src/search/scheduler.ts';
@@ -11,12 +10,10 @@ import { REFUSED_COMMAND, type Scenario, type World } from '../../src/search/wor
 import type { Disks } from '../../src/sandbox/disks/disks.ts';
 import { refusedLine } from '../../src/sandbox/sandbox-table.ts';
 import { commandTable } from '../../src/shell/commands/index.ts';
-import { runLines } from '../../src/shell/script.ts';
-import { Session } from '../../src/shell/session.ts';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
 import { normalise } from '../helpers/normalise.ts';
 import { useEmptyFolder } from '../helpers/sandbox.ts';
-import { scenarioOf, worldOf } from './search-world.ts';
+import { runOnFiles, scenarioOf, worldOf } from './search-world.ts';
 
 const folder = useEmptyFolder();
 const at = (name: string): string => path.join(folder, name);
@@ -41,23 +38,6 @@ function bytesOf({ all }: Disks, number = 0): Buffer {
   const bytes = Buffer.alloc(content?.lengthBytes ?? 0);
   content?.read(0, bytes);
   return bytes;
-}
-
-/** The scenario outside of any world, on the files themselves. */
-async function runOutside({ image, lines }: Scenario): Promise<string> {
-  let said = '';
-  const say = (text: string): void => {
-    said += text;
-  };
-  const output = { stdout: say, stderr: say, flush: () => {}, drop: () => {}, isTerminal: false };
-  const session = new Session({ output, drivers }, commandTable);
-  const request = image();
-  if (request !== null && (await session.open(request))) {
-    let next = 0;
-    await runLines(session.shell, { next: () => lines[next++] ?? null }, null);
-    await session.close();
-  }
-  return normalise(said, folder);
 }
 
 const anyLine = fc.oneof(
@@ -92,7 +72,7 @@ describe('a case', () => {
           expect(readFileSync(at(name)).equals(before)).toBe(true);
           const inside = bytesOf(done.disks);
           const said = normalise(done.transcript.stdout + done.transcript.stderr, folder);
-          expect(await runOutside(scenario)).toBe(said);
+          expect(normalise(await runOnFiles(scenario), folder)).toBe(said);
           expect(inside.equals(readFileSync(at(name)))).toBe(true);
           expect({ crash: done.crash, hung: done.hung }).toEqual({ crash: null, hung: [] });
           done.disks.release();
@@ -111,7 +91,7 @@ describe('a case', () => {
     first.disks.release();
     const second = await new Case(world).run();
     expect(second.transcript).toEqual(first.transcript);
-    expect(await runOutside(scenario)).toBe(normalise(first.transcript.stdout, folder));
+    expect(normalise(await runOnFiles(scenario), folder)).toBe(normalise(first.transcript.stdout, folder));
   });
 
   it('has a clock that jumps', async () => {

@@ -1,4 +1,5 @@
 /** Requests in the background: what was started and has not reported, and turning the loop for it. */
+import { BlockError } from '../../block/error.ts';
 import type { EventLoop, RequestLabel } from '../../block/loop/loop.ts';
 import type { Pending } from '../../util/steps.ts';
 
@@ -54,7 +55,9 @@ export class Background {
     this.add(origin);
     let hasReturned = false;
     const pending = this.#loop.begin(origin === null ? label : { ...label, origin }, body, (error) => {
-      if (hasReturned) this.#end(report, error, origin);
+      // A bug is thrown on by the turn of the loop that follows, which has a caller.
+      const isBug = error !== undefined && !(error instanceof BlockError);
+      if (hasReturned && !isBug) this.#end(report, error, origin);
       else this.#loop.schedule(() => this.#end(report, error, origin));
     });
     if (pending !== undefined) return pending.then(() => void (hasReturned = true));
