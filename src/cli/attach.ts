@@ -1,5 +1,6 @@
 /** `blkscope attach`: a second console of a session on a terminal, its lines in a pipe. */
 import { emitKeypressEvents, type Interface, type Key } from 'node:readline';
+import { BlockError } from '../block/error.ts';
 import { SecondConsole } from '../live/console/console.ts';
 import { ControlLink } from '../live/control/control-link.ts';
 import { attachLines } from '../live/watch/attach-lines.ts';
@@ -15,10 +16,19 @@ const ESCAPE_MS = 50;
 
 /**
  * Shows a session until it ends or the user leaves: 0 if the user left, 1 if the session ended. In a pipe 0 if it ended
- * in order, 1 if it was killed.
+ * in order, 1 if it was killed. 1 also if none can be reached, after saying why.
  */
 export async function runAttach(socket: string, stdio: Stdio): Promise<number> {
-  if (stdio.hasCursor) return onTerminal(socket, stdio);
+  try {
+    return await (stdio.hasCursor ? onTerminal(socket, stdio) : inPipe(socket, stdio));
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    stdio.stderr(`blkscope: ${error.message}\n`);
+    return 1;
+  }
+}
+
+async function inPipe(socket: string, stdio: Stdio): Promise<number> {
   const hasEnded = await attachLines(socket, (text) => {
     stdio.stdout(text);
     stdio.flush();
@@ -32,7 +42,7 @@ async function onTerminal(socket: string, stdio: Stdio): Promise<number> {
   const { stdout, stdin } = process;
   const history = new History();
   history.load();
-  const link = await ControlLink.open(socket);
+  const link = await ControlLink.open(socket, 'attach');
   const console = new SecondConsole({
     link,
     socket,

@@ -28,7 +28,7 @@ export async function runCtl(options: CtlOptions, stdio: Stdio): Promise<number>
   const { socket, commands, isJson, endsSession } = options;
   let link: ControlLink;
   try {
-    link = await ControlLink.open(socket);
+    link = await ControlLink.open(socket, 'ctl');
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     stdio.stderr(`blkscope: ${error.message}\n`);
@@ -39,7 +39,6 @@ export async function runCtl(options: CtlOptions, stdio: Stdio): Promise<number>
   };
   let failed = false;
   try {
-    await link.call('version', { name: 'ctl' });
     const run = async (line: string): Promise<void> => {
       const params = { line, terminal: stdio.isTerminal, confirmed: true };
       const result = (await link.call('command', params)) as CommandResult;

@@ -98,8 +98,8 @@ describe('attach', () => {
   });
 
   it.each([
-    [['attach', ''], "qemu-io: Could not attach to '': No such file or directory\n"],
-    [['attach', '8080'], "qemu-io: Could not attach to '8080': No such file or directory\n"],
+    [['attach', ''], "blkscope: Could not attach to '': No such file or directory\n"],
+    [['attach', '8080'], "blkscope: Could not attach to '8080': No such file or directory\n"],
     [['--monitor', '', '-c', 'quit'], "qemu-io: Could not listen on '': No such file or directory\n"],
     [['--monitor', 'disk.raw/s', '-c', 'quit'], "qemu-io: Could not listen on 'disk.raw/s': Not a directory\n"],
   ])('%j is refused in one line', async (words, message) => {

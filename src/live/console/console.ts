@@ -98,7 +98,6 @@ export class SecondConsole {
     const link = this.#link;
     this.#screen.enter();
     try {
-      await link.call('version', { name: 'attach' });
       await link.call('subscribe', { to: ['snapshots', 'events'] });
     } catch (error) {
       if (!(error instanceof RpcError)) throw error;

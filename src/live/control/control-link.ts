@@ -10,6 +10,11 @@ import { CONTROL_VERSION, requestLine, RpcCode, RpcError } from './messages.ts';
 /** Beyond any message of a session: the output of a command, each character escaped. */
 const MAX_MESSAGE_BYTES = 128 << 20;
 
+/** A session greets a client, and answers its first call, within this time, whatever it does. */
+export const GREETING_MS = 10_000;
+/** The time is counted in so many steps: this process may not have run for a while either. */
+const GREETING_STEPS = 20;
+
 /** A call that is not answered yet. */
 interface OpenCall {
   readonly resolve: (result: unknown) => void;
@@ -27,6 +32,26 @@ export async function connectTo(path: string): Promise<Socket> {
   });
   socket.removeAllListeners('error');
   return socket;
+}
+
+/** Calls `giveUp` unless the peer at a socket speaks in time; the function returned says that it does. */
+export function limitGreeting(path: string, ms: number, giveUp: (error: BlockError) => void): () => void {
+  let steps = 0;
+  const timer = setInterval(() => {
+    steps += 1;
+    if (steps < GREETING_STEPS) return;
+    clearInterval(timer);
+    const seconds = ms / 1000;
+    giveUp(new BlockError(Errno.ETIMEDOUT, `No session of blkscope has answered at '${path}' within ${seconds} s`));
+  }, ms / GREETING_STEPS);
+  return () => clearInterval(timer);
+}
+
+/** Checks the first line that a session sends. EPROTO if it is of something else, or of a session that refuses. */
+export function checkGreeting(line: string): void {
+  const { kind, error } = parsed(line);
+  if (isObject(error)) throw refusedBy(error);
+  if (kind !== 'header') throw noMessage('no header');
 }
 
 /** Calls methods of a session. */
@@ -58,17 +83,26 @@ export class ControlLink {
   }
 
   /**
-   * Connects to the session at a socket. ENOENT or ECONNREFUSED if there is none, EPROTO if it speaks something else,
-   * ENOTSUP if it serves no methods that this program knows.
+   * Connects to the session at a socket, by a name that its clients are listed with. ENOENT or ECONNREFUSED if there is
+   * none, EPROTO if it speaks something else, ETIMEDOUT if it says nothing, ENOTSUP if it serves no methods that this
+   * program knows.
    */
-  static async open(path: string): Promise<ControlLink> {
+  static async open(path: string, name: string, greetingMs = GREETING_MS): Promise<ControlLink> {
     const link = new ControlLink(await connectTo(path));
-    const error = await new Promise<BlockError | null>((resolve) => {
-      link.#greeted = resolve;
-    });
-    if (error === null) return link;
-    link.close();
-    throw error;
+    const stopLimit = limitGreeting(path, greetingMs, (error) => link.#fail(error));
+    try {
+      const error = await new Promise<BlockError | null>((resolve) => {
+        link.#greeted = resolve;
+      });
+      if (error !== null) throw error;
+      await link.call('version', { name });
+      return link;
+    } catch (error) {
+      link.close();
+      throw error instanceof RpcError ? new BlockError(Errno.EPROTO, error.message) : error;
+    } finally {
+      stopLimit();
+    }
   }
 
   /** Calls a method; its result. `RpcError` if the session refuses, or ends without an answer. */
@@ -95,9 +129,13 @@ export class ControlLink {
       if (this.#lines.isTooLong) throw new BlockError(Errno.EPROTO, 'The session sends a line without end');
     } catch (error) {
       if (!(error instanceof BlockError)) throw error;
-      this.#failure = error;
-      this.close();
+      this.#fail(error);
     }
+  }
+
+  #fail(error: BlockError): void {
+    this.#failure ??= error;
+    this.close();
   }
 
   #take(line: string): void {
@@ -115,7 +153,7 @@ export class ControlLink {
     }
     const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
     if (call === undefined) {
-      if (isObject(error)) throw new BlockError(Errno.EPROTO, `The session refuses: ${String(error.message)}`);
+      if (isObject(error)) throw refusedBy(error);
       throw noMessage('an answer to no call');
     }
     this.#calls.delete(id as number);
@@ -145,6 +183,10 @@ function parsed(line: string): Record<string, unknown> {
     throw noMessage('not JSON');
   }
   throw noMessage('not an object');
+}
+
+function refusedBy({ message }: Readonly<Record<string, unknown>>): BlockError {
+  return new BlockError(Errno.EPROTO, `The session refuses: ${String(message)}`);
 }
 
 function noMessage(reason: string): BlockError {

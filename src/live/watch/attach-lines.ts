@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
-import { connectTo } from '../control/control-link.ts';
+import { checkGreeting, connectTo, GREETING_MS, limitGreeting } from '../control/control-link.ts';
 
 /** Far beyond any line of ours. */
 const MAX_LINE_CHARS = 16 << 20;
@@ -54,14 +54,32 @@ const END = '{"kind":"end"';
 
 /**
  * Writes the lines of a session as they come, for programs: NDJSON, as in a recording. Resolves when the session ends:
- * true if it did so in order.
+ * true if it did so in order. EPROTO for a peer that is no session, ETIMEDOUT for one that says nothing.
  */
-export async function attachLines(path: string, write: (text: string) => void): Promise<boolean> {
+export async function attachLines(
+  path: string,
+  write: (text: string) => void,
+  greetingMs = GREETING_MS,
+): Promise<boolean> {
   const lines = new LineSocket(await connectTo(path));
   let hasEnded = false;
-  await lines.read((line) => {
-    hasEnded = line.startsWith(END);
-    write(`${line}\n`);
+  let isGreeted = false;
+  let failure: BlockError | null = null;
+  const stopLimit = limitGreeting(path, greetingMs, (error) => {
+    failure = error;
+    lines.stop();
   });
+  try {
+    await lines.read((line) => {
+      if (!isGreeted) checkGreeting(line);
+      isGreeted = true;
+      stopLimit();
+      hasEnded = line.startsWith(END);
+      write(`${line}\n`);
+    });
+  } finally {
+    stopLimit();
+  }
+  if (failure !== null) throw failure;
   return hasEnded;
 }

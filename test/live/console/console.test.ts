@@ -35,7 +35,7 @@ class Console {
   }
 
   static async open(socketPath: string, columns = 100, rows = 30, isAscii = false): Promise<Console> {
-    const console = new Console(await ControlLink.open(socketPath), columns, rows, isAscii);
+    const console = new Console(await ControlLink.open(socketPath, 'attach'), columns, rows, isAscii);
     await console.until((screen) => screen.at(-1)?.startsWith('blkscope') === true);
     return console;
   }
@@ -299,13 +299,17 @@ describe('a session that is none', () => {
     const [first = '', ...more] = lines.map((line) => `${line}\n`);
     const server = createServer((socket) => {
       socket.on('error', () => {});
-      // The greeting at once, the rest when a method is called.
+      // The greeting at once, one line more for each method that is called.
       if (more.length === 0) socket.resume().end(lines.length === 0 ? '' : first);
-      else socket.once('data', () => socket.end(more.join(''))).write(first);
+      else socket.write(first);
+      socket.on('data', () => {
+        socket.write(more.shift() ?? '');
+        if (more.length === 0) socket.end();
+      });
     });
     await new Promise<void>((resolve) => server.listen(socketPath, resolve));
     try {
-      const link = await ControlLink.open(socketPath);
+      const link = await ControlLink.open(socketPath, 'attach');
       const terminal = new VirtualTerminal(80, 24);
       const size = { columns: 80, rows: 24 };
       const history = { lines: [], add: () => {} };
@@ -322,6 +326,7 @@ describe('a session that is none', () => {
     }
   }
   const header = '{"kind":"header","schema":2,"control":1}';
+  const answer = '{"jsonrpc":"2.0","id":1,"result":{}}';
 
   it.each([
     [['hello'], 'The session sends what is no message: not JSON'],
@@ -329,10 +334,11 @@ describe('a session that is none', () => {
     [['{"kind":"header","schema":2}'], 'The session is of another version of blkscope'],
     [['{"kind":"header","schema":2,"control":9}'], 'The session is of another version of blkscope'],
     [[], 'The session has ended'],
+    [[header], 'the session has ended'],
     [[header, '{"jsonrpc":"2.0","id":77,"result":{}}'], 'an answer to no call'],
     [[header, '{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"full"}}'], 'The session refuses: full'],
     [
-      [header, '{"jsonrpc":"2.0","method":"snapshot","params":{"timeNs":"x"}}'],
+      [header, answer, '{"jsonrpc":"2.0","method":"snapshot","params":{"timeNs":"x"}}'],
       "'timeNs' of snapshot is missing or wrong",
     ],
   ])('that sends %j is an error in one line', async (lines, message) => {
@@ -340,6 +346,6 @@ describe('a session that is none', () => {
   });
 
   it('that goes without a word was killed', async () => {
-    expect(await attachTo(header)).toBe('killed');
+    expect(await attachTo(header, answer)).toBe('killed');
   });
 });

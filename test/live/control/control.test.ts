@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pictureNames } from '../../../src/live/control/session-control.ts';
 import { useEmptyFolder } from '../../helpers/sandbox.ts';
+import { LineReader } from '../../../src/live/control/line-reader.ts';
 import { ControlRig } from './control-rig.ts';
 import { type RpcClient, until } from './rpc-client.ts';
 import { mustFit } from './schema-check.ts';
@@ -330,6 +331,22 @@ describe('what is no proper call', () => {
       { id: 9, result: { status: 22 } },
       { error: { code: -32_600 } },
     ]);
+  });
+
+  it('a message of 1 MiB is read, a longer one is refused, in one piece or in many', async () => {
+    const longest = `"${'x'.repeat((1 << 20) - 2)}"\n`;
+    client.socket.write(longest);
+    await until(() => client.messages.length === 1);
+    expect(client.messages).toMatchObject([{ error: { code: -32_600 } }]);
+    client.socket.write(` ${longest}`);
+    client.say('{"jsonrpc":"2.0","id":3,"method":"command","params":{"line":"write 0 512"}}');
+    await until(() => client.hasEnded);
+    expect(client.messages.slice(1)).toMatchObject([
+      { id: null, error: { code: -32_700, message: 'a message is too long' } },
+    ]);
+    const lines = new LineReader(8);
+    expect(lines.push(Buffer.from('a\n12345678\n123456789\nb\n'))).toEqual(['a', '12345678']);
+    expect([lines.isTooLong, lines.push(Buffer.from('c\n')), lines.takeRest()]).toEqual([true, [], '']);
   });
 
   it('a message without end is refused, and the client is left', async () => {

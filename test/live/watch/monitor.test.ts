@@ -308,9 +308,22 @@ describe('attaching', () => {
     await until(() => monitor.clientCount === 1);
     await monitor.close();
     expect(await attached).toBe(true);
-    const server = createServer((socket) => socket.resume().end('{"kind":"note","text":"","dropped":0}\n'));
+    const server = createServer((socket) => socket.resume().end('{"kind":"header","schema":2}\n'));
     await new Promise<void>((resolve) => server.listen(socketPath, resolve));
     expect(await attachLines(socketPath, () => {})).toBe(false);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it.each([
+    ['', "No session of blkscope has answered at 's' within 0.02 s"],
+    ['half of a line', "No session of blkscope has answered at 's' within 0.02 s"],
+    ['220 mail.example ESMTP\n', 'The session sends what is no message: not JSON'],
+    ['{"kind":"note","text":"","dropped":0}\n', 'The session sends what is no message: no header'],
+    ['{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"full"}}\n', 'The session refuses: full'],
+  ])('to what says %j and goes on listening is refused', async (text, message) => {
+    const server = createServer((socket) => socket.resume().write(text));
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+    await expect(attachLines(socketPath, () => {}, 20)).rejects.toThrow(message.replace("'s'", `'${socketPath}'`));
     await new Promise((resolve) => server.close(resolve));
   });
 });
