@@ -1,12 +1,12 @@
 /** The NBD server: where it listens, what it exports, and who is connected. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { findDebugPort } from '../block/debug/port.ts';
-import { BlockError, errorWithErrno } from '../block/error.ts';
+import { BlockError, errorWithErrno, invalidArgument } from '../block/error.ts';
 import type { Allocator } from '../block/graph/context.ts';
 import type { Clock } from '../block/loop/clock.ts';
 import type { EventLoop } from '../block/loop/loop.ts';
 import { assert } from '../util/assert.ts';
-import { Errno, errnoByName } from '../util/errno.ts';
+import { Errno, errnoByName, resolverText } from '../util/errno.ts';
 import { claimSocketPath, socketName } from '../util/socket-path.ts';
 import { type Address, formatAddress } from './address.ts';
 import { Budget } from './budget.ts';
@@ -214,7 +214,7 @@ async function bind(server: Server, address: Address): Promise<Address> {
   // The socket is made with the rights that the mask leaves; it is made before `listen` returns.
   const mask = address.kind === 'unix' ? process.umask(0o177) : null;
   const bound = new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(refused(address, error.code ?? 'EIO')));
+    server.once('error', (error: NodeJS.ErrnoException) => reject(bindError(address, error)));
     server.once('listening', () => {
       server.removeAllListeners('error');
       resolve();
@@ -230,6 +230,12 @@ async function bind(server: Server, address: Address): Promise<Address> {
   if (address.kind === 'unix') return address;
   const actual = server.address();
   return actual === null || typeof actual === 'string' ? address : { ...address, port: actual.port };
+}
+
+function bindError(address: Address, error: NodeJS.ErrnoException): BlockError {
+  const reason = resolverText(error);
+  if (reason === undefined || address.kind === 'unix') return refused(address, error.code ?? 'EIO');
+  return invalidArgument(`address resolution failed for ${address.host}:${address.port}: ${reason}`);
 }
 
 function refused(address: Address, code: string, reason?: string): BlockError {

@@ -311,3 +311,22 @@ export function hostErrno(caught: unknown): number {
   }
   throw caught;
 }
+
+/** By Node's codes, of which that for an unknown name is one of its own. */
+const resolverTexts: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'Name or service not known',
+  EAI_AGAIN: 'Temporary failure in name resolution',
+  EAI_FAIL: 'Non-recoverable failure in name resolution',
+  EAI_ADDRFAMILY: 'Address family for hostname not supported',
+  EAI_BADFLAGS: 'Bad value for ai_flags',
+  EAI_FAMILY: 'ai_family not supported',
+  EAI_MEMORY: 'Memory allocation failure',
+  EAI_OVERFLOW: 'Argument buffer overflow',
+  EAI_SERVICE: 'Servname not supported for ai_socktype',
+  EAI_SOCKTYPE: 'ai_socktype not supported',
+};
+
+/** The text of gai_strerror(3) for an error of Node that is one of the resolver; undefined for any other. */
+export function resolverText(caught: unknown): string | undefined {
+  return caught instanceof Error && 'code' in caught ? resolverTexts[String(caught.code)] : undefined;
+}

@@ -163,6 +163,7 @@ describe('export', () => {
       ['export start s', "'s' is not an address"],
       ['export start unix:disk', "Could not listen on 'unix:disk': File exists"],
       [`export -n ${'x'.repeat(5000)} start unix:unused`, 'File name too long'],
+      ['export -n y start tcp:a..b:5', 'address resolution failed for a..b:5: Name or service not known'],
       ['export stop x', "There is no export 'x'"],
     ] as const;
     for (const [line, message] of wrong) {

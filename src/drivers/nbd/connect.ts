@@ -4,7 +4,7 @@ import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { createConnection, Socket, type SocketConnectOpts } from 'node:net';
 import { BlockError } from '../../block/error.ts';
-import { Errno, strerror } from '../../util/errno.ts';
+import { Errno, resolverText, strerror } from '../../util/errno.ts';
 import type { InternetAddress, ServerAddress, UnixAddress } from './server-address.ts';
 
 /** `sun_path` of Linux's socket addresses. */
@@ -81,23 +81,7 @@ async function addressesOf(host: string, port: string, family: 0 | 4 | 6): Promi
   try {
     return await lookup(host, { family, hints: ADDRCONFIG | V4MAPPED, all: true, verbatim: true });
   } catch (error) {
-    throw unresolved(host, port, resolverMessage(error as NodeJS.ErrnoException));
-  }
-}
-
-/** The texts of gai_strerror(3); Node's code for an unknown name is one of its own. */
-function resolverMessage({ code, message }: NodeJS.ErrnoException): string {
-  switch (code) {
-    case 'ENOTFOUND':
-      return 'Name or service not known';
-    case 'EAI_AGAIN':
-      return 'Temporary failure in name resolution';
-    case 'EAI_FAIL':
-      return 'Non-recoverable failure in name resolution';
-    case 'EAI_ADDRFAMILY':
-      return 'Address family for hostname not supported';
-    default:
-      return message;
+    throw unresolved(host, port, resolverText(error) ?? (error as Error).message);
   }
 }
 
