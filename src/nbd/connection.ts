@@ -275,6 +275,8 @@ export class Connection implements Served, NegotiationHost, TransmissionHost {
     this.#input.clear();
     // What still comes is thrown away, so that the end of it is seen.
     this.#socket.resume();
+    // To a peer of a Unix socket that is gone, and has not closed its writing half alone, nothing can be written.
+    if (this.inFlight > 0) this.#socket.write(Buffer.alloc(0));
     this.#endIfIdle();
   }
 
@@ -295,9 +297,17 @@ export class Connection implements Served, NegotiationHost, TransmissionHost {
     this.#state = 'gone';
     this.#input.clear();
     this.#transmission?.leave();
+    this.#endDelays();
     this.replies.end();
     this.share.leave();
     this.#leaveIfIdle();
+  }
+
+  /** A request that a rule delays ends with its client. One that is suspended stays, to be looked at. */
+  #endDelays(): void {
+    for (const coroutine of this.loop.delayed()) {
+      if (coroutine.origin === this.origin) this.loop.cancel(coroutine);
+    }
   }
 
   #leaveIfIdle(): void {

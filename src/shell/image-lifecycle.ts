@@ -11,7 +11,7 @@ import { run } from '../util/steps.ts';
 
 /** Cancelled requests can run into further breakpoints, each of which stops one request once. */
 const MAX_CANCELS = 100_000;
-/** How long a server may take to answer when the program was told to end by a signal, in nanoseconds. */
+/** How long rules may delay requests now, and a server may take to answer after a signal, in nanoseconds. */
 const GRACE_NS = 1e9;
 
 /** An image for `openImage`. `options` are used up. */
@@ -71,16 +71,17 @@ async function openInCoroutine(session: SessionState, request: OpenRequest): Pro
 
 /**
  * Ends its exports and every request, and closes the image, if one is open. Requests that are suspended are listed on
- * standard error and cancelled; then the exit status is 1. So are those that wait for a server when this is
- * interrupted, or soon after what led here was.
+ * standard error and cancelled; then the exit status is 1. So are those that rules delay for more than a moment, and
+ * those that wait for a server when this is interrupted, or soon after what led here was.
  */
 export async function closeImage(session: SessionState): Promise<void> {
   const { backend, background, loop } = session;
   if (backend === null) return;
+  const endGrace = beginGrace(session, backend);
   await session.exports?.end();
-  const endGrace = background.wasInterrupted ? loop.clock.after(GRACE_NS, () => session.interrupt()) : null;
   background.begin();
   if (!(await background.drain())) await cancelAll(session, backend);
+  endDelays(backend);
   const { trace } = session.context;
   const { nodeName } = backend.top;
   trace.emit(0, nodeName, { kind: 'image-closing' });
@@ -102,18 +103,43 @@ export async function closeImage(session: SessionState): Promise<void> {
   trace.emit(0, nodeName, { kind: 'image-closed' });
 }
 
-/** Cancels every request that is suspended or waits for a server, after a line about each. */
+/** Lets a moment pass, and then no delay, nor a server if this was interrupted, hold the close. Takes that back. */
+function beginGrace(session: SessionState, backend: BlockBackend): (() => void) | null {
+  const { loop, background } = session;
+  const { wasInterrupted } = background;
+  if (loop.alive.size === 0 && !wasInterrupted) return null;
+  return loop.clock.after(GRACE_NS, () => {
+    cancelWaiting(session, 'delay');
+    endDelays(backend);
+    if (wasInterrupted) session.interrupt();
+  });
+}
+
+/** No rule lets a request wait from now on. */
+function endDelays({ top }: BlockBackend): void {
+  for (const node of debugNodes(top)) portOf(node)?.rules.endDelays();
+}
+
+/** Cancels the requests that wait for a server, or that rules delay, after a line about each. */
+function cancelWaiting(session: SessionState, ...kinds: readonly ('network' | 'delay')[]): void {
+  const { loop } = session;
+  for (const coroutine of loop.alive) {
+    if (!kinds.some((kind) => coroutine.waitsFor?.kind === kind)) continue;
+    session.hadCancelledRequests = true;
+    session.error(`cancelled: ${waitingLine(coroutine, loop.clock.nowNs())}`);
+    loop.cancel(coroutine);
+  }
+}
+
+/** Cancels every request that is suspended, delayed, or waits for a server, after a line about each. */
 async function cancelAll(session: SessionState, backend: BlockBackend): Promise<void> {
   const { background, loop } = session;
   session.hadCancelledRequests = true;
   background.begin();
   const lines = suspendedLines(suspendedRequests(backend.top), loop.clock.nowNs());
   for (const line of lines) session.error(`cancelled: ${line}`);
-  for (const coroutine of loop.alive) {
-    if (coroutine.waitsFor?.kind !== 'network') continue;
-    session.error(`cancelled: ${waitingLine(coroutine, loop.clock.nowNs())}`);
-    loop.cancel(coroutine);
-  }
+  cancelWaiting(session, 'network', 'delay');
+  endDelays(backend);
   await background.pollUntil(() => false);
   for (let attempt = 0; attempt < MAX_CANCELS; attempt += 1) {
     const oldest = suspendedRequests(backend.top).at(-1);

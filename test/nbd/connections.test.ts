@@ -1,6 +1,6 @@
 /** Several clients and their ends: requests that are held, clients that leave, bounds that no client gets beyond. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ManualClock } from './manual-clock.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
 import { encodeRequest, RawClient } from './raw-client.ts';
 import { Rig, type RigOptions } from './rig.ts';
 

@@ -202,6 +202,29 @@ describe('a session', () => {
     return [error, shell.image()[0]];
   }
 
+  it('ends the delay of a request whose client has left', async () => {
+    const shell = await testShell({}, { clock: systemClock });
+    const { session } = shell;
+    const server = new NbdServer({ loop: session.loop, clock: systemClock, limits: { goodbyeNs: 50e6 } });
+    server.addExport(new NbdExport({ name: '', backend: session.image }));
+    const address = await server.listen(unix('session'));
+    await shell.run('rule add inject-error event=none errno=0 delay-ns=1000000000000');
+    let client: RawClient | null = null;
+    void RawClient.open(address).then((opened) => {
+      client = opened;
+      opened.send({ type: WRITE, length: 512, payload: Buffer.alloc(512, 0x55) });
+    });
+    const turn = async () => {
+      await new Promise(setImmediate);
+      while (session.loop.isReady) await session.loop.poll(false);
+    };
+    while (session.loop.delayed().length === 0) await turn();
+    (client as RawClient | null)?.socket.destroy();
+    while (server.connections.length > 0) await turn();
+    expect([shell.image()[0], session.loop.delayed()]).toEqual([0, []]);
+    await session.close();
+  });
+
   it('passes the error of a rule on', async () => {
     expect(await writeUnder('inject-error event=pwritev errno=28')).toEqual([28, 1]);
   });

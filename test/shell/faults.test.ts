@@ -6,6 +6,7 @@ import { complete } from '../../src/shell/words/completion.ts';
 import { Errno } from '../../src/util/errno.ts';
 import { useFolder } from '../helpers/sandbox.ts';
 import { testShell, type TestShell } from '../helpers/shell.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
 
 const folder = useFolder();
 let shell: TestShell;
@@ -82,6 +83,47 @@ describe('a fault', () => {
       'rule 1 added\n',
     );
     expect(clock.nowNs() - before).toBe(5e9);
+    expect(shell.image()[0]).toBe(0xcd);
+  });
+
+  it('delay-ns: ends with the command that is interrupted', async () => {
+    const clock = new ManualClock();
+    shell = await testShell({}, { clock });
+    await say('rule add inject-error event=none errno=0 delay-ns=5000000000');
+    const writing = shell.run('write 0 512');
+    await new Promise(setImmediate);
+    shell.session.interrupt();
+    expect(await writing).toBe(-Errno.ECANCELED);
+    expect(shell.out()).toBe('write failed: Operation canceled\n');
+    expect(shell.image()[0]).toBe(0);
+  });
+
+  it('delay-ns: a close waits for a short one, and cancels a long one', async () => {
+    const clock = new ManualClock();
+    shell = await testShell({}, { clock });
+    await say('rule add inject-error event=none errno=0 delay-ns=900000000 offset=0..512');
+    await say('rule add inject-error event=none errno=0 delay-ns=5000000000 offset=512..1k');
+    await say('aio_write -q 0 512', 'aio_write -q 512 512');
+    const closing = shell.session.close();
+    for (let step = 0; step < 12; step += 1) {
+      clock.advance(1e8);
+      await new Promise(setImmediate);
+    }
+    await closing;
+    expect([shell.image()[0], shell.image()[512]]).toEqual([0xcd, 0]);
+    expect(shell.out()).toContain('aio_write failed: Operation canceled\n');
+    expect(shell.err()).toMatch(
+      /^qemu-io: cancelled: write of 512 bytes at offset 512, delayed by rule 2 for 1\.[01] s\n$/,
+    );
+    expect(shell.session.exitStatus).toBe(1);
+  });
+
+  it('delay-ns: resume and cancel offer and take the tag of delays', async () => {
+    shell = await testShell({}, { clock: new ManualClock() });
+    await say('rule add inject-error event=none errno=0 delay-ns=5000000000', 'aio_write -q 0 512');
+    expect(complete(shell.session.shell, 'cancel ').candidates).toEqual(['delay']);
+    expect(await say('requests')).toMatch(/write\t0\t512\tdelay of rule 1\t/);
+    expect(await say('resume -a')).toBe("blkdebug: Resuming request 'delay'\n");
     expect(shell.image()[0]).toBe(0xcd);
   });
 

@@ -10,6 +10,9 @@ import type { EventName } from '../events/events.ts';
 import type { BlockNode } from '../graph/node.ts';
 import type { Rules, RuleWords } from './rules.ts';
 
+/** The tag under which `resume` and `cancel` find the requests that a rule delays. */
+export const DELAY_TAG = 'delay';
+
 /** A request that one breakpoint suspends. A request that several breakpoints suspend has one of these for each. */
 export interface SuspendedRequest {
   readonly tag: string;
@@ -54,14 +57,24 @@ export interface DebugPort {
    * Removes the breakpoints of a tag and resumes what they suspend. ENOENT if no breakpoint of this tag was still set.
    */
   removeBreakpoints(tag: string): Promise<void>;
-  /** Resumes the newest request suspended under this tag. ENOENT if there is none. */
+  /**
+   * Resumes the newest request suspended under this tag; under that of delays, if none is, the one that began to wait
+   * last. ENOENT if there is none.
+   */
   resume(tag: string): Promise<void>;
-  /** Resumes every request that is suspended now, whatever its tag, oldest first. ENOENT if there is none. */
+  /**
+   * Resumes every request that is suspended now, whatever its tag, oldest first, and ends all delays. ENOENT if there
+   * is none.
+   */
   resumeAll(): Promise<void>;
-  /** Cancels and resumes every request suspended under this tag: each ends with ECANCELED. ENOENT if there is none. */
+  /**
+   * Cancels and resumes every request suspended under this tag, or delayed: each ends with ECANCELED. ENOENT if there
+   * is none.
+   */
   cancel(tag: string): Promise<void>;
-  /** Cancels and resumes one suspended request, by its number. False if it is not suspended. */
+  /** Cancels and resumes one request that is suspended or delayed, by its number. False if it is not. */
   cancelRequest(request: number): Promise<boolean>;
+  /** Whether a request is suspended under this tag, or delayed. */
   isSuspended(tag: string): boolean;
   /** Whether a breakpoint of this tag is set that can still suspend a request. */
   isArmed(tag: string): boolean;

@@ -99,6 +99,8 @@ export interface Rules {
   remove(numbers: readonly number[]): void;
   /** Disables every breakpoint. Called before close, so that close-time I/O cannot be suspended. */
   disableBreakpoints(): void;
+  /** From now on no rule lets a request wait before it fails or goes on. */
+  endDelays(): void;
   /** Adds the rules of a config file; their numbers. Errors of the file are QEMU's texts. */
   load(path: string): number[];
   /** The rules as a config file that QEMU's blkdebug reads, armed as they were when they were made. */

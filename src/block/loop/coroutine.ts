@@ -6,6 +6,8 @@ export type WaitReason =
   | { readonly kind: 'host-io' }
   | { readonly kind: 'bottom-half' }
   | { readonly kind: 'timer' }
+  /** A rule of this number lets it wait. */
+  | { readonly kind: 'delay'; readonly rule: number }
   /** A peer has to answer. */
   | { readonly kind: 'network' }
   /** A key is being derived from a passphrase, in another thread. */

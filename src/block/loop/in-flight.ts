@@ -71,6 +71,8 @@ export function describeWait(reason: WaitReason | null): string {
       return 'the derivation of a key';
     case 'timer':
       return 'sleep';
+    case 'delay':
+      return `delay of rule ${reason.rule}`;
   }
 }
 

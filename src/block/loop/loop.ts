@@ -116,8 +116,8 @@ export class EventLoop extends CoroutineRunner {
   }
 
   /** Parks the running coroutine for `delayNs` nanoseconds of the loop's clock. */
-  sleep(delayNs: number): Promise<void> {
-    return this.parkOutside(waitsForTimer, (arrived) => this.clock.after(delayNs, arrived));
+  sleep(delayNs: number, reason: WaitReason = waitsForTimer): Promise<void> {
+    return this.parkOutside(reason, (arrived) => this.clock.after(delayNs, arrived));
   }
 
   /**
@@ -128,17 +128,29 @@ export class EventLoop extends CoroutineRunner {
   parkOutside(reason: WaitReason, begin: (arrived: () => void) => () => void): Promise<void> {
     const coroutine = this.current;
     assert(coroutine !== null, 'a coroutine waits for the outside');
-    const arrived = (): void => {
-      this.#outside.delete(coroutine);
-      this.#arrived.push(coroutine);
-      this.#kick?.();
-    };
-    const takeBack = begin(arrived);
-    this.#outside.set(coroutine, () => {
-      takeBack();
-      arrived();
-    });
+    const takeBack = begin(() => this.#arrive(coroutine));
+    this.#outside.set(coroutine, takeBack);
     return this.park(reason);
+  }
+
+  #arrive(coroutine: Coroutine): void {
+    this.#outside.delete(coroutine);
+    this.#arrived.push(coroutine);
+    this.#kick?.();
+  }
+
+  /** Ends the wait of a coroutine for the outside, and enters it; nothing if that has arrived already. */
+  endWait(coroutine: Coroutine): Pending {
+    const takeBack = this.#outside.get(coroutine);
+    if (takeBack === undefined) return undefined;
+    takeBack();
+    this.#outside.delete(coroutine);
+    return this.enter(coroutine);
+  }
+
+  /** The coroutines that the rules of nodes let wait, oldest first. */
+  delayed(): Coroutine[] {
+    return this.#outside.size === 0 ? [] : [...this.alive].filter(({ waitsFor }) => waitsFor?.kind === 'delay');
   }
 
   /**
@@ -275,6 +287,11 @@ export class EventLoop extends CoroutineRunner {
     await this.untilItStops(coroutine, pending, onEnd);
     while (!coroutine.done) {
       if (await this.poll()) continue;
+      // An interrupt. A delay is all that a rule has done: it ends with the command.
+      if (coroutine.waitsFor?.kind === 'delay' && !coroutine.cancelled) {
+        this.cancel(coroutine);
+        continue;
+      }
       detached = true;
       return false;
     }
@@ -288,6 +305,9 @@ export class EventLoop extends CoroutineRunner {
    */
   cancel(coroutine: Coroutine): void {
     coroutine.cancelled = true;
-    this.#outside.get(coroutine)?.();
+    const takeBack = this.#outside.get(coroutine);
+    if (takeBack === undefined) return;
+    takeBack();
+    this.#arrive(coroutine);
   }
 }

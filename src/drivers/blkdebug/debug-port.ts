@@ -1,8 +1,9 @@
 /** The debug port of a blkdebug node: sets and removes breakpoints, resumes and cancels what they suspend. */
-import type { DebugPort, StopPlace, SuspendedRequest } from '../../block/debug/port.ts';
+import { DELAY_TAG, type DebugPort, type StopPlace, type SuspendedRequest } from '../../block/debug/port.ts';
 import type { RuleWords } from '../../block/debug/rules.ts';
 import { BlockError } from '../../block/error.ts';
 import { eventByName } from '../../block/events/events.ts';
+import type { Coroutine } from '../../block/loop/loop.ts';
 import { Errno } from '../../util/errno.ts';
 import { RuleEditor } from './rule-editor.ts';
 import { ruleFromWords } from './rules/index.ts';
@@ -46,14 +47,21 @@ export class BlkdebugPort implements DebugPort {
   }
 
   async resume(tag: string): Promise<void> {
-    if (!(await this.#resumeNewest(tag))) throw new BlockError(Errno.ENOENT);
+    if (await this.#resumeNewest(tag)) return;
+    const newest = this.#delayed(tag)
+      .sort((a, b) => a.waitsSinceNs - b.waitsSinceNs)
+      .at(-1);
+    if (newest === undefined) throw new BlockError(Errno.ENOENT);
+    await this.#endDelay(newest);
   }
 
   /** A request that a later breakpoint suspends again on the way stays suspended. */
   async resumeAll(): Promise<void> {
     const { suspended } = this.#node.state;
     const suspensions = suspended.newestFirst().reverse();
-    if (suspensions.length === 0) throw new BlockError(Errno.ENOENT);
+    const delayed = this.#delayed(DELAY_TAG);
+    if (suspensions.length + delayed.length === 0) throw new BlockError(Errno.ENOENT);
+    for (const coroutine of delayed) await this.#endDelay(coroutine);
     for (const suspension of suspensions) {
       // A request resumed before it may have removed it on its way.
       if (!suspension.stopped.suspensions.has(suspension)) continue;
@@ -64,22 +72,28 @@ export class BlkdebugPort implements DebugPort {
 
   async cancel(tag: string): Promise<void> {
     const { suspended } = this.#node.state;
+    const delayed = this.#delayed(tag);
     let suspension = suspended.removeNewest(tag);
-    if (suspension === undefined) throw new BlockError(Errno.ENOENT);
+    if (suspension === undefined && delayed.length === 0) throw new BlockError(Errno.ENOENT);
+    for (const coroutine of delayed) await this.#cancelDelayed(coroutine);
     for (; suspension !== undefined; suspension = suspended.removeNewest(tag)) await this.#cancelRemoved(suspension);
   }
 
   async cancelRequest(request: number): Promise<boolean> {
     const { suspended } = this.#node.state;
     const suspension = suspended.newestFirst().find(({ view }) => view.request === request);
-    if (suspension === undefined) return false;
+    if (suspension === undefined) {
+      const delayed = this.#delayed(DELAY_TAG).find(({ id, cancelled }) => id === request && !cancelled);
+      if (delayed !== undefined) await this.#cancelDelayed(delayed);
+      return delayed !== undefined;
+    }
     suspended.remove(suspension);
     await this.#cancelRemoved(suspension);
     return true;
   }
 
   isSuspended(tag: string): boolean {
-    return this.#node.state.suspended.has(tag);
+    return this.#node.state.suspended.has(tag) || this.#delayed(tag).length > 0;
   }
 
   isArmed(tag: string): boolean {
@@ -88,6 +102,22 @@ export class BlkdebugPort implements DebugPort {
 
   suspended(): readonly SuspendedRequest[] {
     return this.#node.state.suspended.newestFirst().map(({ view }) => view);
+  }
+
+  /** The requests that a rule delays, oldest first, for the tag that means them. */
+  #delayed(tag: string): Coroutine[] {
+    return tag === DELAY_TAG ? this.#node.loop.delayed() : [];
+  }
+
+  async #endDelay(coroutine: Coroutine): Promise<void> {
+    const { context, loop } = this.#node;
+    context.say(`blkdebug: Resuming request '${DELAY_TAG}'`);
+    await loop.endWait(coroutine);
+  }
+
+  async #cancelDelayed(coroutine: Coroutine): Promise<void> {
+    coroutine.cancelled = true;
+    await this.#node.loop.endWait(coroutine);
   }
 
   /** Resumes the newest request of a tag until it waits again or ends. False if none is suspended. */

@@ -58,6 +58,7 @@ export const blkdebug = defineFilter<BlkdebugState>({
       context: new NodeContext(node),
       suspended: new SuspendedRequests(),
       stops: new Stops(),
+      hasDelays: true,
       permissions,
       limits: noOverrides,
     };

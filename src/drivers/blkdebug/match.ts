@@ -1,6 +1,8 @@
 /** Evaluates rules when events fire and requests pass, and does what a rule that matches says. */
 import { BlockError } from '../../block/error.ts';
 import { type DebugEvent, Event, eventName } from '../../block/events/events.ts';
+import type { WaitReason } from '../../block/loop/loop.ts';
+import { traceWait } from '../../block/request/traced.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
@@ -180,8 +182,10 @@ function* injectError(node: BlkdebugNode, rule: InjectErrorRule, request: DiskRe
     : ({ kind: 'error-injected', rule: rule.number, errno } as const);
   node.trace.emit(loop.current?.id ?? 0, node.nodeName, detail);
   if (rule.once) node.state.rules.exhaust(rule);
-  if (delayNs > 0 && loop.current !== null) {
-    yield loop.sleep(delayNs);
+  if (delayNs > 0 && loop.current !== null && node.state.hasDelays) {
+    const reason: WaitReason = { kind: 'delay', rule: rule.number };
+    traceWait(node, reason);
+    yield loop.sleep(delayNs, reason);
     loop.checkCancelled();
   } else if (!rule.immediately) {
     yield loop.reschedule();

@@ -75,6 +75,10 @@ export class RuleEditor implements Rules {
     }
   }
 
+  endDelays(): void {
+    this.#node.state.hasDelays = false;
+  }
+
   load(path: string): number[] {
     const rules = readRules(path);
     for (const rule of rules) this.#table.add(rule);

@@ -17,6 +17,8 @@ export interface BlkdebugState {
   readonly context: EventContext;
   readonly suspended: SuspendedRequests;
   readonly stops: Stops;
+  /** False once the image is about to be closed: `delay-ns` lets nothing wait then. */
+  hasDelays: boolean;
   readonly permissions: PermissionOverrides;
   /** Known once the child is open. */
   limits: LimitOverrides;

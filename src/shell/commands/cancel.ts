@@ -13,6 +13,7 @@ export const cancel = {
   help: [
     'Each request goes on as if its next access to the image had failed: it releases what it holds, requests that wait for',
     'it go on, and it reports "Operation canceled". No breakpoint suspends it again.',
+    'The tag "delay" means also the requests that rules with delay-ns let wait.',
   ],
   operands: ['tag'],
   async run(session, [, tag = '']) {

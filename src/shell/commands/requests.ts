@@ -27,7 +27,7 @@ export const requests = {
   help: [
     'For each request that has begun and not ended, oldest first: its name, what it does at which offset and length,',
     'what it waits for, and for how long. It waits for a breakpoint, a request that it overlaps, the space that another',
-    'request allocates, a lock, a flush, its own parts, host I/O, a timer, or just for its turn.',
+    'request allocates, a lock, a flush, its own parts, host I/O, a timer, the delay of a rule, or just for its turn.',
   ],
   run: runRequests,
 } satisfies Command;

@@ -18,6 +18,7 @@ export const resume = {
   help: [
     'Lets the newest request that is suspended under the tag go on, to its end or to its next breakpoint.',
     '  resume -a    lets all go on, unless -a is a tag',
+    'The tag "delay" means also the requests that rules with delay-ns let wait: their delay is over. So it is with -a.',
     'On a terminal, and in files of source, the tag may be left out if one request alone is suspended.',
   ],
   operands: ['tag'],

@@ -32,7 +32,8 @@ export const rule = {
   options,
   help: [
     '  rule add inject-error event=EVENT [errno=ENOSPC] [state=N] [sector=N] [iotype=read] [once=on] [immediately=on]',
-    '                   [delay-ns=N]         waits N nanoseconds first; with errno=0 the request then goes on',
+    '                   [delay-ns=N]         waits N nanoseconds first; with errno=0 the request then goes on;',
+    '                                         "resume delay" or "cancel delay" ends the wait',
     '  rule add set-state event=EVENT [state=N] new_state=N',
     '  rule add log event=EVENT [text=WORD]  prints a line each time, and the request goes on',
     '  rule add FAULT [event=EVENT] ...     spoils requests, see below',

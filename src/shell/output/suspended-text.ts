@@ -13,10 +13,13 @@ export function suspendedLines(suspended: readonly SuspendedRequest[], nowNs: nu
   });
 }
 
-/** A line about a request that waits for a server: request, age. */
-export function waitingLine({ operation, offset, bytes, waitsSinceNs }: Coroutine, nowNs: number): string {
+/** A line about a request that waits for a server, or that a rule delays: request, age. */
+export function waitingLine(coroutine: Coroutine, nowNs: number): string {
+  const { operation, offset, bytes, origin, waitsFor, waitsSinceNs } = coroutine;
   const range = bytes === undefined ? '' : ` of ${bytes} bytes at offset ${offset ?? 0}`;
-  return `${operation}${range}, waiting for the server for ${formatFixed((nowNs - waitsSinceNs) / 1e9, 1)} s`;
+  const client = origin === null ? '' : ` of ${origin}`;
+  const reason = waitsFor?.kind === 'delay' ? `delayed by rule ${waitsFor.rule}` : 'waiting for the server';
+  return `${operation}${client}${range}, ${reason} for ${formatFixed((nowNs - waitsSinceNs) / 1e9, 1)} s`;
 }
 
 /** The hint on a terminal when a command gives the prompt back before it has ended. */

@@ -1,5 +1,5 @@
 /** Tags of breakpoints and suspended requests: which there are, and how a command on one fails. */
-import { findDebugPort, type SuspendedRequest } from '../../block/debug/port.ts';
+import { DELAY_TAG, findDebugPort, type SuspendedRequest } from '../../block/debug/port.ts';
 import { BlockError, errnoOf } from '../../block/error.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { CommandFailure } from '../failure.ts';
@@ -11,7 +11,7 @@ export function liveTags(session: SessionState): string[] {
   const port = session.backend === null ? undefined : findDebugPort(session.top);
   if (port === undefined) return [];
   const tags = new Set(port.suspended().map((request) => request.tag));
-  for (const tag of session.tags) if (port.isArmed(tag) || port.isSuspended(tag)) tags.add(tag);
+  for (const tag of [...session.tags, DELAY_TAG]) if (port.isArmed(tag) || port.isSuspended(tag)) tags.add(tag);
   return [...tags];
 }
 

@@ -63,6 +63,7 @@ export function debugNode(given: Record<string, OptionValue> = {}, imageBytes = 
     context: new NodeContext(node),
     suspended: new SuspendedRequests(),
     stops: new Stops(),
+    hasDelays: true,
     permissions: takePermissions(options),
     limits: parseLimits(settings, 1),
   };

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Event } from '../../../src/block/events/events.ts';
 import type { RuleKind } from '../../../src/block/debug/rules.ts';
+import { requestsInFlight } from '../../../src/block/loop/in-flight.ts';
 import { flush } from '../../../src/block/request/flush.ts';
 import { pdiscard } from '../../../src/block/request/discard.ts';
 import { preadv } from '../../../src/block/request/read.ts';
@@ -272,7 +273,7 @@ describe('delay-ns', () => {
     await debug.startWrite(0);
     expect([debug.ended, calls()]).toEqual([[], []]);
     const waits = Array.from(debug.loop.alive, ({ waitsFor }) => waitsFor?.kind);
-    expect(waits).toEqual(['timer']);
+    expect(waits).toEqual(['delay']);
     expect(await debug.read(0)).toBe(Errno.ENOSPC);
     while (debug.loop.pending) await debug.loop.poll();
     expect([debug.ended, disk()[0]]).toEqual([['write 0: ok'], 1]);
@@ -286,6 +287,47 @@ describe('delay-ns', () => {
     debug.loop.cancel(request);
     await debug.loop.poll(false);
     expect([debug.ended, calls()]).toEqual([[`write 0: ${Errno.ECANCELED}`], []]);
+  });
+});
+
+describe('a delay', () => {
+  const requests = async (count: number): Promise<number[]> => {
+    add('inject-error', 'event=none errno=0 delay-ns=2000000000000');
+    const ids: number[] = [];
+    for (let at = 0; at < count; at += 1) ids.push((await debug.startWrite(at * 512)).id);
+    return ids;
+  };
+
+  it('says what it waits for, and for which rule', async () => {
+    await requests(1);
+    expect(requestsInFlight(debug.loop)).toMatchObject([{ waitsFor: 'delay of rule 1' }]);
+    expect([debug.port.isSuspended('delay'), debug.port.suspended()]).toEqual([true, []]);
+  });
+
+  it('ends by resume: the newest under its tag, all by -a', async () => {
+    await requests(3);
+    await debug.port.resume('delay');
+    expect(debug.ended).toEqual(['write 1024: ok']);
+    await debug.port.resumeAll();
+    expect(debug.ended).toEqual(['write 1024: ok', 'write 0: ok', 'write 512: ok']);
+    expect(await debug.errnoOf(() => debug.port.resume('delay'))).toBe(Errno.ENOENT);
+    expect(await debug.errnoOf(() => debug.port.resumeAll())).toBe(Errno.ENOENT);
+  });
+
+  it('ends by cancel: all under its tag, one by its number', async () => {
+    const [, second = 0] = await requests(3);
+    expect([await debug.port.cancelRequest(second), await debug.port.cancelRequest(second)]).toEqual([true, false]);
+    expect(debug.ended).toEqual([`write 512: ${Errno.ECANCELED}`]);
+    await debug.port.cancel('delay');
+    expect(debug.ended.slice(1)).toEqual([`write 0: ${Errno.ECANCELED}`, `write 1024: ${Errno.ECANCELED}`]);
+    expect(await debug.errnoOf(() => debug.port.cancel('delay'))).toBe(Errno.ENOENT);
+    expect(calls()).toEqual([]);
+  });
+
+  it('is none any more once the image is about to be closed', async () => {
+    add('inject-error', 'event=none errno=ENOSPC delay-ns=2000000000000');
+    debug.port.rules.endDelays();
+    expect(await debug.write(0)).toBe(Errno.ENOSPC);
   });
 });
 
