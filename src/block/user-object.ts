@@ -14,7 +14,7 @@ export interface TlsCredentials {
   readonly endpoint: 'client' | 'server';
   /** Whether the other end must prove who it is. */
   readonly verifiesPeer: boolean;
-  readonly means: Certificates | PreSharedKey;
+  readonly means: Certificates | PreSharedKey | Anonymity;
 }
 
 /** Certificates as PEM texts. */
@@ -32,6 +32,11 @@ export interface PreSharedKey {
   readonly kind: 'psk';
   readonly username: string;
   readonly key: Buffer;
+}
+
+/** Neither end proves who it is: the connection is encrypted, and safe from those who only listen. */
+export interface Anonymity {
+  readonly kind: 'anonymous';
 }
 
 /** Any of them. */

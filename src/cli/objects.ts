@@ -18,7 +18,6 @@ const otherTypes: ReadonlySet<string> = new Set([
   'thread-context',
   'throttle-group',
   'tls-cipher-suites',
-  'tls-creds-anon',
 ]);
 /** Properties that are true or false in JSON. */
 const booleans: ReadonlySet<string> = new Set(['loaded', 'verify-peer', 'sanity-check']);

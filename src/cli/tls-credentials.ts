@@ -1,4 +1,4 @@
-/** The objects `tls-creds-x509` and `tls-creds-psk`: credentials that are read from the files of a folder. */
+/** The objects `tls-creds-anon`, `tls-creds-psk` and `tls-creds-x509`: credentials, most from files of a folder. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { asBlockError, errorWithErrno, invalidArgument } from '../block/error.ts';
@@ -14,6 +14,12 @@ import { Errno } from '../util/errno.ts';
 
 /** The properties of each type, with what `help` says of their values. */
 export const tlsProperties: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'tls-creds-anon': {
+    dir: 'string',
+    endpoint: 'QCryptoTLSCredsEndpoint',
+    priority: 'string',
+    'verify-peer': 'bool',
+  },
   'tls-creds-x509': {
     dir: 'string',
     endpoint: 'QCryptoTLSCredsEndpoint',
@@ -35,14 +41,16 @@ export const tlsProperties: Readonly<Record<string, Readonly<Record<string, stri
 type Take = (property: string) => string | undefined;
 
 /**
- * Reads credentials. `take` gives the properties; `objects` has the secrets. EINVAL or the host's errno with QEMU's
+ * Reads credentials. `takeAny` gives the properties; `objects` has the secrets. EINVAL or the host's errno with QEMU's
  * texts.
  */
 export function readTlsCredentials(
   type: string,
-  take: Take,
+  takeAny: Take,
   objects: ReadonlyMap<string, UserObject>,
 ): () => TlsCredentials {
+  // A property that another type has is left over.
+  const take: Take = (property) => (Object.hasOwn(tlsProperties[type] ?? {}, property) ? takeAny(property) : undefined);
   const endpoint = take('endpoint') ?? 'client';
   if (endpoint !== 'client' && endpoint !== 'server') {
     throw invalidArgument(`Parameter 'endpoint' does not accept value '${endpoint}'`);
@@ -54,13 +62,18 @@ export function readTlsCredentials(
   flag(take, 'sanity-check');
   const username = take('username');
   const passwordId = take('passwordid');
-  return () => {
-    const means =
-      type === 'tls-creds-psk'
-        ? readKey(folder, endpoint, username)
-        : readCertificates(folder, endpoint, passphraseOf(passwordId, objects));
-    return { kind: 'tls-credentials', endpoint, verifiesPeer, means };
+  const read = (): TlsCredentials['means'] => {
+    switch (type) {
+      case 'tls-creds-anon':
+        // Of a server alone there may be a file, with the group of its key exchange.
+        return { kind: 'anonymous' };
+      case 'tls-creds-psk':
+        return readKey(folder, endpoint, username);
+      default:
+        return readCertificates(folder, endpoint, passphraseOf(passwordId, objects));
+    }
   };
+  return () => ({ kind: 'tls-credentials', endpoint, verifiesPeer, means: read() });
 }
 
 function flag(take: Take, property: string): boolean {

@@ -112,6 +112,18 @@ it('is by a key that both know as well', async () => {
   expect(await shell.run('read 0 512')).toMatch(/^read 512\/512/);
 });
 
+it('is with no proof at all, where both want that', async () => {
+  // Which exchange of keys: with GnuTLS, as QEMU uses it, ephemeral Diffie-Hellman.
+  const anonymous = { ciphers: 'ADH:@SECLEVEL=0', maxVersion: 'TLSv1.2', dhparam: 'auto' } as TLSSocketOptions;
+  expect(await open(anonymous, 'tls-creds-anon,id=t0,endpoint=client')).toBe('');
+  expect(await shell.run('write -P 7 0 512', 'read -P 7 0 512')).toMatch(/^wrote 512\/512.*\n.*\nread 512\/512/);
+  await shell.session.close();
+  await server.stop();
+  expect(await open(byCertificate, 'tls-creds-anon,id=t0,endpoint=client,dir=/nonexistent')).toBe(
+    "qemu-io: can't open: TLS handshake failed: A TLS fatal alert has been received.\n",
+  );
+});
+
 it('is refused by servers without it', async () => {
   const dir = credentials('right', { 'ca-cert.pem': authority });
   expect(await open(undefined, x509(dir))).toBe("qemu-io: can't open: Server don't support STARTTLS option\n");
@@ -141,6 +153,8 @@ it.each([
   ],
   ['tls-creds-x509,id=t0,dir=/,endpoint=both', "Parameter 'endpoint' does not accept value 'both'"],
   ['tls-creds-x509,id=t0,dir=/,verify-peer=so', "Parameter 'verify-peer' expects 'on' or 'off'"],
+  ['tls-creds-anon,id=t0,sanity-check=on', "Parameter 'sanity-check' is unexpected"],
+  ['tls-creds-x509,id=t0,dir=/,username=me', "Parameter 'username' is unexpected"],
   ['tls-creds-x509,id=t0,dir=/,more=1', "Parameter 'more' is unexpected"],
   [
     'tls-creds-psk,id=t0,dir=/nonexistent',
