@@ -1,8 +1,4 @@
-/**
- * The terminal that is standard input and output, for those who edit lines or draw on it: its modes, its output, its
- * end.
- */
-import { Writable } from 'node:stream';
+/** The terminal that is standard input and output, for those who edit lines or draw on it: its modes, its end. */
 
 /** Reads keys as they are typed, or whole lines again. A terminal that has gone is left alone. */
 export function setRawMode(isRaw: boolean): void {
@@ -44,36 +40,4 @@ export function onHangUp(handle: () => void): void {
   process.stdin.on('error', () => hangUpHandler?.());
   // Ctrl-D is a key while lines are edited: an end of the input is the end of the terminal.
   process.stdin.on('end', () => hangUpHandler?.());
-}
-
-/** The terminal as a line editor sees it: its output goes through a function first. */
-export class EchoedOutput extends Writable {
-  readonly isTTY = true;
-  readonly #change: (text: string) => string;
-
-  /**
-   * `change` gives what is written in the place of a text; `beforeResize` comes before the editor hears of a new size,
-   * and says whether it is to hear of it: it draws its line then.
-   */
-  constructor(change: (text: string) => string, beforeResize: () => boolean) {
-    super({ decodeStrings: false });
-    this.#change = change;
-    process.stdout.on('resize', () => {
-      if (beforeResize()) this.emit('resize');
-    });
-  }
-
-  get columns(): number {
-    return process.stdout.columns;
-  }
-
-  get rows(): number {
-    return process.stdout.rows;
-  }
-
-  /** At once, as standard output on a terminal does: the order among all writers is that of the calls. */
-  override _write(text: string, _encoding: BufferEncoding, done: () => void): void {
-    process.stdout.write(this.#change(text));
-    done();
-  }
 }

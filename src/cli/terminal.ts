@@ -1,19 +1,23 @@
 /** The prompt on a terminal: line editing, history, completion, Ctrl-C, and output that comes while a line is typed. */
-import { createInterface, type Interface, type Key } from 'node:readline';
-import { complete } from '../shell/words/completion.ts';
+import type { Key } from 'node:readline';
 import type { Session } from '../shell/session.ts';
-import { printable, textWidth } from '../util/text-width.ts';
+import { candidatesFor, inColumns } from './candidates.ts';
 import { History } from './history.ts';
 import { HistorySearch } from './history-search.ts';
-import { EchoedOutput, setRawMode, stopForShell } from './host-terminal.ts';
+import { setRawMode, stopForShell } from './host-terminal.ts';
 import type { StoppableSource } from './input.ts';
+import { LineEditor } from './line-editor.ts';
 import { leavingQuestion, promptOf } from './prompt.ts';
 import type { Settings } from './user-settings.ts';
 import type { Stdio } from './stdio.ts';
+import { type LineTerminal, MovableLine, PrintedLine, type TypedLine } from './typed-line.ts';
 import type { Views } from './views.ts';
 
 /** On fewer rows nothing is paged. */
 const LEAST_PAGE_ROWS = 4;
+/** A terminal that does not tell its size. */
+const UNKNOWN_COLUMNS = 80;
+const UNKNOWN_ROWS = 24;
 const CTRL_BACKSLASH = '\x1c';
 const ALT_DOT = '\x1b.';
 
@@ -28,15 +32,6 @@ export interface TerminalOptions {
   readonly quit: () => void;
 }
 
-/** Undocumented members of Node's line editor: the handling of one key, and the row of the cursor. */
-interface LineEditor extends Interface {
-  _ttyWrite: (text: string | undefined, key: Key) => void;
-  prevRows: number;
-  isCompletionEnabled: boolean;
-  line: string;
-  cursor: number;
-}
-
 /** The prompt as a source of command lines. */
 export class Terminal implements StoppableSource {
   readonly #session: Session;
@@ -46,9 +41,11 @@ export class Terminal implements StoppableSource {
   readonly #search: HistorySearch;
   readonly #views: Views;
   readonly #options: TerminalOptions;
-  /** Node's handling of a key, and of the end of the input. */
-  readonly #editKey: LineEditor['_ttyWrite'];
-  readonly #closeEditor: () => void;
+  /** The typed line, as it is seen. */
+  readonly #shown: TypedLine;
+  readonly #lineTerminal: LineTerminal;
+  /** The shown line is to be brought up to date, behind the other keys that came with this one. */
+  #isStale = false;
   /** Keys that came while a command ran: they are for the next prompts. */
   #keysAhead: (readonly [text: string | undefined, key: Key])[] = [];
   /** A line has been given and does not run yet: Ctrl-C takes it back. */
@@ -58,6 +55,8 @@ export class Terminal implements StoppableSource {
   isEnded = false;
   #isWarned = false;
   #prompt = '';
+  /** In the place of the prompt while the history is searched. */
+  #searchPrompt: string | null = null;
   /** Makes the prompt anew: what it tells changes while a line is typed. */
   #makePrompt: () => string = () => '';
   /** Waits for the line that is being typed; null while a command runs. */
@@ -71,29 +70,22 @@ export class Terminal implements StoppableSource {
     this.#views = views;
     this.#options = options;
     this.#history = new History(options.settings?.historyLines);
-    this.#editor = createInterface({
-      input: process.stdin,
-      output: new EchoedOutput(
-        (text) => this.#echo(text),
-        () => this.#beforeResize(),
-      ),
-      terminal: true,
-      history: [...this.#history.load()],
+    this.#editor = new LineEditor({
+      history: this.#history.load(),
       historySize: Math.max(1, this.#history.limit),
-      removeHistoryDuplicates: true,
-      completer: (line: string) => this.#candidates(line),
-    }) as LineEditor;
-    this.#search = new HistorySearch(this.#history, (prompt, line) => this.#showLine(prompt ?? this.#prompt, line));
-    this.#editKey = this.#editor._ttyWrite.bind(this.#editor);
-    this.#editor._ttyWrite = (text, key) => this.#key(text, key);
-    this.#closeEditor = this.#editor.close.bind(this.#editor);
-    // Ctrl-D, which may have to be confirmed.
-    this.#editor.close = () => this.#answer(null);
-    this.#editor.on('line', (line) => this.#receive(line));
-    // It repeats those of standard input, which `onHangUp` takes.
-    this.#editor.on('error', () => {});
-    // Node leaves it paused after Ctrl-Z and `fg`.
-    this.#editor.on('SIGCONT', () => this.#editor.resume());
+      complete: (text) => candidatesFor(session, options.settings?.aliases ?? new Map(), text),
+      list: (candidates) => this.#list(candidates),
+      onLine: (line) => this.#receive(line),
+      onEnd: () => this.#answer(null),
+      onKey: (text, key) => this.#key(text, key),
+    });
+    this.#lineTerminal = lineTerminal(views);
+    this.#shown = stdio.hasCursor ? new MovableLine(this.#lineTerminal) : new PrintedLine(this.#lineTerminal);
+    this.#search = new HistorySearch(this.#history, (prompt, line) => {
+      this.#searchPrompt = prompt;
+      this.#editor.set(line);
+    });
+    process.stdout.on('resize', () => this.#resize());
     stdio.guard = (write, text) => this.#writeAbove(write, text);
     if (options.pages && stdio.hasCursor) stdio.page = (text) => this.#page(text);
     // Also on a sudden end, such as `abort`, the terminal is to echo again.
@@ -138,7 +130,7 @@ export class Terminal implements StoppableSource {
     this.isEnded = true;
     this.#keysAhead = [];
     this.#answer(null);
-    this.#closeEditor();
+    this.#editor.close();
   }
 
   /** Reads a line below a prompt; null for Ctrl-D and at the end. */
@@ -150,7 +142,7 @@ export class Terminal implements StoppableSource {
     if (this.isEnded) return Promise.resolve(null);
     return new Promise((resolve) => {
       this.#waiter = resolve;
-      this.#showPrompt();
+      this.#draw();
       while (this.#waiter !== null) {
         const next = this.#keysAhead.shift();
         if (next === undefined) break;
@@ -202,15 +194,14 @@ export class Terminal implements StoppableSource {
       const end = (key: Key | null): void => {
         this.#keyWaiter = null;
         this.#waiter = null;
-        if (!this.isEnded) this.#takeAwayLine();
-        this.#editor.prevRows = 0;
+        if (!this.isEnded) this.#shown.takeAway();
         resolve(key);
       };
       this.#keyWaiter = end;
       this.#waiter = () => end(null);
       this.#makePrompt = () => prompt;
       this.#prompt = prompt;
-      this.#showPrompt();
+      this.#draw();
     });
   }
 
@@ -219,35 +210,40 @@ export class Terminal implements StoppableSource {
     if (waiter === null) return;
     this.#waiter = null;
     this.#isHandedOver = true;
-    // Return was not pressed.
-    if (line === null) this.#stdio.stdout('\n');
+    this.#shown.end();
     this.#stdio.sync();
     waiter(line);
   }
 
   #receive(line: string): void {
+    this.#searchPrompt = null;
+    this.#shown.show({ prompt: this.#prompt, line, cursor: line.length });
     this.#views.panel?.remember(`${this.#prompt}${line}\n`);
     this.#isWarned = false;
     this.#answer(line);
   }
 
-  #showPrompt(): void {
-    this.#editor.setPrompt(this.#prompt);
-    this.#editor.prompt(true);
+  /** Brings the shown line up to date, if there is one. */
+  #draw(): void {
+    this.#isStale = false;
+    if (this.#waiter === null) return;
+    // Output that does not end its line stays.
+    if (!this.#stdio.endsLine) {
+      this.#stdio.stdout('\n');
+      this.#stdio.sync();
+    }
+    const { line, cursor } = this.#editor;
+    const prompt = this.#searchPrompt ?? this.#prompt;
+    this.#shown.show(this.#keyWaiter === null ? { prompt, line, cursor } : { prompt, line: '', cursor: 0 });
   }
 
-  /** Only in the place of the old one: a search has its own. */
-  #renewPrompt(): void {
-    const isShown = this.#editor.getPrompt() === this.#prompt;
-    this.#prompt = this.#makePrompt();
-    if (isShown) this.#editor.setPrompt(this.#prompt);
-  }
-
-  #showLine(prompt: string, line: string): void {
-    this.#editor.setPrompt(prompt);
-    this.#editor.line = line;
-    this.#editor.cursor = line.length;
-    this.#editor.prompt(true);
+  /** Many keys may come at once: a line that is pasted is drawn once. */
+  #drawSoon(): void {
+    if (this.#isStale) return;
+    this.#isStale = true;
+    process.nextTick(() => {
+      if (this.#isStale) this.#draw();
+    });
   }
 
   #key(text: string | undefined, key: Key): void {
@@ -273,6 +269,7 @@ export class Terminal implements StoppableSource {
       this.#keyWaiter(key);
       return;
     }
+    this.#drawSoon();
     if (this.#stdio.hasCursor && this.#search.takeKey(text, key, this.#editor.line)) return;
     if (key.sequence === ALT_DOT) {
       const word = this.#search.lastWord();
@@ -280,17 +277,31 @@ export class Terminal implements StoppableSource {
       return;
     }
     this.#search.forgetLastWord();
-    // Node takes a Tab for a pasted one, unless it came last.
-    if (key.name === 'tab') this.#editor.isCompletionEnabled = true;
-    this.#editKey(text, key);
+    if (key.ctrl === true && key.name === 'l') this.#clear();
+    else this.#editor.edit(text, key);
   }
 
   #insertWord(word: string, replacedLength: number): void {
     const { line, cursor } = this.#editor;
     const before = line.slice(0, cursor - replacedLength) + word;
-    this.#showLine(this.#prompt, before + line.slice(cursor));
-    this.#editor.cursor = before.length;
-    this.#editor.prompt(true);
+    this.#editor.set(before + line.slice(cursor), before.length);
+  }
+
+  /** Ctrl-L. */
+  #clear(): void {
+    if (!this.#stdio.hasCursor) return;
+    const { panel } = this.#views;
+    this.#shown.forget();
+    process.stdout.write(`\x1b[${(panel?.rows ?? 0) + 1};1H\x1b[J`);
+    panel?.forgetText();
+  }
+
+  /** Shows the candidates of a word below it; the line comes again below them. */
+  #list(candidates: readonly string[]): void {
+    this.#draw();
+    this.#shown.end();
+    this.#stdio.stdout(inColumns(candidates, this.#lineTerminal.size.columns));
+    this.#stdio.sync();
   }
 
   /** Ctrl-C: ends what a command waits for, else clears the line, and on an empty line it is a way out. */
@@ -303,7 +314,9 @@ export class Terminal implements StoppableSource {
     }
     const wasSearching = this.#search.cancel();
     if (this.#editor.line !== '' || wasSearching) {
-      this.#showLine(this.#prompt, '');
+      this.#searchPrompt = null;
+      this.#editor.set('');
+      this.#draw();
       this.#isWarned = false;
     } else if (this.#isWarned) {
       this.#answer(null);
@@ -346,41 +359,14 @@ export class Terminal implements StoppableSource {
     return true;
   }
 
-  /** The answer for the editor: the candidates, and the text that they replace. A lone candidate is a whole word. */
-  #candidates(line: string): [string[], string] {
-    const aliases = this.#options.settings?.aliases ?? new Map<string, string>();
-    const word = firstWord(line);
-    const meaning = line.trimStart() === word ? undefined : aliases.get(word);
-    const { candidates, word: last } = complete(
-      this.#session.shell,
-      meaning === undefined ? line : meaning + line.slice(line.indexOf(word) + word.length),
-    );
-    const names = candidates.map(printable);
-    if (line.trimStart() === word) names.push(...[...aliases.keys()].filter((name) => name.startsWith(word)));
-    const [first = ''] = names;
-    const isWhole = names.length === 1 && !first.startsWith('-') && !/[/=]$/.test(first);
-    return [isWhole ? [`${first} `] : names.toSorted(), last];
-  }
-
-  #lastEchoed = '';
-
-  /** The text in the place of the editor's own. */
-  #echo(text: string): string {
-    // Behind an empty line the cursor is where it belongs: programs wait for the prompt as the last thing on the line.
-    const isRedundant = this.#lastEchoed === this.#prompt && /^\[\d+G$/.test(text.replace('\x1b', ''));
-    this.#lastEchoed = text;
-    if (isRedundant) return '';
-    return this.#views.panel?.echo(text, this.#startsRow(text)) ?? text;
-  }
-
   /**
-   * A terminal breaks its rows anew for the new width; the editor goes up by the rows that it counted for the old one.
-   * The panel, if there is one, has made the screen anew. While a command runs there is no line to be drawn.
+   * A terminal breaks its rows anew for the new width; the panel, if there is one, has made the screen anew. While a
+   * command runs there is no line to be drawn.
    */
-  #beforeResize(): boolean {
-    if (this.#waiter === null) return false;
-    this.#editor.prevRows = this.#views.panel === null ? this.#editor.getCursorPos().rows : 0;
-    return true;
+  #resize(): void {
+    if (this.#views.panel === null) this.#shown.reflow();
+    else this.#shown.forget();
+    this.#draw();
   }
 
   /** Ctrl-Z: the terminal is the other shell's, whole, until `fg`. */
@@ -391,46 +377,36 @@ export class Terminal implements StoppableSource {
       if (this.isEnded) return;
       setRawMode(true);
       panel?.start();
-      if (this.#waiter === null) return;
-      this.#editor.prevRows = 0;
-      this.#showPrompt();
+      this.#shown.forget();
+      this.#draw();
     });
   }
 
   /** Takes what is being typed off the screen, writes, and puts it back below, if it is asked for. */
   #writeAbove(write: () => void, text: string): void {
-    const isPrompting = this.#waiter !== null;
     // In the middle of a line of output nothing of ours is on the screen.
-    if (isPrompting && this.#stdio.endsLine) this.#takeAwayLine();
+    if (this.#waiter !== null && this.#stdio.endsLine) this.#shown.takeAway();
     this.#views.writeBelow(write, text);
-    if (!isPrompting || !this.#stdio.endsLine) return;
-    this.#editor.prevRows = 0;
-    this.#renewPrompt();
-    this.#editor.prompt(true);
-    if (!this.#stdio.hasCursor) process.stdout.write(this.#editor.line);
+    if (this.#waiter === null || !this.#stdio.endsLine) return;
+    this.#prompt = this.#makePrompt();
+    this.#draw();
   }
+}
 
-  #takeAwayLine(): void {
-    if (!this.#stdio.hasCursor) {
-      process.stdout.write('\n');
-      return;
-    }
-    process.stdout.moveCursor(0, -this.#editor.getCursorPos().rows);
-    process.stdout.cursorTo(0);
-    process.stdout.clearScreenDown();
-  }
-
-  /**
-   * Whether what the editor echoes, a character of a pasted text, is the first of a row: it counts it as written
-   * already.
-   */
-  #startsRow(text: string): boolean {
-    const width = textWidth(text);
-    if (this.#waiter === null || width === 0 || width >= process.stdout.columns || printable(text) !== text)
-      return false;
-    const { rows, cols } = this.#editor.getCursorPos();
-    return rows > 0 && cols > 0 && cols <= width;
-  }
+/** The part of the screen for the typed line. */
+function lineTerminal(views: Views): LineTerminal {
+  const write = (text: string): void => void process.stdout.write(text);
+  return {
+    get size() {
+      const { columns, rows } = process.stdout;
+      return { columns: columns || UNKNOWN_COLUMNS, rows: (rows || UNKNOWN_ROWS) - (views.panel?.rows ?? 0) };
+    },
+    write,
+    writeScrolling(text) {
+      const { before, after } = views.panel?.passage('') ?? { before: '', after: '' };
+      write(before + text + after);
+    },
+  };
 }
 
 function firstWord(line: string): string {

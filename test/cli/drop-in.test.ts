@@ -77,6 +77,7 @@ describe.each([
     const session = new Expecting(program, [...args, '-f', 'raw', 'small'], env);
     expect(await session.command(null)).toMatch(env.TERM === 'dumb' ? /^qemu-io> $/ : /qemu-io> $/);
     expect(await session.command('length')).toContain('1 MiB\r\n');
+    expect(await session.command('lenx\x7fgth')).toContain('1 MiB\r\n');
     expect(await session.command('open /nonexistent')).toContain('file open already');
     expect(await session.command('sleep x')).toMatch(/\r\nqemu-io: |x is not a valid/);
     await session.command('close');

@@ -25,8 +25,8 @@ async function resizedTyping(args: readonly string[], sizes: readonly [number, n
     const wanted = Math.ceil((words.length + 'blkscope> '.length) / columns);
     await program.until((screen) => {
       // The terminal breaks the line anew by itself, before the program has drawn it.
-      const [, drawn = ''] = program.terminal.written.slice(before).split('\x1b[0J');
-      if (!/word29.*\[\d+G/s.test(drawn)) return false;
+      const [, drawn = ''] = program.terminal.written.slice(before).split('\r\x1b[J');
+      if (!drawn.includes('word29')) return false;
       const typed = typedRows(screen);
       return typed.length === wanted && typed.join('').replaceAll(' ', '') === `blkscope>${words.replaceAll(' ', '')}`;
     });

@@ -118,6 +118,15 @@ describe('a terminal', () => {
     expect(await exit).toMatchObject({ exitCode: 0 });
   });
 
+  it('leaves output that does not end its line where it is', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('!printf unfinished\r');
+    await screen.until('unfinished\r\n');
+    await screen.until('blkscope> ');
+    type(ctrlD);
+    expect(await exit).toMatchObject({ exitCode: 0 });
+  });
+
   it('stays with bail on after an error', async () => {
     const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
     type('bail on\r');
@@ -138,6 +147,29 @@ describe('a terminal', () => {
     await screen.until('bad argument count');
     await screen.until('1 MiB');
     expect(await exit).toMatchObject({ exitCode: 1 });
+  });
+
+  it('lists what a word may become below the line, which comes again', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('aio');
+    type('\t');
+    await screen.until('aio_');
+    type('\t');
+    await screen.until('\r\naio_discard  aio_flush    aio_read     aio_write\r\n');
+    await screen.until('blkscope> aio_');
+    type(`fl\t\r${ctrlD}`);
+    expect(await exit).toMatchObject({ exitCode: 0 });
+  });
+
+  it('puts what is pasted where the cursor is', async () => {
+    const { screen, type, exit } = await start(['-f', 'raw', 'a.img']);
+    type('leh\x1b[D');
+    await screen.until('leh');
+    type('ngt');
+    type('\r');
+    await screen.until('1 MiB');
+    type(ctrlD);
+    expect(await exit).toMatchObject({ exitCode: 0 });
   });
 
   it('completes commands, events and tags', async () => {
@@ -257,8 +289,9 @@ describe('history', () => {
     await screen.until('blkscope> ');
     type('\x124k');
     await screen.until("(reverse-i-search)'4k': read -q 0 4k");
-    type('\x07length \x1b.\x1b.');
+    type('\x07length \x1b.');
     await screen.until('length 512');
+    type('\x1b.');
     await screen.until('length length');
     type('\x15history 2\r');
     await screen.until('read -q 0 512\r\nhistory 2\r\n');

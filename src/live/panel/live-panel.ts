@@ -58,8 +58,6 @@ export class LivePanel {
   #dueMs = 0;
   #drawnMs = Number.NEGATIVE_INFINITY;
   #tail: string[] = [''];
-  /** The line editor's last text filled its row, and the cursor is on the next one already. */
-  #hasWrapped = false;
 
   constructor(options: LivePanelOptions) {
     this.#options = options;
@@ -116,30 +114,9 @@ export class LivePanel {
     if (this.#tail.length > 2 * REMEMBERED_LINES) this.#tail = this.#tail.slice(-REMEMBERED_LINES);
   }
 
-  /**
-   * Text that a line editor writes by itself (readline's echo), as it has to be written while the panel is there: a new
-   * line may scroll, and the top of the screen (Ctrl-L) is the row below the panel. `startsRow`: it comes behind a full
-   * row.
-   */
-  echo(text: string, startsRow = false): string {
-    if (!this.#screen.isShown) return text;
-    if (text === '\x1b[1;1H') {
-      this.#tail = [''];
-      return this.#screen.homeSequence();
-    }
-    if (text === ' ' && this.#hasWrapped) {
-      this.#hasWrapped = false;
-      return '';
-    }
-    const { columns } = this.#size;
-    const width = textWidth(stripVTControlCharacters(text));
-    if (width < columns && !text.includes('\n') && !startsRow) return text;
-    // Behind a text that fills its row readline makes the terminal wrap by a blank; after the passage that would be too
-    // late.
-    this.#hasWrapped = width > 0 && width % columns === 0 && !text.includes('\n');
-    const { before, after } = this.#screen.passage();
-    // The terminal forgets in the passage that it was about to wrap.
-    return before + (startsRow ? '\r\n' : '') + text + (this.#hasWrapped ? ' ' : '') + after;
+  /** The screen below the panel was cleared. */
+  forgetText(): void {
+    this.#tail = [''];
   }
 
   /** The terminal has another size. Afterwards the shell draws its prompt again, if there is one. */

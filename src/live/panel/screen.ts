@@ -87,11 +87,6 @@ export class Screen {
     return { before: beginUpdate + this.#takeAway(), after: this.#putBack(this.#lines) + endUpdate };
   }
 
-  /** Moves the cursor to the first row below the panel. */
-  homeSequence(): string {
-    return `${CSI}${this.#lines.length + 1};1H`;
-  }
-
   /**
    * The terminal has another size. What it did to the rows on its screen cannot be known, so that the screen is
    * cleared; `below` is what the shell shows again: its latest lines, not more than fit. The panel follows by `show`.
