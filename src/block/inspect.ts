@@ -7,6 +7,7 @@
  */
 import type { Answer, Pending } from '../util/steps.ts';
 import { Errno } from '../util/errno.ts';
+import type { WatchedPlace } from './debug/port.ts';
 import { BlockError } from './error.ts';
 import type { BlockNode } from './graph/node.ts';
 
@@ -140,6 +141,12 @@ export interface Unwritten {
   readonly bytes: Buffer;
 }
 
+/** The parts of an image that can be watched: what is named by a guest offset, or by one of the file. */
+export const watchables = ['l2', 'refcount', 'cluster', 'range'] as const;
+
+/** A part that can be watched. */
+export type Watchable = (typeof watchables)[number];
+
 /** The metadata of one node. Guest offsets are below the disk's length. */
 export interface Inspector {
   readonly structures: readonly Structure[];
@@ -148,6 +155,11 @@ export interface Inspector {
   who(range: InspectedRange, sink: (cluster: HostCluster) => void): Pending;
   /** The runs of a guest range, in order, without a gap. */
   map(range: InspectedRange, sink: (run: MapRun) => void): Pending;
+  /**
+   * The places in the file that belong to a range: with `l2` and `range` of the guest's disk, else of the file. Entries
+   * come with those that lead to them. ENOTSUP for what the format does not have, EINVAL for too large a range.
+   */
+  watched(what: Watchable, range: InspectedRange): Answer<WatchedPlace[]>;
   /** All that a flush would write now, as copies. */
   unwritten(): Answer<Unwritten[]>;
   /** ENOMEM if the metadata is larger than `maxBytes`. */

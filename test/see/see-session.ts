@@ -21,7 +21,7 @@ export interface SeeSession {
 /** Opens an image with these options of its nodes. */
 export async function seeSession(
   options: Readonly<Record<string, OptionValue>>,
-  settings: { readonly isTerminal?: boolean; readonly flags?: number } = {},
+  settings: { readonly isTerminal?: boolean; readonly flags?: number; readonly writethrough?: boolean } = {},
 ): Promise<SeeSession> {
   let text = '';
   const write = (part: string): void => {
@@ -44,7 +44,7 @@ export async function seeSession(
     filename: null,
     options: new Options(Object.entries(options)),
     flags: settings.flags ?? Open.READ_WRITE | Open.UNMAP,
-    writethrough: false,
+    writethrough: settings.writethrough ?? false,
     forceShare: false,
   });
   if (!isOpen) throw new Error(text);

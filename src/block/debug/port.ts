@@ -6,8 +6,8 @@
  */
 import { Errno } from '../../util/errno.ts';
 import { BlockError } from '../error.ts';
-import type { EventName } from '../events/events.ts';
 import type { BlockNode } from '../graph/node.ts';
+import type { Answer } from '../../util/steps.ts';
 import type { Rules, RuleWords } from './rules.ts';
 
 /** The tag under which `resume` and `cancel` find the requests that a rule delays. */
@@ -24,19 +24,36 @@ export interface SuspendedRequest {
   readonly bytes: number | null;
   /** The client of an export that asked for it; left out for the shell's own requests. */
   readonly client?: string;
-  /** The event that it is suspended at. */
-  readonly event: EventName;
+  /** The event that it is suspended at, or its request to the file: "file write 64k@0x50000". */
+  readonly event: string;
   /** Since when, in nanoseconds of the loop's clock. */
   readonly sinceNs: number;
 }
 
-/** Where a request is to be stopped. */
+/** Where a request is to be stopped once: what stepping sets. */
 export interface StopPlace {
-  /** The request's number; null for whichever comes first. */
-  readonly request: number | null;
+  /** The request's number. */
+  readonly request: number;
   /** Null for every event. */
   readonly event: string | null;
 }
+
+/** A stop that waits for its request. */
+export interface Stop extends StopPlace {
+  readonly tag: string;
+}
+
+/** A part of the file below a debug node whose change is watched. */
+export interface WatchedPlace {
+  /** "L2 entry", "refcount", "data". */
+  readonly what: string;
+  /** In bytes of the file. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** The places that a watch looks at, as they are now: tables move. */
+export type WatchedPlaces = () => Answer<readonly WatchedPlace[]>;
 
 /** Breakpoints and rules of one node. */
 export interface DebugPort {
@@ -44,15 +61,26 @@ export interface DebugPort {
   readonly rules: Rules;
 
   /**
-   * Sets a breakpoint, one-shot unless `conditions` says otherwise. ENOENT for an unknown event, EINVAL for conditions
-   * that make no sense.
+   * Sets a breakpoint, one-shot unless `conditions` says otherwise. "*" is any event. ENOENT for an unknown event,
+   * EINVAL for conditions that make no sense.
    */
   setBreakpoint(event: string, tag: string, conditions?: RuleWords): void;
+  /**
+   * Prints a line with `text` at an event, each time; requests go on. The number of the rule. Fails as `setBreakpoint`.
+   */
+  setLogPoint(event: string, text: string, conditions?: RuleWords): number;
+  /**
+   * Suspends every request that is about to change one of the places in the file, before it does. `words` are what the
+   * user watches, and conditions. The number of the rule; EINVAL for conditions that make no sense.
+   */
+  setWatch(tag: string, words: RuleWords, places: WatchedPlaces): number;
   /**
    * Stops a request once, where no breakpoint need be: at its next event, or at the next that is this one. The function
    * takes the stop back. ENOENT for an unknown event.
    */
   stopAt(tag: string, place: StopPlace): () => void;
+  /** The stops that have not acted yet. */
+  stops(): readonly Stop[];
   /**
    * Removes the breakpoints of a tag and resumes what they suspend. ENOENT if no breakpoint of this tag was still set.
    */

@@ -7,11 +7,14 @@ export const faultKinds = ['hang', 'drop', 'tear', 'corrupt', 'misdirect', 'bad-
 /** A kind of fault. */
 export type FaultKind = (typeof faultKinds)[number];
 
-/** The kinds of rules; a breakpoint is a rule, too: one that suspends. */
-export const ruleKinds = ['inject-error', 'set-state', 'suspend', 'log', ...faultKinds] as const;
+/** The kinds of rules. Breakpoints suspend at an event, watches at a change of the file. */
+export const ruleKinds = ['inject-error', 'set-state', 'suspend', 'watch', 'log', ...faultKinds] as const;
 
 /** A kind of rule. */
 export type RuleKind = (typeof ruleKinds)[number];
+
+/** The event of a breakpoint or log point that acts at any event. */
+export const anyEventName = '*';
 
 /** `exhausted`: it has acted as often as it may. `disabled`: switched off by a command. */
 export type RuleStatus = 'armed' | 'exhausted' | 'disabled';
@@ -24,7 +27,8 @@ export interface RuleView {
   /** Counts from 1; never changes and is never used again. */
   readonly number: number;
   readonly kind: RuleKind;
-  readonly event: EventName;
+  /** "*" for any event. */
+  readonly event: EventName | typeof anyEventName;
   /** Its action in a word: "ENOSPC", "→2", a tag. */
   readonly effect: string;
   /** Its conditions: "state=2 sector=8 once=on"; empty if it has none. */
@@ -97,7 +101,10 @@ export interface Rules {
   enable(numbers: readonly number[]): void;
   /** Requests that a removed breakpoint has suspended stay suspended. */
   remove(numbers: readonly number[]): void;
-  /** Disables every breakpoint. Called before close, so that close-time I/O cannot be suspended. */
+  /**
+   * Disables every breakpoint and watch, and forgets the stops of stepping. Called before close, so that close-time I/O
+   * cannot be suspended.
+   */
   disableBreakpoints(): void;
   /** From now on no rule lets a request wait before it fails or goes on. */
   endDelays(): void;

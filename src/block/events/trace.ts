@@ -43,7 +43,7 @@ export type TraceDetail =
   | { readonly kind: 'fault-injected'; readonly rule: number; readonly fault: FaultKind | 'delay' }
   /** `rule` is 0 if a command changed the state. */
   | { readonly kind: 'state-change'; readonly from: number; readonly to: number; readonly rule: number }
-  | { readonly kind: 'suspend'; readonly tag: string; readonly event: EventName }
+  | { readonly kind: 'suspend'; readonly tag: string; readonly event: string }
   | { readonly kind: 'resume'; readonly tag: string }
   | { readonly kind: 'lock-wait'; readonly on: string }
   /** A rule is new, or a command has changed it: `view` is the rule as it is now. */

@@ -1,12 +1,19 @@
 /** The debug port of a blkdebug node: sets and removes breakpoints, resumes and cancels what they suspend. */
-import { DELAY_TAG, type DebugPort, type StopPlace, type SuspendedRequest } from '../../block/debug/port.ts';
-import type { RuleWords } from '../../block/debug/rules.ts';
+import {
+  DELAY_TAG,
+  type DebugPort,
+  type Stop,
+  type StopPlace,
+  type SuspendedRequest,
+  type WatchedPlaces,
+} from '../../block/debug/port.ts';
+import { anyEventName, type RuleWords } from '../../block/debug/rules.ts';
 import { BlockError } from '../../block/error.ts';
-import { eventByName } from '../../block/events/events.ts';
+import { eventByName, eventName } from '../../block/events/events.ts';
 import type { Coroutine } from '../../block/loop/loop.ts';
 import { Errno } from '../../util/errno.ts';
 import { RuleEditor } from './rule-editor.ts';
-import { ruleFromWords } from './rules/index.ts';
+import { ruleFromWords, watchFromWords } from './rules/index.ts';
 import type { BlkdebugNode } from './state.ts';
 import type { Suspension } from './suspended-requests.ts';
 
@@ -21,16 +28,39 @@ export class BlkdebugPort implements DebugPort {
   }
 
   setBreakpoint(event: string, tag: string, conditions?: RuleWords): void {
-    if (eventByName(event) === undefined) throw new BlockError(Errno.ENOENT);
+    this.#addAt(event, 'suspend', new Map([...(conditions ?? []), ['tag', tag]]));
+  }
+
+  setLogPoint(event: string, text: string, conditions?: RuleWords): number {
+    return this.#addAt(event, 'log', new Map([...(conditions ?? []), ['text', text]]));
+  }
+
+  setWatch(tag: string, words: RuleWords, places: WatchedPlaces): number {
     const { rules, context } = this.#node.state;
-    const words = new Map([...(conditions ?? []), ['event', event], ['tag', tag]]);
-    rules.add(ruleFromWords('suspend', words, context));
+    const rule = watchFromWords(new Map([...words, ['tag', tag]]), context, places);
+    rules.add(rule);
+    return rule.number;
+  }
+
+  #addAt(event: string, kind: 'suspend' | 'log', words: RuleWords): number {
+    if (event !== anyEventName && eventByName(event) === undefined) throw new BlockError(Errno.ENOENT);
+    const { rules, context } = this.#node.state;
+    const rule = ruleFromWords(kind, new Map([...words, ['event', event]]), context);
+    rules.add(rule);
+    return rule.number;
   }
 
   stopAt(tag: string, { request, event }: StopPlace): () => void {
     const wanted = event === null ? null : eventByName(event);
     if (wanted === undefined) throw new BlockError(Errno.ENOENT, `there is no event '${event}'`);
     return this.#node.state.stops.add({ tag, request, event: wanted });
+  }
+
+  stops(): readonly Stop[] {
+    return this.#node.state.stops.waiting.map(({ event, ...stop }) => ({
+      ...stop,
+      event: event === null ? null : eventName(event),
+    }));
   }
 
   /**

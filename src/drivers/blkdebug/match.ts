@@ -5,15 +5,19 @@ import type { WaitReason } from '../../block/loop/loop.ts';
 import { traceWait } from '../../block/request/traced.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
-import { type Pending, run, type Steps } from '../../util/steps.ts';
+import { type Answer, type Pending, run, type Steps } from '../../util/steps.ts';
+import { compactBytes, requestName } from '../../util/compact.ts';
+import { peek } from '../../block/request/peek.ts';
 import type { DiskRequest, FaultRule } from './actions/fault.ts';
 import { forward, NodeBelow } from './disk.ts';
 import type { ActiveRule } from './rule-table.ts';
-import { type Condition, IoType } from './rules/condition.ts';
+import { type Condition, IoType, ioTypeName } from './rules/condition.ts';
 import type { Rule } from './rules/index.ts';
 import type { InjectErrorRule } from './rules/inject-error.ts';
 import type { SetStateRule } from './rules/set-state.ts';
-import type { BlkdebugNode } from './state.ts';
+import { type BlkdebugNode, fileOf } from './state.ts';
+import { ANY_EVENT } from './rules/rule.ts';
+import type { StoppingRule, Verdict } from './rules/stopping-rule.ts';
 import { StoppedRequest, suspend } from './suspended-requests.ts';
 
 /**
@@ -22,9 +26,11 @@ import { StoppedRequest, suspend } from './suspended-requests.ts';
  */
 export function fireEvent(node: BlkdebugNode, event: DebugEvent): Pending {
   const { rules, stops } = node.state;
+  let stopped = stops.isEmpty ? null : stopOf(node, event);
+  const newestOfAny = rules.newestOf(ANY_EVENT);
+  if (newestOfAny !== null) stopped = evaluateRules(node, event, newestOfAny, null, stopped);
   const newest = rules.newestOf(event);
-  const stopped = stops.isEmpty ? null : stopOf(node, event);
-  if (newest !== null) return evaluateRules(node, event, newest, null, stopped);
+  if (newest !== null) stopped = evaluateRules(node, event, newest, null, stopped);
   return stopped === null ? undefined : run(stopped.wait(node.loop));
 }
 
@@ -46,19 +52,22 @@ export function fireNoneLate(node: BlkdebugNode, late: ReadonlySet<Rule>): void 
   const newest = rules.newestOf(Event.NONE);
   if (newest === null) return;
   const earlier = rules.active.splice(0);
-  const pending = evaluateRules(node, Event.NONE, newest, late);
-  assert(pending === undefined, 'no breakpoint is among the late rules');
+  const stopped = evaluateRules(node, Event.NONE, newest, late);
+  assert(stopped === null, 'no breakpoint is among the late rules');
   for (const rule of earlier) rules.active.push(rule);
 }
 
-/** Evaluates the armed rules from `newest` on, newest first; with `filter`, only those. */
+/**
+ * Evaluates the armed rules from `newest` on, newest first; with `filter`, only those. The running request with what
+ * suspends it, `stoppedBefore` included; null if nothing does.
+ */
 function evaluateRules(
   node: BlkdebugNode,
   event: DebugEvent,
   newest: Rule,
   filter: ReadonlySet<Rule> | null,
   stoppedBefore: StoppedRequest | null = null,
-): Pending {
+): StoppedRequest | null {
   const { rules } = node.state;
   // It changes after the last rule only.
   const { state } = rules;
@@ -73,10 +82,15 @@ function evaluateRules(
     const unmet = rule.state === null || rule.state.state === state ? unmetOnEvent(node, rule) : rule.state;
     if (unmet !== null) {
       rule.lastSkip = unmet;
-      if (node.trace.active) traceSkip(node, rule, unmet);
+      if (node.trace.active) traceSkip(node, rule, unmet, event);
       continue;
     }
-    noteHit(node, rule);
+    if (rule.kind === 'suspend' && rule.checksRequests) {
+      if (node.loop.current !== null) rule.expect(node.loop.current);
+      continue;
+    }
+    if (rule.kind === 'watch') continue;
+    noteHit(node, rule, event);
     switch (rule.kind) {
       case 'set-state':
         if (rule.isExhausted) rules.exhaust(rule);
@@ -89,7 +103,7 @@ function evaluateRules(
         break;
       case 'log':
         if (rule.once || rule.isExhausted) rules.exhaust(rule);
-        node.context.say(rule.line(node.loop.current));
+        node.context.say(rule.line(event, node.loop.current));
         break;
       default:
         rules.activate(rule, noneActivated);
@@ -97,10 +111,11 @@ function evaluateRules(
     }
   }
   if (stateRule !== null) changeState(node, stateRule.newState, stateRule);
-  return stopped === null ? undefined : run(stopped.wait(node.loop));
+  return stopped;
 }
 
 const notCancelled: Condition = { name: 'cancelled', unmet: () => 'the request is cancelled' };
+const noRequest: Condition = { name: 'request', unmet: () => 'not in a request' };
 
 /**
  * The condition, beside that of the state, that keeps a rule from acting when its event fires; null if there is none.
@@ -108,6 +123,8 @@ const notCancelled: Condition = { name: 'cancelled', unmet: () => 'the request i
 function unmetOnEvent(node: BlkdebugNode, rule: Rule): Condition | null {
   // A breakpoint would keep a cancelled request from ending, and all requests that wait for it.
   if (rule.kind === 'suspend' && node.loop.current?.cancelled === true) return notCancelled;
+  // Nothing but a request can be suspended; events that a user names do not come outside of requests, but for `none`.
+  if (rule.event === ANY_EVENT && rule.kind === 'suspend' && node.loop.current === null) return noRequest;
   for (const condition of rule.when) if (!condition.holds(node.state.context)) return condition;
   // An inject-error rule counts the requests that it fails, a fault those that it spoils.
   return rule.checksRequests ? null : rule.countThisTime();
@@ -145,13 +162,77 @@ export function checkRules(
   flags = 0,
 ): Pending {
   node.loop.checkCancelled();
-  if (node.state.rules.active.length === 0) return undefined;
+  const { active, stopping } = node.state.rules;
+  if (stopping.length > 0) {
+    const request = { ioType, offset, bytes, data, flags };
+    const stopped = run(stopAtRequest(node, request));
+    if (stopped !== null) return run(goOnLater(node, request, stopped)) ?? Promise.resolve();
+  }
+  if (active.length === 0) return undefined;
   const rule = pickRule(node, ioType, offset, bytes);
   if (rule === null) return undefined;
   // A promise also where nothing is waited for: the request has ended, and must not go on.
-  const request = { ioType, offset, bytes, data, flags };
-  const steps = rule.kind === 'inject-error' ? injectError(node, rule, request) : injectFault(node, rule, request);
-  return run(steps) ?? Promise.resolve();
+  return run(applyRule(node, rule, { ioType, offset, bytes, data, flags })) ?? Promise.resolve();
+}
+
+function applyRule(node: BlkdebugNode, rule: ActiveRule, request: DiskRequest): Steps<void> {
+  return rule.kind === 'inject-error' ? injectError(node, rule, request) : injectFault(node, rule, request);
+}
+
+/** Suspends the running request if rules stop it at this request to the node below; null if none does. */
+function* stopAtRequest(node: BlkdebugNode, request: DiskRequest): Steps<StoppedRequest | null> {
+  const { loop, state } = node;
+  const { current } = loop;
+  if (current === null) return null;
+  const child = fileOf(node).node;
+  const judged = function* (rule: StoppingRule): Steps<Verdict> {
+    if (rule.kind === 'suspend') return rule.judge(request, current);
+    return yield* rule.judge(request, (at, data) => peek(child, at, data));
+  };
+  let stopped: StoppedRequest | null = null;
+  for (const rule of state.rules.stopping.toReversed()) {
+    const unmet = unmetByRunning(node, rule);
+    const verdict = unmet === null ? yield* judged(rule) : { unmet };
+    if (verdict.unmet !== null) {
+      rule.lastSkip = verdict.unmet;
+      continue;
+    }
+    noteHit(node, rule, rule.event === ANY_EVENT ? Event.NONE : rule.event);
+    if (verdict.says !== null) {
+      node.context.say(`blkdebug: rule ${rule.number}: ${requestName(current.operation, current.id)} ${verdict.says}`);
+    }
+    if (rule.once || rule.isExhausted) state.rules.exhaust(rule);
+    stopped ??= new StoppedRequest(current, ioText(request));
+    suspend(node, rule.tag, stopped);
+  }
+  return stopped;
+}
+
+/** "file write 64k@0x50000" */
+function ioText({ ioType, offset, bytes }: DiskRequest): string {
+  const range = ioType === IoType.FLUSH ? '' : ` ${compactBytes(bytes)}@0x${offset.toString(16)}`;
+  return `file ${ioTypeName(ioType)}${range}`;
+}
+
+/** The condition on the state, and of a watch on the running request, that is not met; null if all are. */
+function unmetByRunning(node: BlkdebugNode, rule: StoppingRule): Condition | null {
+  const { rules, context } = node.state;
+  if (node.loop.current?.cancelled === true) return notCancelled;
+  if (rule.kind === 'suspend') return null;
+  if (rule.state !== null && rule.state.state !== rules.state) return rule.state;
+  return rule.when.find((condition) => !condition.holds(context)) ?? null;
+}
+
+/** The rest of a request that is stopped before it reaches the node below: other rules may still end it. */
+function* goOnLater(node: BlkdebugNode, request: DiskRequest, stopped: Answer<StoppedRequest | null>): Steps<void> {
+  const waiting = yield stopped;
+  if (waiting !== null) {
+    yield* waiting.wait(node.loop);
+    node.loop.checkCancelled();
+  }
+  const rule = pickRule(node, request.ioType, request.offset, request.bytes);
+  if (rule === null) yield forward(node, request);
+  else yield* applyRule(node, rule, request);
 }
 
 /** The first active rule whose conditions the request meets; null also if that one has nothing to do (errno 0). */
@@ -210,17 +291,17 @@ function* injectFault(node: BlkdebugNode, rule: FaultRule, request: DiskRequest)
   if (rule.isExhausted) rules.exhaust(rule);
 }
 
-function noteHit(node: BlkdebugNode, rule: Rule): void {
+function noteHit(node: BlkdebugNode, rule: Rule, event: DebugEvent): void {
   rule.hits += 1;
   rule.lastSkip = null;
   if (node.trace.active) {
-    const detail = { kind: 'rule-hit', rule: rule.number, event: eventName(rule.event) } as const;
+    const detail = { kind: 'rule-hit', rule: rule.number, event: eventName(event) } as const;
     node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
   }
 }
 
-function traceSkip(node: BlkdebugNode, rule: Rule, unmet: Condition): void {
+function traceSkip(node: BlkdebugNode, rule: Rule, unmet: Condition, event = rule.event): void {
   const reason = unmet.unmet();
-  const detail = { kind: 'rule-skip', rule: rule.number, event: eventName(rule.event), reason } as const;
+  const detail = { kind: 'rule-skip', rule: rule.number, event: eventName(event), reason } as const;
   node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
 }

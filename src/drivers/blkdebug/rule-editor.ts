@@ -118,6 +118,7 @@ export class RuleEditor implements Rules {
       rule.event === Event.NONE &&
       rule.status === 'armed' &&
       rule.kind !== 'suspend' &&
+      rule.kind !== 'watch' &&
       !(rule.checksRequests && rule.active);
     const late = rules.filter(isLate);
     if (late.length > 0) fireNoneLate(this.#node, new Set(late));

@@ -10,6 +10,7 @@ import type { RuleChange } from '../../block/events/trace.ts';
 import type { Rule } from './rules/index.ts';
 import type { FaultRule } from './actions/fault.ts';
 import type { InjectErrorRule } from './rules/inject-error.ts';
+import type { StoppingRule } from './rules/stopping-rule.ts';
 
 /** How many changes of the state are remembered. */
 const HISTORY_LENGTH = 256;
@@ -32,9 +33,11 @@ export class RuleTable {
    * the oldest, since the newest was added first.
    */
   readonly active: ActiveRule[] = [];
+  /** The armed rules that may suspend a request to the node below, by rising number. */
+  stopping: readonly StoppingRule[] = [];
 
-  /** Of each event the newest armed rule; rules that are not armed are in no such list. */
-  readonly #newestOf: (Rule | null)[] = eventNames.map(() => null);
+  /** Of each event, and of any event, the newest armed rule; rules that are not armed are in no such list. */
+  readonly #newestOf: (Rule | null)[] = Array.from({ length: eventNames.length + 1 }, () => null);
   /** All rules, by rising number. */
   readonly #byNumber = new Map<number, Rule>();
   readonly #breakpointsByTag = new Map<string, Set<Rule>>();
@@ -138,7 +141,7 @@ export class RuleTable {
 
   #putInPlace(old: Rule, rule: Rule): void {
     const { status } = old;
-    const place = old.checksRequests && old.event === rule.event ? this.active.indexOf(old) : -1;
+    const place = old.checksRequests && !isStopping(old) && old.event === rule.event ? this.active.indexOf(old) : -1;
     this.#disarm(old);
     this.#exhausted.delete(old);
     rule.number = old.number;
@@ -151,7 +154,7 @@ export class RuleTable {
       return;
     }
     this.#arm(rule);
-    if (place >= 0 && rule.checksRequests) {
+    if (place >= 0 && rule.checksRequests && !isStopping(rule)) {
       this.active.splice(place, 0, rule);
       rule.active = true;
     }
@@ -171,6 +174,7 @@ export class RuleTable {
     if (older !== null) older.newer = rule;
     if (newer === null) this.#newestOf[rule.event] = rule;
     else newer.older = rule;
+    if (isStopping(rule)) this.stopping = [...this.stopping, rule].sort((a, b) => a.number - b.number);
     if (rule.tag !== null) {
       const sameTag = this.#breakpointsByTag.get(rule.tag);
       if (sameTag === undefined) this.#breakpointsByTag.set(rule.tag, new Set([rule]));
@@ -184,7 +188,8 @@ export class RuleTable {
     if (rule.newer === null) this.#newestOf[rule.event] = this.olderThan(rule);
     else rule.newer.older = rule.older;
     if (rule.older !== null) rule.older.newer = rule.newer;
-    if (rule.checksRequests) this.#deactivate(rule);
+    if (isStopping(rule)) this.stopping = this.stopping.filter((other) => other !== rule);
+    else if (rule.checksRequests) this.#deactivate(rule);
     if (rule.tag !== null) {
       const sameTag = this.#breakpointsByTag.get(rule.tag);
       sameTag?.delete(rule);
@@ -221,4 +226,9 @@ export class RuleTable {
     this.history.push(change);
     if (this.history.length > HISTORY_LENGTH) this.history.shift();
   }
+}
+
+/** Whether a rule stops requests to the node below, and is not one that spoils them. */
+function isStopping(rule: Rule): rule is StoppingRule {
+  return rule.checksRequests && (rule.kind === 'suspend' || rule.kind === 'watch');
 }

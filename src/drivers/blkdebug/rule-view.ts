@@ -1,9 +1,9 @@
 /** A rule as plain values for commands, snapshots and recordings. */
-import { eventName } from '../../block/events/events.ts';
 import type { RuleView } from '../../block/debug/rules.ts';
 import { errnoName } from '../../util/errno.ts';
 import type { Rule } from './rules/index.ts';
 import type { InjectErrorRule } from './rules/inject-error.ts';
+import { ruleEventName } from './rules/rule.ts';
 import { conditionTexts, settingTexts } from './rules/settings.ts';
 
 /** A copy of a rule as it is now, which later hits do not change. */
@@ -12,7 +12,7 @@ export function viewRule(rule: Rule): RuleView {
   return {
     number,
     kind,
-    event: eventName(rule.event),
+    event: ruleEventName(rule.event),
     effect: effectOf(rule),
     conditions: conditionTexts(settings).join(' '),
     settings: Object.fromEntries(settingTexts(settings)),
@@ -31,6 +31,7 @@ function effectOf(rule: Rule): string {
     case 'set-state':
       return `→${rule.newState}`;
     case 'suspend':
+    case 'watch':
       return rule.tag;
     case 'log':
       return rule.text;

@@ -1,12 +1,12 @@
-/** Stops for one request, or at any event: what stepping sets beside the rules of a node. Each acts once. */
+/** Stops for one request: what stepping sets beside the rules of a node. Each acts once. */
 import type { DebugEvent } from '../../block/events/events.ts';
 import type { Coroutine } from '../../block/loop/loop.ts';
 
 /** A stop that waits. */
 export interface Stop {
   readonly tag: string;
-  /** The number of the request that it is for; null for any. */
-  readonly request: number | null;
+  /** The number of the request that it is for. */
+  readonly request: number;
   /** Null for any event. */
   readonly event: DebugEvent | null;
 }
@@ -14,6 +14,11 @@ export interface Stop {
 /** The stops of one node. */
 export class Stops {
   #waiting: readonly Stop[] = [];
+
+  /** Those that wait, oldest first. */
+  get waiting(): readonly Stop[] {
+    return this.#waiting;
+  }
 
   /** Whether there is none: then an event costs nothing. */
   get isEmpty(): boolean {
@@ -46,8 +51,7 @@ export class Stops {
   take(coroutine: Coroutine | null, event: DebugEvent): string | null {
     if (coroutine === null || coroutine.cancelled) return null;
     const met = this.#waiting.find(
-      (stop) =>
-        (stop.request === null || stop.request === coroutine.id) && (stop.event === null || stop.event === event),
+      (stop) => stop.request === coroutine.id && (stop.event === null || stop.event === event),
     );
     if (met === undefined) return null;
     this.#remove(met);

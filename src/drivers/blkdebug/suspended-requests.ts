@@ -9,7 +9,7 @@
  *     resume B                                            goes on
  */
 import type { SuspendedRequest } from '../../block/debug/port.ts';
-import { type DebugEvent, eventName, type EventName } from '../../block/events/events.ts';
+import { type DebugEvent, eventName } from '../../block/events/events.ts';
 import type { Coroutine, EventLoop } from '../../block/loop/loop.ts';
 import type { Steps } from '../../util/steps.ts';
 import type { BlkdebugNode } from './state.ts';
@@ -17,13 +17,14 @@ import type { BlkdebugNode } from './state.ts';
 /** One request stopped at one event, by one or more breakpoints. */
 export class StoppedRequest {
   readonly coroutine: Coroutine;
-  readonly event: EventName;
+  readonly event: string;
   /** The suspensions that remain, in the order in which the breakpoints were hit. */
   readonly suspensions = new Set<Suspension>();
 
-  constructor(coroutine: Coroutine, event: DebugEvent) {
+  /** `place` is an event, or a request to the file in words. */
+  constructor(coroutine: Coroutine, place: DebugEvent | string) {
     this.coroutine = coroutine;
-    this.event = eventName(event);
+    this.event = typeof place === 'string' ? place : eventName(place);
   }
 
   /** Parks the running coroutine, which is the one of this request, until nothing suspends it. */

@@ -1,6 +1,9 @@
 /** The inspector of a raw node: no metadata, but a place for every byte. */
-import type { Inspector, InspectedRange, MapRun, MetadataCopy, Way } from '../../block/inspect.ts';
+import type { WatchedPlace } from '../../block/debug/port.ts';
+import { BlockError } from '../../block/error.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
+import type { Inspector, InspectedRange, MapRun, MetadataCopy, Watchable, Way } from '../../block/inspect.ts';
+import { Errno } from '../../util/errno.ts';
 
 /** Where the image lies in its file. */
 interface Window {
@@ -54,6 +57,11 @@ export class RawInspector implements Inspector {
   map({ offset, bytes }: InspectedRange, tell: (run: MapRun) => void): undefined {
     const host = offset + this.#node.state.offsetBytes;
     tell({ offset, bytes, kind: 'data', host, node: this.#file, isPending: false, mayBeHole: true });
+  }
+
+  watched(what: Watchable, { offset, bytes }: InspectedRange): WatchedPlace[] {
+    if (what !== 'range') throw new BlockError(Errno.ENOTSUP, `raw images have no such thing: watch range`);
+    return [{ what: 'data', offset: offset + this.#node.state.offsetBytes, bytes }];
   }
 
   unwritten(): [] {

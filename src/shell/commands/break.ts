@@ -13,6 +13,9 @@ import { flag, OptionTable } from '../words/options.ts';
 
 const options = new OptionTable({
   persistent: flag('p', 'persistent: suspends every request that reaches the event', { isHidden: true }),
+  isLog: flag('l', 'a log point: prints a line with the text in place of the tag, and requests go on', {
+    isHidden: true,
+  }),
 });
 
 export const breakCommand = {
@@ -28,11 +31,16 @@ export const breakCommand = {
   help: [
     'Suspends the first request that reaches the event; wait_break waits for that, resume lets it go on.',
     '  break [-p] event tag key=value...    suspends only where conditions hold',
-    'Conditions are state=N, and those that "help rule" says: nth, times, probability, offset, node, request, op.',
+    '  break -l event text [key=value...]   a log point: prints a line each time, and requests go on',
+    'Conditions are state=N, and those that "help rule" says: nth, times, probability, offset, node, request, op. With iotype=',
+    'or sector= the request is suspended behind its event, before its first I/O to the file that is of this kind, or touches',
+    'this sector of the file.',
     '  break pwritev A offset=64k..128k     the first write to these 64 KiB',
     '  break pwritev A nth=3                the third write',
     '  break pwritev A request=w5           only request w5; op=write any write',
+    '  break write_aio A iotype=write       where the data of a write is about to be written into the file',
     '  break * A                            at any event, once; "step" goes on from there',
+    '  break -l * event op=write            a line for each event of each write',
     'On a terminal, and in files of source, the tag may be left out: the first free letter is taken, and said.',
   ],
   operands: operandKind,
@@ -44,30 +52,38 @@ interface Words {
   readonly tag: string;
   readonly settings: readonly string[];
   readonly persistent: boolean;
+  /** A log point: the tag is its text. */
+  readonly isLog: boolean;
 }
 
 /** The words of a call that qemu-io refuses for their number; null if they are not in our form either. */
 function breakWords([, ...words]: readonly string[]): Words | null {
   if (words.length < 3) return null;
-  const [event, tag, ...settings] = words.filter((word) => word !== '-p');
+  const [event, tag, ...settings] = words.filter((word) => word !== '-p' && word !== '-l');
   if (event === undefined || tag === undefined || !settings.every(isSetting)) return null;
-  return { event, tag, settings, persistent: words.includes('-p') };
+  return { event, tag, settings, persistent: words.includes('-p'), isLog: words.includes('-l') };
 }
 
 function runBreak(session: SessionState, argv: string[]): void {
   const [, event = '', given] = argv;
   const tag = given ?? freeTag(session);
   if (given === undefined) session.hint(`the tag is ${tag}`);
-  const { settings, persistent, ...place } = breakWords(argv) ?? { event, tag, settings: [], persistent: false };
+  const words = breakWords(argv) ?? { event, tag, settings: [], persistent: false, isLog: false };
+  const { settings, persistent, ...place } = words;
   const conditions = settingsFrom(settings);
   for (const name of ['event', 'tag']) {
     if (conditions.has(name)) throw new BlockError(Errno.EINVAL, `'${name}' is given twice`);
   }
-  if (persistent && !conditions.has('once')) conditions.set('once', 'off');
+  if (persistent && !place.isLog && !conditions.has('once')) conditions.set('once', 'off');
   try {
-    if (place.event === '*') breakAnywhere(session, place.tag, conditions, persistent);
-    else breakpointPort(session.top).setBreakpoint(place.event, place.tag, conditions);
-    session.tags.add(place.tag);
+    const port = breakpointPort(session.top);
+    if (place.isLog) {
+      const number = port.setLogPoint(place.event, place.tag, conditions);
+      session.hint(`the log point is rule ${number}; "rule remove ${number}" removes it`);
+    } else {
+      port.setBreakpoint(place.event, place.tag, conditions);
+      session.tags.add(place.tag);
+    }
   } catch (error) {
     const errno = errnoOf(error);
     // qemu-io has no conditions, so the message is ours.
@@ -83,25 +99,6 @@ function runBreak(session: SessionState, argv: string[]): void {
     }
     throw new CommandFailure(errno);
   }
-}
-
-/** A stop at whatever event comes next: it is no rule, and so has no conditions but the request. */
-function breakAnywhere(
-  session: SessionState,
-  tag: string,
-  conditions: ReadonlyMap<string, string>,
-  persistent: boolean,
-): void {
-  const request = conditions.get('request');
-  if (persistent || conditions.size > (request === undefined ? 0 : 1)) {
-    throw new BlockError(Errno.EINVAL, 'a stop at any event acts once, and has no condition but request=N');
-  }
-  const digits = request === undefined ? undefined : /^[a-z]?([0-9]{1,15})$/.exec(request)?.[1];
-  if (request !== undefined && digits === undefined) {
-    throw new BlockError(Errno.EINVAL, `'request' expects the number of a request, not '${request}'`);
-  }
-  const number = digits === undefined ? null : Number(digits);
-  breakpointPort(session.top).stopAt(tag, { request: number, event: null });
 }
 
 function operandKind(session: SessionState, operands: readonly string[], word: string): OperandKind {

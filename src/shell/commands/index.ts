@@ -48,6 +48,7 @@ import { step, until } from './step.ts';
 import { suspended } from './suspended.ts';
 import { truncate } from './truncate.ts';
 import { waitBreak } from './wait-break.ts';
+import { watch } from './watch.ts';
 import { where } from './where.ts';
 import { who } from './who.ts';
 import { write } from './write.ts';
@@ -59,7 +60,7 @@ export const commandTable = new CommandTable({
   data: [read, readv, write, writev, discard, flush, alloc, map],
   metadata: [where, who, dump, diff, check, poke],
   asynchronous: [aioRead, aioWrite, aioDiscard, aioFlush, requests],
-  breakpoints: [breakCommand, waitBreak, resume, step, until, display, onStop, removeBreak, suspended, cancel],
+  breakpoints: [breakCommand, watch, waitBreak, resume, step, until, display, onStop, removeBreak, suspended, cancel],
   rules: [rule, rules, state],
   observing: [events, live, record],
   serving: [exportCommand],

@@ -100,8 +100,8 @@ const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['save', (session, rules, words) => saveRules(session, rules, onlyWord(words))],
 ]);
 
-/** Breakpoints are made by `break`. */
-const kinds = ruleKinds.filter((kind) => kind !== 'suspend');
+/** Breakpoints are made by `break`, watches by `watch`. */
+const kinds = ruleKinds.filter((kind) => kind !== 'suspend' && kind !== 'watch');
 
 function addRule(session: SessionState, rules: Rules, [name = '', ...words]: readonly string[]): void {
   const kind = kinds.find((known) => known === name);

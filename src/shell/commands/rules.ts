@@ -1,5 +1,6 @@
 /** `rules`: the rules that decide which requests fail or are suspended, each with its hits. Not in qemu-io. */
-import type { RuleView } from '../../block/debug/rules.ts';
+import { findDebugPort, type Stop } from '../../block/debug/port.ts';
+import { anyEventName, type RuleView } from '../../block/debug/rules.ts';
 import { usage } from '../failure.ts';
 import type { Command } from '../command.ts';
 import { rulesOf } from '../words/rule-words.ts';
@@ -25,7 +26,8 @@ export const rules = {
     'For each rule: its number, what it does at which event, its conditions, and its status: "armed" waits for its event,',
     '"active" has seen it and requests are checked against it, "exhausted" has acted as often as it may, "disabled" is',
     'switched off. HITS is how often its event fired with its conditions met, FAILED how many requests it failed or spoiled, and',
-    'SKIPPED BECAUSE is why it did not act when it was evaluated last.',
+    'SKIPPED BECAUSE is why it did not act when it was evaluated last. The EVENT of a watch is none: it looks at requests to the',
+    'file. A row without a number is a stop that "step" or "until" waits for.',
   ],
   run: runRules,
 } satisfies Command;
@@ -36,21 +38,40 @@ const actions: Readonly<Partial<Record<RuleView['kind'], string>>> = {
 };
 
 function actsOnEvent(kind: RuleView['kind']): boolean {
-  return kind === 'set-state' || kind === 'suspend' || kind === 'log';
+  return kind === 'set-state' || kind === 'suspend' || kind === 'watch' || kind === 'log';
 }
 
-function statusOf({ status, active }: RuleView): string {
+/** A stop of `step` or `until` that waits, which is no rule: a row without a number. */
+type RuleRow = Omit<RuleView, 'number'> & { readonly number: number | null };
+
+function stopRow({ tag, request, event }: Stop): RuleRow {
+  return {
+    number: null,
+    kind: 'suspend',
+    event: (event ?? anyEventName) as RuleView['event'],
+    effect: tag,
+    conditions: `request=${request}`,
+    settings: { tag, request: String(request) },
+    status: 'armed',
+    active: false,
+    hits: 0,
+    injected: 0,
+    lastSkip: null,
+  };
+}
+
+function statusOf({ status, active }: RuleRow): string {
   return active ? 'active' : status;
 }
 
-function statusStyle(rule: RuleView): Style {
+function statusStyle(rule: RuleRow): Style {
   if (rule.active) return 'red';
   return rule.status === 'armed' ? 'green' : 'quiet';
 }
 
-const columns: readonly Column<RuleView>[] = [
-  { title: 'RULE', text: ({ number }) => String(number), alignRight: true },
-  { title: 'ACTION', text: ({ kind }) => actions[kind] ?? kind },
+const columns: readonly Column<RuleRow>[] = [
+  { title: 'RULE', text: ({ number }) => String(number ?? ''), alignRight: true },
+  { title: 'ACTION', text: ({ kind, number }) => (number === null ? 'step' : (actions[kind] ?? kind)) },
   { title: 'EFFECT', text: ({ effect }) => effect },
   { title: 'EVENT', text: ({ event }) => event },
   { title: 'CONDITIONS', text: ({ conditions }) => conditions },
@@ -67,6 +88,7 @@ const columns: readonly Column<RuleView>[] = [
 function runRules(session: SessionState, argv: string[]): void {
   const { options: given, operands } = options.parse(session, argv);
   if (operands.length > 0) throw usage();
-  const rows = rulesOf(session, given.node).list();
+  const rows: RuleRow[] = rulesOf(session, given.node).list();
+  if (given.node === null) rows.push(...(findDebugPort(session.top)?.stops() ?? []).map(stopRow));
   printTable(session, rows, columns, { json: given.json, none: 'there are no rules' });
 }

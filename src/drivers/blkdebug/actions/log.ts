@@ -1,5 +1,5 @@
 /** `log`: a log point: when its event fires it prints a line, and the request goes on. */
-import { eventName } from '../../../block/events/events.ts';
+import { type DebugEvent, eventName } from '../../../block/events/events.ts';
 import type { RequestLabel } from '../../../block/loop/loop.ts';
 import { eventConditions } from '../rules/location.ts';
 import { BaseRule } from '../rules/rule.ts';
@@ -20,9 +20,9 @@ export class LogRule extends BaseRule {
     this.once = settings.once ?? false;
   }
 
-  /** The line for a request; null outside of requests. */
-  line(request: RequestLabel | null): string {
-    const parts = [`blkdebug: rule ${this.number}: ${eventName(this.event)}`];
+  /** The line for a request that fires an event; null outside of requests. */
+  line(event: DebugEvent, request: RequestLabel | null): string {
+    const parts = [`blkdebug: rule ${this.number}: ${eventName(event)}`];
     if (request !== null) {
       const { operation, offset, bytes, origin } = request;
       const range = offset === undefined ? '' : ` ${offset} ${bytes ?? 0}`;

@@ -112,6 +112,11 @@ export type IoTypeName = keyof typeof ioTypesByName;
 /** The values of `iotype`. */
 export const ioTypeNames = Object.keys(ioTypesByName) as readonly IoTypeName[];
 
+/** The value of `iotype` that names a kind of I/O. */
+export function ioTypeName(ioType: IoType): IoTypeName {
+  return ioTypeNames[Math.log2(ioType)] as IoTypeName;
+}
+
 /** Whether a text is a value of `iotype`. */
 export function isIoTypeName(text: string): text is IoTypeName {
   return Object.hasOwn(ioTypesByName, text);

@@ -2,6 +2,7 @@
  * The variants of rules, and the factories that make one: of a section of a file or of options, or of a command's
  * words.
  */
+import type { WatchedPlaces } from '../../../block/debug/port.ts';
 import type { RuleKind, RuleWords } from '../../../block/debug/rules.ts';
 import { invalidArgument } from '../../../block/error.ts';
 import type { Options } from '../../../block/options/options.ts';
@@ -14,9 +15,10 @@ import type { EventContext } from './condition.ts';
 import { InjectErrorRule } from './inject-error.ts';
 import { SetStateRule } from './set-state.ts';
 import { qemuTypes, type RuleSettings, settingsFromSection, settingsFromWords } from './settings.ts';
+import { IoBreakpoint, WatchRule } from './stopping-rule.ts';
 
 /** A rule of any action. */
-export type Rule = InjectErrorRule | SetStateRule | BreakpointRule | LogRule | FaultRule;
+export type Rule = InjectErrorRule | SetStateRule | BreakpointRule | IoBreakpoint | WatchRule | LogRule | FaultRule;
 
 /**
  * Kinds of sections, in the order in which QEMU makes rules of them. Breakpoints have none: they are set by command.
@@ -44,25 +46,49 @@ export function readSection(group: RuleGroup, options: Options, refuseOthers: bo
  * settings the words change. EINVAL for words that make none.
  */
 export function ruleFromWords(kind: RuleKind, words: RuleWords, context: EventContext, old?: Rule): Rule {
+  const places = old?.kind === 'watch' ? old.places : undefined;
+  return checkedRule(kind, words, context, old, places);
+}
+
+/** Makes the watch that the words of a command describe. EINVAL for words that make none. */
+export function watchFromWords(words: RuleWords, context: EventContext, places: WatchedPlaces): Rule {
+  return checkedRule('watch', words, context, undefined, places);
+}
+
+function checkedRule(
+  kind: RuleKind,
+  words: RuleWords,
+  context: EventContext,
+  old: Rule | undefined,
+  places: WatchedPlaces | undefined,
+): Rule {
   const settings = settingsFromWords(kind, words, old?.settings);
   const { node } = settings;
   if (node !== undefined && !context.isBelow(node)) {
     throw invalidArgument(`'node' expects a node or driver above the rules, not '${node}'`);
   }
-  return makeRule(kind, settings);
+  return makeRule(kind, settings, places);
 }
 
-function makeRule(kind: RuleKind, settings: RuleSettings): Rule {
+function makeRule(kind: RuleKind, settings: RuleSettings, places?: WatchedPlaces): Rule {
   switch (kind) {
     case 'inject-error':
       return new InjectErrorRule(settings);
     case 'set-state':
       return new SetStateRule(settings);
     case 'suspend':
-      return new BreakpointRule(settings);
+      return asksForIo(settings) ? new IoBreakpoint(settings) : new BreakpointRule(settings);
+    case 'watch':
+      if (places === undefined) throw invalidArgument('a watch is made by the command watch');
+      return new WatchRule(settings, places);
     case 'log':
       return new LogRule(settings);
     default:
       return makeFault(kind, settings);
   }
+}
+
+/** Whether a breakpoint waits for a request to the file, not for the event alone. */
+function asksForIo({ iotype, sector }: RuleSettings): boolean {
+  return iotype !== undefined || sector !== undefined;
 }

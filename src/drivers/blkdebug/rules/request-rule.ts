@@ -2,13 +2,14 @@
 import { Event } from '../../../block/events/events.ts';
 import {
   type Condition,
+  type EventCondition,
   type IoType,
   IoTypeCondition,
   type IoTypeName,
   type RequestCondition,
   SectorCondition,
 } from './condition.ts';
-import { requesterConditions, RequestOffsetCondition } from './location.ts';
+import { type ByteRange, requesterConditions, RequestOffsetCondition } from './location.ts';
 import { BaseRule } from './rule.ts';
 import type { RuleSettings } from './settings.ts';
 
@@ -24,14 +25,22 @@ export abstract class RequestRule extends BaseRule {
   /** How many requests it acted on. */
   injected = 0;
 
-  /** `ioTypes` are those that it acts on; null for all but block-status. */
-  constructor(settings: RuleSettings, ioTypes: readonly IoTypeName[] | null) {
-    const { sector, offset, once } = settings;
-    super(settings, requesterConditions(settings));
+  /**
+   * `ioTypes` are those that it acts on, null for all but block-status; `when` is asked of the event, and `offset` of
+   * the request to the file.
+   */
+  constructor(
+    settings: RuleSettings,
+    ioTypes: readonly IoTypeName[] | null,
+    when: readonly EventCondition[] = requesterConditions(settings),
+    offset: ByteRange | null = settings.offset ?? null,
+  ) {
+    const { sector, once } = settings;
+    super(settings, when);
     this.once = once ?? false;
     const conditions: RequestCondition[] = [];
     if (sector !== undefined) conditions.push(new SectorCondition(sector));
-    if (offset !== undefined) conditions.push(new RequestOffsetCondition(offset));
+    if (offset !== null) conditions.push(new RequestOffsetCondition(offset));
     conditions.push(new IoTypeCondition(ioTypes));
     this.conditions = conditions;
   }

@@ -1,9 +1,17 @@
 /** The common part of all rules: an event, conditions, counters, and the links of the rule table. */
-import type { RuleKind, RuleStatus } from '../../../block/debug/rules.ts';
-import type { DebugEvent } from '../../../block/events/events.ts';
+import { anyEventName, type RuleKind, type RuleStatus, type RuleView } from '../../../block/debug/rules.ts';
+import { type DebugEvent, eventName, eventNames } from '../../../block/events/events.ts';
 import { type Condition, type EventCondition, StateCondition } from './condition.ts';
 import { type CountingCondition, countingConditions } from './counting.ts';
 import type { RuleSettings } from './settings.ts';
+
+/** The event of rules that act at any event; none fires it. */
+export const ANY_EVENT = eventNames.length as DebugEvent;
+
+/** The name of a rule's event. */
+export function ruleEventName(event: DebugEvent): RuleView['event'] {
+  return event === ANY_EVENT ? anyEventName : eventName(event);
+}
 
 /** A rule without its action. */
 export abstract class BaseRule {

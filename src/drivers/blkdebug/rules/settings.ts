@@ -1,18 +1,27 @@
 /**
  * The settings of a rule as values: the one form between what a command, a file or an option says and the rule itself.
  */
-import { type FaultKind, faultKinds, type RuleKind, type RuleWords } from '../../../block/debug/rules.ts';
+import { anyEventName, type FaultKind, faultKinds, type RuleKind, type RuleWords } from '../../../block/debug/rules.ts';
 import { invalidArgument } from '../../../block/error.ts';
-import { type DebugEvent, Event, eventByName, eventName, eventNames } from '../../../block/events/events.ts';
+import { type DebugEvent, Event, eventByName, eventNames } from '../../../block/events/events.ts';
 import { Options } from '../../../block/options/options.ts';
 import { Errno, errnoByName } from '../../../util/errno.ts';
-import { parseSize } from '../../../util/size.ts';
 import { type AttributeTypes, takeAttributes } from '../attributes.ts';
 import { faults, isFaultKind } from '../actions/index.ts';
-import { ioTypeNames, type IoTypeName, isIoTypeName } from './condition.ts';
+import { ioTypeNames, type IoTypeName } from './condition.ts';
 import { parseWhen, type Probability, type When } from './counting.ts';
-import { ByteRange } from './location.ts';
+import type { ByteRange } from './location.ts';
 import { parseCount } from './numbers.ts';
+import { ANY_EVENT, ruleEventName } from './rule.ts';
+import {
+  parseDelay,
+  parseEvent,
+  parseIoType,
+  parseProbability,
+  parseRange,
+  parseRequest,
+  parseSeed,
+} from './setting-values.ts';
 
 /** Every setting that some rule has; see `settingNames` for which kind has which. */
 interface SettingValues {
@@ -21,6 +30,10 @@ interface SettingValues {
   'delay-ns': number;
   new_state: number;
   tag: string;
+  l2: string;
+  refcount: string;
+  cluster: string;
+  range: string;
   text: string;
   how: string;
   on: string;
@@ -78,6 +91,11 @@ const ownTypes = {
   times: 'string',
 } as const;
 
+const { offset: _offset, ...withoutOffset } = ownTypes;
+
+/** The parts of an image that a watch is of, each with its offset or range. */
+const watchTypes = { l2: 'string', refcount: 'string', cluster: 'string', range: 'string' } as const;
+
 /** Names of the settings beyond QEMU's. */
 export const ownNames = [...(Object.keys(ownTypes) as readonly (keyof typeof ownTypes)[]), 'delay-ns'] as const;
 
@@ -87,7 +105,23 @@ const faultTypes: AttributeTypes = { errno: 'number', sector: 'number', once: 'b
 const typesOf: Readonly<Record<RuleKind, AttributeTypes>> = {
   'inject-error': { ...qemuTypes['inject-error'], ...ownTypes, 'delay-ns': 'string' },
   'set-state': { ...qemuTypes['set-state'], ...ownTypes },
-  suspend: { event: 'string', tag: 'string', state: 'number', once: 'bool', ...ownTypes },
+  suspend: {
+    event: 'string',
+    tag: 'string',
+    state: 'number',
+    sector: 'number',
+    iotype: 'string',
+    once: 'bool',
+    ...ownTypes,
+  },
+  watch: {
+    tag: 'string',
+    ...watchTypes,
+    state: 'number',
+    iotype: 'string',
+    once: 'bool',
+    ...withoutOffset,
+  },
   log: { event: 'string', text: 'string', state: 'number', once: 'bool', ...ownTypes },
   ...byFaultKind((kind) => {
     const names = Object.keys(faults[kind].settings);
@@ -100,6 +134,7 @@ const neededNames: Readonly<Record<RuleKind, readonly SettingName[]>> = {
   'inject-error': ['event'],
   'set-state': ['event', 'new_state'],
   suspend: ['event', 'tag'],
+  watch: ['tag'],
   log: ['event'],
   ...byFaultKind((kind) => faults[kind].needed),
 };
@@ -124,11 +159,15 @@ const flag = { value: (given: boolean) => given, text: (value: boolean) => (valu
 
 /** In the order in which they are checked and shown. Numbers are kept as QEMU keeps them: their low 32 bits, signed. */
 const settings: { readonly [Name in SettingName]: Setting<SettingValues[Name]> } = {
-  event: { value: parseEvent, text: eventName },
+  event: { value: parseEvent, text: ruleEventName },
   errno: whole,
   'delay-ns': { value: parseDelay, text: String },
   new_state: whole,
   tag: word,
+  l2: word,
+  refcount: word,
+  cluster: word,
+  range: word,
   text: word,
   how: word,
   on: word,
@@ -169,61 +208,6 @@ const actionNames: ReadonlySet<SettingName> = new Set([
 /** `sector` of this value stands for every sector, and for requests that have none. */
 const ANY_SECTOR = 0xffff_ffff_ffff_ffffn;
 
-function parseEvent(name: string): DebugEvent {
-  const event = eventByName(name);
-  if (event === undefined) throw invalidArgument(`invalid parameter value: ${name}`);
-  return event;
-}
-
-function parseIoType(name: string): IoTypeName {
-  if (!isIoTypeName(name)) throw invalidArgument(`invalid parameter value: ${name}`);
-  return name;
-}
-
-/** "A..B", from A to before B, in the shell's notations of sizes. */
-function parseRange(text: string): ByteRange {
-  const dots = text.indexOf('..');
-  const from = parseSize(text.slice(0, Math.max(0, dots)));
-  const to = parseSize(text.slice(dots + 2));
-  if (dots < 0 || typeof from === 'string' || typeof to === 'string' || from >= to) {
-    throw invalidArgument(`'offset' expects a range of bytes A..B, not '${text}'`);
-  }
-  // No image reaches to where a double is not exact.
-  return new ByteRange(Number(from), Number(to), text);
-}
-
-/** "5", or as the views name it: "w5". */
-function parseRequest(text: string): number {
-  const digits = /^[a-z]?([0-9]{1,15})$/.exec(text)?.[1];
-  if (digits === undefined) throw invalidArgument(`'request' expects the number of a request, not '${text}'`);
-  return Number(digits);
-}
-
-function parseProbability(text: string): Probability {
-  if (!/^(?:[0-9]+\.?|[0-9]*\.[0-9]+)$/.test(text) || Number(text) > 1) {
-    throw invalidArgument(`'probability' expects a number from 0 to 1, not '${text}'`);
-  }
-  return { value: Number(text), text };
-}
-
-function parseSeed(text: string): number {
-  if (!/^[0-9]{1,10}$/.test(text) || Number(text) > 0xffff_ffff) {
-    throw invalidArgument(`'seed' expects a number below 2^32, not '${text}'`);
-  }
-  return Number(text);
-}
-
-/** The longest delay that a timer of the host takes. */
-const DELAY_NS_MAX = 2_147_483_647_000_000;
-
-function parseDelay(text: string): number {
-  const delay = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.POSITIVE_INFINITY;
-  if (delay > DELAY_NS_MAX) {
-    throw invalidArgument(`'delay-ns' expects nanoseconds from 0 to ${DELAY_NS_MAX}, not '${text}'`);
-  }
-  return delay;
-}
-
 /** The settings of a section of a file or of options, whose values are of QEMU's types. EINVAL as QEMU refuses them. */
 export function settingsFromSection(
   kind: RuleKind,
@@ -253,10 +237,13 @@ export function settingsFromWords(kind: RuleKind, words: RuleWords, old?: RuleSe
     if (!given.has(name) && merged[name] === undefined) throw invalidArgument(`${noun(kind)} needs '${name}'`);
   }
   const event = given.get('event');
-  if (event !== undefined && eventByName(event) === undefined) throw invalidArgument(`there is no event '${event}'`);
+  if (event !== undefined && !isEvent(kind, event)) throw invalidArgument(`there is no event '${event}'`);
   const errno = given.get('errno');
   if (errno !== undefined) given.set('errno', errnoNumber(errno));
+  if (event === anyEventName) given.delete('event');
   Object.assign(merged, valuesOf(takeAttributes(new Options(given), typesOf[kind])));
+  if (event === anyEventName) merged.event = ANY_EVENT;
+  if (kind === 'watch') merged.event = Event.NONE;
   if (isFaultKind(kind)) completeFault(merged);
   if (merged.seed !== undefined && merged.probability === undefined && kind !== 'corrupt') {
     if (given.has('seed')) throw invalidArgument("'seed' goes with 'probability'");
@@ -278,7 +265,13 @@ function completeFault(merged: Partial<SettingValues>): void {
 }
 
 function noun(kind: RuleKind): string {
+  if (kind === 'watch') return 'a watch';
   return kind === 'suspend' ? 'a breakpoint' : kind;
+}
+
+/** Whether a rule of a kind may have this event: what only stops or tells may have any. */
+function isEvent(kind: RuleKind, event: string): boolean {
+  return eventByName(event) !== undefined || (event === anyEventName && (kind === 'suspend' || kind === 'log'));
 }
 
 /** "ENOSPC" as "28"; what does not look like a name is left to the parser of numbers. */

@@ -11,6 +11,7 @@ import { mapRuns } from './map-runs.ts';
 import { ownersOf } from './owners.ts';
 import { l1Structure, l2Structure, refcountStructure } from './table-rows.ts';
 import { unwrittenOf } from './unwritten.ts';
+import { watchedPlaces } from './watched.ts';
 import { wayOf } from './way.ts';
 
 /** The inspector of an image. */
@@ -27,6 +28,7 @@ export function inspectorOf(image: Qcow2Image): Inspector {
     where: (guest) => run(wayOf(image, guest as GuestOffset)),
     who: (range, tell) => run(ownersOf(image, range, tell)),
     map: (range, tell) => run(mapRuns(image, range, tell)),
+    watched: (what, range) => run(watchedPlaces(image, what, range)),
     unwritten: () => run(unwrittenOf(image)),
     copy: (maxBytes) => run(copyMetadata(image, maxBytes)),
     changes: (before, now, tell) => run(compareCopies(image, ownCopy(before), ownCopy(now), tell)),
