@@ -190,6 +190,12 @@ export interface Driver<S = unknown> extends DriverIdentity {
   close?(node: BlockNode<S>): Promise<void>;
 
   /**
+   * Called when the node has no request in flight and is to be quiet (`aio_flush`, a reopen) or closed: what was put
+   * off until then. Does not fail.
+   */
+  drainBegin?(node: BlockNode<S>): Pending;
+
+  /**
    * Fills up the options of a reopen with old ones (`old`, a copy that may be changed). Default: those that are not
    * given.
    */

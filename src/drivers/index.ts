@@ -8,6 +8,7 @@ import { luks } from './luks/probe.ts';
 import { nbd } from './nbd/name.ts';
 import { nullAio, nullCo } from './null/driver.ts';
 import { qcow2 } from './qcow2/probe.ts';
+import { qed } from './qed/probe.ts';
 import { raw } from './raw/driver.ts';
 import { recognisedFormats } from './recognised/driver.ts';
 
@@ -24,6 +25,7 @@ export const drivers: readonly (Driver<any> | LazyDriver)[] = [
   nullAio,
   nullCo,
   qcow2,
+  qed,
   raw,
   ...recognisedFormats,
 ];

@@ -6,6 +6,8 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { expect, it } from 'vitest';
+import { formatCase } from '../fuzz/format-cases.js';
+import type { ImageFile } from '../fuzz/qcow2-writer.js';
 import { qemuImages } from '../fuzz/qemu-images.js';
 import {
   type Checked,
@@ -38,19 +40,22 @@ function difference(theirs: Checked, ours: Checked): string | null {
   return [...said, ...(at < 0 ? [] : [`bytes from ${from}: ${part(theirs)} and ${part(ours)}`])].join('\n');
 }
 
-it(`${cases} damaged images are checked and repaired as qemu-img does it, seed ${seed}`, async () => {
-  const pool = qemuImages().filter((files) => !isEncrypted(files));
+/** The files of image `index` and its format; null for one that cannot be checked without a key. */
+type Damaged = (index: number) => { readonly files: readonly ImageFile[]; readonly format: string } | null;
+
+async function checkAll(damaged: Damaged): Promise<void> {
   // Names in images begin at the current folder.
   process.chdir(folder);
   const verdicts = new Map<string, number>();
   const differences: string[] = [];
   let unanswered = 0;
   for (let index = 0; index < cases; index++) {
-    const files = damagedImage(seed, index, pool);
-    if (isEncrypted(files)) continue;
+    const image = damaged(index);
+    if (image === null) continue;
+    const { files, format } = image;
     for (const [turn, repair] of repairs.entries()) {
       const isJson = (index + turn) % 2 === 0;
-      const theirs = checkedByQemu(files, repair, isJson);
+      const theirs = checkedByQemu(files, repair, isJson, format);
       if (theirs === null) {
         // An assertion of QEMU, or a wait without end.
         unanswered += 1;
@@ -58,7 +63,7 @@ it(`${cases} damaged images are checked and repaired as qemu-img does it, seed $
       }
       const key = `${repair} ${theirs.exit}`;
       verdicts.set(key, (verdicts.get(key) ?? 0) + 1);
-      const found = difference(theirs, await checkedByUs(files, repair, isJson));
+      const found = difference(theirs, await checkedByUs(files, repair, isJson, format));
       if (found !== null) differences.push(`SEED=${seed}, image ${index}, repair ${repair}\n${found}`);
     }
   }
@@ -67,4 +72,16 @@ it(`${cases} damaged images are checked and repaired as qemu-img does it, seed $
   );
   expect(differences.slice(0, SHOWN).join('\n\n'), `${differences.length} differences`).toBe('');
   expect(unanswered).toBeLessThan(3 + cases / 20);
+}
+
+it(`${cases} damaged images are checked and repaired as qemu-img does it, seed ${seed}`, async () => {
+  const pool = qemuImages().filter((files) => !isEncrypted(files));
+  await checkAll((index) => {
+    const files = damagedImage(seed, index, pool);
+    return isEncrypted(files) ? null : { files, format: 'qcow2' };
+  });
+});
+
+it(`${cases} damaged images of other formats, seed ${seed}`, async () => {
+  await checkAll((index) => formatCase(seed, index));
 });

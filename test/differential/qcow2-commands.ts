@@ -219,14 +219,16 @@ const aio = fc
   .map((command) => unit((c) => [command(c), 'aio_flush']));
 
 /** Brings one cluster into a state from which a request on it fires certain events. */
-const scenes: readonly {
+export interface Scene {
   readonly prepare: readonly ('discard' | 'write' | 'write -c' | 'write -z')[];
   readonly request: 'aio_read' | 'aio_write' | 'aio_write -z' | 'aio_write -zu';
   readonly part: 'whole' | 'head' | 'middle';
   readonly events: readonly string[];
   /** While it is held there, others may use the image. */
   readonly unlocked?: readonly string[];
-}[] = [
+}
+
+const scenes: readonly Scene[] = [
   {
     prepare: ['discard'],
     request: 'aio_write',
@@ -286,56 +288,57 @@ function besides(
   return [`${command} ${other} ${Math.min(command === 'read -v' ? 64 : c.clusterBytes, c.lengthBytes - other)}`];
 }
 
-const held = fc
-  .record({
-    scene: fc.constantFrom(...scenes),
-    event: fc.nat(10),
-    cluster: fc.nat(40),
-    value: fc.integer({ min: 1, max: 255 }),
-    beside: fc.option(
-      fc.record({
-        command: fc.constantFrom('read -v', 'read -q', 'write -P 5', 'write -z', 'write -zu', 'discard', 'flush'),
-        cluster: fc.nat(40),
+const heldIn = (choices: readonly Scene[]) =>
+  fc
+    .record({
+      scene: fc.constantFrom(...choices),
+      event: fc.nat(10),
+      cluster: fc.nat(40),
+      value: fc.integer({ min: 1, max: 255 }),
+      beside: fc.option(
+        fc.record({
+          command: fc.constantFrom('read -v', 'read -q', 'write -P 5', 'write -z', 'write -zu', 'discard', 'flush'),
+          cluster: fc.nat(40),
+        }),
+      ),
+      second: fc.option(
+        fc.record({
+          command: fc.constantFrom('aio_write -q -P 7', 'aio_read -q', 'aio_write -q -z', 'aio_write -q -zu'),
+          step: fc.nat(3),
+          whole: fc.boolean(),
+        }),
+      ),
+      remove: fc.boolean(),
+    })
+    .map(({ scene, event: choice, cluster, value, beside, second, remove }) =>
+      unit((c) => {
+        if (!c.canForceOrder) return [];
+        const event = scene.events[choice % scene.events.length] ?? 'none';
+        const start = wrap(cluster % 40, c) * c.clusterBytes;
+        const size = Math.min(c.clusterBytes, c.lengthBytes - start);
+        const step = Math.max(512, Math.min(c.alignBytes, size));
+        const eighth = Math.max(step, Math.floor(size / 8 / step) * step);
+        const [from, bytes] =
+          scene.part === 'whole' || size < 3 * step
+            ? [start, size]
+            : [scene.part === 'head' ? start : start + eighth, eighth];
+        const isOpen = scene.unlocked?.includes(event) === true;
+        const [verb = '', ...flags] = scene.request.split(' ');
+        const fill = verb === 'aio_write' && flags.length === 0 ? ['-P', String(value)] : [];
+        const lines = scene.prepare.map(
+          (word) => `${word} ${word === 'discard' || word === 'write -z' ? '' : '-P 99 '}${start} ${size}`,
+        );
+        lines.push(`break ${event} A`, [verb, '-q', ...flags, ...fill, from, bytes].join(' '), 'wait_break A');
+        if (isOpen && beside !== null) lines.push(...besides(c, beside, start));
+        // Overlaps the one that is held, and ends after it.
+        if (isOpen && second !== null && scene.request === 'aio_write') {
+          const at = from + second.step * step < start + size ? from + second.step * step : from;
+          lines.push(`${second.command} ${second.whole ? `${start} ${size}` : `${at} ${step}`}`);
+        }
+        lines.push(remove ? 'remove_break A' : 'resume A', 'aio_flush', 'remove_break A');
+        return lines;
       }),
-    ),
-    second: fc.option(
-      fc.record({
-        command: fc.constantFrom('aio_write -q -P 7', 'aio_read -q', 'aio_write -q -z', 'aio_write -q -zu'),
-        step: fc.nat(3),
-        whole: fc.boolean(),
-      }),
-    ),
-    remove: fc.boolean(),
-  })
-  .map(({ scene, event: choice, cluster, value, beside, second, remove }) =>
-    unit((c) => {
-      if (!c.canForceOrder) return [];
-      const event = scene.events[choice % scene.events.length] ?? 'none';
-      const start = wrap(cluster % 40, c) * c.clusterBytes;
-      const size = Math.min(c.clusterBytes, c.lengthBytes - start);
-      const step = Math.max(512, Math.min(c.alignBytes, size));
-      const eighth = Math.max(step, Math.floor(size / 8 / step) * step);
-      const [from, bytes] =
-        scene.part === 'whole' || size < 3 * step
-          ? [start, size]
-          : [scene.part === 'head' ? start : start + eighth, eighth];
-      const isOpen = scene.unlocked?.includes(event) === true;
-      const [verb = '', ...flags] = scene.request.split(' ');
-      const fill = verb === 'aio_write' && flags.length === 0 ? ['-P', String(value)] : [];
-      const lines = scene.prepare.map(
-        (word) => `${word} ${word === 'discard' || word === 'write -z' ? '' : '-P 99 '}${start} ${size}`,
-      );
-      lines.push(`break ${event} A`, [verb, '-q', ...flags, ...fill, from, bytes].join(' '), 'wait_break A');
-      if (isOpen && beside !== null) lines.push(...besides(c, beside, start));
-      // Overlaps the one that is held, and ends after it.
-      if (isOpen && second !== null && scene.request === 'aio_write') {
-        const at = from + second.step * step < start + size ? from + second.step * step : from;
-        lines.push(`${second.command} ${second.whole ? `${start} ${size}` : `${at} ${step}`}`);
-      }
-      lines.push(remove ? 'remove_break A' : 'resume A', 'aio_flush', 'remove_break A');
-      return lines;
-    }),
-  );
+    );
 
 /** Two requests to different clusters, held behind the allocation of their space and ended in a forced order. */
 const twoHeld = fc
@@ -372,30 +375,35 @@ const idleBreak = fc
   .constantFrom('write_aio', 'l2_load', 'cluster_alloc', 'none')
   .map((event) => unit(() => [`break ${event} I`, 'resume I', 'remove_break I', 'remove_break I']));
 
-/** A script: units in order. */
-export const script: fc.Arbitrary<readonly Unit[]> = fc.array(
-  fc.oneof(
-    { weight: 6, arbitrary: read },
-    { weight: 1, arbitrary: dump },
-    { weight: 10, arbitrary: write },
-    { weight: 5, arbitrary: writeZeroes },
-    { weight: 5, arbitrary: writeCompressed },
-    { weight: 1, arbitrary: writeFromFile },
-    { weight: 2, arbitrary: vector },
-    { weight: 5, arbitrary: discard },
-    { weight: 2, arbitrary: truncate },
-    { weight: 2, arbitrary: alloc },
-    { weight: 2, arbitrary: vmState },
-    { weight: 5, arbitrary: plain },
-    { weight: 1, arbitrary: reopen },
-    { weight: 1, arbitrary: closeAndOpen },
-    { weight: 4, arbitrary: aio },
-    { weight: 1, arbitrary: idleBreak },
-    { weight: 3, arbitrary: held },
-    { weight: 1, arbitrary: twoHeld },
-  ),
-  { minLength: 1, maxLength: 20, size: 'max' },
-);
+/** Scripts for a format: units in order. `twoAllocate`: two requests may take space at the same time. */
+export function scriptOver(scenesOf: readonly Scene[], twoAllocate: boolean): fc.Arbitrary<readonly Unit[]> {
+  return fc.array(
+    fc.oneof(
+      { weight: 6, arbitrary: read },
+      { weight: 1, arbitrary: dump },
+      { weight: 10, arbitrary: write },
+      { weight: 5, arbitrary: writeZeroes },
+      { weight: 5, arbitrary: writeCompressed },
+      { weight: 1, arbitrary: writeFromFile },
+      { weight: 2, arbitrary: vector },
+      { weight: 5, arbitrary: discard },
+      { weight: 2, arbitrary: truncate },
+      { weight: 2, arbitrary: alloc },
+      { weight: 2, arbitrary: vmState },
+      { weight: 5, arbitrary: plain },
+      { weight: 1, arbitrary: reopen },
+      { weight: 1, arbitrary: closeAndOpen },
+      { weight: 4, arbitrary: aio },
+      { weight: 1, arbitrary: idleBreak },
+      { weight: 3, arbitrary: heldIn(scenesOf) },
+      { weight: twoAllocate ? 1 : 0, arbitrary: twoHeld },
+    ),
+    { minLength: 1, maxLength: 20, size: 'max' },
+  );
+}
+
+/** Scripts for qcow2. */
+export const script = scriptOver(scenes, true);
 
 /** Whether compressed clusters are written side by side, so that their order in the file is not determined. */
 export function hasOpenOrder(lines: readonly string[], clusterBytes: number): boolean {

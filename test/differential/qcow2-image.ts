@@ -21,7 +21,7 @@ export interface Qcow2Content extends ImageContent {
 }
 
 /** Places and lengths in clusters and sectors, as commands of a history. */
-function historyCommands(clusterBytes: number, lengthBytes: number, compresses: boolean): fc.Arbitrary<string> {
+export function historyCommands(clusterBytes: number, lengthBytes: number, compresses: boolean): fc.Arbitrary<string> {
   const sectors = Math.max(1, Math.floor(lengthBytes / 512));
   const clusterSectors = clusterBytes / 512;
   const range = fc

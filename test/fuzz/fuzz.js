@@ -1,4 +1,5 @@
 /** Runs a range of cases over several lanes at once, and gathers what they find. */
+import { formatCase } from './format-cases.js';
 import { imageCase } from './image-cases.js';
 import { Lane } from './lane.js';
 import { luksCase } from './luks-cases.js';
@@ -6,7 +7,7 @@ import { qemuImages } from './qemu-images.js';
 import { textCase } from './text-cases.js';
 
 /** @typedef {import('./lane.js').Find} Find */
-/** @typedef {'images' | 'luks' | 'texts'} Kind */
+/** @typedef {'images' | 'luks' | 'formats' | 'texts'} Kind */
 
 /**
  * @typedef {object} Range
@@ -39,6 +40,7 @@ export async function fuzz({
   /** @param {number} index */
   const makeCase = (index) => {
     if (kind === 'images') return imageCase(seed, index, pool);
+    if (kind === 'formats') return formatCase(seed, index);
     return kind === 'luks' ? luksCase(seed, index) : textCase(seed, index);
   };
   /** @type {Find[]} */

@@ -7,7 +7,7 @@ const CASES = 400;
 /** Whatever the machine does besides: the rest is left out. */
 const MAX_MS = 20_000;
 
-it.each(['images', 'luks', 'texts'] as const)(
+it.each(['images', 'luks', 'formats', 'texts'] as const)(
   'hostile %s: no crash, no hang, no memory beyond the bound',
   { timeout: 120_000 },
   async (kind) => {

@@ -1,7 +1,7 @@
 /**
- * `npm run fuzz`: hostile images, LUKS headers and texts, and whether the program stands them.
+ * `npm run fuzz`: hostile images, LUKS headers, images of other formats and texts, and whether the program stands them.
  *
- *     node test/fuzz/index.js [images|luks|texts]… [--seed N] [--from K] [--count N]
+ *     node test/fuzz/index.js [images|luks|formats|texts]… [--seed N] [--from K] [--count N]
  *         [--minutes M] [--jobs N] [--keep FOLDER]
  *
  * Case K of a seed is always the same, so that a run goes on where another one ended, and `--from K --count 1` shows a
@@ -24,12 +24,12 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const wanted = positionals.length === 0 ? ['images', 'luks', 'texts'] : positionals;
+const wanted = positionals.length === 0 ? ['images', 'luks', 'formats', 'texts'] : positionals;
 const PROGRESS_CASES = 1000;
 const endMs = Date.now() + Number(values.minutes) * 60_000;
 let findCount = 0;
 
-for (const kind of /** @type {const} */ (['images', 'luks', 'texts'])) {
+for (const kind of /** @type {const} */ (['images', 'luks', 'formats', 'texts'])) {
   if (!wanted.includes(kind)) continue;
   const started = Date.now();
   const { finds, next } = await fuzz({

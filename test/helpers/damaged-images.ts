@@ -39,9 +39,14 @@ export function isEncrypted(files: readonly ImageFile[]): boolean {
 }
 
 /** Writes the files to the current folder, and has qemu-img check the image. Null if that did not end. */
-export function checkedByQemu(files: readonly ImageFile[], repair: CheckRepair, isJson: boolean): Checked | null {
+export function checkedByQemu(
+  files: readonly ImageFile[],
+  repair: CheckRepair,
+  isJson: boolean,
+  format = 'qcow2',
+): Checked | null {
   writeFiles(files);
-  const words = ['check', '-f', 'qcow2', `--output=${isJson ? 'json' : 'human'}`];
+  const words = ['check', '-f', format, `--output=${isJson ? 'json' : 'human'}`];
   if (repair !== 'none') words.push('-r', repair);
   const { status, stdout, stderr } = spawnSync('qemu-img', [...words, 'disk.img'], {
     encoding: 'utf8',
@@ -52,9 +57,14 @@ export function checkedByQemu(files: readonly ImageFile[], repair: CheckRepair, 
 }
 
 /** The check of this program. */
-export async function checkedByUs(files: readonly ImageFile[], repair: CheckRepair, isJson: boolean): Promise<Checked> {
+export async function checkedByUs(
+  files: readonly ImageFile[],
+  repair: CheckRepair,
+  isJson: boolean,
+  format = 'qcow2',
+): Promise<Checked> {
   writeFiles(files);
-  return withFile(await ownCheck('disk.img', repair, isJson), isJson);
+  return withFile(await ownCheck('disk.img', repair, isJson, format), isJson);
 }
 
 function writeFiles(files: readonly ImageFile[]): void {

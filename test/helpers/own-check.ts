@@ -21,8 +21,13 @@ export interface CheckOutcome {
 
 const table = new DriverTable(drivers);
 
-/** Checks a qcow2 file. */
-export async function ownCheck(file: string, repair: CheckRepair, isJson: boolean): Promise<CheckOutcome> {
+/** Checks an image. */
+export async function ownCheck(
+  file: string,
+  repair: CheckRepair,
+  isJson: boolean,
+  format = 'qcow2',
+): Promise<CheckOutcome> {
   const loop = new EventLoop();
   const said: string[] = [];
   const context = new GraphContext({
@@ -35,7 +40,7 @@ export async function ownCheck(file: string, repair: CheckRepair, isJson: boolea
   let stdout = '';
   let exit = 1;
   const error = await outcome(loop, async () => {
-    const options = new Options([['driver', 'qcow2']]);
+    const options = new Options([['driver', format]]);
     const image = await openBackend(context, { filename: file, options, flags });
     try {
       const print = (lines: readonly string[]): void => {
@@ -44,7 +49,7 @@ export async function ownCheck(file: string, repair: CheckRepair, isJson: boolea
       const result = await checkTwice(image.top, repair, (first) => {
         if (!isJson) print(describeRepairs(first));
       });
-      print(isJson ? [JSON.stringify(checkAsJson(result, file, 'qcow2'))] : describeCheck(result));
+      print(isJson ? [JSON.stringify(checkAsJson(result, file, format))] : describeCheck(result));
       exit = checkStatus(result);
       if (exit === 1) context.report('Check failed');
     } catch (failure) {

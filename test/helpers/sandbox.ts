@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach } from 'vitest';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
+import { makeQed } from './format-images.js';
 import { makeVolume } from './luks-volume.js';
 
 const units: Record<string, number> = { '': 1, k: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
@@ -105,7 +106,9 @@ export class Sandbox {
     else if (verb === 'qcow2' && first !== undefined && (second === 'luks' || second === 'aes')) {
       const encryption = second === 'luks' ? makeVolume() : second;
       writeFileSync(this.path(name), makeImage({ lengthBytes: parseSize(first), encryption }));
-    } else if (verb === 'file') writeFileSync(this.path(name), text, 'latin1');
+    } else if (verb === 'qed' && first !== undefined)
+      writeFileSync(this.path(name), makeQed({ lengthBytes: parseSize(first), backing: second, clusters: [0, 5, 6] }));
+    else if (verb === 'file') writeFileSync(this.path(name), text, 'latin1');
     else if (verb === 'dir') mkdirSync(this.path(name));
     else if (verb === 'link' && first !== undefined) symlinkSync(first, this.path(name));
     else throw new Error(`unknown set-up: ${words.join(' ')}`);

@@ -20,7 +20,7 @@ const unused = 'Nothing in the block layer fires it today; rules on it are accep
 export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   l1_update: {
     meaning: 'An entry of the L1 table is about to be written.',
-    firedBy: 'qcow2, after a new L2 table was written and flushed.',
+    firedBy: 'qcow2 and qed, after a new L2 table was written and flushed.',
     onDisk: 'The new L2 table and its refcount are there; the L1 entry still points nowhere, or to the old table.',
     before: ['l2_alloc_write'],
     after: ['pwritev', 'pwritev_done'],
@@ -48,14 +48,15 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   },
   l2_load: {
     meaning: 'An L2 table (or a slice of it) is about to be read into the cache.',
-    firedBy: 'qcow2, at a cache miss of the look-up of a guest offset.',
+    firedBy: 'qcow2 and qed, at a cache miss of the look-up of a guest offset.',
     onDisk: 'As before; a read changes nothing.',
     before: [],
     after: ['read_aio', 'write_aio', 'cluster_alloc'],
   },
   l2_update: {
     meaning: 'A changed L2 table of the cache is about to be written.',
-    firedBy: 'qcow2, when the cache is flushed or needs the place for another table.',
+    firedBy:
+      'qcow2, when the cache is flushed or needs the place for another table; qed, in every write that allocates.',
     onDisk: 'The data and the refcounts that the table depends on are there; the table on disk is the old one.',
     before: ['refblock_update_part', 'flush_to_os'],
     after: ['pwritev', 'pwritev_done'],
@@ -83,14 +84,14 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   },
   read_aio: {
     meaning: 'Guest data is about to be read from the image file.',
-    firedBy: 'raw for every read; qcow2 for each run of clusters that the image has as plain data.',
+    firedBy: 'raw for every read; qcow2 and qed for each run of clusters that the image has as plain data.',
     onDisk: 'As before; a read changes nothing.',
     before: ['l2_load'],
     after: [],
   },
   read_backing_aio: {
     meaning: 'Guest data is about to be read from the backing file.',
-    firedBy: 'qcow2, for clusters that it does not have.',
+    firedBy: 'qcow2 and qed, for clusters that the image does not have.',
     onDisk: 'As before; a read changes nothing.',
     before: [],
     after: [],
@@ -104,7 +105,7 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   },
   write_aio: {
     meaning: 'Guest data is about to be written to the image file.',
-    firedBy: 'raw for every write; qcow2 once the clusters of the write are allocated.',
+    firedBy: 'raw for every write; qcow2 and qed once the clusters of the write are allocated.',
     onDisk: 'Refcounts may count the new clusters (or the cache holds that); no L2 entry points to them yet.',
     before: ['l2_load', 'cluster_alloc', 'cow_read'],
     after: ['pwritev', 'cow_write', 'l2_update'],
@@ -139,7 +140,7 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   },
   cow_write: {
     meaning: 'What a new cluster takes over is about to be written to it.',
-    firedBy: 'qcow2, unless the guest data next to it could be written together with it.',
+    firedBy: 'qcow2, unless the guest data next to it could be written together with it; qed, before the guest data.',
     onDisk: 'The new cluster has the guest data, not the rest; no L2 entry names it.',
     before: ['write_aio', 'cow_read'],
     after: ['l2_update'],

@@ -262,6 +262,7 @@ async function closeNode(node: BlockNode): Promise<void> {
   if (nodes.get(node.nodeName) === node) nodes.delete(node.nodeName);
   try {
     if (!node.closed) {
+      await node.driver.drainBegin?.(node);
       await flushBeforeClose(node);
       // Flushing may have found that the image is corrupt, and ended it.
       if (!node.closed) await node.driver.close?.(node);

@@ -49,6 +49,7 @@ export async function reopenNode(node: BlockNode, options: Options, keepOldOptio
   enqueue(queue, node, options, keepOldOptions, null);
   const transaction = new Transaction();
   try {
+    for (const entry of queue) await entry.node.driver.drainBegin?.(entry.node);
     for (const entry of queue) await flushEntry(entry);
     for (const entry of queue) entry.node.reopenFlags = entry.flags;
     for (const entry of queue) await prepare(entry, transaction);

@@ -1,0 +1,138 @@
+/** Images of QEMU's other formats, made by qemu-img and written by qemu-io before the random scripts run over them. */
+import fc from 'fast-check';
+import { runProgram } from '../helpers/run-program.ts';
+import { type ImageContent, type ImageKind, inPercent, present } from './image-kind.ts';
+import { type Scene, scriptOver } from './qcow2-commands.ts';
+import { historyCommands } from './qcow2-image.ts';
+import { rawKind } from './raw-kind.ts';
+
+/** An image, and what was made of it before. */
+export interface FormatContent extends ImageContent {
+  readonly clusterBytes: number;
+  /** The options given to `qemu-img create -o`. */
+  readonly create: Readonly<Record<string, string>>;
+  /** A raw backing file with these commands run on it; null: none. */
+  readonly backing: { readonly lengthBytes: number; readonly commands: readonly string[] } | null;
+  /** Commands, and whether qemu-io then ends without closing the image. */
+  readonly history: readonly string[];
+  readonly aborts: boolean;
+}
+
+/** The properties in which the formats differ. */
+interface Format {
+  readonly name: string;
+  /** Geometries: the options of creation, the cluster that follows from them, and whether there is a backing file. */
+  readonly geometry: fc.Arbitrary<{
+    readonly create: Readonly<Record<string, string>>;
+    readonly clusterBytes: number;
+    readonly isOverlay: boolean;
+  }>;
+  readonly compresses: boolean;
+  readonly events: readonly string[];
+  readonly scenes: readonly Scene[];
+  readonly twoAllocate: boolean;
+}
+
+function content({ geometry, compresses }: Format): fc.Arbitrary<FormatContent> {
+  return geometry.chain(({ create, clusterBytes, isOverlay }) => {
+    const most = Math.max(8, Math.min(400, Math.floor(3_000_000 / clusterBytes)));
+    const length = fc.oneof(
+      { weight: 4, arbitrary: fc.integer({ min: 1, max: most }).map((n) => n * clusterBytes) },
+      { weight: 4, arbitrary: fc.integer({ min: 1, max: (most * clusterBytes) / 512 }).map((n) => n * 512) },
+      { weight: 1, arbitrary: fc.integer({ min: 20, max: 60 }).map((n) => n * 1_048_576) },
+    );
+    return length.chain((lengthBytes) => {
+      const backing = fc.constantFrom(1, 1, 0.5, 0.3, 1.4).chain((share) => {
+        const bytes = Math.max(512, Math.floor((Math.min(lengthBytes, 8 << 20) * share) / 512) * 512);
+        return fc
+          .array(historyCommands(clusterBytes, bytes, false), { minLength: 1, maxLength: 4 })
+          .map((commands) => ({ lengthBytes: bytes, commands }));
+      });
+      return fc.record({
+        lengthBytes: fc.constant(lengthBytes),
+        clusterBytes: fc.constant(clusterBytes),
+        create: fc.constant(create),
+        backing: isOverlay ? backing : fc.constant(null),
+        history: fc.array(historyCommands(clusterBytes, lengthBytes, compresses), { maxLength: 6 }),
+        aborts: fc.nat(3).map((n) => n === 0),
+      });
+    });
+  });
+}
+
+/** The command lines that make the image. */
+function makingOf(driver: string, { create, backing, history, aborts, lengthBytes }: FormatContent): string[][] {
+  const lines: string[][] = [];
+  const perform = (format: string, file: string, commands: readonly string[]) =>
+    lines.push(['qemu-io', '-f', format, ...commands.flatMap((command) => ['-c', command]), file]);
+  if (backing !== null) {
+    lines.push(['qemu-img', 'create', '-q', '-f', 'raw', 'base.img', String(backing.lengthBytes)]);
+    perform('raw', 'base.img', backing.commands);
+  }
+  const over = backing === null ? [] : ['-b', 'base.img', '-F', 'raw'];
+  const options = Object.entries(create).map(([key, value]) => `${key}=${value}`);
+  const given = options.length === 0 ? [] : ['-o', options.join(',')];
+  lines.push(['qemu-img', 'create', '-q', '-f', driver, ...given, ...over, 'disk.img', String(lengthBytes)]);
+  if (history.length > 0) perform(driver, 'disk.img', aborts ? [...history, 'abort'] : history);
+  return lines;
+}
+
+function kindOf(format: Format): ImageKind<FormatContent> {
+  return {
+    name: format.name,
+    driver: format.name,
+    alignBytes: 512,
+    image: content(format),
+    async create(sandbox, made) {
+      for (const [command = '', ...args] of makingOf(format.name, made)) {
+        const { stderr, exit } = await runProgram({ command, args: [] }, args, { cwd: sandbox.folder });
+        if (args[0] === 'create' && exit !== '0') throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
+      }
+    },
+    describe: (made) =>
+      makingOf(format.name, made)
+        .map((words) => words.map((word) => (word.includes(' ') ? `'${word}'` : word)).join(' '))
+        .join('\n'),
+    clusterBytes: ({ clusterBytes }) => clusterBytes,
+    hasOpenOrder: () => false,
+    options: fc.record({ 'detect-zeroes': inPercent(30, fc.constantFrom('on', 'off', 'unmap')) }).map(present),
+    switches: fc.constant([]),
+    events: format.events,
+    script: scriptOver(format.scenes, format.twoAllocate),
+  };
+}
+
+const inPlace: Scene = {
+  prepare: ['write'],
+  request: 'aio_write',
+  part: 'middle',
+  events: ['write_aio', 'pwritev', 'pwritev_done'],
+  unlocked: ['write_aio', 'pwritev', 'pwritev_done'],
+};
+const reading: Scene = {
+  prepare: ['write'],
+  request: 'aio_read',
+  part: 'middle',
+  events: ['read_aio'],
+  unlocked: ['read_aio'],
+};
+
+export const qedKind = kindOf({
+  name: 'qed',
+  geometry: fc
+    .record({
+      bits: fc.integer({ min: 12, max: 17 }),
+      tableClusters: fc.constantFrom(2, 4, 8, 16),
+      isOverlay: fc.boolean(),
+    })
+    .map(({ bits, tableClusters, isOverlay }) => ({
+      create: { cluster_size: String(2 ** bits), table_size: String(tableClusters) },
+      clusterBytes: 2 ** bits,
+      isOverlay,
+    })),
+  compresses: false,
+  events: [...rawKind.events, 'l1_update', 'l2_update', 'read_backing_aio', 'cow_write'],
+  scenes: [inPlace, reading, { prepare: [], request: 'aio_write', part: 'middle', events: ['write_aio', 'pwritev'] }],
+  // The second one waits until the first has ended.
+  twoAllocate: false,
+});
