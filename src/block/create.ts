@@ -1,10 +1,11 @@
 /** Making images as `qemu-img create` does: its order of checks, its texts. */
 import { Errno } from '../util/errno.ts';
 import type { CreateOption, CreateValues, Driver, RegisteredDriver } from './driver.ts';
-import { BlockError, invalidArgument } from './error.ts';
-import { Open } from './flags.ts';
+import { BlockError, invalidArgument, prependError, withContext } from './error.ts';
+import { Open, Perm, Req, SECTOR_BYTES } from './flags.ts';
 import type { GraphContext } from './graph/context.ts';
 import { closeBackend } from './graph/graph.ts';
+import { setBackendPermissions } from './graph/permissions.ts';
 import { hasProtocol } from './open/filename.ts';
 import { openBackend } from './open/open.ts';
 import { parseOptionString } from './options/option-string.ts';
@@ -54,7 +55,6 @@ export async function createImage(
   if (request.size !== null) values.set('size', String(request.size));
   await checkBacking(context, request, values);
   if (!values.has('size')) throw invalidArgument('Image creation needs a size parameter');
-  driver.checkCreate?.(values);
   say(`Formatting '${filename}', fmt=${format} ${describeValues(options, values)}`);
   try {
     await driver.create?.(context, filename, values);
@@ -72,6 +72,38 @@ export async function createFile(context: GraphContext, filename: string, values
   const known = optionsOf(driver, 'Protocol');
   const own = new Map([...values].filter(([key]) => known.some(({ name }) => name === key)));
   await driver.create?.(context, filename, own);
+}
+
+/**
+ * "Makes" a file that is there already, as an export of NBD or a device is: its length must do, and its first sector is
+ * cleared, so that no format is recognised in what it held before.
+ */
+export async function createFallback(
+  formatName: string,
+  context: GraphContext,
+  filename: string,
+  values: CreateValues,
+): Promise<void> {
+  const mode = values.get('preallocation') ?? 'off';
+  if (mode !== 'off') throw new BlockError(Errno.ENOTSUP, `Unsupported preallocation mode '${mode}'`);
+  const size = Number(parseOption('size', values.get('size') ?? '0', 'size'));
+  const prefix = `Protocol driver '${formatName}' does not support image creation, and opening the image failed`;
+  let file;
+  try {
+    file = await openBackend(context, { filename, options: new Options(), flags: Open.READ_WRITE | Open.PROTOCOL });
+  } catch (error) {
+    throw error instanceof BlockError ? prependError(error, `${prefix}: `) : error;
+  }
+  try {
+    setBackendPermissions(file, Perm.WRITE | Perm.RESIZE, Perm.ALL);
+    await file.truncate(size, { exact: false });
+    const cleared = Math.min(SECTOR_BYTES, file.getLength());
+    await withContext("Failed to clear the new image's first sector", () =>
+      file.pwriteZeroes(0, cleared, Req.MAY_UNMAP),
+    );
+  } finally {
+    await closeBackend(file);
+  }
 }
 
 async function loaded(driver: RegisteredDriver): Promise<Driver> {
@@ -127,7 +159,7 @@ async function checkBacking(context: GraphContext, request: CreateRequest, value
     opened = await openBackend(context, {
       filename: besides(request.filename, backing),
       options,
-      flags: Open.NO_BACKING,
+      flags: Open.NO_BACKING | Open.NO_IO,
     });
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;

@@ -37,6 +37,12 @@ export interface CreateOption {
   readonly help: string;
 }
 
+/** The options of what is there already and can only be used: an export of NBD, a device. */
+export const fallbackOptions: readonly CreateOption[] = [
+  { name: 'size', type: 'size', help: 'the least length that it must have' },
+  { name: 'preallocation', type: 'string', help: 'off' },
+];
+
 /** Options of `create` by name, as given: their types are right. */
 export type CreateValues = ReadonlyMap<string, string>;
 
@@ -174,8 +180,6 @@ export interface Driver<S = unknown> extends DriverIdentity {
 
   /** The options of new images, in the order in which `create` says them. Default: none can be made. */
   readonly createOptions?: readonly CreateOption[];
-  /** Refuses values that no image can be made from, before anything is said or done. */
-  checkCreate?(values: CreateValues): void;
   /** Makes an image (a format) or its file (a protocol). */
   create?(context: GraphContext, filename: string, values: CreateValues): Promise<void>;
   /** For protocols: deletes a file. Failures do not count. */

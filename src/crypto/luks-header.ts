@@ -16,7 +16,7 @@ import { SECTOR_BYTES } from './sector-cipher.ts';
 /** Bytes of the header, without the key material behind it. */
 export const LUKS_HEADER_BYTES = 592;
 /** Stripes of every key slot: LUKS1 leaves it open, QEMU and cryptsetup do not. */
-const STRIPES = 4000;
+export const STRIPES = 4000;
 
 /** Where the fields are (LUKS1 on-disk format 1.2.1, figures 1 and 2). Numbers are big-endian. */
 const Field = {
@@ -35,8 +35,9 @@ const Field = {
 } as const;
 const SlotField = { STATE: 0, ITERATIONS: 4, SALT: 8, MATERIAL_SECTOR: 40, STRIPES: 44 } as const;
 const NAME_BYTES = 32;
-const DIGEST_BYTES = 20;
-const SALT_BYTES = 32;
+/** Bytes of the digest of the master key, and of each salt. */
+export const DIGEST_BYTES = 20;
+export const LUKS_SALT_BYTES = 32;
 const UUID_BYTES = 40;
 const SLOT_BYTES = 48;
 const SLOT_COUNT = 8;
@@ -76,6 +77,19 @@ export interface LuksHeader {
   readonly slots: readonly KeySlot[];
 }
 
+/** The fields of a new header, whose first slot alone is used. */
+export interface NewLuksHeader {
+  readonly cipherName: string;
+  readonly cipherMode: string;
+  readonly hashSpec: string;
+  readonly keyBytes: number;
+  readonly digest: Buffer;
+  readonly digestSalt: Buffer;
+  readonly digestIterations: number;
+  readonly uuid: string;
+  readonly slot: { readonly iterations: number; readonly salt: Buffer };
+}
+
 /** The algorithms of a volume. */
 export interface LuksAlgorithms {
   readonly cipher: CipherAlgorithm;
@@ -97,7 +111,7 @@ export function parseLuksHeader(data: Buffer): LuksHeader {
     payloadSector: data.readUInt32BE(Field.PAYLOAD_SECTOR),
     keyBytes: data.readUInt32BE(Field.KEY_BYTES),
     digest: bytesAt(Field.DIGEST, DIGEST_BYTES),
-    digestSalt: bytesAt(Field.DIGEST_SALT, SALT_BYTES),
+    digestSalt: bytesAt(Field.DIGEST_SALT, LUKS_SALT_BYTES),
     digestIterations: data.readUInt32BE(Field.DIGEST_ITERATIONS),
     uuid: untilNul(bytesAt(Field.UUID, UUID_BYTES)) ?? bytesAt(Field.UUID, UUID_BYTES).toString(),
     slots: Array.from({ length: SLOT_COUNT }, (_, index) =>
@@ -117,7 +131,7 @@ function parseSlot(data: Buffer): KeySlot {
     state,
     isActive: state === SLOT_ENABLED,
     iterations: data.readUInt32BE(SlotField.ITERATIONS),
-    salt: data.subarray(SlotField.SALT, SlotField.SALT + SALT_BYTES),
+    salt: data.subarray(SlotField.SALT, SlotField.SALT + LUKS_SALT_BYTES),
     materialSector: data.readUInt32BE(SlotField.MATERIAL_SECTOR),
     stripes: data.readUInt32BE(SlotField.STRIPES),
   };
@@ -164,7 +178,12 @@ function materialSectors(keyBytes: number, stripes: number): number {
 }
 
 /** The algorithms that a checked header names. CryptoError with QEMU's text for one that is not known. */
-export function luksAlgorithms({ cipherName, cipherMode, hashSpec, keyBytes }: LuksHeader): LuksAlgorithms {
+export function luksAlgorithms({
+  cipherName,
+  cipherMode,
+  hashSpec,
+  keyBytes,
+}: Pick<LuksHeader, 'cipherName' | 'cipherMode' | 'hashSpec' | 'keyBytes'>): LuksAlgorithms {
   // "cbc-essiv:sha256"
   const parts = /^([^-]*)-([^:]*)(?::(.*))?$/s.exec(cipherMode ?? '');
   if (parts === null) throw new CryptoError(`Unexpected cipher mode string format '${cipherMode}'`);
@@ -178,4 +197,37 @@ export function luksAlgorithms({ cipherName, cipherMode, hashSpec, keyBytes }: L
   if (name !== 'essiv') return { cipher, mode, hash, iv: { name, essiv: null } };
   if (ivHash === null) throw new CryptoError('Missing IV generator hash specification');
   return { cipher, mode, hash, iv: { name, essiv: { cipher: essivCipher(cipher, ivHash), hash: ivHash } } };
+}
+
+/** Where a new volume has the key material of each slot, and its data, in sectors and as QEMU lays it out. */
+export function luksLayout(keyBytes: number): { readonly materialSectors: number[]; readonly payloadSector: number } {
+  const sectors = materialSectors(keyBytes, STRIPES);
+  const materials = Array.from({ length: SLOT_COUNT }, (_, index) => HEADER_SECTORS + index * sectors);
+  return { materialSectors: materials, payloadSector: HEADER_SECTORS + SLOT_COUNT * sectors };
+}
+
+/** The bytes of a new header. */
+export function newLuksHeader(fields: NewLuksHeader): Buffer {
+  const layout = luksLayout(fields.keyBytes);
+  const data = Buffer.alloc(LUKS_HEADER_BYTES);
+  MAGIC.copy(data);
+  data.writeUInt16BE(VERSION, Field.VERSION);
+  data.write(fields.cipherName, Field.CIPHER_NAME);
+  data.write(fields.cipherMode, Field.CIPHER_MODE);
+  data.write(fields.hashSpec, Field.HASH_SPEC);
+  data.writeUInt32BE(layout.payloadSector, Field.PAYLOAD_SECTOR);
+  data.writeUInt32BE(fields.keyBytes, Field.KEY_BYTES);
+  fields.digest.copy(data, Field.DIGEST);
+  fields.digestSalt.copy(data, Field.DIGEST_SALT);
+  data.writeUInt32BE(fields.digestIterations, Field.DIGEST_ITERATIONS);
+  data.write(fields.uuid, Field.UUID);
+  for (const [index, sector] of layout.materialSectors.entries()) {
+    const at = Field.SLOTS + index * SLOT_BYTES;
+    data.writeUInt32BE(index === 0 ? SLOT_ENABLED : SLOT_DISABLED, at + SlotField.STATE);
+    data.writeUInt32BE(sector, at + SlotField.MATERIAL_SECTOR);
+    data.writeUInt32BE(STRIPES, at + SlotField.STRIPES);
+  }
+  data.writeUInt32BE(fields.slot.iterations, Field.SLOTS + SlotField.ITERATIONS);
+  fields.slot.salt.copy(data, Field.SLOTS + SlotField.SALT);
+  return data;
 }

@@ -1,8 +1,8 @@
 /** Opening a LUKS1 volume: the master key out of the first key slot that a passphrase fits. */
-import { loadNow } from '../util/load-now.ts';
 import type { Pending, Steps } from '../util/steps.ts';
 import { CryptoError, digestLength } from './algorithms.ts';
 import { mergeStripes } from './anti-forensic.ts';
+import { deriveKey, type WaitForWork } from './key-derivation.ts';
 import {
   checkLuksHeader,
   type KeySlot,
@@ -18,17 +18,13 @@ import { SECTOR_BYTES, SectorCipher } from './sector-cipher.ts';
  * Iterations of the derivation of keys in one open, for all slots and each block of a key. A header can ask for 2^32 in
  * each slot, which would take hours. An image that was made to take 2 seconds asks for 2^24 or so.
  */
-const MAX_ITERATIONS = 2 ** 28;
+export const MAX_ITERATIONS = 2 ** 28;
 
 /** The surroundings of a volume, as opening it needs them. */
 export interface LuksSource {
   /** Fills `data` from an offset in bytes of the place where the header is. */
   read(offset: number, data: Buffer): Pending;
-  /**
-   * Waits for what `begin` has begun: that calls the function which it is given once it is done. It returns one that
-   * takes this back.
-   */
-  wait(begin: (arrived: () => void) => () => void): Promise<void>;
+  readonly wait: WaitForWork;
 }
 
 /** A volume that has been opened. */
@@ -95,7 +91,7 @@ class Unlocking {
     return proof.equals(digest) ? key : null;
   }
 
-  /** PBKDF2, in a thread of Node's: the loop goes on meanwhile. */
+  /** PBKDF2, bounded for the whole open. */
   *#derive(what: string, secret: Buffer, salt: Buffer, iterations: number, bytes: number): Steps<Buffer> {
     const { hash } = this.#algorithms;
     const work = iterations * Math.ceil(bytes / digestLength(hash));
@@ -103,20 +99,6 @@ class Unlocking {
       throw new CryptoError(`${what} iteration count ${iterations} is more than blkscope computes`);
     }
     this.#iterationsLeft -= work;
-    let outcome: Buffer | Error | null = null;
-    yield this.#source.wait((arrived) => {
-      let isWanted = true;
-      loadNow('node:crypto').pbkdf2(secret, salt, iterations, bytes, hash, (error, key) => {
-        if (!isWanted) return;
-        outcome = error ?? key;
-        arrived();
-      });
-      // It cannot be ended; what it brings is left lying.
-      return () => {
-        isWanted = false;
-      };
-    });
-    if (!Buffer.isBuffer(outcome)) throw outcome ?? new CryptoError('The derivation of the key was cancelled');
-    return outcome;
+    return yield* deriveKey(this.#source.wait, { secret, salt, iterations, bytes, hash });
   }
 }

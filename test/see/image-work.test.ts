@@ -97,6 +97,41 @@ it('commit writes into the backing file, and empties the image', async () => {
   await see.close();
 });
 
+it('commit -b writes into an image further down, and leaves the one above as it is', async () => {
+  const file = (name: string): string => path.join(folder, name);
+  const see = await seeSession({ driver: 'null-co' });
+  await see.talk(
+    `create -q ${file('low.raw')} 1M`,
+    `create -q -f qcow2 -b ${file('low.raw')} -F raw ${file('mid.qcow2')}`,
+    `create -q -f qcow2 -b mid.qcow2 -F qcow2 ${file('top.qcow2')} 2M`,
+    'close',
+    `open ${file('mid.qcow2')}`,
+    'write -q -P 1 0 64k',
+    'write -q -P 1 512k 64k',
+    'close',
+    `open ${file('top.qcow2')}`,
+    'write -q -P 2 64k 64k',
+    'write -q -z 512k 64k',
+    'write -q -P 3 1536k 4k',
+  );
+  expect(await see.talk('commit -b nothing', `commit -b ${file('top.qcow2')}`)).toMatch(
+    /Did not find 'nothing' in the backing chain[^]*Did not find '/,
+  );
+  const text = await see.talk(`commit -p -b ${file('low.raw')}`);
+  expect(text).toMatch(/\(0\.00\/100%\)\r[^]*\(100\.00\/100%\)\r\nImage committed\.\n/);
+  expect(await see.talk('map')).toContain('64 KiB (0x10000) bytes     allocated at offset 64 KiB');
+  await see.talk('close', `open -o driver=raw,file.driver=file,file.filename=${file('low.raw')}`);
+  const reads = [
+    'read -q -P 1 0 64k',
+    'read -q -P 2 64k 64k',
+    'read -q -P 0 512k 64k',
+    'read -q -P 3 1536k 4k',
+    'length',
+  ];
+  expect(await see.talk(...reads)).toBe(`${reads.map((line) => `> ${line}\n`).join('')}2 MiB\n`);
+  await see.close();
+});
+
 it('commit needs a backing file', async () => {
   const see = await seeSession(overDebug(image('alone.qcow2')));
   expect(await see.talk('commit')).toBe('> commit\nqemu-io: Image does not have a backing file\n');

@@ -1,6 +1,6 @@
 /** file, host_device and host_cdrom: the host's files, block devices and drives. */
 import { closeSync, constants, openSync, type Stats, statSync } from 'node:fs';
-import type { Driver } from '../../block/driver.ts';
+import { type Driver, fallbackOptions } from '../../block/driver.ts';
 import { stripProtocol } from '../../block/open/filename.ts';
 import { Status } from '../../block/flags.ts';
 import { hasDisc, isDiscDrive } from '../../sys/block-device.ts';
@@ -52,6 +52,8 @@ export const hostDevice: Driver<FileState> = {
   protocolName: 'host_device',
   probeDevice: scoreOfDevice,
   parseFilename: (filename, options) => stripProtocol(filename, 'host_device:', options),
+  createOptions: fallbackOptions,
+  create: async (...request) => (await import('../../block/create.ts')).createFallback('host_device', ...request),
 
   async open(node, options, flags) {
     openHostFile(node, options, flags, device);
@@ -68,6 +70,8 @@ export const hostCdrom: Driver<FileState> = (() => {
     hasVariableLength: true,
     probeDevice: scoreOfDrive,
     parseFilename: (filename, options) => stripProtocol(filename, 'host_cdrom:', options),
+    createOptions: fallbackOptions,
+    create: async (...request) => (await import('../../block/create.ts')).createFallback('host_cdrom', ...request),
 
     async open(node, options, flags) {
       openHostFile(node, options, flags, drive);

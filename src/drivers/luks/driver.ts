@@ -14,6 +14,7 @@ import { passphraseBytes } from '../../block/user-object.ts';
 import { CryptoError } from '../../crypto/algorithms.ts';
 import { openLuks, type LuksVolume } from '../../crypto/luks.ts';
 import { luksInfo } from '../../crypto/luks-info.ts';
+import { luksCreateOptions } from '../../crypto/luks-options.ts';
 import { SECTOR_BYTES } from '../../crypto/sector-cipher.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
@@ -29,6 +30,8 @@ export const luks: Driver<LuksVolume> = {
   formatName: 'luks',
   isFormat: true,
   strongOptions: ['key-secret'],
+  createOptions: [{ name: 'size', type: 'size', help: 'the length of the disk' }, ...luksCreateOptions()],
+  create: async (...request) => (await import('./create-volume.ts')).createVolume(...request),
 
   async open(node, options) {
     const file = await openFileChild(node, options, 'file');

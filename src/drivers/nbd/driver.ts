@@ -1,5 +1,5 @@
 /** nbd: the client of a network block device. */
-import type { Driver } from '../../block/driver.ts';
+import { type BlockStatus, type Driver, fallbackOptions } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Open, Req, SECTOR_BYTES, Status } from '../../block/flags.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
@@ -7,7 +7,6 @@ import { traceWait } from '../../block/request/traced.ts';
 import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Answer, run, type Steps } from '../../util/steps.ts';
-import type { BlockStatus } from '../../block/driver.ts';
 import { NbdClient } from './client.ts';
 import { Connector } from './connector.ts';
 import { parseFilename } from './filename.ts';
@@ -44,6 +43,8 @@ export const nbd: Driver<NbdState> = {
   otherPrefixes: ['nbd+tcp', 'nbd+unix'],
   strongOptions: ['path', 'host', 'port', 'export', 'tls-creds', 'tls-hostname', 'server.'],
   parseFilename,
+  createOptions: fallbackOptions,
+  create: async (...request) => (await import('../../block/create.ts')).createFallback('nbd', ...request),
 
   async open(node, options) {
     const parsed = takeOptions(options, node.context.objects);

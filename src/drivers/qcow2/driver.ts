@@ -8,7 +8,7 @@ import { SECTOR_BYTES } from '../../block/flags.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { run, type Steps } from '../../util/steps.ts';
 import { checkImage } from './check/check.ts';
-import { checkCreate, qcow2CreateOptions } from './create/create-options.ts';
+import { qcow2CreateOptions } from './create/create-options.ts';
 import { discardRange, emptyImage } from './data/discard.ts';
 import { writeCaches } from './tables/header-write.ts';
 import type { Qcow2Image } from './tables/image.ts';
@@ -33,7 +33,6 @@ export const qcow2: Driver<Qcow2Image> = {
   strongOptions: ['encrypt.key-secret'],
 
   createOptions: qcow2CreateOptions,
-  checkCreate,
   create: async (...request) => (await import('./create/create-image.ts')).createQcow2(...request),
 
   snapshots: {

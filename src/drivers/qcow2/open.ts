@@ -46,7 +46,9 @@ export async function openImage(node: Qcow2Node, options: Options, flags: number
   commitOptions(image, await run(prepareOptions(image, options, flags)));
   await readRefcountTable(image, header);
 
-  const encryption = image.cryptMethod === CryptMethod.NONE ? null : await import('./open-encryption.ts');
+  // Without data no key is needed.
+  const isLocked = (flags & Open.NO_IO) !== 0;
+  const encryption = image.cryptMethod === CryptMethod.NONE || isLocked ? null : await import('./open-encryption.ts');
   const openHeader = encryption?.headerOpener(image);
   const { needsUpdate } = await run(
     readExtensions(image, header.headerBytes, extensionsEnd(header), { wantsFeatures: false, openHeader }),

@@ -7,7 +7,7 @@ import { CommandFailure, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { flag, type Option, OptionTable, textSetting } from '../words/options.ts';
 
-const formats: readonly string[] = ['raw', 'qcow2'];
+const formats: readonly string[] = ['raw', 'qcow2', 'luks'];
 
 /** Several of them are one list. */
 const createOptions: Option<string> = {
@@ -33,7 +33,7 @@ const options = new OptionTable({
       {
         letter: 'f',
         argument: 'fmt',
-        help: 'the format: raw, qcow2',
+        help: 'the format: raw, qcow2, luks',
         values: formats,
         take: (_before: string, text) => text,
       },
@@ -52,10 +52,12 @@ export const create = {
   options,
   help: [
     'Makes an image as qemu-img create does: its options, its messages, the same bytes. A file of that name is overwritten.',
-    'Encrypted images cannot be made. The session needs no image, and the one that it has stays open.',
+    'The session needs no image, and the one that it has stays open. Passphrases are secrets of --object. A file that cannot be',
+    'made anew, an NBD export or a device, is used as it is, and its first sector is cleared.',
     '  create -f qcow2 disk.qcow2 1G',
     '  create -f qcow2 -o cluster_size=4k,extended_l2=off,lazy_refcounts=on disk.qcow2 64M',
     '  create -f qcow2 -b disk.qcow2 -F qcow2 over.qcow2',
+    '  create -f qcow2 -o encrypt.format=luks,encrypt.key-secret=s0 disk.qcow2 1G',
   ],
   operands: ['file', 'length'],
   run: runCreate,

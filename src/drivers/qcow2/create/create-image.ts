@@ -20,6 +20,7 @@ import { updateHeader } from '../tables/header-write.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { truncateImage } from '../data/truncate.ts';
 import { type NewImage, newImageFrom, qcow2CreateOptions } from './create-options.ts';
+import { setEncryption } from './set-encryption.ts';
 
 const MAX_BACKING_NAME_BYTES = 1023;
 
@@ -115,6 +116,7 @@ function* complete(backend: BlockBackend, wanted: NewImage): Steps<void> {
     throw error instanceof BlockError ? prependError(error, 'Could not resize image: ') : error;
   }
   if (wanted.backingFile !== null) yield* setBackingFile(image, wanted.backingFile, wanted.backingFormat);
+  if (wanted.encryption !== null) yield* setEncryption(image, wanted.encryption);
 }
 
 function* setBackingFile(image: Qcow2Image, name: string, format: string | null): Steps<void> {

@@ -1,27 +1,20 @@
 /** The options of new qcow2 images, in the order in which qemu-img says them, and their checks. */
 import type { CreateOption, CreateValues, Preallocation } from '../../../block/driver.ts';
-import { BlockError, invalidArgument } from '../../../block/error.ts';
+import { type BlockError, invalidArgument } from '../../../block/error.ts';
 import { SECTOR_BYTES } from '../../../block/flags.ts';
 import { parseOption } from '../../../block/options/options.ts';
+import { CryptoError } from '../../../crypto/algorithms.ts';
+import type { LuksChoices } from '../../../crypto/luks-create.ts';
+import { luksChoices, luksCreateOptions } from '../../../crypto/luks-options.ts';
 import { alignUp } from '../../../util/align.ts';
-import { Errno } from '../../../util/errno.ts';
 import { Compression } from '../format/features.ts';
 import { MAX_CLUSTER_BITS, MIN_CLUSTER_BITS } from '../format/header.ts';
 
-/** Names of options about encryption, which cannot be used yet. */
-const encryption = ['key-secret', 'cipher-alg', 'cipher-mode', 'ivgen-alg', 'ivgen-hash-alg', 'hash-alg', 'iter-time'];
-
 /** All of them. */
 export const qcow2CreateOptions: readonly CreateOption[] = [
-  { name: 'encryption', type: 'bool', help: 'not possible yet' },
-  { name: 'encrypt.format', type: 'string', help: 'not possible yet' },
-  ...encryption.map(
-    (name): CreateOption => ({
-      name: `encrypt.${name}`,
-      type: name === 'iter-time' ? 'number' : 'string',
-      help: 'not possible yet',
-    }),
-  ),
+  { name: 'encryption', type: 'bool', help: 'the same as encrypt.format=aes; for old scripts' },
+  { name: 'encrypt.format', type: 'string', help: 'encrypts the data: luks, or aes as long ago' },
+  ...luksCreateOptions('encrypt.'),
   { name: 'cluster_size', type: 'size', initial: '65536', help: 'a power of two from 512 to 2M' },
   { name: 'extended_l2', type: 'bool', initial: 'off', help: 'clusters have 32 subclusters' },
   { name: 'preallocation', type: 'string', help: 'off, metadata, falloc or full' },
@@ -51,6 +44,15 @@ export interface NewImage {
   readonly backingFormat: string | null;
   readonly dataFile: string | null;
   readonly dataFileRaw: boolean;
+  readonly encryption: NewEncryption | null;
+}
+
+/** The encryption of a new image. */
+export interface NewEncryption {
+  /** Null for AES with the passphrase as its key. */
+  readonly luks: LuksChoices | null;
+  /** The id of the passphrase; null if none is named. */
+  readonly secret: string | null;
 }
 
 const preallocations: readonly Preallocation[] = ['off', 'metadata', 'falloc', 'full'];
@@ -60,13 +62,6 @@ const versions: ReadonlyMap<string, 2 | 3> = new Map([
   ['1.1', 3],
   ['v3', 3],
 ]);
-
-/** Refuses what cannot be made before anything is said or done. */
-export function checkCreate(values: CreateValues): void {
-  if ([...values.keys()].some((name) => name.startsWith('encrypt') && values.get(name) !== 'off')) {
-    throw new BlockError(Errno.ENOTSUP, 'encrypted images cannot be created');
-  }
-}
 
 /** Reads and checks the values; `isDriver` knows the names of formats and protocols. EINVAL with QEMU's texts. */
 export function newImageFrom(values: CreateValues, isDriver: (name: string) => boolean): NewImage {
@@ -80,6 +75,7 @@ export function newImageFrom(values: CreateValues, isDriver: (name: string) => b
   const given = {
     version,
     backingFormat,
+    encryption: encryptionFrom(values),
     preallocation: oneOf(preallocations, 'preallocation', text('preallocation'), 'off'),
     compressionType: choice(compressions, 'compression-type', text('compression_type'), Compression.ZLIB),
     lengthBytes: alignUp(size('size', '0'), SECTOR_BYTES),
@@ -105,6 +101,36 @@ export function newImageFrom(values: CreateValues, isDriver: (name: string) => b
   // The data file shows the same as the image only if every cluster is mapped to it.
   const preallocation = given.dataFileRaw && given.preallocation === 'off' ? 'metadata' : given.preallocation;
   return { ...given, clusterBits, refcountOrder, preallocation };
+}
+
+/** The options of the encryption; null for none. EINVAL with QEMU's texts. */
+function encryptionFrom(values: CreateValues): NewEncryption | null {
+  const own = new Map([...values].filter(([name]) => name.startsWith('encrypt.')));
+  const isOld = parseOption('encryption', values.get('encryption') ?? 'off', 'bool') === true;
+  if (isOld && own.has('encrypt.format')) {
+    throw invalidArgument("'encrypt.format' and its alias 'encryption' can't be used at the same time");
+  }
+  if (!isOld && own.size === 0) return null;
+  const format = isOld ? 'aes' : own.get('encrypt.format');
+  own.delete('encrypt.format');
+  if (format === undefined) throw invalidArgument("Parameter 'encrypt.format' is missing");
+  const secret = own.get('encrypt.key-secret') ?? null;
+  if (format === 'aes' || format === 'qcow') {
+    const [other] = [...own.keys()].filter((name) => name !== 'encrypt.key-secret');
+    if (other !== undefined) throw invalidArgument(`Parameter '${other}' is unexpected`);
+    return { luks: null, secret };
+  }
+  if (format !== 'luks') throw refused('format', format);
+  const iterTime = own.get('encrypt.iter-time');
+  try {
+    const luks = luksChoices(
+      (name) => own.get(`encrypt.${name}`) ?? null,
+      iterTime === undefined ? null : Number(parseOption('encrypt.iter-time', iterTime, 'number')),
+    );
+    return { luks, secret };
+  } catch (error) {
+    throw error instanceof CryptoError ? invalidArgument(error.message) : error;
+  }
 }
 
 const compressions: ReadonlyMap<string, number> = new Map([
@@ -161,7 +187,7 @@ function checkDataFile({
   dataFile,
   dataFileRaw,
   backingFile,
-}: Omit<NewImage, 'clusterBits' | 'refcountOrder'>): void {
+}: Pick<NewImage, 'version' | 'dataFile' | 'dataFileRaw' | 'backingFile'>): void {
   if (dataFileRaw && dataFile === null) throw invalidArgument('data-file-raw requires data-file');
   if (dataFileRaw && backingFile !== null) {
     throw invalidArgument('Backing file and data-file-raw cannot be used at the same time');

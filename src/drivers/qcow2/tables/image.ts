@@ -46,7 +46,7 @@ export class Qcow2Image extends Geometry {
   readonly lock: CoroutineMutex;
 
   /** One of `CryptMethod`. */
-  readonly cryptMethod: number;
+  cryptMethod: number;
   /** Null if the guest's data is stored as it is. */
   encryption: Encryption | null = null;
   /** The id of the secret with the passphrase, as the options have it. */
