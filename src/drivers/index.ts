@@ -7,6 +7,7 @@ import { file, hostCdrom, hostDevice } from './file/driver.ts';
 import { luks } from './luks/probe.ts';
 import { nbd } from './nbd/name.ts';
 import { nullAio, nullCo } from './null/driver.ts';
+import { qcow } from './qcow/probe.ts';
 import { qcow2 } from './qcow2/probe.ts';
 import { qed } from './qed/probe.ts';
 import { raw } from './raw/driver.ts';
@@ -24,6 +25,7 @@ export const drivers: readonly (Driver<any> | LazyDriver)[] = [
   nbd,
   nullAio,
   nullCo,
+  qcow,
   qcow2,
   qed,
   raw,

@@ -1,7 +1,8 @@
 /** Images of QEMU's other formats, made by qemu-img and written by qemu-io before the random scripts run over them. */
 import fc from 'fast-check';
 import { runProgram } from '../helpers/run-program.ts';
-import { type ImageContent, type ImageKind, inPercent, present } from './image-kind.ts';
+import { SECRET } from './encrypted-kinds.ts';
+import { type ImageContent, type ImageKind, inPercent, optionString, present, type Secret } from './image-kind.ts';
 import { type Scene, scriptOver } from './qcow2-commands.ts';
 import { historyCommands } from './qcow2-image.ts';
 import { rawKind } from './raw-kind.ts';
@@ -21,6 +22,8 @@ export interface FormatContent extends ImageContent {
 /** The properties in which the formats differ. */
 interface Format {
   readonly name: string;
+  readonly driver: string;
+  readonly secret?: Secret;
   /** Geometries: the options of creation, the cluster that follows from them, and whether there is a backing file. */
   readonly geometry: fc.Arbitrary<{
     readonly create: Readonly<Record<string, string>>;
@@ -33,7 +36,7 @@ interface Format {
   readonly twoAllocate: boolean;
 }
 
-function content({ geometry, compresses }: Format): fc.Arbitrary<FormatContent> {
+function contentOf({ geometry, compresses }: Format): fc.Arbitrary<FormatContent> {
   return geometry.chain(({ create, clusterBytes, isOverlay }) => {
     const most = Math.max(8, Math.min(400, Math.floor(3_000_000 / clusterBytes)));
     const length = fc.oneof(
@@ -61,36 +64,43 @@ function content({ geometry, compresses }: Format): fc.Arbitrary<FormatContent> 
 }
 
 /** The command lines that make the image. */
-function makingOf(driver: string, { create, backing, history, aborts, lengthBytes }: FormatContent): string[][] {
+function makingOf({ driver, secret }: Format, content: FormatContent): string[][] {
+  const { create, backing, history, aborts, lengthBytes } = content;
   const lines: string[][] = [];
-  const perform = (format: string, file: string, commands: readonly string[]) =>
-    lines.push(['qemu-io', '-f', format, ...commands.flatMap((command) => ['-c', command]), file]);
+  const perform = (words: readonly string[], file: string, commands: readonly string[]) =>
+    lines.push(['qemu-io', ...words, ...commands.flatMap((command) => ['-c', command]), file]);
+  const object = secret === undefined ? [] : ['--object', secret.definition];
   if (backing !== null) {
     lines.push(['qemu-img', 'create', '-q', '-f', 'raw', 'base.img', String(backing.lengthBytes)]);
-    perform('raw', 'base.img', backing.commands);
+    perform(['-f', 'raw'], 'base.img', backing.commands);
   }
   const over = backing === null ? [] : ['-b', 'base.img', '-F', 'raw'];
   const options = Object.entries(create).map(([key, value]) => `${key}=${value}`);
   const given = options.length === 0 ? [] : ['-o', options.join(',')];
-  lines.push(['qemu-img', 'create', '-q', '-f', driver, ...given, ...over, 'disk.img', String(lengthBytes)]);
-  if (history.length > 0) perform(driver, 'disk.img', aborts ? [...history, 'abort'] : history);
+  const words = ['-f', driver, ...given, ...over, 'disk.img', String(lengthBytes)];
+  lines.push(['qemu-img', 'create', '-q', ...object, ...words]);
+  if (history.length === 0) return lines;
+  const commands = aborts ? [...history, 'abort'] : history;
+  if (secret === undefined) perform(['-f', driver], 'disk.img', commands);
+  else perform([...object, '--image-opts'], optionString(driver, secret, 'disk.img'), commands);
   return lines;
 }
 
 function kindOf(format: Format): ImageKind<FormatContent> {
   return {
     name: format.name,
-    driver: format.name,
+    driver: format.driver,
+    ...(format.secret === undefined ? {} : { secret: format.secret }),
     alignBytes: 512,
-    image: content(format),
+    image: contentOf(format),
     async create(sandbox, made) {
-      for (const [command = '', ...args] of makingOf(format.name, made)) {
+      for (const [command = '', ...args] of makingOf(format, made)) {
         const { stderr, exit } = await runProgram({ command, args: [] }, args, { cwd: sandbox.folder });
         if (args[0] === 'create' && exit !== '0') throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
       }
     },
     describe: (made) =>
-      makingOf(format.name, made)
+      makingOf(format, made)
         .map((words) => words.map((word) => (word.includes(' ') ? `'${word}'` : word)).join(' '))
         .join('\n'),
     clusterBytes: ({ clusterBytes }) => clusterBytes,
@@ -119,6 +129,7 @@ const reading: Scene = {
 
 export const qedKind = kindOf({
   name: 'qed',
+  driver: 'qed',
   geometry: fc
     .record({
       bits: fc.integer({ min: 12, max: 17 }),
@@ -135,4 +146,36 @@ export const qedKind = kindOf({
   scenes: [inPlace, reading, { prepare: [], request: 'aio_write', part: 'middle', events: ['write_aio', 'pwritev'] }],
   // The second one waits until the first has ended.
   twoAllocate: false,
+});
+
+const qcowFormat: Format = {
+  name: 'qcow',
+  driver: 'qcow',
+  // Without a backing file clusters have 4 KiB, with one they have 512 bytes.
+  geometry: fc.boolean().map((isOverlay) => ({ create: {}, clusterBytes: isOverlay ? 512 : 4096, isOverlay })),
+  compresses: true,
+  events: [
+    ...rawKind.events,
+    'l1_update',
+    'l2_update',
+    'l2_update_compressed',
+    'cluster_alloc',
+    'read_backing_aio',
+    'read_compressed',
+    'write_compressed',
+  ],
+  scenes: [inPlace, reading, { prepare: [], request: 'aio_write', part: 'middle', events: ['write_aio', 'pwritev'] }],
+  twoAllocate: true,
+};
+
+export const qcowKind = kindOf(qcowFormat);
+
+export const encryptedQcowKind = kindOf({
+  ...qcowFormat,
+  name: 'encrypted-qcow',
+  secret: { definition: SECRET, options: { 'encrypt.key-secret': 's' } },
+  geometry: qcowFormat.geometry.map((made) => ({
+    ...made,
+    create: { 'encrypt.format': 'aes', 'encrypt.key-secret': 's' },
+  })),
 });

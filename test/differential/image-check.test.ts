@@ -83,5 +83,9 @@ it(`${cases} damaged images are checked and repaired as qemu-img does it, seed $
 });
 
 it(`${cases} damaged images of other formats, seed ${seed}`, async () => {
-  await checkAll((index) => formatCase(seed, index));
+  // Of qcow nothing can be checked.
+  await checkAll((index) => {
+    const one = formatCase(seed, index);
+    return one.format === 'qcow' ? null : one;
+  });
 });

@@ -1,5 +1,5 @@
 /** Cases of damaged images of other formats: the image, what was done to it, and the script that runs over it. */
-import { makeQed } from '../helpers/format-images.js';
+import { makeQcow, makeQed } from '../helpers/format-images.js';
 import { Random } from './random.js';
 
 /** @typedef {import('./verdict.js').Case} Case */
@@ -45,8 +45,34 @@ const qedSamples = [
   isBigEndian: false,
 }));
 
+/** @type {readonly (readonly [number, 4 | 8])[]} */
+const qcowFields = [
+  [8, 8],
+  [16, 4],
+  [24, 8],
+  [32, 4],
+  [36, 4],
+  [40, 8],
+];
+
+/** @type {readonly Sample[]} */
+const qcowSamples = [
+  makeQcow({ lengthBytes: LENGTH_BYTES, clusters: [0, 1, 2, 9] }),
+  makeQcow({ lengthBytes: LENGTH_BYTES, clusterBytes: 512, backing: 'base.img', clusters: [3, 200] }),
+].map((image) => ({
+  format: 'qcow',
+  image,
+  fields: qcowFields,
+  tables: /** @type {const} */ ([
+    [1072, 16],
+    [4096, 512],
+    [1536, 512],
+  ]),
+  isBigEndian: true,
+}));
+
 /** The images that are damaged. */
-const samples = qedSamples;
+const samples = [...qedSamples, ...qcowSamples];
 
 /** @type {readonly ((image: Buffer, sample: Sample, random: Random) => void)[]} */
 const kinds = [

@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach } from 'vitest';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
-import { makeQed } from './format-images.js';
+import { makeQcow, makeQed } from './format-images.js';
 import { makeVolume } from './luks-volume.js';
 
 const units: Record<string, number> = { '': 1, k: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
@@ -54,6 +54,25 @@ export function useEmptyFolder(): string {
   return folder;
 }
 
+/**
+ * Images that are made field by field: of luks `word` is the cipher and `keyBytes` its key's length, of qcow2 and qcow
+ * it says how they are encrypted, of others it names the backing file. The passphrase is "hunter2".
+ */
+type Maker = (lengthBytes: number, word: string | undefined, keyBytes: string | undefined) => Buffer;
+
+const makers: Readonly<Record<string, Maker>> = {
+  luks(lengthBytes, cipher, keyBytes) {
+    const settings = cipher === undefined ? {} : { cipher: cipher as 'aes-xts-plain64', keyBytes: Number(keyBytes) };
+    return Buffer.concat([makeVolume(settings), Buffer.alloc(lengthBytes)]);
+  },
+  qcow2: (lengthBytes, word) => makeImage({ lengthBytes, encryption: word === 'luks' ? makeVolume() : 'aes' }),
+  qed: (lengthBytes, backing) => makeQed({ lengthBytes, backing, clusters: [0, 5, 6] }),
+  qcow: (lengthBytes, word) =>
+    word === 'aes'
+      ? makeQcow({ lengthBytes, isEncrypted: true })
+      : makeQcow({ lengthBytes, backing: word, clusters: [0, 5, 6] }),
+};
+
 export class Sandbox {
   readonly folder: string;
   #before = new Map<string, string>();
@@ -87,28 +106,19 @@ export class Sandbox {
     closeSync(fd);
   }
 
-  /** A luks volume whose passphrase is "hunter2"; `cipher` as `VolumeSettings` has it. */
-  luks(name: string, lengthBytes: number, cipher: string | undefined, keyBytes: string | undefined): void {
-    const settings = cipher === undefined ? {} : { cipher: cipher as 'aes-xts-plain64', keyBytes: Number(keyBytes) };
-    writeFileSync(this.path(name), Buffer.concat([makeVolume(settings), Buffer.alloc(lengthBytes)]));
-  }
-
   /** Does one line of a set-up: `image NAME SIZE`, `fill NAME OFFSET LENGTH BYTE`, `file NAME` with lines, … */
   prepare(words: readonly string[], text: string): void {
-    const [verb, name, first, second, third] = words;
+    const [verb = '', name, first, second, third] = words;
+    const maker = makers[verb];
     if (name === undefined) throw new Error(`set-up without a name: ${words.join(' ')}`);
     if (verb === 'image' && first !== undefined) this.image(name, parseSize(first));
     else if (verb === 'fill' && first !== undefined && second !== undefined && third !== undefined)
       this.fill(name, parseSize(first), parseSize(second), Number(third));
     else if (verb === 'bytes' && first !== undefined && second !== undefined)
       this.bytes(name, parseSize(first), second);
-    else if (verb === 'luks' && first !== undefined) this.luks(name, parseSize(first), second, third);
-    else if (verb === 'qcow2' && first !== undefined && (second === 'luks' || second === 'aes')) {
-      const encryption = second === 'luks' ? makeVolume() : second;
-      writeFileSync(this.path(name), makeImage({ lengthBytes: parseSize(first), encryption }));
-    } else if (verb === 'qed' && first !== undefined)
-      writeFileSync(this.path(name), makeQed({ lengthBytes: parseSize(first), backing: second, clusters: [0, 5, 6] }));
-    else if (verb === 'file') writeFileSync(this.path(name), text, 'latin1');
+    else if (maker !== undefined && first !== undefined) {
+      writeFileSync(this.path(name), maker(parseSize(first), second, third));
+    } else if (verb === 'file') writeFileSync(this.path(name), text, 'latin1');
     else if (verb === 'dir') mkdirSync(this.path(name));
     else if (verb === 'link' && first !== undefined) symlinkSync(first, this.path(name));
     else throw new Error(`unknown set-up: ${words.join(' ')}`);

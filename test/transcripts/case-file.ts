@@ -4,7 +4,7 @@
  *     # a comment, anywhere among the inputs; lines before the first case are the defaults of all cases
  *     image disk.raw 1M                 a sparse file (also: fill NAME OFFSET LENGTH BYTE, bytes NAME OFFSET HEX,
  *                                       luks NAME LENGTH [CIPHER KEYBYTES], qcow2 NAME LENGTH luks|aes, dir NAME,
- *                                       qed NAME LENGTH [BACKING], …)
+ *                                       qed NAME LENGTH [BACKING], qcow NAME LENGTH [BACKING|aes], …)
  *     file rules.conf                   a file of the lines that follow
  *     | [inject-error]                  (`\xHH` is a byte)
  *     args -f raw disk.raw              the command line, quoted as in a shell; again: adds to it
@@ -86,7 +86,7 @@ function readInput(line: string, inputs: Inputs, where: string): void {
     if (file === undefined) throw new Error(`${where}: text without a file`);
     file.text += `${line.slice(2).replaceAll(/\\x([0-9a-f]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))}\n`;
   } else if (line.startsWith('< ') || line === '<') inputs.stdin += `${line.slice(2)}\n`;
-  else if (['image', 'fill', 'bytes', 'luks', 'qcow2', 'qed', 'file', 'dir', 'link'].includes(word))
+  else if (['image', 'fill', 'bytes', 'luks', 'qcow2', 'qcow', 'qed', 'file', 'dir', 'link'].includes(word))
     inputs.setup.push({ words: [word, ...rest], text: '' });
   else if (word === 'args') inputs.args.push(...rest);
   else if (word === 'keep') inputs.keepLines = Number(rest[0]);

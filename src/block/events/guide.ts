@@ -20,7 +20,7 @@ const unused = 'Nothing in the block layer fires it today; rules on it are accep
 export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   l1_update: {
     meaning: 'An entry of the L1 table is about to be written.',
-    firedBy: 'qcow2 and qed, after a new L2 table was written and flushed.',
+    firedBy: 'qcow2 and qed, after a new L2 table was written and flushed; qcow, before that.',
     onDisk: 'The new L2 table and its refcount are there; the L1 entry still points nowhere, or to the old table.',
     before: ['l2_alloc_write'],
     after: ['pwritev', 'pwritev_done'],
@@ -48,7 +48,7 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   },
   l2_load: {
     meaning: 'An L2 table (or a slice of it) is about to be read into the cache.',
-    firedBy: 'qcow2 and qed, at a cache miss of the look-up of a guest offset.',
+    firedBy: 'qcow2, qed and qcow, at a cache miss of the look-up of a guest offset; qcow also for a new table.',
     onDisk: 'As before; a read changes nothing.',
     before: [],
     after: ['read_aio', 'write_aio', 'cluster_alloc'],
@@ -56,14 +56,14 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   l2_update: {
     meaning: 'A changed L2 table of the cache is about to be written.',
     firedBy:
-      'qcow2, when the cache is flushed or needs the place for another table; qed, in every write that allocates.',
+      'qcow2, when the cache is flushed or needs the place for another table; qed and qcow, in every write that allocates.',
     onDisk: 'The data and the refcounts that the table depends on are there; the table on disk is the old one.',
     before: ['refblock_update_part', 'flush_to_os'],
     after: ['pwritev', 'pwritev_done'],
   },
   l2_update_compressed: {
     meaning: 'The entry of a compressed cluster is about to be set in an L2 table.',
-    firedBy: 'qcow2, when a compressed write has its space.',
+    firedBy: 'qcow2 and qcow, when a compressed write has its space.',
     onDisk: 'The space is counted; neither the data nor the entry is there.',
     before: ['cluster_alloc_bytes'],
     after: ['write_compressed'],
@@ -84,35 +84,36 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   },
   read_aio: {
     meaning: 'Guest data is about to be read from the image file.',
-    firedBy: 'raw for every read; qcow2 and qed for each run of clusters that the image has as plain data.',
+    firedBy:
+      'raw for every read; qcow2 and qed for each run of clusters that the image has as plain data, qcow for each one.',
     onDisk: 'As before; a read changes nothing.',
     before: ['l2_load'],
     after: [],
   },
   read_backing_aio: {
     meaning: 'Guest data is about to be read from the backing file.',
-    firedBy: 'qcow2 and qed, for clusters that the image does not have.',
+    firedBy: 'qcow2, qed and qcow, for clusters that the image does not have.',
     onDisk: 'As before; a read changes nothing.',
     before: [],
     after: [],
   },
   read_compressed: {
     meaning: 'The bytes of a compressed cluster are about to be read.',
-    firedBy: 'qcow2, for reads of compressed clusters.',
+    firedBy: 'qcow2 and qcow, for reads of compressed clusters.',
     onDisk: 'As before; a read changes nothing.',
     before: [],
     after: [],
   },
   write_aio: {
     meaning: 'Guest data is about to be written to the image file.',
-    firedBy: 'raw for every write; qcow2 and qed once the clusters of the write are allocated.',
+    firedBy: 'raw for every write; qcow2, qed and qcow once the clusters of the write are allocated.',
     onDisk: 'Refcounts may count the new clusters (or the cache holds that); no L2 entry points to them yet.',
     before: ['l2_load', 'cluster_alloc', 'cow_read'],
     after: ['pwritev', 'cow_write', 'l2_update'],
   },
   write_compressed: {
     meaning: 'The bytes of a compressed cluster are about to be written.',
-    firedBy: 'qcow2, for compressed writes.',
+    firedBy: 'qcow2 and qcow, for compressed writes.',
     onDisk: 'The space is counted and the L2 entry is set in the cache; the data is not there.',
     before: ['l2_update_compressed'],
     after: ['pwritev', 'pwritev_done'],
@@ -231,7 +232,7 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   },
   cluster_alloc: {
     meaning: 'Clusters are about to be allocated.',
-    firedBy: 'qcow2, for data, tables and snapshots.',
+    firedBy: 'qcow2, for data, tables and snapshots; qcow, for data.',
     onDisk: 'Nothing has changed.',
     before: ['l2_load'],
     after: ['refblock_load', 'refblock_alloc', 'write_aio', 'l2_alloc_write'],

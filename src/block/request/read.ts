@@ -1,7 +1,9 @@
 /** Reads: check, pad, wait for overlapping writers, fragment, zeroes behind the end of the node. */
 import { alignUp, isAligned } from '../../util/align.ts';
+import { Errno } from '../../util/errno.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
-import { Req, REQUEST_MAX_BYTES } from '../flags.ts';
+import { BlockError } from '../error.ts';
+import { MAX_LENGTH, QEMU_MAX_LENGTH, Req, REQUEST_MAX_BYTES } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { checkRequest } from './check.ts';
 import { copyOnRead } from './copy-on-read.ts';
@@ -29,6 +31,17 @@ export function preadv(child: ChildLink, offset: number, data: Buffer, flags: nu
       ? alignedRead(node, tracked, offset, data, readFlags)
       : run(paddedRead(node, tracked, padding, data, readFlags)),
   );
+}
+
+/**
+ * Reads as `preadv` does, at an offset that an image names: what lies behind the offsets that a file can have reads as
+ * zeroes, as behind its end. EIO behind the offsets that QEMU has.
+ */
+export function readAnywhere(child: ChildLink, offset: number, data: Buffer): Pending {
+  if (offset <= MAX_LENGTH - data.length) return preadv(child, offset, data, 0);
+  if (offset > QEMU_MAX_LENGTH - data.length) throw new BlockError(Errno.EIO);
+  data.fill(0);
+  return undefined;
 }
 
 /** Reads whole blocks, and cuts the range out of them. */

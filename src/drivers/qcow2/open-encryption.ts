@@ -1,17 +1,16 @@
 /** Opening the encryption of an image: AES with a passphrase as its key, or a LUKS header in the image. */
 import { invalidArgument, withContext } from '../../block/error.ts';
 import { passphraseBytes } from '../../block/user-object.ts';
-import { cipherOf, CryptoError } from '../../crypto/algorithms.ts';
+import { CryptoError } from '../../crypto/algorithms.ts';
 import { openLuks } from '../../crypto/luks.ts';
 import { luksInfo } from '../../crypto/luks-info.ts';
-import { SECTOR_BYTES, SectorCipher } from '../../crypto/sector-cipher.ts';
+import { aesOfPassphrase } from '../../crypto/passphrase-cipher.ts';
+import { SECTOR_BYTES } from '../../crypto/sector-cipher.ts';
 import type { Steps } from '../../util/steps.ts';
 import type { Encryption } from './tables/encryption.ts';
 import type { HeaderOpener } from './tables/extensions.ts';
 import type { Qcow2Image } from './tables/image.ts';
 import { readFile } from './tables/io.ts';
-
-const AES_KEY_BYTES = 16;
 
 /** Makes the image's encryption of a LUKS header in it. EINVAL with QEMU's text if that cannot be unlocked. */
 export function headerOpener(image: Qcow2Image): HeaderOpener {
@@ -33,19 +32,9 @@ export function headerOpener(image: Qcow2Image): HeaderOpener {
   };
 }
 
-/**
- * The encryption of old images: AES-128 in CBC mode, with the first 16 bytes of the passphrase as the key, and nothing
- * that tells a wrong one.
- */
+/** The encryption of old images, with nothing that tells a wrong passphrase. */
 export function openAes(image: Qcow2Image): Encryption {
-  const key = Buffer.alloc(AES_KEY_BYTES);
-  passphraseOf(image).copy(key);
-  const settings = {
-    cipher: cipherOf('aes', AES_KEY_BYTES),
-    mode: 'cbc',
-    iv: { name: 'plain64', essiv: null },
-  } as const;
-  const sectors = new SectorCipher(settings, key);
+  const sectors = aesOfPassphrase(passphraseOf(image));
   return {
     header: null,
     info: { format: 'aes' },

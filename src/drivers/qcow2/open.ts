@@ -4,6 +4,7 @@ import { Event } from '../../block/events/events.ts';
 import { Open, Req, Role } from '../../block/flags.ts';
 import { relaxSubtree } from '../../block/graph/permissions.ts';
 import { openChild, openFileChild } from '../../block/open/open.ts';
+import { readAnywhere } from '../../block/request/read.ts';
 import type { Options } from '../../block/options/options.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
@@ -21,7 +22,7 @@ import { DiscardQueue } from './tables/discard-queue.ts';
 import { readExtensions, unsupportedFeatures } from './tables/extensions.ts';
 import { updateHeader } from './tables/header-write.ts';
 import { Qcow2Image, type Qcow2Node } from './tables/image.ts';
-import { readChild, readFile } from './tables/io.ts';
+import { readFile } from './tables/io.ts';
 import { L1Table } from './tables/l1.ts';
 import { commitOptions, prepareOptions } from './tables/options.ts';
 import { RefcountTable } from './tables/refcount-table.ts';
@@ -86,7 +87,7 @@ function extensionsEnd(header: Header): number {
 async function readHeader({ file }: Qcow2Node): Promise<Header> {
   assert(file !== null, 'a qcow2 node has a file');
   const data = Buffer.alloc(HEADER_BYTES);
-  await withContext('Could not read qcow2 header', () => readChild(file, 0, data));
+  await withContext('Could not read qcow2 header', () => readAnywhere(file, 0, data));
   return parseHeader(data);
 }
 

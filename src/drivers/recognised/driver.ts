@@ -46,7 +46,6 @@ const probes: Readonly<Record<string, Probe>> = {
     const isMarked = startsWith(head, 'WithoutFreeSpace') || startsWith(head, 'WithouFreSpacExt');
     return isMarked && head.length >= 64 && head.readUInt32LE(16) === 2 ? CERTAIN : 0;
   },
-  qcow: marks('QFI\xfb\0\0\0\x01'),
   vdi: (head) => (head.length >= 512 && head.readUInt32LE(64) === 0xbeda107f ? CERTAIN : 0),
   vhdx: marks('vhdxfile'),
   vmdk: (head) => (startsWith(head, 'COWD') || startsWith(head, 'KDMV') || isVmdkDescriptor(head) ? CERTAIN : 0),

@@ -1,13 +1,12 @@
 /** Reads: each part of the range from where it is, several parts at the same time. */
 import { Event } from '../../../block/events/events.ts';
-import { preadv } from '../../../block/request/read.ts';
+import { preadv, readAnywhere } from '../../../block/request/read.ts';
 import { assert } from '../../../util/assert.ts';
 import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { Subcluster } from '../format/l2-entry.ts';
 import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
 import { type Encryption, MAX_ENCRYPTED_CLUSTERS } from '../tables/encryption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
-import { readChild } from '../tables/io.ts';
 import { readCompressed } from './compressed.ts';
 import { lookUp, Mapping } from './mapping.ts';
 import { TaskPool } from './task-pool.ts';
@@ -86,12 +85,12 @@ function readPart(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping: 
 
 function readData(image: Qcow2Image, host: HostOffset, data: Buffer): Pending {
   const told = image.fire(Event.READ_AIO);
-  return told === undefined ? readChild(image.dataFile, host, data) : run(readDataAfter(told, image, host, data));
+  return told === undefined ? readAnywhere(image.dataFile, host, data) : run(readDataAfter(told, image, host, data));
 }
 
 function* readDataAfter(told: Promise<void>, image: Qcow2Image, host: HostOffset, data: Buffer): Steps<void> {
   yield told;
-  yield readChild(image.dataFile, host, data);
+  yield readAnywhere(image.dataFile, host, data);
 }
 
 function* readEncrypted(

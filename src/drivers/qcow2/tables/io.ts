@@ -1,29 +1,16 @@
 /** Reads and writes of metadata on the image file. Offsets are in bytes; all throw what the file below throws. */
 import { BlockError } from '../../../block/error.ts';
-import { MAX_LENGTH, QEMU_MAX_LENGTH } from '../../../block/flags.ts';
 import type { ChildLink } from '../../../block/graph/node.ts';
 import { pdiscard } from '../../../block/request/discard.ts';
 import { flush } from '../../../block/request/flush.ts';
-import { preadv } from '../../../block/request/read.ts';
+import { readAnywhere } from '../../../block/request/read.ts';
 import { pwritev } from '../../../block/request/write.ts';
-import { Errno } from '../../../util/errno.ts';
 import type { Pending, Steps } from '../../../util/steps.ts';
 import type { Qcow2Image } from './image.ts';
 
-/**
- * Fills `data` from a child; what lies behind the offsets that a file can have reads as zeroes, as behind its end.
- * EIO behind the offsets that QEMU has.
- */
-export function readChild(child: ChildLink, offset: number, data: Buffer): Pending {
-  if (offset <= MAX_LENGTH - data.length) return preadv(child, offset, data, 0);
-  if (offset > QEMU_MAX_LENGTH - data.length) throw new BlockError(Errno.EIO);
-  data.fill(0);
-  return undefined;
-}
-
-/** Fills `data` from an offset of the image file, as `readChild` does. */
+/** Fills `data` from an offset of the image file, as `readAnywhere` does. */
 export function readFile(image: Qcow2Image, offset: number, data: Buffer): Pending {
-  return readChild(image.file, offset, data);
+  return readAnywhere(image.file, offset, data);
 }
 
 /** Writes to the image file. */

@@ -1,7 +1,8 @@
 /** Run-time options: sizes of the caches, lazy refcounts, overlap checks, which discards are passed down. */
 import { BlockError, invalidArgument, stepsWithContext } from '../../../block/error.ts';
 import { Open } from '../../../block/flags.ts';
-import { absorbOptions, type Options, optionText, takeSub } from '../../../block/options/options.ts';
+import { takeKeySecret } from '../../../block/options/key-secret.ts';
+import { absorbOptions, type Options, takeSub } from '../../../block/options/options.ts';
 import { isPowerOf2 } from '../../../util/align.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Steps } from '../../../util/steps.ts';
@@ -223,24 +224,6 @@ function checkEncryption(image: Qcow2Image, options: Options): string | null {
       // As a signed number, as QEMU prints it.
       throw invalidArgument(`Unsupported encryption method ${image.cryptMethod | 0}`);
   }
-}
-
-const KEY_SECRET = 'key-secret';
-
-/** QEMU makes a tree of these options, and refuses what is none or has unknown branches. */
-function takeKeySecret(options: Options): string | null {
-  const keys = options.orderedKeys();
-  const roots = keys.map((key) => key.split('.')[0] ?? key);
-  const isNested = (root: string): boolean => keys.some((key) => key.startsWith(`${root}.`));
-  if (roots.some((root) => options.has(root) && isNested(root))) {
-    throw invalidArgument('Cannot mix scalar and non-scalar keys');
-  }
-  if (isNested(KEY_SECRET)) throw invalidArgument(`Parameters '${KEY_SECRET}.*' are unexpected`);
-  const value = options.get(KEY_SECRET);
-  if (value === null) throw invalidArgument(`Internal error: parameter ${KEY_SECRET} invalid`);
-  const unexpected = roots.find((root) => root !== KEY_SECRET && root !== 'format');
-  if (unexpected !== undefined) throw invalidArgument(`Parameter '${unexpected}' is unexpected`);
-  return value === undefined ? null : optionText(value);
 }
 
 /**
