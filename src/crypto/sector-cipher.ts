@@ -93,7 +93,7 @@ function checkKeyLength({ keyBytes }: CipherAlgorithm, mode: CipherMode, bytes: 
 
 /** XTS (IEEE 1619): each block between two XORs with its tweak; the tweaks of a sector follow from its encrypted IV. */
 function xtsMode(blocks: BlockCipher, tweaks: BlockCipher, vectors: IvGenerator): Mode {
-  if (endianness() !== 'LE') throw new CryptoError('XTS needs a host of little-endian byte order');
+  if (!isLittleEndian) throw new CryptoError('XTS needs a host of little-endian byte order');
   const masks = new Int32Array(BATCH_SECTORS * SECTOR_WORDS);
   const mask = (firstSector: number, batch: Buffer): Int32Array => {
     const sectors = batch.length / SECTOR_BYTES;
@@ -187,30 +187,50 @@ function cbcDecryption(blocks: BlockCipher, vectors: IvGenerator): Transform {
 
 /** CTR: the data is XORed with encrypted counters, which begin at the IV and count up as big-endian numbers. */
 function counterMode(blocks: BlockCipher, vectors: IvGenerator): Transform {
+  const counters = new Int32Array(BATCH_SECTORS * SECTOR_WORDS);
   return (firstSector, batch) => {
-    const first = vectors(firstSector, batch.length / SECTOR_BYTES);
-    const counters = Buffer.alloc(batch.length);
-    for (let from = 0, at = 0; from < first.length; from += BLOCK_BYTES, at += SECTOR_BYTES) {
-      fillCounters(counters.subarray(at, at + SECTOR_BYTES), first.subarray(from, from + BLOCK_BYTES));
+    const first = wordsOf(vectors(firstSector, batch.length / SECTOR_BYTES));
+    for (let from = 0, at = 0; from < first.length; from += BLOCK_WORDS, at += SECTOR_WORDS) {
+      fillCounters(counters.subarray(at, at + SECTOR_WORDS), first.subarray(from, from + BLOCK_WORDS));
     }
-    xorInto(wordsOf(batch), wordsOf(blocks.encrypt(counters)));
+    xorInto(wordsOf(batch), wordsOf(blocks.encrypt(bytesOf(counters).subarray(0, batch.length))));
     return batch;
   };
 }
 
 /** The counters of one sector. */
-function fillCounters(counters: Buffer, first: Buffer): void {
-  const high = first.subarray(0, BLOCK_BYTES - 4);
-  let low = first.readUInt32BE(high.length);
-  for (let at = 0; at < counters.length; at += BLOCK_BYTES) {
-    counters.set(high, at);
-    counters.writeUInt32BE(low, at + high.length);
-    low += 1;
-    if (low === 2 ** 32) {
-      low = 0;
-      countUp(high);
-    }
+function fillCounters(counters: Int32Array, first: Int32Array): void {
+  const [a = 0, b = 0, c = 0, d = 0] = first;
+  const low = bigEndian(d) >>> 0;
+  if (low + SECTOR_BLOCKS > 2 ** 32) return fillWithCarry(counters, first);
+  for (let block = 0, at = 0; block < SECTOR_BLOCKS; block++, at += BLOCK_WORDS) {
+    counters[at] = a;
+    counters[at + 1] = b;
+    counters[at + 2] = c;
+    counters[at + 3] = bigEndian(low + block);
   }
+}
+
+/** The counters of a sector whose last word does not suffice. */
+function fillWithCarry(counters: Int32Array, first: Int32Array): void {
+  const bytes = bytesOf(counters);
+  const counter = Buffer.from(bytesOf(first));
+  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
+    bytes.set(counter, at);
+    countUp(counter);
+  }
+}
+
+const isLittleEndian = endianness() === 'LE';
+
+/** Between a word of the host's order and one of the big-endian order. */
+function bigEndian(word: number): number {
+  if (!isLittleEndian) return word;
+  return (word >>> 24) | ((word >>> 8) & 0xff00) | ((word << 8) & 0xff0000) | (word << 24);
+}
+
+function bytesOf(words: Int32Array): Buffer {
+  return Buffer.from(words.buffer, words.byteOffset, words.byteLength);
 }
 
 function countUp(number: Buffer): void {
