@@ -34,6 +34,8 @@ export interface Invocation {
   readonly bail: boolean;
   /** Open a temporary image instead of a file. */
   readonly demo: boolean;
+  /** Work on a copy in memory. */
+  readonly sandbox: boolean;
   /** Show the panel above the prompt. */
   readonly live: boolean;
   /** Keep the run in this file. */
@@ -82,6 +84,7 @@ const ownOptions: readonly LongOption[] = [
   { name: 'prompt', argument: 'required', value: 'prompt' },
   { name: 'bail', argument: 'none', value: 'bail' },
   { name: 'demo', argument: 'none', value: 'demo' },
+  { name: 'sandbox', argument: 'none', value: 'sandbox' },
   { name: 'live', argument: 'none', value: 'live' },
   { name: 'record', argument: 'required', value: 'record' },
   { name: 'monitor', argument: 'required', value: 'monitor' },
@@ -147,6 +150,7 @@ class ArgumentParser {
   #misalign = false;
   #bail = false;
   #demo = false;
+  #sandbox = false;
   #live = false;
   #record: string | null = null;
   #monitor: string | null = null;
@@ -189,6 +193,7 @@ class ArgumentParser {
       objects: this.#objects,
       bail: this.#bail,
       demo: this.#demo,
+      sandbox: this.#sandbox,
       live: this.#live,
       record: this.#record,
       monitor: this.#monitor,
@@ -273,6 +278,9 @@ class ArgumentParser {
         break;
       case 'demo':
         this.#demo = true;
+        break;
+      case 'sandbox':
+        this.#sandbox = true;
         break;
       case 'live':
         this.#live = true;

@@ -5,6 +5,7 @@ import { BlockError, invalidArgument } from '../block/error.ts';
 import { runLines, runList } from '../shell/script.ts';
 import { commandTable } from '../shell/commands/index.ts';
 import { wrapLines } from '../shell/output/wrap.ts';
+import type { Output } from '../shell/output/output.ts';
 import type { Session } from '../shell/session.ts';
 import { isTerminal } from '../sys/tty.ts';
 import { hostErrno, strerror } from '../util/errno.ts';
@@ -18,7 +19,7 @@ import { withoutSecrets } from './secret-object.ts';
 import { dieOf, exitNow, type FatalSignal, onFatalSignals } from './signals.ts';
 import { Stdio } from './stdio.ts';
 import { Views } from './views.ts';
-import { makeSession, openImage } from './wiring.ts';
+import { makeSession, openImage, type SessionPlace } from './wiring.ts';
 
 const QEMU_IO = 'qemu-io';
 
@@ -96,7 +97,8 @@ class Program {
 
     const { monitor } = invocation;
     const routed = monitor === null ? null : new (await import('./routed-output.ts')).RoutedOutput(stdio);
-    const session = makeSession(invocation, routed ?? stdio, this.#name);
+    const place = await this.#makePlace(invocation, routed ?? stdio);
+    const { session } = place;
     this.#session = session;
     onFatalSignals((signal) => this.#stop(signal));
     if (invocation.wantsTrace && stdio.isTerminal) session.warn("QEMU's trace events do not exist here");
@@ -104,20 +106,32 @@ class Program {
     // A client that comes or leaves ends the sleep of the loop.
     const changed = (): void => session.loop.schedule(() => {});
     const own = (body: () => void): void => (routed === null ? body() : routed.captured(stdio, body));
-    session.exports = new ImageExports(session, { changed, tell: (line) => own(() => session.error(line)) });
+    if (!invocation.sandbox)
+      session.exports = new ImageExports(session, { changed, tell: (line) => own(() => session.error(line)) });
     try {
       if (invocation.record !== null) await views.startRecording(invocation.record);
       if (monitor !== null && routed !== null) await views.startMonitor(monitor, routed, () => this.#endSession());
-      if (!(await openImage(session, invocation))) return 1;
+      if (!(await place.open())) return 1;
       try {
         await this.#runCommands(session, { ...invocation, serves }, views, settings);
       } finally {
+        place.end();
         await session.close();
       }
     } finally {
       await views.close();
+      place.close();
     }
     return session.exitStatus;
+  }
+
+  /** The session, and its image: on the files themselves, or on a copy. */
+  async #makePlace(invocation: Invocation, output: Output): Promise<SessionPlace> {
+    if (invocation.sandbox) {
+      return (await import('./sandboxed.ts')).makeSandboxed(invocation, output, this.#name);
+    }
+    const session = makeSession(invocation, output, this.#name);
+    return { session, open: () => openImage(session, invocation), end: () => {}, close: () => {} };
   }
 
   /** The user's settings; null where there is no terminal, or where this is to be qemu-io. */
@@ -261,9 +275,11 @@ class Program {
 }
 
 /** Options that only a server has, or needs; EINVAL. */
-function checkServe(serves: boolean, { exports, monitor, once }: Invocation): void {
+function checkServe(serves: boolean, { exports, monitor, once, sandbox }: Invocation): void {
   if (serves && exports.length === 0 && monitor === null)
     throw invalidArgument('serve needs --export ADDRESS or --monitor SOCKET');
+  if (serves && sandbox)
+    throw invalidArgument('--sandbox has no meaning with serve: who is served cannot go back in time');
   if (!serves && once) throw invalidArgument('--once is an option of blkscope serve');
 }
 

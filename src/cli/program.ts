@@ -53,6 +53,10 @@ const optionGroups: Readonly<Record<string, readonly (readonly [flags: string, d
     ['-r, --read-only', 'open read-only'],
     ['-s, --snapshot', 'write to a temporary overlay instead of the image'],
     ['-U, --force-share', 'open even if another process has the image locked'],
+    [
+      '--sandbox',
+      'work on a copy in memory: the files are only read; commit writes them, goto and back travel in time',
+    ],
     ['-D, --blkdebug', 'put a blkdebug node between the format and the file'],
     ['--demo', 'without a file: open a new 64 MiB qcow2 image below blkdebug; implies --live'],
   ],

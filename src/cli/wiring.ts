@@ -5,32 +5,56 @@ import { drivers } from '../drivers/index.ts';
 import { makeTemporaryOverlay } from '../drivers/qcow2/temporary-overlay.ts';
 import type { Output } from '../shell/output/output.ts';
 import { commandTable } from '../shell/commands/index.ts';
+import type { CommandTable } from '../shell/command.ts';
+import type { SessionOptions } from '../shell/session-state.ts';
 import { type OpenRequest, Session } from '../shell/session.ts';
 import type { Invocation } from './arguments.ts';
+import type { DemoImage } from './demo.ts';
 
-/** A session with every driver, and with no image yet. */
-export function makeSession(invocation: Invocation, output: Output, programName: string): Session {
+/** A session, and the place of its image: the files themselves, or a copy of them. */
+export interface SessionPlace {
+  readonly session: Session;
+  /** Opens the image, if there is one. False after the reason why not has been said. */
+  open(): Promise<boolean>;
+  /** Before the session is closed. */
+  end(): void;
+  /** Gives back what the place holds. */
+  close(): void;
+}
+
+/** The parts of a session that a sandbox brings. */
+export interface SandboxParts extends Required<Pick<SessionOptions, 'drivers' | 'clock'>> {
+  readonly commands: CommandTable;
+}
+
+/** A session with every driver, and with no image yet; `sandbox` has those that stay in memory. */
+export function makeSession(
+  invocation: Invocation,
+  output: Output,
+  programName: string,
+  sandbox: SandboxParts | null = null,
+): Session {
   const { misalign, imageOptions, bail, objects } = invocation;
-  const session = new Session(
-    {
-      output,
-      drivers,
-      makeOverlay: makeTemporaryOverlay,
-      objects,
-      programName,
-      misalign,
-      imageOptions,
-    },
-    commandTable,
-  );
+  const common = { output, objects, programName, misalign, imageOptions };
+  const session =
+    sandbox === null
+      ? new Session({ ...common, drivers, makeOverlay: makeTemporaryOverlay }, commandTable)
+      : new Session({ ...common, drivers: sandbox.drivers, clock: sandbox.clock }, sandbox.commands);
   session.bail = bail;
   return session;
 }
 
-/** Opens the image of the command line, if there is one. False after the reason why not has been said. */
-export async function openImage(session: Session, invocation: Invocation): Promise<boolean> {
+/**
+ * Opens the image of the command line, if there is one; `demo` instead if it has been made. False after the reason why
+ * not has been said.
+ */
+export async function openImage(
+  session: Session,
+  invocation: Invocation,
+  demo: DemoImage | null = null,
+): Promise<boolean> {
   const { flags, writethrough, forceShare } = invocation;
-  const image = await namedImage(session, invocation);
+  const image = demo === null ? await namedImage(session, invocation) : { ...demo, options: demo.options.clone() };
   return image === null || session.open({ ...image, flags, writethrough, forceShare });
 }
 

@@ -5,9 +5,14 @@ import { tokenize } from '../shell/words/tokenizer.ts';
 import { Errno } from '../util/errno.ts';
 
 /** A table with the same commands, some of which only complain; `reason` follows "acts on more than the image". */
-export function sandboxTable({ groups }: CommandTable, reason: string): CommandTable {
+export function sandboxTable(
+  { groups }: CommandTable,
+  reason: string,
+  allowed: ReadonlySet<string> = new Set(),
+): CommandTable {
   const safe = Object.entries(groups).map(
-    ([group, commands]) => [group, commands.map((command) => guarded(command, reason))] as const,
+    ([group, commands]) =>
+      [group, commands.map((command) => (allowed.has(command.name) ? command : guarded(command, reason)))] as const,
   );
   return new CommandTable(Object.fromEntries(safe));
 }

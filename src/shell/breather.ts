@@ -16,14 +16,14 @@ export class Breather {
   constructor(clock: Clock, drained?: () => Pending) {
     this.#clock = clock;
     this.#drained = drained;
-    this.#turnedNs = clock.nowNs();
+    this.#turnedNs = clock.hostNs();
   }
 
   /** Waits if it is time for a turn of Node. */
   breathe(): Pending {
     // A request has just looked at the clock, as a rule.
     const recentNs = this.#clock.recentNs();
-    const nowNs = recentNs === this.#seenNs ? this.#clock.nowNs() : recentNs;
+    const nowNs = recentNs === this.#seenNs ? this.#clock.hostNs() : recentNs;
     this.#seenNs = nowNs;
     return nowNs - this.#turnedNs < TURN_NS ? undefined : this.#turn();
   }
@@ -31,6 +31,6 @@ export class Breather {
   async #turn(): Promise<void> {
     await hostTurn();
     await this.#drained?.();
-    this.#turnedNs = this.#clock.nowNs();
+    this.#turnedNs = this.#clock.hostNs();
   }
 }

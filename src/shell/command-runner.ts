@@ -4,11 +4,18 @@ import { setBackendPermissions } from '../block/graph/permissions.ts';
 import type { Coroutine } from '../block/loop/loop.ts';
 import { Errno } from '../util/errno.ts';
 import { type Answer, isPromise, type Pending } from '../util/steps.ts';
-import { type Command, type CommandTable, type Outcome, type Report, type Shell, usageLine } from './command.ts';
+import {
+  type Command,
+  type CommandTable,
+  looksOnly,
+  type Outcome,
+  type Report,
+  type Shell,
+  usageLine,
+} from './command.ts';
 import { CommandFailure } from './failure.ts';
 import { suspendedHint } from './output/suspended-text.ts';
 import type { SessionState } from './session-state.ts';
-import type { StopCommands } from './stop-commands.ts';
 import { hintClosest } from './words/closest.ts';
 import { quotedWords, tokenize } from './words/tokenizer.ts';
 
@@ -40,6 +47,11 @@ export class CommandRunner implements Shell {
    * when something wakes it, and reports then.
    */
   execute(line: string): Answer<number> {
+    const { timeline } = this.session;
+    return timeline === null ? this.#execute(line) : timeline.run(line, () => this.#execute(line));
+  }
+
+  #execute(line: string): Answer<number> {
     const { session } = this;
     const argv = session.acceptsExtensions ? extendedWords(line) : tokenize(line);
     const name = argv[0];
@@ -52,16 +64,17 @@ export class CommandRunner implements Shell {
       hintClosest(session, name, this.commands.names);
       return this.#record(-Errno.EINVAL);
     }
-    const keeping = session.beforeCommand === null || command.looksOnly === true ? undefined : session.beforeCommand();
+    const keeping = session.beforeCommand === null || looksOnly(command, argv) ? undefined : session.beforeCommand();
     const status = keeping === undefined ? this.#start(command, argv) : keeping.then(() => this.#start(command, argv));
     const recorded = isPromise(status) ? status.then((late) => this.#record(late)) : this.#record(status);
-    return session.stops === null || session.stops.isEmpty ? recorded : this.#showStops(session.stops, recorded);
+    return session.stops === null || session.stops.isEmpty ? recorded : this.#showStops(recorded);
   }
 
   /** Runs what is to be run at stops that a command has led to. */
-  async #showStops(stops: StopCommands, status: Answer<number>): Promise<number> {
+  async #showStops(status: Answer<number>): Promise<number> {
     const recorded = await status;
-    await stops.run(this);
+    // A command that leads to another moment of the session has brought what was set there.
+    await this.session.stops?.run(this);
     return recorded;
   }
 

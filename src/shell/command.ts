@@ -25,7 +25,9 @@ export interface Command {
   /** Bits of `Perm` that the backend must have; once asked for, they stay. */
   readonly perm?: number;
   /** It changes nothing of the image: `diff` goes on comparing with the command before it. */
-  readonly looksOnly?: true;
+  readonly looksOnly?: true | ((argv: readonly string[]) => boolean);
+  /** Though it changes nothing of the image, it changes what later commands of the session do. */
+  readonly changesSession?: true;
   readonly options?: OptionTable;
   /** Paragraphs below the usage line, in lines; an example is a line that starts with two spaces. */
   readonly help?: readonly string[];
@@ -89,6 +91,11 @@ export function usageLine(command: Command, name: string = command.name): string
   const { usage, options, args, oneline } = command;
   const words = usage === undefined ? [options?.usage, args].filter(Boolean) : [usage];
   return `${[name, ...words].join(' ')} -- ${oneline}\n`;
+}
+
+/** Whether a command changes nothing of the image with these words. */
+export function looksOnly({ looksOnly: where }: Command, argv: readonly string[]): boolean {
+  return where === true || (where !== undefined && where(argv));
 }
 
 /** The commands of a shell, sorted by name. */

@@ -47,6 +47,7 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
   const hasPlaces = source.place !== undefined;
   const consoles = consolesBetween(session, hasPlaces);
   const breather = breatherOf(session);
+  if (!hasPlaces) tellTimeline(session, settles);
   let lastError = 0;
   while (!session.quitRequested) {
     if (prompt !== null) {
@@ -77,6 +78,11 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
     if (session.bail) break;
   }
   return hasPlaces && session.wasInterrupted ? interrupted(session, source) : lastError;
+}
+
+/** A sandbox runs these lines again as they are run now. */
+function tellTimeline({ timeline }: SessionState, settles: boolean): void {
+  if (timeline !== null) timeline.settles = settles;
 }
 
 /** The status of a source that was interrupted, after saying where that was. */
@@ -112,20 +118,20 @@ function* turnUntilQuiet({ loop, background }: SessionState, breather: Breather)
 
 /** Turns the loop until what a person is to give is there; clients of an export and consoles are served meanwhile. */
 export async function arrival<T>(session: SessionState, promise: Promise<T>): Promise<T> {
-  const { loop, output, consoles } = session;
+  const { output, consoles } = session;
   let hasArrived = false;
   let runsForConsole = false;
   const arrived = promise.finally(() => {
     hasArrived = true;
     // The line waits for a command of another console, and does not end it.
-    if (!runsForConsole) loop.interrupt();
+    if (!runsForConsole) session.loop.interrupt();
   });
   // A line that is there already goes first: what it does must not depend on how fast it was.
   await hostTurn();
   // A program at the other end of a pipe may be reading.
   output.flush();
   while (!hasArrived) {
-    await loop.turnOrSleep();
+    await session.loop.turnOrSleep();
     if (consoles?.hasCommands === true) {
       runsForConsole = true;
       await consoles.runCommands();

@@ -6,6 +6,7 @@ import type { UserObject } from '../block/user-object.ts';
 import { type BackendMaker, GraphContext } from '../block/graph/context.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import { DriverTable } from '../block/open/driver-table.ts';
+import type { TraceBus } from '../block/events/trace.ts';
 import type { OverlayMaker } from '../block/open/overlay.ts';
 import { type Clock, systemClock } from '../block/loop/clock.ts';
 import { EventLoop } from '../block/loop/loop.ts';
@@ -18,6 +19,7 @@ import { Background } from './requests/background.ts';
 import type { StopCommands } from './stop-commands.ts';
 import { Transfer } from './requests/transfer.ts';
 import type { SessionExports } from './session-exports.ts';
+import type { SessionTimeline } from './session-timeline.ts';
 import type { SessionConsoles, SessionViews } from './session-views.ts';
 
 /** How far `-m` puts data behind an aligned address. */
@@ -45,16 +47,19 @@ export interface SessionOptions {
 /** A session without its commands. */
 export class SessionState {
   readonly output: Output;
-  readonly loop: EventLoop;
-  readonly context: GraphContext;
   readonly imageOptions: boolean;
-  readonly readBuffers: BufferPool;
-  readonly writeBuffers: BufferPool;
-  readonly background: Background;
-  readonly transfer: Transfer;
   /** Writes to standard error as it is, as a function by itself. */
   readonly complain: (text: string) => void;
+  readonly #options: SessionOptions;
   readonly #programName: string;
+
+  // A sandbox begins its session anew: then these are other ones.
+  loop!: EventLoop;
+  context!: GraphContext;
+  readBuffers!: BufferPool;
+  writeBuffers!: BufferPool;
+  background!: Background;
+  transfer!: Transfer;
 
   backend: BlockBackend | null = null;
   /** The recording and the panel; null if there is neither. */
@@ -63,6 +68,8 @@ export class SessionState {
   consoles: SessionConsoles | null = null;
   /** The exports to NBD clients; null where there can be none. */
   exports: SessionExports | null = null;
+  /** What a sandbox remembers of the session, and can go back to; null outside of one. */
+  timeline: SessionTimeline | null = null;
   /** A script stops at its first error. */
   bail = false;
   quitRequested = false;
@@ -84,25 +91,51 @@ export class SessionState {
   constructor(options: SessionOptions) {
     const { output } = options;
     this.output = output;
-    this.loop = new EventLoop(options.clock ?? systemClock);
+    this.#options = options;
     this.#programName = options.programName ?? 'qemu-io';
+    this.imageOptions = options.imageOptions ?? false;
+    this.complain = (text) => output.stderr(text);
+    this.#begin(options, null);
+  }
+
+  /**
+   * Forgets everything that commands have done, the open image and its requests as well: they are left as they are, and
+   * never go on. Subscribers of the bus stay.
+   */
+  restart(changed: Pick<SessionOptions, 'drivers' | 'clock'>): void {
+    this.#begin({ ...this.#options, ...changed }, this.context.trace);
+    this.backend = null;
+    this.bail = false;
+    this.lastError = 0;
+    this.tags.clear();
+    this.sourceDepth = 0;
+    this.failuresPlaced = 0;
+    this.stops = null;
+    this.beforeCommand = null;
+    this.hadCancelledRequests = false;
+  }
+
+  #begin(options: SessionOptions, trace: TraceBus | null): void {
+    const { output } = options;
+    const clock = options.clock ?? systemClock;
+    this.loop = new EventLoop(clock);
+    trace?.restart(clock);
     this.context = new GraphContext({
       loop: this.loop,
       drivers: new DriverTable(options.drivers),
       makeOverlay: options.makeOverlay ?? null,
       makeBackend: options.makeBackend,
       ...(options.objects === undefined ? {} : { objects: options.objects }),
+      ...(trace === null ? {} : { trace }),
       programName: this.#programName,
       stdout: (line) => output.stdout(`${line}\n`),
       stderr: (line) => output.stderr(`${line}\n`),
     });
-    this.imageOptions = options.imageOptions ?? false;
     const misalignBytes = options.misalign === true ? MISALIGN_BYTES : 0;
     this.readBuffers = new BufferPool(this.context, misalignBytes, false);
     this.writeBuffers = new BufferPool(this.context, misalignBytes, true);
     this.background = new Background(this.loop);
     this.transfer = new Transfer(output, this.context);
-    this.complain = (text) => output.stderr(text);
   }
 
   /** The exit status of the program. */

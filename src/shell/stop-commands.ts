@@ -1,5 +1,5 @@
 /** The commands that are run at each stop: those of `display`, and those of `on` for a tag. */
-import { suspendedRequests } from '../block/debug/port.ts';
+import { type SuspendedRequest, suspendedRequests } from '../block/debug/port.ts';
 import type { Shell } from './command.ts';
 
 /** Commands for stops. Made by the first `display` or `on`: until then a stop costs nothing. */
@@ -8,8 +8,8 @@ export class StopCommands {
   readonly displays: string[] = [];
   /** Run at stops under a tag. */
   readonly onTag = new Map<string, readonly string[]>();
-  /** The stops that were seen: a request, a tag and a time each. */
-  #seen = new Set<string>();
+  /** The stops that were seen. */
+  #seen = new Set<SuspendedRequest>();
   #isRunning = false;
 
   /** Nothing is to be run. */
@@ -24,10 +24,9 @@ export class StopCommands {
     const fresh: string[] = [];
     this.#seen = new Set();
     if (backend === null) return fresh;
-    for (const { request, tag, sinceNs } of suspendedRequests(backend.top).toReversed()) {
-      const key = `${request} ${sinceNs} ${tag}`;
-      this.#seen.add(key);
-      if (!before.has(key)) fresh.push(tag);
+    for (const stop of suspendedRequests(backend.top).toReversed()) {
+      this.#seen.add(stop);
+      if (!before.has(stop)) fresh.push(stop.tag);
     }
     return fresh;
   }
@@ -40,9 +39,11 @@ export class StopCommands {
     this.#isRunning = true;
     try {
       for (const tag of tags) {
-        for (const line of this.onTag.get(tag) ?? []) await shell.execute(line);
+        for (const line of this.onTag.get(tag) ?? []) {
+          if (!shell.session.wasInterrupted) await shell.execute(line);
+        }
       }
-      for (const line of this.displays) await shell.execute(line);
+      for (const line of this.displays) if (!shell.session.wasInterrupted) await shell.execute(line);
     } finally {
       this.#isRunning = false;
       this.look(shell);

@@ -13,6 +13,10 @@ export class ManualClock implements Clock {
     return this.#nowNs;
   }
 
+  hostNs(): number {
+    return this.#nowNs;
+  }
+
   after(delayNs: number, callback: () => void): () => void {
     const timer = { atNs: this.#nowNs + delayNs, callback };
     this.#timers.add(timer);

@@ -80,6 +80,9 @@ export class FakeClock implements Clock {
   recentNs(): number {
     return this.now;
   }
+  hostNs(): number {
+    return this.now;
+  }
   after(delayNs: number, callback: () => void): () => void {
     const handle = setImmediate(() => {
       this.now += delayNs;

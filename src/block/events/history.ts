@@ -59,6 +59,22 @@ export class EventHistory {
   /** Called at the next change; null if none is to be. */
   #sleepers: Set<() => void> | null = null;
 
+  /** How many events have fired, which is the number of the latest. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /** Forgets all: the session begins anew. */
+  restart(): void {
+    this.#onDebugNodes.fill(0);
+    this.#elsewhere.fill(0);
+    this.#ring.length = 0;
+    this.#notes.clear();
+    this.#total = 0;
+    this.#stateChangedAt = 0;
+    this.notify();
+  }
+
   /** Number of the event that changed the state of rules last; 0 if none did. */
   get stateChangedAt(): number {
     return this.#stateChangedAt;

@@ -64,7 +64,7 @@ export class TraceBus {
   active = false;
   /** The events fired so far, kept also without subscribers. */
   readonly history = new EventHistory();
-  readonly #clock: Clock;
+  #clock: Clock;
   /** Few, and mostly one: gone through by index, for every record. */
   #subscribers: readonly TraceSubscriber[] = [];
   #sequence = 0;
@@ -81,6 +81,13 @@ export class TraceBus {
       this.#subscribers = this.#subscribers.filter((other) => other !== subscriber);
       this.active = this.#subscribers.length > 0;
     };
+  }
+
+  /** The session begins anew, by another clock: numbers begin again, and subscribers stay. */
+  restart(clock: Clock): void {
+    this.#clock = clock;
+    this.#sequence = 0;
+    this.history.restart();
   }
 
   /**

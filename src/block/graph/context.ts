@@ -29,6 +29,8 @@ export interface ContextSettings {
   readonly programName?: string;
   readonly stdout?: (line: string) => void;
   readonly stderr?: (line: string) => void;
+  /** The bus of a session that begins anew; left out: one of its own. */
+  readonly trace?: TraceBus;
 }
 
 /** Shared by all nodes of one session. */
@@ -55,9 +57,9 @@ export class GraphContext {
   #allocate: Allocator = (bytes) => Buffer.alloc(bytes);
 
   constructor(settings: ContextSettings) {
-    const { loop, drivers, makeOverlay, makeBackend, objects, programName, stdout, stderr } = settings;
+    const { loop, drivers, makeOverlay, makeBackend, objects, programName, stdout, stderr, trace } = settings;
     this.loop = loop;
-    this.trace = new TraceBus(loop.clock);
+    this.trace = trace ?? new TraceBus(loop.clock);
     this.drivers = drivers;
     this.makeOverlay = makeOverlay ?? null;
     this.makeBackend = makeBackend;

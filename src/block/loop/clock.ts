@@ -6,6 +6,8 @@ export interface Clock {
   nowNs(): number;
   /** The last value of `nowNs`, without a look at the host's clock; 0 before that. */
   recentNs(): number;
+  /** Nanoseconds of the host's clock, by which work without an end gives Node its turns; `nowNs` where that is it. */
+  hostNs(): number;
   /** Calls `callback` once, `delayNs` from now; the function returned takes the call back. */
   after(delayNs: number, callback: () => void): () => void;
 }
@@ -22,6 +24,7 @@ export const systemClock: Clock = {
     return recentNs;
   },
   recentNs: () => recentNs,
+  hostNs: () => systemClock.nowNs(),
   after(delayNs, callback) {
     const timer = setTimeout(callback, Math.min(delayNs / 1e6, 0x7fffffff));
     return () => clearTimeout(timer);

@@ -49,6 +49,11 @@ export class EventLoop extends CoroutineRunner {
   /** When Node had its last turn, as far as is known; 0 for not known, which is when a command begins. */
   #turnNs = 0;
   #isInHostTurn = false;
+  /**
+   * Nothing goes on by itself: no turn does anything, and every wait for one ends as if nothing could happen. For a
+   * session that has been stopped at one event.
+   */
+  isFrozen = false;
 
   constructor(clock: Clock = systemClock) {
     super(clock);
@@ -166,7 +171,7 @@ export class EventLoop extends CoroutineRunner {
   }
 
   #isOverdue(): boolean {
-    const now = this.clock.nowNs();
+    const now = this.clock.hostNs();
     if (this.#turnNs === 0) this.#turnNs = now;
     return now - this.#turnNs > MAX_BUSY_NS;
   }
@@ -179,7 +184,7 @@ export class EventLoop extends CoroutineRunner {
     await hostTurn();
     this.#isInHostTurn = false;
     this.current = current;
-    this.#turnNs = this.clock.nowNs();
+    this.#turnNs = this.clock.hostNs();
     return !this.#takeInterrupt();
   }
 
@@ -202,6 +207,7 @@ export class EventLoop extends CoroutineRunner {
   *#poll(wait: boolean): Steps<boolean> {
     this.epoch += 1;
     if (this.#isOverdue() && !(yield this.#giveTurn())) return false;
+    if (this.isFrozen) return false;
     if (this.#bottomHalves.length > 0) {
       yield* this.#runBottomHalves();
       return true;
@@ -248,8 +254,14 @@ export class EventLoop extends CoroutineRunner {
     this.#interrupted = false;
   }
 
+  /** Whether it sleeps until something arrives from outside. */
+  get isAsleep(): boolean {
+    return this.#kick !== null;
+  }
+
   /** Whether the next turn has something to do at once. */
   get isReady(): boolean {
+    if (this.isFrozen) return false;
     return (
       this.#bottomHalves.length > 0 || this.#ended.length > 0 || !this.#completions.isEmpty || !this.#arrived.isEmpty
     );
@@ -259,7 +271,7 @@ export class EventLoop extends CoroutineRunner {
    * Whether a turn could do something without waiting for a command: work is queued, a timer runs, a peer is to answer.
    */
   get pending(): boolean {
-    return this.isReady || this.#outside.size > 0;
+    return this.isReady || (this.#outside.size > 0 && !this.isFrozen);
   }
 
   /**

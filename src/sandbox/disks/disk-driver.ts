@@ -79,6 +79,11 @@ export function makeDiskDriver(host: DiskHost): Driver<DiskState> {
       limits.optMemAlignment = PAGE_BYTES;
     },
 
+    peek({ state }, offset, data) {
+      state.disk.content.read(offset, data);
+      return undefined;
+    },
+
     getLength: ({ state }) => state.disk.content.lengthBytes,
     getAllocatedBytes: ({ state }) => state.disk.content.changedBytes,
     getInfo: () => ({ clusterBytes: 0, vmStateOffset: 0 }),

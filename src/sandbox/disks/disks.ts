@@ -20,6 +20,8 @@ export interface CaseDisk {
   /** The name that it was opened by first. */
   readonly path: string;
   readonly content: MemoryDisk;
+  /** The file that it began as. */
+  readonly file: ReadOnlyFile;
   /** By each node that has it open. */
   readonly uses: Set<Use>;
 }
@@ -82,7 +84,7 @@ export class Disks {
     const file = this.#files.find(path);
     let disk = this.#byFile.get(file);
     if (disk === undefined) {
-      disk = { number: this.all.length, path, content: new MemoryDisk(file, this.#pool), uses: new Set() };
+      disk = { number: this.all.length, path, content: new MemoryDisk(file, this.#pool), file, uses: new Set() };
       this.all.push(disk);
       this.#byFile.set(file, disk);
     }

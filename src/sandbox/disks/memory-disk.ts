@@ -6,20 +6,25 @@ import type { ReadOnlyFile } from './read-only-file.ts';
 /** The unit of what is copied, and of holes as the host's file systems have them. */
 const PAGE_BYTES = 4096;
 
+/** Pages that are written back at once. */
+const CHANGE_PAGES = 256;
+
 /** Pages in use and free, shared by the disks of all cases of a world: allocating anew would take most of a case. */
 export class PagePool {
   readonly #free: Buffer[] = [];
   readonly #limit: number;
+  readonly #exceeded: (limitBytes: number) => Error;
   #taken = 0;
 
   /** `limitBytes`: of all disks together. */
-  constructor(limitBytes: number) {
+  constructor(limitBytes: number, exceeded: (limitBytes: number) => Error = (bytes) => new MemoryExceeded(bytes)) {
     this.#limit = Math.floor(limitBytes / PAGE_BYTES);
+    this.#exceeded = exceeded;
   }
 
-  /** A page of any content. Throws MemoryExceeded beyond the limit. */
+  /** A page of any content. Throws what `exceeded` makes beyond the limit. */
   take(): Buffer {
-    if (this.#taken >= this.#limit) throw new MemoryExceeded(this.#limit * PAGE_BYTES);
+    if (this.#taken >= this.#limit) throw this.#exceeded(this.#limit * PAGE_BYTES);
     this.#taken += 1;
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(PAGE_BYTES);
   }
@@ -223,6 +228,32 @@ export class MemoryDisk {
       }
     }
     return `${one >>> 0}.${two >>> 0}`;
+  }
+
+  /** Bytes at the beginning of the base that were never cut off: those behind them are gone. */
+  get keptBytes(): number {
+    return this.#baseEnd;
+  }
+
+  /** What was changed, by offset: runs of data of up to 1 MiB, and holes (null). */
+  *changes(): Generator<{ readonly offset: number; readonly bytes: number; readonly data: Buffer | null }> {
+    const numbers = [...this.#pages.keys()].filter((number) => number * PAGE_BYTES < this.#lengthBytes);
+    numbers.sort((first, second) => first - second);
+    for (let at = 0; at < numbers.length; ) {
+      const first = numbers[at] as number;
+      const isHole = this.#pages.get(first) === null;
+      let count = 1;
+      while (count < CHANGE_PAGES && numbers[at + count] === first + count) {
+        if ((this.#pages.get(first + count) === null) !== isHole) break;
+        count += 1;
+      }
+      const offset = first * PAGE_BYTES;
+      const bytes = Math.min(count * PAGE_BYTES, this.#lengthBytes - offset);
+      const data = isHole ? null : Buffer.allocUnsafe(bytes);
+      if (data !== null) this.read(offset, data);
+      yield { offset, bytes, data };
+      at += count;
+    }
   }
 
   /** Bytes of changed data, without holes. */

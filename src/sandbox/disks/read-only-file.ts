@@ -1,5 +1,5 @@
 /** A file of the user as a search sees it: opened read-only, and read piece by piece into memory of a bounded size. */
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { BlockError, invalidArgument } from '../../block/error.ts';
 import { readRange } from '../../sys/positional-io.ts';
 import { type Extent, extentAt } from '../../sys/seek.ts';
@@ -15,14 +15,16 @@ export class ReadOnlyFile {
   /** Its device and inode: names of one file are one file. */
   readonly identity: string;
   readonly #fd: number;
+  readonly #state: string;
   readonly #pieces = new Map<number, Buffer>();
 
   /** Throws BlockError with QEMU's texts if it cannot be opened, or is no regular file. */
   constructor(path: string) {
     this.#fd = openOrExplain(path);
-    const { size, dev, ino } = fstatSync(this.#fd);
-    this.lengthBytes = size;
-    this.identity = `${dev}:${ino}`;
+    const stats = fstatSync(this.#fd, { bigint: true });
+    this.lengthBytes = Number(stats.size);
+    this.identity = `${stats.dev}:${stats.ino}`;
+    this.#state = stateOf(stats);
   }
 
   /** Fills `data` from `offset`, with zeroes behind the end of the file. */
@@ -57,9 +59,18 @@ export class ReadOnlyFile {
     return extentAt(this.#fd, offset);
   }
 
+  /** Whether a name is still that of this file, and the file has not been written since it was opened. */
+  isAsOpened(path: string): boolean {
+    return stateOf(statSync(path, { bigint: true })) === this.#state;
+  }
+
   close(): void {
     closeSync(this.#fd);
   }
+}
+
+function stateOf({ dev, ino, size, mtimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${size}:${mtimeNs}`;
 }
 
 function openOrExplain(path: string): number {

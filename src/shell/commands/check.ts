@@ -23,6 +23,7 @@ export const check = {
   minArgs: 0,
   maxArgs: 6,
   needsFile: true,
+  looksOnly: (argv) => !argv.some((word) => /^-[a-z]*r/.test(word)),
   options,
   help: [
     'Says what qemu-img check would say if the image were flushed and closed now, and with -d if the power were cut now.',

@@ -49,6 +49,7 @@ export const create = {
   minArgs: 1,
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: false,
+  actsOutside: true,
   options,
   help: [
     'Makes an image as qemu-img create does: its options, its messages, the same bytes. A file of that name is overwritten.',

@@ -13,6 +13,7 @@ export const display = {
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: false,
   looksOnly: true,
+  changesSession: true,
   help: [
     'The command is run when a command has led to a stop of a request. Several may be given, one by one; without words they',
     'are listed, "display off" forgets them.',
@@ -40,6 +41,7 @@ export const onStop = {
   maxArgs: Number.POSITIVE_INFINITY,
   needsFile: false,
   looksOnly: true,
+  changesSession: true,
   help: [
     'The commands are run one after the other when a command has led to a stop under the tag; a "resume" among them lets the',
     'request go on. They stay for each such stop until "on tag { }".',

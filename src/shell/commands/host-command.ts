@@ -14,6 +14,7 @@ export const hostCommand = {
   needsFile: false,
   takesLine: true,
   looksOnly: true,
+  actsOutside: true,
   polls: true,
   help: [
     'All that follows goes to /bin/sh as it is; what it prints comes here, its standard input is empty. Requests and',

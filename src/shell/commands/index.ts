@@ -9,6 +9,7 @@ import { bail } from './bail.ts';
 import { breakCommand } from './break.ts';
 import { cancel } from './cancel.ts';
 import { check } from './check.ts';
+import { checkpoint } from './checkpoint.ts';
 import { close } from './close.ts';
 import { commit } from './commit.ts';
 import { compare } from './compare.ts';
@@ -20,6 +21,7 @@ import { dump } from './dump.ts';
 import { events } from './events.ts';
 import { exportCommand } from './export.ts';
 import { flush } from './flush.ts';
+import { back, goTo } from './goto.ts';
 import { help } from './help.ts';
 import { hostCommand } from './host-command.ts';
 import { info } from './info.ts';
@@ -63,6 +65,7 @@ export const commandTable = new CommandTable({
   breakpoints: [breakCommand, watch, waitBreak, resume, step, until, display, onStop, removeBreak, suspended, cancel],
   rules: [rule, rules, state],
   observing: [events, live, record],
+  time: [checkpoint, goTo, back],
   serving: [exportCommand],
   scripts: [source, repeat, bail, sleep],
   zones: zoneCommands,

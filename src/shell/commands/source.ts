@@ -36,6 +36,7 @@ async function runSource(session: SessionState, [, path = '']: string[], shell: 
     session.error(`source: ${path}: files are nested more than ${MAX_DEPTH} deep`);
     throw new CommandFailure(Errno.ELOOP);
   }
+  session.timeline?.readsFile(path);
   const file = orFailure(session, path, () => new CommandFile(path, () => session.wasInterrupted));
   const progress = file.bytes === null ? null : Progress.of(session.output, `source ${path}`, file.bytes, formatSize);
   session.sourceDepth += 1;

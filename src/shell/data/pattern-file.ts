@@ -7,6 +7,7 @@ import type { SessionState } from '../session-state.ts';
 
 /** A buffer of `bytes` bytes with the file's first bytes. Refused if the file cannot be read or is empty. */
 export function leaseFromFile(session: SessionState, path: string, bytes: number): Lease {
+  session.timeline?.readsFile(path);
   const lease = session.writeBuffers.leaseUnfilled(bytes);
   try {
     const filled = readFile(path, lease.data);

@@ -21,6 +21,9 @@ export class ManualClock implements Clock {
   recentNs(): number {
     return this.now;
   }
+  hostNs(): number {
+    return this.now;
+  }
   after(delayNs: number, callback: () => void): () => void {
     const timer = { at: this.now + delayNs, callback };
     this.#timers.push(timer);

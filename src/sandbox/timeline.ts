@@ -1,0 +1,389 @@
+/**
+ * The time line of a sandbox: the commands of its session, and the way back to any moment between them.
+ *
+ * A session in a sandbox is deterministic: files are as they were, time passes only where a command waits for it, and
+ * chance has seeds. So the way to a moment is the same commands once more, from the start, in silence; what requests,
+ * locks and caches hold in memory comes back by itself, and what was written is in pages that are copied on write.
+ */
+import type { RegisteredDriver } from '../block/driver.ts';
+import { BlockError } from '../block/error.ts';
+import { Breather } from '../shell/breather.ts';
+import { looksOnly } from '../shell/command.ts';
+import { CommandFailure } from '../shell/failure.ts';
+import { settle } from '../shell/script.ts';
+import type { Session } from '../shell/session.ts';
+import type { Arrival, Checkpoint, Moment, Place, SessionTimeline, WrittenFile } from '../shell/session-timeline.ts';
+import { tokenize } from '../shell/words/tokenizer.ts';
+import { Errno } from '../util/errno.ts';
+import { type Answer, isPromise } from '../util/steps.ts';
+import { EventStop, ranOtherwise, stoppableEvents } from './event-stop.ts';
+import { findBeforeFailure } from './failure-search.ts';
+import { checkRepeatable, type FileState, fileState, History, type LineKind, type Step } from './history.ts';
+import type { Sandbox } from './sandbox.ts';
+import type { SandboxOutput } from './sandbox-output.ts';
+import { writeBack } from './write-back.ts';
+
+/** The session of a sandbox, and how it begins. */
+export interface TimelineOptions {
+  readonly session: Session;
+  readonly sandbox: Sandbox;
+  readonly output: SandboxOutput;
+  /** The drivers that write to the host. */
+  readonly hostDrivers: readonly RegisteredDriver[];
+  /** Opens the image of the command line, if there is one; false if it cannot be opened, which has been said then. */
+  readonly openImage: () => Promise<boolean>;
+}
+
+/** Is told of each moment on the way, the start first; true ends the way there. */
+export type Watch = (moment: Step) => Promise<boolean>;
+
+const CHECKPOINTS_MAX = 10_000;
+/** Names of moments that are there without a command. */
+const START = 'start';
+const END = 'end';
+/** The end of the time line that was left last. */
+const LAST = 'last';
+const marking: ReadonlySet<string> = new Set(['checkpoint', 'goto', 'back', 'commit']);
+
+/** The commands of a session so far, and its moments. */
+export class Timeline implements SessionTimeline {
+  settles = false;
+  readonly #options: TimelineOptions;
+  readonly #history = new History();
+  readonly #names = new Map<string, Step>();
+  readonly #bail: boolean;
+  /** A line runs that is no part of another one, and its kind. */
+  #running: LineKind | null = null;
+  #isTravelling = false;
+  /** The session has been somewhere else since it began. */
+  #journeys = 0;
+  #filesRead: FileState[] = [];
+  #stopped: Arrival['stopped'] = null;
+  /** The image of the command line is opened at the start. */
+  #opensImage = true;
+
+  constructor(options: TimelineOptions) {
+    this.#options = options;
+    this.#bail = options.session.bail;
+  }
+
+  /** Opens the image. False if it cannot be opened. */
+  async begin(): Promise<boolean> {
+    const { session } = this.#options;
+    session.timeline = this;
+    const isOpen = await this.#open();
+    this.#history.begin(session.context.trace.history.total);
+    return isOpen;
+  }
+
+  async #open(): Promise<boolean> {
+    const { sandbox, openImage } = this.#options;
+    sandbox.clock.release();
+    try {
+      return !this.#opensImage || (await openImage());
+    } finally {
+      sandbox.clock.hold();
+    }
+  }
+
+  run(line: string, body: () => Answer<number>): Answer<number> {
+    const kind = this.#running !== null || this.#isTravelling ? null : this.#kindOf(line);
+    if (kind === null) return body();
+    const { session, sandbox } = this.#options;
+    const journeys = this.#journeys;
+    const settles = this.settles;
+    this.#running = kind;
+    this.#filesRead = [];
+    const ended = (): void => {
+      this.#running = null;
+      sandbox.clock.hold();
+      if (journeys === this.#journeys) this.#add(line, kind, settles);
+    };
+    sandbox.clock.release();
+    let status: Answer<number>;
+    try {
+      status = session.loop.isFrozen && kind === 'changes' ? this.#thawed(body) : body();
+    } catch (error) {
+      ended();
+      throw error;
+    }
+    if (isPromise(status)) return status.finally(ended);
+    ended();
+    return status;
+  }
+
+  /** What stood still goes on before a command that changes anything, as it does between two commands. */
+  async #thawed(body: () => Answer<number>): Promise<number> {
+    const { session } = this.#options;
+    session.loop.isFrozen = false;
+    this.#stopped = null;
+    if (this.settles) await settle(session);
+    return body();
+  }
+
+  #add(line: string, kind: LineKind, settles: boolean): void {
+    const { session } = this.#options;
+    const left = this.#history.add({
+      line,
+      kind,
+      settles,
+      events: session.context.trace.history.total,
+      obstacle: session.wasInterrupted ? `'${line}' was interrupted` : null,
+      files: this.#filesRead,
+    });
+    if (left === null) return;
+    this.#names.set(LAST, left);
+    session.hint(`a new time line begins here; "goto ${LAST}" leads to the end of the one before`);
+  }
+
+  /** Null for a line without a command. */
+  #kindOf(line: string): LineKind | null {
+    const word = /^\s*(\S+)/.exec(line)?.[1];
+    if (word === undefined || word.startsWith('#')) return null;
+    const command = this.#options.session.shell.commands.find(word);
+    if (command === undefined) return 'looks';
+    if (marking.has(command.name)) return 'marks';
+    return looksOnly(command, tokenize(line)) && command.changesSession !== true ? 'looks' : 'changes';
+  }
+
+  readsFile(path: string): void {
+    if (!this.#isTravelling) this.#filesRead.push(fileState(path));
+  }
+
+  async mark(name: string | null): Promise<Checkpoint> {
+    this.#checkAlone();
+    if (this.#names.size >= CHECKPOINTS_MAX) throw new BlockError(Errno.ENOSPC, 'there are too many checkpoints');
+    const chosen = name ?? this.#freeName();
+    if (!/^[^\s#\d-]\S*$/.test(chosen)) throw invalid(`'${chosen}' is no name: it begins with a letter`);
+    if ([START, END, LAST].includes(chosen)) throw invalid(`'${chosen}' is a moment of its own`);
+    this.#seal();
+    this.#names.delete(chosen);
+    this.#names.set(chosen, this.#history.current);
+    return { name: chosen, ...momentOf(this.#history.current) };
+  }
+
+  #freeName(): string {
+    for (let number = 1; ; number += 1) if (!this.#names.has(`c${number}`)) return `c${number}`;
+  }
+
+  get checkpoints(): readonly Checkpoint[] {
+    const { root, tip } = this.#history;
+    const all: [string, Step][] = [[START, root], ...this.#names, [END, tip]];
+    return all.map(([name, step]) => ({ name, ...momentOf(step) }));
+  }
+
+  async goTo(place: Place): Promise<Arrival> {
+    this.#checkAlone();
+    this.#seal();
+    if (place.kind === 'before failure') return this.#travel(async () => this.#beforeFailure(place.line));
+    if (place.kind === 'events back') return this.#travel(async () => this.#eventsBack(place.count));
+    const target = place.kind === 'checkpoint' ? this.#named(place.name) : this.#atEvent(place.number);
+    return this.#travel(async () => ({ target, culprit: null }));
+  }
+
+  async goBack(commands: number): Promise<Arrival> {
+    this.#checkAlone();
+    this.#seal();
+    const target = this.#history.before(commands);
+    if (target === undefined)
+      throw new BlockError(Errno.ENOENT, `there were only ${this.#history.current.commands} commands`);
+    return this.#travel(async () => ({ target, culprit: null }));
+  }
+
+  #named(name: string): Step {
+    const { root, tip } = this.#history;
+    const target = name === START ? root : name === END ? tip : this.#names.get(name);
+    if (target === undefined) throw new BlockError(Errno.ENOENT, `there is no checkpoint '${name}'`);
+    return target;
+  }
+
+  #atEvent(number: number): Step {
+    const { tip } = this.#history;
+    const step = this.#history.stepOf(number);
+    if (step === undefined || number < 1) {
+      throw new BlockError(Errno.ENOENT, `no event #${number} has fired; the latest is #${tip.events}`);
+    }
+    if (step.before === null) throw invalid(`nothing can be stopped at #${number}: the image was being opened`);
+    return step.stop === number ? step : { ...step, stop: number, events: number };
+  }
+
+  /** So many events back, of those that "events" lists: of nodes with breakpoints. */
+  async #eventsBack(count: number): Promise<{ readonly target: Step; readonly culprit: null }> {
+    const { current } = this.#history;
+    const all = await stoppableEvents(this.#options.session, () => this.#runTo(current));
+    const before = all.filter((number) => number <= current.events && number !== current.stop);
+    const number = before.at(-count);
+    if (number === undefined || count < 1) {
+      throw new BlockError(Errno.ENOENT, `there are only ${before.length} events to go back to`);
+    }
+    return { target: this.#atEvent(number), culprit: null };
+  }
+
+  #checkAlone(): void {
+    if (this.#running === 'marks' && !this.#isTravelling) return;
+    throw new BlockError(Errno.EBUSY, 'this stands alone, and not within source, repeat, on or display');
+  }
+
+  /** What the loop has done since the last command gets a moment of its own, if events tell of it. */
+  #seal(): void {
+    const { session } = this.#options;
+    const { total } = session.context.trace.history;
+    if (total === this.#history.current.events || session.loop.isFrozen) return;
+    this.#history.add({ line: '', kind: 'marks', settles: true, events: total, obstacle: null, files: [] });
+  }
+
+  /** Goes to where `find` says, which may run the session itself. After a failure the session is where it was. */
+  async #travel(find: () => Promise<{ readonly target: Step; readonly culprit: string | null }>): Promise<Arrival> {
+    const { session, output } = this.#options;
+    const from = this.#history.current;
+    const journeys = this.#journeys;
+    this.#isTravelling = true;
+    output.isSilent = true;
+    try {
+      try {
+        const { target, culprit } = await find();
+        await this.#runTo(target);
+        this.#history.current = target;
+        return { ...momentOf(target), stopped: this.#stopped, culprit };
+      } catch (error) {
+        if (journeys !== this.#journeys && !session.quitRequested) await this.#runTo(from, false);
+        throw error;
+      }
+    } finally {
+      output.isSilent = false;
+      this.#isTravelling = false;
+    }
+  }
+
+  /** Begins anew, and runs up to a moment. */
+  async #runTo(target: Step, isInterruptible = true, watch?: Watch): Promise<void> {
+    const { session, sandbox } = this.#options;
+    const path = History.path(target);
+    checkRepeatable(path);
+    this.#journeys += 1;
+    this.#stopped = null;
+    sandbox.restart(session);
+    session.bail = this.#bail;
+    if (!(await this.#open())) throw ranOtherwise();
+    if (watch !== undefined && (await watch(this.#history.root))) return;
+    const breather = new Breather(session.loop.clock);
+    for (const step of path) {
+      await this.#runAgain(step);
+      await breather.breathe();
+      if (isInterruptible && (session.wasInterrupted || session.quitRequested)) {
+        throw new BlockError(Errno.EINTR, 'interrupted');
+      }
+      if (watch !== undefined && (await watch(step))) return;
+    }
+  }
+
+  async #runAgain(step: Step): Promise<void> {
+    const { session, sandbox } = this.#options;
+    const { loop, background, shell } = session;
+    if (step.kind === 'changes') {
+      loop.isFrozen = false;
+      this.#stopped = null;
+    }
+    const stop = step.stop === null ? null : new EventStop(session, step.stop);
+    const { lastError } = session;
+    try {
+      if (step.settles) await settle(session);
+      sandbox.clock.release();
+      if (stop?.isMet === true) {
+        // It has come before the line.
+      } else if (step.kind !== 'marks') {
+        await shell.execute(step.line);
+      } else if (step.line !== '') {
+        background.begin();
+        loop.endHostIo();
+      }
+    } finally {
+      stop?.end();
+      sandbox.clock.hold();
+    }
+    if (stop === null) {
+      if (session.context.trace.history.total !== step.events) throw ranOtherwise();
+      return;
+    }
+    this.#stopped = stop.stopped();
+    background.begin();
+    // The command has not failed: it was only left where it is.
+    session.lastError = lastError;
+    await session.stops?.run(shell);
+  }
+
+  async #beforeFailure(line: string): Promise<{ readonly target: Step; readonly culprit: string }> {
+    const { root, current } = this.#history;
+    const { session } = this.#options;
+    return findBeforeFailure([root, ...History.path(current)], {
+      session,
+      runTo: (target, watch) => this.#runTo(target, true, watch),
+      fails: () => this.#fails(line),
+    });
+  }
+
+  /** Whether a check fails at the present moment. It leaves its number behind: the session has to be run again. */
+  async #fails(line: string): Promise<boolean> {
+    const { session } = this.#options;
+    const argv = tokenize(line);
+    const command = session.shell.commands.find(argv[0] ?? '');
+    if (command === undefined || session.backend === null) return false;
+    let hasFailed = false;
+    let failure: unknown;
+    const ended = await session.loop.run(command.name, async () => {
+      try {
+        await command.run(session, argv, session.shell);
+      } catch (error) {
+        hasFailed = error instanceof CommandFailure;
+        if (!hasFailed) failure = error;
+      }
+    });
+    if (failure !== undefined) throw failure;
+    if (!ended) throw new BlockError(Errno.EDEADLK, 'the check waits for a request that stands still');
+    return hasFailed;
+  }
+
+  async commit(): Promise<readonly WrittenFile[]> {
+    this.#checkAlone();
+    const { session, sandbox, hostDrivers } = this.#options;
+    if (session.loop.isFrozen || session.background.unfinished > 0 || (session.backend?.inFlight ?? 0) > 0) {
+      throw new BlockError(Errno.EBUSY, 'requests are in flight, and would be lost; "requests" lists them');
+    }
+    const lines = History.path(this.#history.current).map(({ line }) => /^\s*(\S+)/.exec(line)?.[1] ?? '');
+    const names = lines.map((word) => session.shell.commands.find(word)?.name);
+    const isOpenedByLine = names.includes('open') || names.includes('close');
+    const wasOpen = session.backend !== null;
+    this.#journeys += 1;
+    await session.close();
+    const written = await writeBack(sandbox.disks, hostDrivers);
+    sandbox.forgetFiles();
+    sandbox.restart(session);
+    session.bail = this.#bail;
+    this.#opensImage = wasOpen && !isOpenedByLine;
+    this.#names.clear();
+    await this.#open();
+    if (wasOpen && !this.#opensImage) session.hint('the image is closed now; "open" opens it again');
+    this.#history.begin(session.context.trace.history.total);
+    return written;
+  }
+
+  end(): void {
+    const { session, sandbox } = this.#options;
+    session.loop.isFrozen = false;
+    sandbox.clock.release();
+    session.timeline = null;
+    const changed = sandbox.disks.all.filter(({ number }) => sandbox.disks.changed.has(number));
+    if (changed.length === 0) return;
+    session.hint(`the changes of ${changed.map(({ path }) => path).join(', ')} were in the sandbox alone`);
+  }
+}
+
+function momentOf(step: Step): Moment {
+  let last = step;
+  while (last.kind !== 'changes' && last.before !== null) last = last.before;
+  return { commands: step.commands, line: last.line, events: step.events, isWithin: step.stop !== null };
+}
+
+function invalid(text: string): BlockError {
+  return new BlockError(Errno.EINVAL, text);
+}
