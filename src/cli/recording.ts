@@ -15,3 +15,19 @@ export function openRecorder(session: Session, path: string, command: readonly s
     onError,
   });
 }
+
+/** A longer text is told of in pieces of so many characters. */
+const PIECE_CHARS = 64 << 10;
+
+/** Makes records of the bus of all that the session prints, while the bus has subscribers. */
+export function tellBusOfOutput({ output, context, loop }: Session): void {
+  const { trace } = context;
+  output.tap = (stream, text, origin) => {
+    if (!trace.active) return;
+    const client = origin === null ? {} : { client: origin };
+    for (let from = 0; from < text.length; from += PIECE_CHARS) {
+      const piece = text.length <= PIECE_CHARS ? text : text.slice(from, from + PIECE_CHARS);
+      trace.emit(loop.current?.id ?? 0, '', { kind: 'output', stream, text: piece, ...client });
+    }
+  };
+}

@@ -1,7 +1,8 @@
 /** The output of a session that has other consoles: what a command prints goes to the console that asked for it. */
 import type { EventLoop } from '../block/loop/loop.ts';
 import { isConsoleName } from '../live/control/session-control.ts';
-import type { Output } from '../shell/output/output.ts';
+import type { OutputStream } from '../block/events/trace.ts';
+import type { Output, OutputTap } from '../shell/output/output.ts';
 import type { Background } from '../shell/requests/background.ts';
 import type { Paint } from '../util/style.ts';
 import type { Pending } from '../util/steps.ts';
@@ -21,6 +22,7 @@ interface RoutedSession {
 
 /** The session's own output, and those of consoles by their names. */
 export class RoutedOutput implements Output {
+  tap: OutputTap | null = null;
   readonly #own: Output;
   readonly #sinks = new Map<string, ConsoleSink>();
   #session: RoutedSession | null = null;
@@ -57,11 +59,25 @@ export class RoutedOutput implements Output {
   }
 
   stdout(text: string): void {
+    this.#tell('stdout', text);
     (this.#sink() ?? this.#own).stdout(text);
   }
 
   stderr(text: string): void {
+    this.#tell('stderr', text);
     (this.#sink() ?? this.#own).stderr(text);
+  }
+
+  prompt(text: string): void {
+    if (this.#own.prompt === undefined) this.#own.stdout(text);
+    else this.#own.prompt(text);
+  }
+
+  #tell(stream: OutputStream, text: string): void {
+    // What is captured is an answer to a client, and printed nowhere.
+    if (this.tap === null || this.#capture !== null) return;
+    const origin = this.#session === null ? null : this.#origin(this.#session);
+    this.tap(stream, text, origin !== null && isConsoleName(origin) ? origin : null);
   }
 
   flush(): void {

@@ -5,7 +5,7 @@ import { drivers } from '../drivers/index.ts';
 import { Sandbox } from '../sandbox/sandbox.ts';
 import { SandboxOutput } from '../sandbox/sandbox-output.ts';
 import { sandboxTable } from '../sandbox/sandbox-table.ts';
-import { Timeline } from '../sandbox/timeline.ts';
+import { Timeline } from '../sandbox/time-travel.ts';
 import { commandTable } from '../shell/commands/index.ts';
 import type { Output } from '../shell/output/output.ts';
 import type { Invocation } from './arguments.ts';

@@ -8,7 +8,7 @@
  * the program.
  */
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
-import type { Output } from '../shell/output/output.ts';
+import type { Output, OutputTap } from '../shell/output/output.ts';
 import { isTerminal } from '../sys/tty.ts';
 import type { Paint } from '../util/style.ts';
 import type { Pending } from '../util/steps.ts';
@@ -51,6 +51,7 @@ export class Stdio implements Output {
   /** Text to be written to the terminal last of all, whichever way the program ends. */
   farewell: (() => string) | null = null;
 
+  tap: OutputTap | null = null;
   /** Set by a prompt that can turn pages. */
   page: ((text: string) => Promise<void>) | undefined;
 
@@ -97,6 +98,10 @@ export class Stdio implements Output {
 
   /** Text for standard output. */
   stdout(text: string): void {
+    if (this.tap !== null) this.tap('stdout', text, null);
+    this.prompt(text);
+  }
+  prompt(text: string): void {
     this.#text += this.stdoutIsTerminal ? harmless(text) : text;
     const heldBytes = this.#committedText === '' ? this.#end - this.#committed : 0;
     if (heldBytes + this.#text.length * MAX_UNIT_BYTES > this.#capacity) this.#encode();
@@ -131,6 +136,7 @@ export class Stdio implements Output {
 
   /** Text for standard error, which has no buffer. Standard output's held bytes stay behind, as they do in C. */
   stderr(text: string): void {
+    if (this.tap !== null) this.tap('stderr', text, null);
     const shown = this.#stderrIsTerminal ? harmless(text) : text;
     const bytes = Buffer.from(shown);
     this.#encode();

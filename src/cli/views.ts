@@ -40,7 +40,8 @@ export class Views implements SessionViews {
 
   async startRecording(path: string): Promise<void> {
     if (this.recording !== null) throw new BlockError(Errno.EBUSY, `${this.recording.path} is being recorded already`);
-    const { openRecorder } = await import('./recording.ts');
+    const { openRecorder, tellBusOfOutput } = await import('./recording.ts');
+    tellBusOfOutput(this.#session);
     this.#recorder = await openRecorder(this.#session, path, this.#command);
   }
 
@@ -58,6 +59,8 @@ export class Views implements SessionViews {
    */
   async startMonitor(path: string, output: RoutedOutput, shutdown: () => void): Promise<void> {
     const { openMonitor } = await import('./watching.ts');
+    const { tellBusOfOutput } = await import('./recording.ts');
+    tellBusOfOutput(this.#session);
     const stdio = this.#stdio;
     const host: ConsoleHost = {
       shutdown,

@@ -8,7 +8,7 @@ import type { Session } from '../shell/session.ts';
 import { Errno } from '../util/errno.ts';
 import { stoppableEvents } from './event-stop.ts';
 import type { Step } from './history.ts';
-import type { Watch } from './timeline.ts';
+import type { Watch } from './session-runner.ts';
 
 /** How the session is run and checked. */
 export interface SearchedSession {

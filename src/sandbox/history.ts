@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { BlockError } from '../block/error.ts';
 import { Errno } from '../util/errno.ts';
 
-/** What a line does to what comes after it. */
+/** The effect of a line on what comes after it. */
 export type LineKind =
   /** It may change anything: what was there behind it is another time line then. */
   | 'changes'

@@ -14,7 +14,7 @@ import type { WrittenFile } from '../shell/session-timeline.ts';
 import { Errno } from '../util/errno.ts';
 import type { CaseDisk, Disks } from './disks/disks.ts';
 
-/** A disk with its file open for writing, and for nobody else to write. */
+/** A disk with its file open for writing, to the exclusion of other writers. */
 interface OpenedFile {
   readonly disk: CaseDisk;
   readonly backend: BlockBackend;

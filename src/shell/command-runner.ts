@@ -35,6 +35,8 @@ interface RunningCommand {
 export class CommandRunner implements Shell {
   readonly session: SessionState;
   readonly commands: CommandTable;
+  /** Of the running command in those that run it, while the bus is told of them. */
+  #depth = 0;
 
   constructor(session: SessionState, commands: CommandTable) {
     this.session = session;
@@ -47,8 +49,31 @@ export class CommandRunner implements Shell {
    * when something wakes it, and reports then.
    */
   execute(line: string): Answer<number> {
+    if (this.session.context.trace.active) return this.#executeTraced(line);
+    return this.#executeUntraced(line);
+  }
+
+  #executeUntraced(line: string): Answer<number> {
     const { timeline } = this.session;
     return timeline === null ? this.#execute(line) : timeline.run(line, () => this.#execute(line));
+  }
+
+  /** Tells the bus of the command, and of its failure. */
+  #executeTraced(line: string): Answer<number> {
+    const { context, background } = this.session;
+    if (line.trim() === '') return this.#executeUntraced(line);
+    const depth = this.#depth;
+    const { origin } = background;
+    const client = origin === null ? {} : { client: origin };
+    context.trace.emit(0, '', { kind: 'command', line, depth, ...client });
+    const ended = (status: number): number => {
+      this.#depth = depth;
+      if (status < 0) context.trace.emit(0, '', { kind: 'command-failed', depth, errno: -status });
+      return status;
+    };
+    this.#depth = depth + 1;
+    const status = this.#executeUntraced(line);
+    return isPromise(status) ? status.then(ended) : ended(status);
   }
 
   #execute(line: string): Answer<number> {

@@ -4,6 +4,7 @@ import { Breather } from './breather.ts';
 import { Errno, strerror } from '../util/errno.ts';
 import { type Answer, isPromise, type Pending, run, type Steps } from '../util/steps.ts';
 import type { Shell } from './command.ts';
+import type { Output } from './output/output.ts';
 import type { SessionState } from './session-state.ts';
 import type { SessionConsoles } from './session-views.ts';
 
@@ -47,13 +48,10 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
   const hasPlaces = source.place !== undefined;
   const consoles = consolesBetween(session, hasPlaces);
   const breather = breatherOf(session);
-  if (!hasPlaces) tellTimeline(session, settles);
+  tellTimeline(session, hasPlaces, settles);
   let lastError = 0;
   while (!session.quitRequested) {
-    if (prompt !== null) {
-      output.stdout(prompt);
-      output.flush();
-    }
+    printPrompt(output, prompt);
     const settling = settles ? settle(session, breather) : undefined;
     if (settling !== undefined) await settling;
     const turn = breather.breathe();
@@ -81,8 +79,15 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
 }
 
 /** A sandbox runs these lines again as they are run now. */
-function tellTimeline({ timeline }: SessionState, settles: boolean): void {
-  if (timeline !== null) timeline.settles = settles;
+function tellTimeline({ timeline }: SessionState, hasPlaces: boolean, settles: boolean): void {
+  if (timeline !== null && !hasPlaces) timeline.settles = settles;
+}
+
+function printPrompt(output: Output, prompt: string | null): void {
+  if (prompt === null) return;
+  if (output.prompt === undefined) output.stdout(prompt);
+  else output.prompt(prompt);
+  output.flush();
 }
 
 /** The status of a source that was interrupted, after saying where that was. */

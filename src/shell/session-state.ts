@@ -68,7 +68,7 @@ export class SessionState {
   consoles: SessionConsoles | null = null;
   /** The exports to NBD clients; null where there can be none. */
   exports: SessionExports | null = null;
-  /** What a sandbox remembers of the session, and can go back to; null outside of one. */
+  /** The commands so far, in a sandbox that can go back to any moment between them; null outside of one. */
   timeline: SessionTimeline | null = null;
   /** A script stops at its first error. */
   bail = false;

@@ -1,4 +1,4 @@
-/** What a sandbox remembers of its session: the commands so far, and the way back to any moment between them. */
+/** The time line of a session in a sandbox: the commands so far, and the way back to any moment between them. */
 import type { Answer } from '../util/steps.ts';
 
 /** A moment of the session, as commands show it. */
@@ -59,7 +59,7 @@ export interface SessionTimeline {
   goTo(place: Place): Promise<Arrival>;
   /** To before the last command, or before as many as `commands`. */
   goBack(commands: number): Promise<Arrival>;
-  /** Closes the image, writes what was changed to the files, and begins anew there. EBUSY while requests are in flight. */
+  /** Closes the image, writes the changes to the files, and begins anew there. EBUSY while requests are in flight. */
   commit(): Promise<readonly WrittenFile[]>;
   /** The session ends: what it has suspended may go on, and be cancelled. */
   end(): void;

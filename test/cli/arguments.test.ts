@@ -59,6 +59,7 @@ describe('options', () => {
       misalign: false,
       bail: false,
       demo: false,
+      sandbox: false,
       live: false,
       record: null,
       monitor: null,

@@ -14,7 +14,7 @@ export class ManualClock implements Clock {
   }
 
   hostNs(): number {
-    return this.#nowNs;
+    return this.nowNs();
   }
 
   after(delayNs: number, callback: () => void): () => void {

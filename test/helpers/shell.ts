@@ -81,7 +81,7 @@ export class FakeClock implements Clock {
     return this.now;
   }
   hostNs(): number {
-    return this.now;
+    return this.nowNs();
   }
   after(delayNs: number, callback: () => void): () => void {
     const handle = setImmediate(() => {

@@ -5,7 +5,7 @@ import { drivers } from '../../src/drivers/index.ts';
 import { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { SandboxOutput } from '../../src/sandbox/sandbox-output.ts';
 import { sandboxTable } from '../../src/sandbox/sandbox-table.ts';
-import { Timeline } from '../../src/sandbox/timeline.ts';
+import { Timeline } from '../../src/sandbox/time-travel.ts';
 import { commandTable } from '../../src/shell/commands/index.ts';
 import { runLines } from '../../src/shell/script.ts';
 import { Session } from '../../src/shell/session.ts';
@@ -15,7 +15,7 @@ export interface TimeSession {
   readonly sandbox: Sandbox;
   /** Runs lines; what they and the requests that end meanwhile print, standard error behind it. */
   run(...lines: readonly string[]): Promise<string>;
-  /** What the session shows of itself, as JSON, and the bytes of its disks. */
+  /** The views of the session as JSON, and a digest of its disks. */
   picture(): Promise<string>;
   close(): Promise<void>;
 }

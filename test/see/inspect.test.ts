@@ -260,7 +260,9 @@ describe('looking', () => {
     );
     const { trace } = session.context;
     const records: unknown[] = [];
-    trace.subscribe((record) => records.push(record));
+    trace.subscribe((record) => {
+      if (record.kind !== 'command' && record.kind !== 'output') records.push(record);
+    });
     const state = async () => ({
       hash: hashOf(file),
       events: [...trace.history.counts.elsewhere, ...trace.history.counts.onDebugNodes],

@@ -327,8 +327,8 @@ describe('help', () => {
       'abort aio_flush aio_read aio_write alloc break close discard flush help info length map open quit read readv ' +
       'remove_break reopen resume sigraise sleep truncate wait_break write writev';
     const ours =
-      'aio_discard bail cancel check commit compare create diff display dump events export live nodes on record poke repeat requests rule rules snapshot source state step suspended until ' +
-      'where who zone_append zone_close zone_finish zone_open zone_report zone_reset';
+      'aio_discard back bail cancel check checkpoint commit compare create diff display dump events export goto live nodes on record poke repeat requests rule rules snapshot source state step suspended until ' +
+      'watch where who zone_append zone_close zone_finish zone_open zone_report zone_reset';
     expect(names).toEqual(`${qemuIo} ${ours}`.split(' ').toSorted());
   });
 

@@ -49,8 +49,20 @@ export type TraceDetail =
   /** A rule is new, or a command has changed it: `view` is the rule as it is now. */
   | { readonly kind: 'rule-added' | 'rule-changed'; readonly rule: number; readonly view: RuleView }
   | { readonly kind: Exclude<RuleChange, 'rule-added' | 'rule-changed'>; readonly rule: number }
+  /**
+   * A command line begins; `depth` is 0 for the session's own lines, and more for those that another command runs.
+   * `client`: the console that gave it; left out for the session itself. These three are of no node.
+   */
+  | { readonly kind: 'command'; readonly line: string; readonly depth: number; readonly client?: string }
+  /** It has failed; one that succeeds says nothing. */
+  | { readonly kind: 'command-failed'; readonly depth: number; readonly errno: number }
+  /** The session has printed something, also of a request that ends later; `client` as above. */
+  | { readonly kind: 'output'; readonly stream: OutputStream; readonly text: string; readonly client?: string }
   /** Of the top node. `image-closing` comes before the close flushes and writes. */
   | { readonly kind: 'image-opened' | 'image-reopened' | 'image-closing' | 'image-closed' };
+
+/** Where a session prints. */
+export type OutputStream = 'stdout' | 'stderr';
 
 /** One record of the bus: when, on which node, for which request, and what happened. */
 export type TraceRecord = RecordBase & TraceDetail;

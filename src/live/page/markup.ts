@@ -29,6 +29,7 @@ export const pageMarkup = String.raw`<header>
 <div><dt>Enter, double click</dt><dd>zoom to the request</dd></div>
 <div><dt>0, Esc</dt><dd>show all</dd></div>
 <div><dt>t</dt><dd>time or order</dd></div>
+<div><dt>?</dt><dd>show or hide this</dd></div>
 <div><dt>/</dt><dd>filter; words in any order, -word excludes</dd></div>
 </dl>
 <ul class="legend" aria-label="Legend">
@@ -51,6 +52,10 @@ export const pageMarkup = String.raw`<header>
 <section id="detail-section" aria-labelledby="h-detail">
 <h2 id="h-detail">Request</h2>
 <div id="detail" aria-live="polite"><p class="quiet">Select a request in the timeline to see its steps.</p></div>
+</section>
+<section id="commands-section" aria-labelledby="h-commands" hidden>
+<h2 id="h-commands">Commands</h2>
+<div class="scroll" id="commands"></div>
 </section>
 <section aria-labelledby="h-rules">
 <h2 id="h-rules">Rules</h2>

@@ -4,16 +4,28 @@ export const modelScript = String.raw`
 /* A moment is a time in nanoseconds (t) and a step (s): how many records there were until then. */
 
 function readRun(text) {
-  const run = {
-    header: null, first: null, open: null, requests: [], byId: new Map(), states: [], rules: new Map(), notes: [],
+  const run = newRun();
+  takeLines(run, text);
+  return endRun(run);
+}
+
+function newRun() {
+  return {
+    header: null, first: null, open: null, requests: [], byId: new Map(), states: [], rules: new Map(), notes: [], commands: [],
     eventCounts: new Map(), records: 0, ended: false, names: new Set(), t0: Infinity, t1: -Infinity, steps: 0, holds: 0, fails: [],
   };
+}
+
+function takeLines(run, text) {
   for (let from = 0; from < text.length;) {
     let to = text.indexOf('\n', from);
     if (to < 0) to = text.length;
     if (to > from) takeLine(run, text.slice(from, to));
     from = to + 1;
   }
+}
+
+function endRun(run) {
   if (run.t0 > run.t1) { run.t0 = run.header ? run.header.startedNs : 0; run.t1 = run.t0 + 1; }
   finishRun(run);
   return run;
@@ -80,7 +92,7 @@ function requestOf(run, id, now) {
   if (!r) {
     r = {
       id, operation: '', offset: null, bytes: null, kind: 'flush', b: now, e: null, errno: 0, early: false,
-      spans: [], stack: [], lastHit: 0, holds: [], waits: [], wait: null, marks: [], hay: null,
+      command: null, spans: [], stack: [], lastHit: 0, holds: [], waits: [], wait: null, marks: [], hay: null,
     };
     run.byId.set(id, r);
     run.requests.push(r);
@@ -116,6 +128,7 @@ function takeRecord(run, record) {
   run.steps += 1;
   extend(run, record.timeNs);
   const now = { t: record.timeNs, s: run.steps };
+  if (takeCommand(run, record, now)) return;
   /* A command that changes rules or the image is no request, and gets no row. */
   const isCommand = changesSession(record) && !run.byId.has(record.request);
   const r = isCommand ? { marks: [], wait: null, lastHit: 0 } : requestOf(run, record.request, now);
@@ -123,7 +136,11 @@ function takeRecord(run, record) {
   switch (record.kind) {
     case 'request-begin': {
       const span = { node: record.node, operation: record.operation, offset: record.offset, bytes: record.bytes, depth: r.stack.length, b: now, e: null, errno: 0 };
-      if (r.operation === '') name(r, record.operation, record.offset, record.bytes);
+      if (r.operation === '') {
+        name(r, record.operation, record.offset, record.bytes);
+        if (!r.early && !record.client) r.command = run.commands.at(-1) || null;
+        if (r.command && r.command.first === null) r.command.first = r;
+      }
       r.stack.push(span);
       r.spans.push(span);
       r.e = null;
@@ -211,6 +228,33 @@ function takeRecord(run, record) {
   }
 }
 
+/* Commands and what they print are no requests. False for other records. */
+function takeCommand(run, record, now) {
+  switch (record.kind) {
+    case 'command':
+      run.commands.push({
+        number: run.commands.length + 1, line: record.line, depth: record.depth, client: record.client || '', t: now.t, errno: 0, output: '', first: null,
+      });
+      return true;
+    case 'command-failed': {
+      const failed = run.commands.findLast((one) => one.depth === record.depth);
+      if (failed) failed.errno = record.errno;
+      return true;
+    }
+    case 'output': {
+      /* A request that ends later prints for the command that started it. */
+      const r = run.byId.get(record.request);
+      const command = (r && r.command) || run.commands.at(-1);
+      if (command && command.output.length < MOST_OUTPUT) command.output += record.text.slice(0, MOST_OUTPUT);
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+const MOST_OUTPUT = 2000;
+
 function changesSession(record) {
   return record.kind.startsWith('image-') || record.kind in statusAfter || (record.kind === 'state-change' && record.rule === 0);
 }
@@ -239,7 +283,7 @@ function finishRun(run) {
 /* The words of a request that a filter can find. */
 function hayOf(run, r) {
   if (r.hay === null) {
-    const words = new Set([title(r), r.isOpen ? 'unfinished' : 'done']);
+    const words = new Set([title(r), r.isOpen ? 'unfinished' : 'done', r.command ? r.command.line : '']);
     for (const one of r.spans) words.add(one.operation).add(one.node).add(nodeLabel(run, one.node));
     for (const one of r.marks) words.add(one.text).add(one.more).add(one.node).add(nodeLabel(run, one.node));
     for (const one of r.holds) words.add('suspended ' + one.tag);

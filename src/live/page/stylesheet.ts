@@ -107,6 +107,10 @@ td.name { white-space: nowrap; }
 td.share { width: 40%; min-width: 60px; vertical-align: middle; padding-right: 0; }
 td.share i { display: block; height: 8px; border-radius: 2px; background: var(--read); min-width: 2px; }
 tr.t-fail td { color: var(--fail); } tr.t-hold td:nth-child(3) { color: var(--hold); font-weight: 600; } tr.t-state td:nth-child(3) { color: var(--state); font-weight: 600; } tr.t-hit td:nth-child(3) { color: var(--hit); font-weight: 600; }
+section#commands-section { grid-column: 1 / -1; }
+button.link { border: 0; padding: 0; background: none; color: var(--accent); text-align: left; font: inherit; overflow-wrap: anywhere; }
+td.line { width: 100%; }
+pre.output { margin: 6px 0 0; max-height: 140px; overflow: auto; color: var(--quiet); font: 12.5px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; }
 .spent { color: var(--quiet); }
 #tip { position: fixed; z-index: 2; max-width: 420px; pointer-events: none; background: var(--text); color: var(--bg); border-radius: 6px; padding: 5px 9px; font-size: 12.5px; white-space: pre-line; box-shadow: 0 2px 10px rgb(0 0 0 / .3); }
 @media (max-width: 900px) {

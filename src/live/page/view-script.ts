@@ -1,10 +1,10 @@
 /** The page's script, third part: facts, tables, details, mouse and keyboard. */
 
 export const viewScript = String.raw`
-function showRun(text) {
-  const run = readRun(text);
+function showRun(run) {
   view.run = run;
   showFacts(run);
+  showCommands(run);
   showRules(run);
   showEvents(run);
   if (prefersOrder(run)) view.mode = 's';
@@ -104,6 +104,8 @@ function pick(r, scroll) {
   const held = r.holds.reduce((sum, one) => sum + one.e.t - one.b.t, 0);
   const facts = ['<b>' + esc((nameOf(r) + ' ' + title(r)).trim()) + '</b>', result, 'began at ' + duration(r.b.t - run.t0), 'took ' + duration(r.e.t - r.b.t)];
   if (held > 0) facts.push('suspended for ' + duration(held));
+  const command = r.command === null ? '' : '<p>started by command ' + r.command.number + ': <code>' + esc(r.command.line) + '</code></p>' +
+    (r.command.output === '' ? '' : '<pre class="output">' + esc(r.command.output) + '</pre>');
   const steps = [];
   for (const span of r.spans) {
     const what = span.operation === 'flush' ? 'flush' : span.operation + ' ' + (span.bytes ? compact(span.bytes) : '') + '@' + compact(span.offset);
@@ -115,7 +117,7 @@ function pick(r, scroll) {
   const rows = steps.slice(0, MOST_STEPS).map((step) => '<tr class="t-' + step.type + '"><td class="n">' + step.s + '</td><td class="n">' +
     duration(step.t - r.b.t) + '</td><td>' + esc(step.text) + '</td><td>' + esc(nodeLabel(run, step.node)) + '</td><td>' + esc(step.more) + '</td></tr>');
   const rest = steps.length > MOST_STEPS ? '<p class="quiet">and ' + (steps.length - MOST_STEPS) + ' more steps</p>' : '';
-  byId('detail').innerHTML = '<p>' + facts.join(' \u00b7 ') + '</p><div class="steps" tabindex="0" role="region" aria-label="Steps of the request">' +
+  byId('detail').innerHTML = '<p>' + facts.join(' \u00b7 ') + '</p>' + command + '<div class="steps" tabindex="0" role="region" aria-label="Steps of the request">' +
     table([['record', 'n'], ['after', 'n'], ['step'], ['node'], ['']], rows, 'Steps of the request') + rest + '</div>';
 }
 
@@ -153,7 +155,7 @@ const keyActions = {
   '+': () => zoomAt(middle(), 0.6), '=': () => zoomAt(middle(), 0.6), '-': () => zoomAt(middle(), 1 / 0.6),
   '0': fit, Escape: fit, ArrowLeft: () => move(-0.15), ArrowRight: () => move(0.15), ArrowUp: () => step(-1), ArrowDown: () => step(1),
   PageUp: () => step(-18), PageDown: () => step(18), Home: () => step(-1e9), End: () => step(1e9),
-  Enter: () => zoomTo(view.picked), t: () => setMode(view.mode === 't' ? 's' : 't'),
+  Enter: () => zoomTo(view.picked), '?': () => byId('keys').click(), t: () => setMode(view.mode === 't' ? 's' : 't'),
 };
 
 function listen() {
@@ -171,6 +173,7 @@ function listen() {
   byId('zoom-in').onclick = keyActions['+'];
   byId('zoom-out').onclick = keyActions['-'];
   byId('zoom-fit').onclick = fit;
+  byId('commands').onclick = pickOfCommand;
   byId('keys').onclick = () => {
     const list = byId('key-list');
     list.hidden = !list.hidden;

@@ -132,6 +132,12 @@ export class ChromeTrace {
       case 'rule-exhausted':
       case 'rule-removed':
         return this.#global(ruleChangeText(record), { sequence });
+      case 'command':
+        return this.#global(record.line, { sequence, client: record.client });
+      case 'command-failed':
+        return this.#global(`failed: ${errnoText(record.errno)}`, { sequence });
+      case 'output':
+        return this.#global(record.stream, { sequence, text: record.text });
       default:
         // The image was opened, reopened, or closed.
         return this.#global(record.kind.replace('-', ' '), { sequence, node });

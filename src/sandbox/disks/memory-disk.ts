@@ -235,7 +235,7 @@ export class MemoryDisk {
     return this.#baseEnd;
   }
 
-  /** What was changed, by offset: runs of data of up to 1 MiB, and holes (null). */
+  /** The changes, by offset: runs of data of up to 1 MiB, and holes (null). */
   *changes(): Generator<{ readonly offset: number; readonly bytes: number; readonly data: Buffer | null }> {
     const numbers = [...this.#pages.keys()].filter((number) => number * PAGE_BYTES < this.#lengthBytes);
     numbers.sort((first, second) => first - second);

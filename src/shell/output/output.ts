@@ -1,6 +1,10 @@
 /** Where a session's text goes. */
+import type { OutputStream } from '../../block/events/trace.ts';
 import type { Pending } from '../../util/steps.ts';
 import type { Paint } from '../../util/style.ts';
+
+/** Listens to what a session prints. */
+export type OutputTap = (stream: OutputStream, text: string, client: string | null) => void;
 
 /**
  * Text leaves in the order of the calls within one stream. Standard output may be buffered as a C program's is
@@ -9,6 +13,10 @@ import type { Paint } from '../../util/style.ts';
 export interface Output {
   stdout(text: string): void;
   stderr(text: string): void;
+  /** Writes a prompt to standard output, which is no part of what commands print. Left out: as other text. */
+  prompt?(text: string): void;
+  /** Is told of all text but prompts; `client` is the console that it goes to. Left out where nothing may listen. */
+  tap?: OutputTap | null;
   /** Writes out what standard output has buffered. */
   flush(): void;
   /** Waits until a slow reader has taken what was written; undefined if it has. Left out where writing waits. */

@@ -17,7 +17,7 @@ class ManualClock implements Clock {
     return this.now;
   }
   hostNs(): number {
-    return this.now;
+    return this.nowNs();
   }
   after(delayNs: number, callback: () => void): () => void {
     const timer = { at: this.now + delayNs, callback };

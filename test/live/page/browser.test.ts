@@ -25,6 +25,7 @@ describe.skipIf(chromium === null)('the page of a recording in a browser', () =>
   });
   beforeEach(async () => {
     await browser.goto(pathToFileURL(file).href);
+    await browser.evaluate('whenShown');
     await browser.drawn();
   });
 
@@ -56,6 +57,24 @@ describe.skipIf(chromium === null)('the page of a recording in a browser', () =>
     await browser.type('-write');
     expect(Number.parseInt(await shown(), 10)).toBeLessThan(all);
     expect(await text('rows')).not.toContain('write');
+  });
+
+  it('tells which command started a request, and leads from a command to its request', async () => {
+    await browser.press('ArrowDown');
+    expect(await text('detail')).toMatch(/started by command \d+: (aio_)?write/);
+    expect(await text('commands')).toContain('aio_write');
+    await browser.evaluate(`document.querySelectorAll('#commands [data-command]')[1].click()`);
+    await browser.drawn();
+    const line = await browser.evaluate<string>(`document.querySelectorAll('#commands [data-command]')[1].textContent`);
+    expect(await text('detail')).toContain(line);
+  });
+
+  it('answers ? with its keys, once more without', async () => {
+    const isHidden = (): Promise<boolean> => browser.evaluate(`document.getElementById('key-list').hidden`);
+    await browser.press('?');
+    expect([await isHidden(), await text('key-list')]).toEqual([false, expect.stringContaining('time or order')]);
+    await browser.press('?');
+    expect(await isHidden()).toBe(true);
   });
 
   it('zooms by keys, by the wheel and by a drag, and back', async () => {

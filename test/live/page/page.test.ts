@@ -23,12 +23,14 @@ interface PageRequest extends Span {
   readonly holds: (Span & { readonly tag: string })[];
   readonly waits: (Span & { readonly on: string })[];
   readonly marks: { readonly type: string; readonly text: string }[];
+  readonly command: { readonly line: string } | null;
 }
 interface PageRun {
   readonly requests: PageRequest[];
   readonly rules: Map<number, { action: string; effect: string; hits: number; lastSkip: string | null }>;
   readonly states: { readonly from: number; readonly to: number }[];
   readonly notes: string[];
+  readonly commands: { readonly line: string; readonly output: string; readonly errno: number }[];
   readonly eventCounts: Map<string, number>;
 }
 
@@ -107,6 +109,37 @@ describe('the page of a recording', () => {
     const after = { ...before, rules: before.rules.map((one) => ({ ...one, hits: 40 })) };
     const whole = read([header, { kind: 'snapshot', ...before }, ...eventfulRequest(), { kind: 'snapshot', ...after }]);
     expect(whole.rules.get(2)?.hits).toBe(40);
+  });
+
+  it('knows which command has started a request, what it printed, and whether it failed', () => {
+    const command = { timeNs: 3e9, request: 0, node: '', kind: 'command', depth: 0 } as const;
+    const begin = {
+      timeNs: 3e9,
+      node: '#top',
+      kind: 'request-begin',
+      operation: 'write',
+      offset: 0,
+      bytes: 512,
+    } as const;
+    const output = { timeNs: 3e9, node: '', kind: 'output', stream: 'stdout' } as const;
+    const run = read([
+      header,
+      { kind: 'snapshot', ...before },
+      { ...command, sequence: 1, line: 'aio_write 0 512' },
+      { ...begin, sequence: 2, request: 4 },
+      { ...command, sequence: 3, line: 'read 0 1' },
+      { ...output, sequence: 4, request: 0, text: 'no\n' },
+      { ...begin, sequence: 5, request: 5, client: 'client 1' },
+      { ...output, sequence: 6, request: 4, text: 'wrote\n' },
+      { timeNs: 3e9, sequence: 7, request: 0, node: '', kind: 'command-failed', depth: 0, errno: 5 },
+    ]);
+    expect(run.requests.map((one) => one.command?.line)).toEqual(['aio_write 0 512', undefined]);
+    expect(run.commands.map(({ line, output: text, errno }) => [line, text, errno])).toEqual([
+      ['aio_write 0 512', 'wrote\n', 0],
+      ['read 0 1', 'no\n', 5],
+    ]);
+    const [write] = run.requests as [PageRequest, PageRequest];
+    expect(functions.matches(run, write, ['aio_write'])).toBe(true);
   });
 
   it('shows what was suspended before the recording began', () => {

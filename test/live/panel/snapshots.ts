@@ -127,7 +127,7 @@ export function eventfulRequest(): TraceRecord[] {
   return records.all;
 }
 
-/** A change of each kind of the rules and of the image, and a fault. */
+/** A change of each kind of the rules and of the image, a fault, and a command that fails. */
 export function changes(): TraceRecord[] {
   const records = new Records();
   for (const kind of ['rule-added', 'rule-changed'] as const) records.add(0, '#debug', { kind, rule: 1, view: rule });
@@ -135,6 +135,9 @@ export function changes(): TraceRecord[] {
     records.add(4, '#debug', { kind, rule: 1 });
   }
   records.add(4, '#debug', { kind: 'fault-injected', rule: 1, fault: 'drop' });
+  records.add(0, '', { kind: 'command', line: 'write 0 64k', depth: 0 });
+  records.add(4, '', { kind: 'output', stream: 'stdout', text: 'wrote\n' });
+  records.add(0, '', { kind: 'command-failed', depth: 0, errno: 28 });
   for (const kind of ['image-opened', 'image-reopened', 'image-closing', 'image-closed'] as const) {
     records.add(0, '#top', { kind });
   }

@@ -5,37 +5,18 @@
  * chance has seeds. So the way to a moment is the same commands once more, from the start, in silence; what requests,
  * locks and caches hold in memory comes back by itself, and what was written is in pages that are copied on write.
  */
-import type { RegisteredDriver } from '../block/driver.ts';
 import { BlockError } from '../block/error.ts';
-import { Breather } from '../shell/breather.ts';
 import { looksOnly } from '../shell/command.ts';
-import { CommandFailure } from '../shell/failure.ts';
 import { settle } from '../shell/script.ts';
-import type { Session } from '../shell/session.ts';
 import type { Arrival, Checkpoint, Moment, Place, SessionTimeline, WrittenFile } from '../shell/session-timeline.ts';
 import { tokenize } from '../shell/words/tokenizer.ts';
 import { Errno } from '../util/errno.ts';
 import { type Answer, isPromise } from '../util/steps.ts';
-import { EventStop, ranOtherwise, stoppableEvents } from './event-stop.ts';
+import { stoppableEvents } from './event-stop.ts';
 import { findBeforeFailure } from './failure-search.ts';
-import { checkRepeatable, type FileState, fileState, History, type LineKind, type Step } from './history.ts';
-import type { Sandbox } from './sandbox.ts';
-import type { SandboxOutput } from './sandbox-output.ts';
+import { type FileState, fileState, History, type LineKind, type Step } from './history.ts';
+import { SessionRunner, type TimelineOptions } from './session-runner.ts';
 import { writeBack } from './write-back.ts';
-
-/** The session of a sandbox, and how it begins. */
-export interface TimelineOptions {
-  readonly session: Session;
-  readonly sandbox: Sandbox;
-  readonly output: SandboxOutput;
-  /** The drivers that write to the host. */
-  readonly hostDrivers: readonly RegisteredDriver[];
-  /** Opens the image of the command line, if there is one; false if it cannot be opened, which has been said then. */
-  readonly openImage: () => Promise<boolean>;
-}
-
-/** Is told of each moment on the way, the start first; true ends the way there. */
-export type Watch = (moment: Step) => Promise<boolean>;
 
 const CHECKPOINTS_MAX = 10_000;
 /** Names of moments that are there without a command. */
@@ -51,53 +32,38 @@ export class Timeline implements SessionTimeline {
   readonly #options: TimelineOptions;
   readonly #history = new History();
   readonly #names = new Map<string, Step>();
-  readonly #bail: boolean;
+  readonly #runner: SessionRunner;
   /** A line runs that is no part of another one, and its kind. */
   #running: LineKind | null = null;
   #isTravelling = false;
-  /** The session has been somewhere else since it began. */
-  #journeys = 0;
   #filesRead: FileState[] = [];
-  #stopped: Arrival['stopped'] = null;
-  /** The image of the command line is opened at the start. */
-  #opensImage = true;
 
   constructor(options: TimelineOptions) {
     this.#options = options;
-    this.#bail = options.session.bail;
+    this.#runner = new SessionRunner(options);
   }
 
   /** Opens the image. False if it cannot be opened. */
   async begin(): Promise<boolean> {
     const { session } = this.#options;
     session.timeline = this;
-    const isOpen = await this.#open();
+    const isOpen = await this.#runner.open();
     this.#history.begin(session.context.trace.history.total);
     return isOpen;
-  }
-
-  async #open(): Promise<boolean> {
-    const { sandbox, openImage } = this.#options;
-    sandbox.clock.release();
-    try {
-      return !this.#opensImage || (await openImage());
-    } finally {
-      sandbox.clock.hold();
-    }
   }
 
   run(line: string, body: () => Answer<number>): Answer<number> {
     const kind = this.#running !== null || this.#isTravelling ? null : this.#kindOf(line);
     if (kind === null) return body();
     const { session, sandbox } = this.#options;
-    const journeys = this.#journeys;
+    const journeys = this.#runner.journeys;
     const settles = this.settles;
     this.#running = kind;
     this.#filesRead = [];
     const ended = (): void => {
       this.#running = null;
       sandbox.clock.hold();
-      if (journeys === this.#journeys) this.#add(line, kind, settles);
+      if (journeys === this.#runner.journeys) this.#add(line, kind, settles);
     };
     sandbox.clock.release();
     let status: Answer<number>;
@@ -112,11 +78,11 @@ export class Timeline implements SessionTimeline {
     return status;
   }
 
-  /** What stood still goes on before a command that changes anything, as it does between two commands. */
+  /** Before a command that changes anything, all goes on that stood still, as it does between two commands. */
   async #thawed(body: () => Answer<number>): Promise<number> {
     const { session } = this.#options;
     session.loop.isFrozen = false;
-    this.#stopped = null;
+    this.#runner.stopped = null;
     if (this.settles) await settle(session);
     return body();
   }
@@ -209,8 +175,8 @@ export class Timeline implements SessionTimeline {
 
   /** So many events back, of those that "events" lists: of nodes with breakpoints. */
   async #eventsBack(count: number): Promise<{ readonly target: Step; readonly culprit: null }> {
-    const { current } = this.#history;
-    const all = await stoppableEvents(this.#options.session, () => this.#runTo(current));
+    const { current, root } = this.#history;
+    const all = await stoppableEvents(this.#options.session, () => this.#runner.runTo(current, root));
     const before = all.filter((number) => number <= current.events && number !== current.stop);
     const number = before.at(-count);
     if (number === undefined || count < 1) {
@@ -224,7 +190,7 @@ export class Timeline implements SessionTimeline {
     throw new BlockError(Errno.EBUSY, 'this stands alone, and not within source, repeat, on or display');
   }
 
-  /** What the loop has done since the last command gets a moment of its own, if events tell of it. */
+  /** Gives the work of the loop since the last command a moment of its own, if events tell of it. */
   #seal(): void {
     const { session } = this.#options;
     const { total } = session.context.trace.history;
@@ -236,17 +202,18 @@ export class Timeline implements SessionTimeline {
   async #travel(find: () => Promise<{ readonly target: Step; readonly culprit: string | null }>): Promise<Arrival> {
     const { session, output } = this.#options;
     const from = this.#history.current;
-    const journeys = this.#journeys;
+    const journeys = this.#runner.journeys;
     this.#isTravelling = true;
     output.isSilent = true;
     try {
       try {
         const { target, culprit } = await find();
-        await this.#runTo(target);
+        await this.#runner.runTo(target, this.#history.root);
         this.#history.current = target;
-        return { ...momentOf(target), stopped: this.#stopped, culprit };
+        return { ...momentOf(target), stopped: this.#runner.stopped, culprit };
       } catch (error) {
-        if (journeys !== this.#journeys && !session.quitRequested) await this.#runTo(from, false);
+        if (journeys !== this.#runner.journeys && !session.quitRequested)
+          await this.#runner.runTo(from, this.#history.root, { isInterruptible: false });
         throw error;
       }
     } finally {
@@ -255,92 +222,14 @@ export class Timeline implements SessionTimeline {
     }
   }
 
-  /** Begins anew, and runs up to a moment. */
-  async #runTo(target: Step, isInterruptible = true, watch?: Watch): Promise<void> {
-    const { session, sandbox } = this.#options;
-    const path = History.path(target);
-    checkRepeatable(path);
-    this.#journeys += 1;
-    this.#stopped = null;
-    sandbox.restart(session);
-    session.bail = this.#bail;
-    if (!(await this.#open())) throw ranOtherwise();
-    if (watch !== undefined && (await watch(this.#history.root))) return;
-    const breather = new Breather(session.loop.clock);
-    for (const step of path) {
-      await this.#runAgain(step);
-      await breather.breathe();
-      if (isInterruptible && (session.wasInterrupted || session.quitRequested)) {
-        throw new BlockError(Errno.EINTR, 'interrupted');
-      }
-      if (watch !== undefined && (await watch(step))) return;
-    }
-  }
-
-  async #runAgain(step: Step): Promise<void> {
-    const { session, sandbox } = this.#options;
-    const { loop, background, shell } = session;
-    if (step.kind === 'changes') {
-      loop.isFrozen = false;
-      this.#stopped = null;
-    }
-    const stop = step.stop === null ? null : new EventStop(session, step.stop);
-    const { lastError } = session;
-    try {
-      if (step.settles) await settle(session);
-      sandbox.clock.release();
-      if (stop?.isMet === true) {
-        // It has come before the line.
-      } else if (step.kind !== 'marks') {
-        await shell.execute(step.line);
-      } else if (step.line !== '') {
-        background.begin();
-        loop.endHostIo();
-      }
-    } finally {
-      stop?.end();
-      sandbox.clock.hold();
-    }
-    if (stop === null) {
-      if (session.context.trace.history.total !== step.events) throw ranOtherwise();
-      return;
-    }
-    this.#stopped = stop.stopped();
-    background.begin();
-    // The command has not failed: it was only left where it is.
-    session.lastError = lastError;
-    await session.stops?.run(shell);
-  }
-
   async #beforeFailure(line: string): Promise<{ readonly target: Step; readonly culprit: string }> {
     const { root, current } = this.#history;
     const { session } = this.#options;
     return findBeforeFailure([root, ...History.path(current)], {
       session,
-      runTo: (target, watch) => this.#runTo(target, true, watch),
-      fails: () => this.#fails(line),
+      runTo: (target, watch) => this.#runner.runTo(target, root, { watch }),
+      fails: () => this.#runner.fails(line),
     });
-  }
-
-  /** Whether a check fails at the present moment. It leaves its number behind: the session has to be run again. */
-  async #fails(line: string): Promise<boolean> {
-    const { session } = this.#options;
-    const argv = tokenize(line);
-    const command = session.shell.commands.find(argv[0] ?? '');
-    if (command === undefined || session.backend === null) return false;
-    let hasFailed = false;
-    let failure: unknown;
-    const ended = await session.loop.run(command.name, async () => {
-      try {
-        await command.run(session, argv, session.shell);
-      } catch (error) {
-        hasFailed = error instanceof CommandFailure;
-        if (!hasFailed) failure = error;
-      }
-    });
-    if (failure !== undefined) throw failure;
-    if (!ended) throw new BlockError(Errno.EDEADLK, 'the check waits for a request that stands still');
-    return hasFailed;
   }
 
   async commit(): Promise<readonly WrittenFile[]> {
@@ -353,16 +242,14 @@ export class Timeline implements SessionTimeline {
     const names = lines.map((word) => session.shell.commands.find(word)?.name);
     const isOpenedByLine = names.includes('open') || names.includes('close');
     const wasOpen = session.backend !== null;
-    this.#journeys += 1;
     await session.close();
     const written = await writeBack(sandbox.disks, hostDrivers);
     sandbox.forgetFiles();
-    sandbox.restart(session);
-    session.bail = this.#bail;
-    this.#opensImage = wasOpen && !isOpenedByLine;
+    this.#runner.beginAnew();
+    this.#runner.opensImage = wasOpen && !isOpenedByLine;
     this.#names.clear();
-    await this.#open();
-    if (wasOpen && !this.#opensImage) session.hint('the image is closed now; "open" opens it again');
+    await this.#runner.open();
+    if (wasOpen && !this.#runner.opensImage) session.hint('the image is closed now; "open" opens it again');
     this.#history.begin(session.context.trace.history.total);
     return written;
   }
@@ -380,8 +267,12 @@ export class Timeline implements SessionTimeline {
 
 function momentOf(step: Step): Moment {
   let last = step;
-  while (last.kind !== 'changes' && last.before !== null) last = last.before;
-  return { commands: step.commands, line: last.line, events: step.events, isWithin: step.stop !== null };
+  let isWithin = step.stop !== null;
+  while (last.kind !== 'changes' && last.before !== null) {
+    last = last.before;
+    isWithin ||= last.stop !== null;
+  }
+  return { commands: step.commands, line: last.line, events: step.events, isWithin };
 }
 
 function invalid(text: string): BlockError {
