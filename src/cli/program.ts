@@ -13,7 +13,7 @@ export interface Actions {
   readonly ctl?: (socket: string, commands: readonly string[], options: CtlFlags) => Promise<number>;
   readonly report?: (recording: string, output: string) => Promise<number>;
   readonly merge?: (files: readonly string[]) => Promise<number>;
-  readonly replay?: (find: string) => Promise<number>;
+  readonly replay?: (file: string, image?: string) => Promise<number>;
   readonly completion?: (shell: string) => Promise<number>;
   readonly manual?: () => Promise<number>;
 }
@@ -206,9 +206,21 @@ export function makeProgram(
   subcommand('merge FILE...', 'print the results of the parts of a search as those of the whole', [])
     .argument('<files...>', 'what sweep --json has printed')
     .action(async (files: string[]) => setStatus((await actions.merge?.(files)) ?? 0));
-  subcommand('replay FIND', 'run a find of a search again; on a terminal, in a shell before its end', [
-    ['find', 'find-N.json in the folder of sweep --out'],
-  ]).action(async (find: string) => setStatus((await actions.replay?.(find)) ?? 0));
+  subcommand('replay FILE [IMAGE]', 'run a find of a search, or a recorded session, again on a copy', [
+    ['file', 'find-N.json in the folder of sweep --out, or what --record RUN.ndjson has written'],
+  ])
+    .argument('[image]', 'for a recording: the image as it was then, if the one that it names has changed')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'A find runs as it was found; on a terminal, in a shell before its end. A recorded session runs command by command on',
+        'copies in memory, and its records and its output, times and rates aside, are held against the recording: the status',
+        'is 0 if all are the same, 1 after saying where they differ, and 2 if it cannot be run. Files are only read; commands',
+        'that act on more than the image are left out.',
+      ].join('\n'),
+    )
+    .action(async (file: string, image?: string) => setStatus((await actions.replay?.(file, image)) ?? 0));
   subcommand('completion SHELL', `print the completions for ${completedShells.join(', ')}`, [])
     .addArgument(new Argument('<shell>', 'which shell').choices(completedShells))
     .addHelpText('after', '\nFor bash: blkscope completion bash > ~/.local/share/bash-completion/completions/blkscope')

@@ -11,6 +11,7 @@ export function openRecorder(session: Session, path: string, command: readonly s
   const onError = (error: BlockError): void => session.warn(`the recording has ended: ${error.message}`);
   return Recorder.open(path, {
     ...listenerOptions(session, command),
+    columns: session.output.isTerminal ? (session.output.columns ?? 0) : null,
     objection: (file) => (holdsImage(session, file) ? 'the image is in it' : null),
     onError,
   });

@@ -1,4 +1,5 @@
 /** Work without a session of its own: `attach`, `ctl`, `report`, `merge`, `replay`, `completion` and `manual`. */
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { makeReport } from '../live/record/report.ts';
 import { runProgram } from './program.ts';
 import type { Stdio } from './stdio.ts';
@@ -18,11 +19,42 @@ export async function runSubcommand(words: readonly string[], stdio: Stdio): Pro
       ),
     report: (recording: string, output: string) => report(recording, output, stdio),
     merge: async (files: readonly string[]) => (await import('./search/merge-results.ts')).mergeResults(files, stdio),
-    replay: async (find: string) => (await import('./search/replay-find.ts')).replayFind(find, stdio),
+    replay: (file: string, image?: string) => replay(file, image ?? null, stdio),
     completion: (shell: string) => printed(import('./documents.ts').then((made) => made.completionScript(shell))),
     manual: () => printed(import('./documents.ts').then((made) => made.manualPage())),
   };
   return runProgram('blkscope', words, actions, streams);
+}
+
+/** One word for both: a recording says what it is in its first line, everything else is taken for a find. */
+async function replay(file: string, image: string | null, stdio: Stdio): Promise<number> {
+  if (beginsAs(file, '{"kind":"header"')) {
+    return (await import('./replay-recording.ts')).replayRecording(file, image, stdio);
+  }
+  if (beginsAs(file, '<!doctype html>') || beginsAs(file, '{"displayTimeUnit"')) {
+    stdio.stderr(`blkscope replay: '${file}' shows a recording; one that can be run again is NAME.ndjson\n`);
+    return 2;
+  }
+  if (image !== null) {
+    stdio.stderr('blkscope replay: a find names its image\n');
+    return 2;
+  }
+  return (await import('./search/replay-find.ts')).replayFind(file, stdio);
+}
+
+/** False also for a file that cannot be read: then another place says why. */
+function beginsAs(file: string, beginning: string): boolean {
+  try {
+    const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const head = Buffer.alloc(beginning.length);
+      return readSync(fd, head) === head.length && head.toString('latin1') === beginning;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return false;
+  }
 }
 
 async function report(recording: string, output: string, stdio: Stdio): Promise<number> {

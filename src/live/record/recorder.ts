@@ -16,6 +16,8 @@ export interface RecorderOptions {
   /** Name and version of the program, and the words of its command line, for the reader. */
   readonly program: string;
   readonly command: readonly string[];
+  /** The width of the session's terminal, in characters; null if it prints to none. */
+  readonly columns?: number | null;
   /** Why a file must not be replaced: the image is in it. */
   readonly objection: Objection;
   /** Told once if the file cannot be written any more. The recording has ended then; the session goes on. */
@@ -63,7 +65,7 @@ export class Recorder {
   }
 
   #begin(sink: RecordingSink): void {
-    const { program, command, nowNs, snapshot } = this.#options;
+    const { program, command, nowNs, snapshot, columns = null } = this.#options;
     sink.line({
       kind: 'header',
       schema: SCHEMA_VERSION,
@@ -71,6 +73,7 @@ export class Recorder {
       startedAt: new Date().toISOString(),
       startedNs: Math.round(nowNs()),
       command,
+      ...(columns === null ? {} : { columns }),
     });
     sink.line({ kind: 'snapshot', ...snapshot() });
     sink.flush();

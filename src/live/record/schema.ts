@@ -45,6 +45,8 @@ export interface HeaderLine {
   readonly startedNs: number;
   /** The command line, for the reader: the words of the command line. */
   readonly command: readonly string[];
+  /** The width of the terminal that the session prints to, in characters; left out if it is none. */
+  readonly columns?: number;
   /** The version of the methods that the session serves on this socket; left out in recordings. */
   readonly control?: number;
 }
@@ -161,6 +163,7 @@ export const members: Readonly<Record<Kind, Members>> = {
     startedAt: text,
     startedNs: time,
     command: list(text),
+    columns: optional(count),
     control: optional(count),
   },
   snapshot: {
