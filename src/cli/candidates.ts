@@ -2,6 +2,7 @@
 import type { Session } from '../shell/session.ts';
 import { complete } from '../shell/words/completion.ts';
 import { printable, textWidth } from '../util/text-width.ts';
+import { withoutAlias } from './user-settings.ts';
 
 /** Between two candidates in a row. */
 const GAP = 2;
@@ -17,11 +18,7 @@ export function candidatesFor(
 ): [candidates: string[], replaced: string] {
   const [first = ''] = /\S+/.exec(line) ?? [];
   const isFirst = line.trimStart() === first;
-  const meaning = isFirst ? undefined : aliases.get(first);
-  const { candidates, word } = complete(
-    session.shell,
-    meaning === undefined ? line : meaning + line.slice(line.indexOf(first) + first.length),
-  );
+  const { candidates, word } = complete(session.shell, isFirst ? line : withoutAlias(line, aliases));
   const names = candidates.map(printable);
   if (isFirst) names.push(...[...aliases.keys()].filter((name) => name.startsWith(first)));
   const [only = ''] = names;

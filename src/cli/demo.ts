@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { wrapLines, wrapParagraphs } from '../shell/output/wrap.ts';
 import { Options } from '../block/options/options.ts';
 import { emptyImage } from '../drivers/qcow2/temporary-overlay.ts';
 
@@ -24,8 +25,14 @@ export function makeDemoImage(): DemoImage {
 }
 
 /** A greeting with first steps. */
-export const demoGreeting = `A new qcow2 image of 64 MiB, with blkdebug between the format and the file.
-Stop a write and let it go on, a line each:
-  break cluster_alloc A     aio_write -P 0xab 0 64k     resume A
-"help" lists the commands, "help COMMAND" explains one, Tab completes.
-`;
+const greeting = [
+  'A new qcow2 image of 64 MiB, with blkdebug between the format and the file.',
+  'Stop a write and let it go on, a line each:',
+  '  break cluster_alloc A     aio_write -P 0xab 0 64k     resume A',
+  '"help" lists the commands, "help COMMAND" explains one, Tab completes.',
+];
+
+/** The greeting for a terminal of this width. */
+export function demoGreeting(columns: number | undefined): string {
+  return `${wrapLines(wrapParagraphs(greeting, columns).join('\n'), columns)}\n`;
+}

@@ -1,11 +1,12 @@
 /** The program: arguments, wiring, exit status. */
-import { constants, existsSync, openSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { BlockError, invalidArgument } from '../block/error.ts';
 import { runLines, runList } from '../shell/script.ts';
 import { commandTable } from '../shell/commands/index.ts';
-import { wrapLines } from '../shell/output/wrap.ts';
 import type { Output } from '../shell/output/output.ts';
+import { runFile } from '../shell/commands/source.ts';
+import { CommandFailure } from '../shell/failure.ts';
 import type { Session } from '../shell/session.ts';
 import { isTerminal } from '../sys/tty.ts';
 import { hostErrno, strerror } from '../util/errno.ts';
@@ -89,7 +90,7 @@ class Program {
       stderr: (text) => stdio.stderr(text),
     });
     if (invocation instanceof Exit) {
-      if (invocation.wantsUsage) stdio.stdout((await import('./program.ts')).helpText(this.#name));
+      if (invocation.wantsUsage) stdio.stdout((await import('./program.ts')).helpText(this.#name, stdio.columns));
       return invocation.status;
     }
     checkServe(serves, invocation);
@@ -172,8 +173,14 @@ class Program {
       settings,
       invocation.live || (isInteractive && (invocation.demo || settings?.live === true)),
     );
-    const scripts = [...(isInteractive ? (settings?.sources ?? []) : []), ...invocation.scripts];
-    for (const script of scripts) if (!(await this.#runScript(session, script)) && !isInteractive) return;
+    if (isInteractive && settings !== null) {
+      const { withoutAlias } = await import('./user-settings.ts');
+      const change = (line: string): string => withoutAlias(line, settings.aliases);
+      for (const file of settings.sources) await this.#runScript(session, file, change);
+    }
+    for (const script of invocation.scripts) {
+      if (!(await this.#runScript(session, script)) && !isInteractive) return;
+    }
     if (serves) {
       // No client comes before the rules that the commands add, or without those that they failed to add.
       const status = await runList(session.shell, commands);
@@ -207,27 +214,23 @@ class Program {
   }
 
   /** Runs the commands of a file. False if it cannot be read, or a command failed with `bail` set. */
-  async #runScript(session: Session, file: string): Promise<boolean> {
+  async #runScript(session: Session, file: string, change = (line: string): string => line): Promise<boolean> {
     if (this.#signal !== null || session.quitRequested) return false;
-    let fd: number;
     try {
-      // A FIFO without a writer is empty, and does not wait for one.
-      fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+      // A sandbox runs its lines again as those of standard input.
+      if (session.timeline !== null) session.timeline.settles = true;
+      const status = await runFile(session.shell, file, { change });
+      return status >= 0 || !session.bail;
     } catch (error) {
-      session.error(`${file}: ${strerror(hostErrno(error))}`);
-      session.lastError = -hostErrno(error);
+      if (!(error instanceof CommandFailure)) throw error;
+      session.lastError = -error.errno;
       return false;
     }
-    this.#source = openInput(fd);
-    const status = await runLines(session.shell, this.#source, null);
-    this.#source.stop();
-    this.#source = null;
-    return status >= 0 || !session.bail;
   }
 
   async #greet(): Promise<void> {
     const { demoGreeting } = await import('./demo.ts');
-    this.#stdio.stdout(wrapLines(demoGreeting, this.#stdio.columns));
+    this.#stdio.stdout(demoGreeting(this.#stdio.columns));
   }
 
   async #converse(session: Session, views: Views, { prompt }: Invocation, settings: Settings | null): Promise<void> {

@@ -15,6 +15,8 @@ export interface PagedTerminal {
 }
 
 const PROMPT = '--More-- (space: page, Enter: line, c: all, q: quit) ';
+/** Waits at the end for the key that is typed for the next page, or q by habit: neither is to begin a command. */
+const END_PROMPT = '--End-- (q) ';
 
 type Step = 'page' | 'line' | 'all' | 'quit';
 
@@ -37,16 +39,19 @@ export async function showPages(terminal: PagedTerminal, text: string): Promise<
   const lines = text.split(/(?<=\n)/);
   let at = 0;
   let wanted = terminal.size.rows - 1;
+  let wasAsked = false;
   for (;;) {
     const end = endOfRows(lines, at, wanted, terminal.size.columns);
     terminal.write(lines.slice(at, end).join(''));
     at = end;
-    if (at === lines.length) return;
-    const key = await terminal.readKey(PROMPT.slice(0, terminal.size.columns - 1));
+    const isEnd = at === lines.length;
+    if (isEnd && (!wasAsked || wanted === Number.POSITIVE_INFINITY)) return;
+    const key = await terminal.readKey((isEnd ? END_PROMPT : PROMPT).slice(0, terminal.size.columns - 1));
+    wasAsked = true;
     if (key === null) return;
     const step = stepOf(key);
     if (step === undefined) terminal.returnKey(key);
-    if (step === undefined || step === 'quit') return;
+    if (isEnd || step === undefined || step === 'quit') return;
     wanted = { page: terminal.size.rows - 1, line: 1, all: Number.POSITIVE_INFINITY }[step];
   }
 }

@@ -4,6 +4,7 @@
  * options of a session are parsed by `arguments.ts`, as qemu-io's messages are those of getopt_long(3); a test holds
  * its table against this one. Loaded for help and subcommands only.
  */
+import { wrapParagraphs } from '../shell/output/wrap.ts';
 import { commonOptions, strategies } from './search/search-words.ts';
 import { Argument, Command, CommanderError, Help, Option } from 'commander';
 
@@ -28,6 +29,7 @@ interface CtlFlags {
 export interface Streams {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
+  readonly columns?: number | undefined;
 }
 
 /** Below the options of a search. */
@@ -39,7 +41,7 @@ const searchHelp = [
   'Verdicts, from the worst: wrong data, corrupt, lost (acknowledged, flushed, and gone), hung, swallowed (an error that',
   'no command reports), crashed, leak, sound. The exit status is 0 if there is no find, 1 if there is one, and 2 if the',
   'search could not run, or was interrupted before it found any.',
-].join('\n');
+];
 
 /** Shells that completions are made for. */
 export const completedShells = ['bash', 'zsh', 'fish'] as const;
@@ -71,7 +73,7 @@ const optionGroups: Readonly<Record<string, readonly (readonly [flags: string, d
   ],
   'What to do:': [
     ['-c, --cmd <STRING>', 'run this command and do not read standard input; may be repeated'],
-    ['-x, --execute <FILE>', 'run the commands of this file first; may be repeated'],
+    ['-x, --execute <FILE>', 'run this file first, as the command source does; may be repeated'],
     ['--bail', 'stop at the first command that fails'],
     ['--live', 'on a terminal: show events, rules and suspended requests above the prompt'],
     ['--prompt <TEXT>', 'the prompt; "qemu-io> " also makes messages begin with "qemu-io: "'],
@@ -85,13 +87,15 @@ const optionGroups: Readonly<Record<string, readonly (readonly [flags: string, d
   ],
 };
 
+/** In a pipe, and at most: the same text everywhere that has room for it. */
+const MAX_WIDTH = 100;
+
 /**
  * qemu-io's layout: no angle brackets, no blank line below the usage, room for a short option before every long one.
  */
 class PlainHelp extends Help {
-  /** One text, on every terminal and in a pipe. */
-  override helpWidth = 100;
-
+  /** The room that is left beside the terms of options is filled from here on. */
+  override minWidthToWrap = 20;
   override optionTerm(option: Option): string {
     const flags = option.flags.replaceAll(/[<>]/g, '');
     return option.short === undefined ? `    ${flags}` : flags;
@@ -110,20 +114,29 @@ class PlainHelp extends Help {
   }
 }
 
-/** The program under a name, with its subcommands' actions. `setStatus` gets what an action resolves with. */
+interface ProgramOptions {
+  /** Gets the status that an action resolves with. */
+  readonly setStatus?: (status: number) => void;
+  /** Of the terminal; undefined in a pipe. */
+  readonly columns?: number | undefined;
+}
+
+/** The program under a name, with its subcommands' actions. */
 export function makeProgram(
   name: string,
   actions: Actions = {},
-  setStatus: (status: number) => void = () => {},
+  { setStatus = () => {}, columns = MAX_WIDTH }: ProgramOptions = {},
 ): Command {
   const program = new Command(name);
+  const helpWidth = Math.min(columns, MAX_WIDTH);
   program
     .usage('[OPTIONS]... [-c STRING]... [file]')
     .description('Reads and writes a disk image through its drivers, command by command.')
     .helpOption(false)
     .enablePositionalOptions()
     .addHelpText('after', `\n'${name} -c help' lists the commands of a session.`);
-  program.createHelp = () => Object.assign(new PlainHelp(), program.configureHelp());
+  program.createHelp = () => Object.assign(new PlainHelp(), { helpWidth });
+  const prose = (...lines: string[]): string => `\n${wrapParagraphs(lines, helpWidth).join('\n')}`;
   for (const [heading, options] of Object.entries(optionGroups)) {
     for (const [flags, description] of options) program.addOption(new Option(flags, description).helpGroup(heading));
   }
@@ -144,12 +157,11 @@ export function makeProgram(
   ])
     .addHelpText(
       'after',
-      [
-        '',
+      prose(
         'On a terminal: the panel of the session, and a line for commands of its shell. "?" shows the keys; "quit" and Ctrl-D',
         'leave it, with status 0, and the session goes on; the status is 1 if the session ends first. In a pipe: its records',
         'as NDJSON; the status is 1 if the session is killed.',
-      ].join('\n'),
+      ),
     )
     .action(async (socket: string) => setStatus((await actions.attach?.(socket)) ?? 0));
   subcommand('ctl SOCKET [COMMAND]...', 'run commands in a session that runs with --monitor SOCKET', [
@@ -160,13 +172,12 @@ export function makeProgram(
     .option('--shutdown', 'end the session in order afterwards')
     .addHelpText(
       'after',
-      [
-        '',
+      prose(
         'It prints what the commands print. The exit status is 0 if all succeeded, 1 if one failed, and 2 if the session',
         'cannot be reached. A request that stays suspended is no failure; "quit" leaves the session as it is.',
         "  blkscope ctl SOCKET 'break l2_update A'",
         "  blkscope ctl SOCKET 'wait_break A' 'suspended -j' 'resume A'",
-      ].join('\n'),
+      ),
     )
     .action(async (socket: string, commands: string[], options: CtlFlags) =>
       setStatus((await actions.ctl?.(socket, commands, options)) ?? 0),
@@ -185,21 +196,20 @@ export function makeProgram(
     .option('--once', 'end when the last client has left')
     .addHelpText(
       'after',
-      [
-        '',
+      prose(
         'It takes the options of a session, too; -x FILE and -c run first. It ends on SIGTERM, SIGINT or SIGHUP: what clients',
         'have begun is answered, what is suspended is cancelled. It prints the URI for clients:',
         "  qemu-system-x86_64 -drive 'file=nbd+unix:///?socket=PATH,format=raw'",
         '  nbdfuse FILE nbd+unix:///?socket=PATH',
         '  nbdcopy nbd+unix:///?socket=PATH FILE',
         '  fio --ioengine=nbd --uri=nbd+unix:///?socket=PATH ...',
-      ].join('\n'),
+      ),
     )
     .action(() => undefined);
   for (const strategy of strategies) {
     const search = subcommand(`${strategy.name} [OPTIONS]... IMAGE SCRIPT`, strategy.description, [])
       .allowUnknownOption()
-      .addHelpText('after', `\n${searchHelp}`)
+      .addHelpText('after', prose(...searchHelp))
       .action(() => undefined);
     for (const [flags, description] of [...strategy.options, ...commonOptions]) search.option(flags, description);
   }
@@ -231,10 +241,10 @@ export function makeProgram(
   return program;
 }
 
-/** The text of `--help`. */
-export function helpText(name: string): string {
+/** The text of `--help`, for a terminal of this width or for a pipe. */
+export function helpText(name: string, columns?: number): string {
   const lines: string[] = [];
-  makeProgram(name)
+  makeProgram(name, {}, { columns })
     .configureOutput({ writeOut: (text) => lines.push(text) })
     .outputHelp();
   return lines.join('');
@@ -245,12 +255,13 @@ export async function runProgram(
   name: string,
   words: readonly string[],
   actions: Actions,
-  { stdout, stderr }: Streams,
+  { stdout, stderr, columns }: Streams,
 ): Promise<number> {
   let status = 0;
-  const program = makeProgram(name, actions, (result) => {
+  const setStatus = (result: number): void => {
     status = result;
-  });
+  };
+  const program = makeProgram(name, actions, { setStatus, columns });
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       writeOut: stdout,

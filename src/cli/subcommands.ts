@@ -6,7 +6,11 @@ import type { Stdio } from './stdio.ts';
 
 /** Runs a subcommand; the exit status. Throws BlockError with the reason why it cannot. */
 export async function runSubcommand(words: readonly string[], stdio: Stdio): Promise<number> {
-  const streams = { stdout: (text: string) => stdio.stdout(text), stderr: (text: string) => stdio.stderr(text) };
+  const streams = {
+    stdout: (text: string) => stdio.stdout(text),
+    stderr: (text: string) => stdio.stderr(text),
+    columns: stdio.columns,
+  };
   const printed = async (text: Promise<string>): Promise<number> => {
     stdio.stdout(await text);
     return 0;

@@ -8,7 +8,7 @@ import { setRawMode, stopForShell } from './host-terminal.ts';
 import type { StoppableSource } from './input.ts';
 import { LineEditor } from './line-editor.ts';
 import { leavingQuestion, promptOf } from './prompt.ts';
-import type { Settings } from './user-settings.ts';
+import { type Settings, withoutAlias } from './user-settings.ts';
 import type { Stdio } from './stdio.ts';
 import { type LineTerminal, MovableLine, PrintedLine, type TypedLine } from './typed-line.ts';
 import type { Views } from './views.ts';
@@ -343,9 +343,8 @@ export class Terminal implements StoppableSource {
 
   #withoutAlias(line: string): string {
     this.#history.add(line);
-    const word = firstWord(line);
-    const meaning = this.#options.settings?.aliases.get(word);
-    return meaning === undefined ? line : meaning + line.slice(line.indexOf(word) + word.length);
+    const { settings } = this.#options;
+    return settings === null ? line : withoutAlias(line, settings.aliases);
   }
 
   /** `history [N]`: the lines that were typed, oldest first. */

@@ -98,12 +98,13 @@ export function readSettings(
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') complain(`${printable(file)}: ${reason}`);
     return settings;
   }
-  let section = '';
+  let section: string | null = '';
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     try {
       section = takeLine(line, section, settings, { folder: path.dirname(file), isCommand });
     } catch (error) {
       if (!(error instanceof WrongLine)) throw error;
+      if (isSection(line)) section = null;
       complain(`${printable(file)}:${index + 1}: ${error.message}`);
     }
   }
@@ -135,13 +136,20 @@ interface Surroundings {
   readonly isCommand: (name: string) => boolean;
 }
 
-/** Takes one line; the section that the next one is in. A line at a time, since the parser does not number them. */
-function takeLine(line: string, section: string, settings: Settings, surroundings: Surroundings): string {
-  if (/^\s*(?:$|[;#])/.test(line)) return section;
+function isSection(line: string): boolean {
+  return line.trimStart().startsWith('[');
+}
+
+/**
+ * Takes one line; the section that the next one is in, null behind one that there is not: its settings are left out. A
+ * line at a time, since the parser does not number them.
+ */
+function takeLine(line: string, section: string | null, settings: Settings, surroundings: Surroundings): string | null {
+  if (/^\s*(?:$|[;#])/.test(line) || (section === null && !isSection(line))) return section;
   const [entry, ...more] = Object.entries(parse(withoutComment(line)) as Record<string, unknown>);
   if (entry === undefined || more.length > 0) throw new WrongLine('not understood');
   const [key, value] = entry;
-  if (line.trimStart().startsWith('[')) {
+  if (section === null || isSection(line)) {
     if (typeof value !== 'object') throw new WrongLine('a section is [NAME]');
     if (!Object.hasOwn(sections, key))
       throw new WrongLine(`no section [${printable(key)}]; there are ${listed(sections)}`);
@@ -213,6 +221,13 @@ function takeAlias(name: string, value: string, { aliases }: Settings, { isComma
   if (isCommand(name)) throw new WrongLine(`'${printable(name)}' is a command already`);
   if (value.trim() === '') throw new WrongLine('expected a command');
   aliases.set(name, value.trim());
+}
+
+/** A line with its first word replaced, if that is an alias. */
+export function withoutAlias(line: string, aliases: ReadonlyMap<string, string>): string {
+  const [word = ''] = /\S+/.exec(line) ?? [];
+  const meaning = aliases.get(word);
+  return meaning === undefined ? line : meaning + line.slice(line.indexOf(word) + word.length);
 }
 
 function listed(table: object): string {

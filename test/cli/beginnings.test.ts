@@ -62,6 +62,14 @@ describe('-D', () => {
 });
 
 describe('-x FILE', () => {
+  it('is a file as source runs it: comments, names with blanks, FILE:LINE of what fails', async () => {
+    makeDisk();
+    writeFileSync(path.join(cwd, 'mine.io'), '# mine\nlength   # of it\nread 0 4x\n');
+    const program = await runProgram(blkscope, ['-f', 'raw', '-x', 'mine.io', '-c', 'length', 'disk'], { cwd });
+    expect(program.stdout).toMatch(/^1 MiB\n.*1 MiB\n$/s);
+    expect(program.stderr).toBe('qemu-io: mine.io:3: read 0 4x: Invalid argument\n');
+  });
+
   it('runs the file, and goes on by hand on a terminal', async () => {
     const program = await startWith(['write -q -P 7 0 4k', 'length']);
     expect(program.terminal.screen[0]).toBe('1 MiB');

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { acceptedOptions, subcommandNames } from '../../src/cli/arguments.ts';
 import { completionScript, manualPage } from '../../src/cli/documents.ts';
-import { helpText, makeProgram } from '../../src/cli/program.ts';
+import { helpText, makeProgram, runProgram as runWords } from '../../src/cli/program.ts';
 import { commandTable } from '../../src/shell/commands/index.ts';
 import { blkscope, plainEnvironment } from '../helpers/run-program.ts';
 import { useFolder } from '../helpers/sandbox.ts';
@@ -82,6 +82,14 @@ describe('help', () => {
 
   it('has no line that a terminal of 100 columns breaks', () => {
     for (const line of helpText('blkscope').split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+  });
+
+  it('is as narrow as the terminal', async () => {
+    for (const line of helpText('blkscope', 60).split('\n')) expect(line.length).toBeLessThanOrEqual(60);
+    const lines: string[] = [];
+    const streams = { stdout: (text: string) => lines.push(text), stderr: () => {}, columns: 60 };
+    await runWords('blkscope', ['serve', '--help'], {}, streams);
+    expect(lines.join('')).toContain('It takes the options of a session, too; -x FILE and -c run');
   });
 });
 

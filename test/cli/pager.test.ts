@@ -52,6 +52,27 @@ describe('help on a terminal', () => {
     await program.exit;
   });
 
+  it.each([
+    ['q', 'q'],
+    ['space', ' '],
+    ['Enter', '\r'],
+  ])('waits behind the last page for %s, which begins no command', async (_name, key) => {
+    const program = await startPaged();
+    for (let page = 0; page < 20 && isPaged(program.terminal.screen); page += 1) {
+      const before = program.terminal.written.length;
+      program.type(' ');
+      await program.until(() => program.terminal.written.includes('--', before));
+      await program.until((screen) => isPaged(screen) || lastLine(screen).startsWith('--End--'));
+    }
+    expect(lastLine(program.terminal.screen)).toMatch(/^--End--/);
+    program.type(key);
+    await program.until(isAtPrompt);
+    await program.run('length');
+    expect(program.terminal.screen).toContain('blkscope> length');
+    program.type('quit\r');
+    await program.exit;
+  });
+
   it('leaves a key that is not its own to the next command, and does not page for who has typed ahead', async () => {
     const program = await startPaged();
     program.type('length\r');
@@ -121,17 +142,22 @@ describe('help on a terminal', () => {
 describe('a pager', () => {
   it('counts the rows that a long line takes, and shows a line that is longer than a page', async () => {
     const pages: string[] = [];
+    const prompts: string[] = [];
     const size = { columns: 10, rows: 4 };
     const text = `${'a'.repeat(15)}\nb\nc\n${'d'.repeat(45)}\ne\n`;
     await showPages(
       {
         size,
         write: (page) => pages.push(page),
-        readKey: () => Promise.resolve({ name: 'space' }),
+        readKey: (prompt) => {
+          prompts.push(prompt.slice(0, 5));
+          return Promise.resolve({ name: 'space' });
+        },
         returnKey: () => {},
       },
       text,
     );
     expect(pages).toEqual([`${'a'.repeat(15)}\nb\n`, 'c\n', `${'d'.repeat(45)}\n`, 'e\n']);
+    expect(prompts).toEqual(['--Mor', '--Mor', '--Mor', '--End']);
   });
 });

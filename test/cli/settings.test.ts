@@ -38,6 +38,14 @@ describe('the settings', () => {
     expect(settings.aliases).toEqual(new Map([['wp', 'write -P 0xab']]));
   });
 
+  it('behind a section that there is not belong to none', () => {
+    const { settings, complaints } = read(
+      '[terminal]\nhistory = 5\n[pannel]\nhistory = 7\nrows = 3\n[panel]\nrows = 9\n',
+    );
+    expect(complaints).toEqual(['settings.ini:3: no section [pannel]; there are terminal, panel, alias, startup']);
+    expect(settings).toMatchObject({ historyLines: 5, panelRows: 9 });
+  });
+
   it('are what the lines say', () => {
     const { settings, complaints } = read(
       '; mine\n[terminal]\nprompt = "disk> "\ncolours=never\r\nhistory = 5\nconfirm = off\n' +
@@ -102,14 +110,16 @@ describe('a session', () => {
   const configure = (text: string): void => writeFileSync(path.join(config, 'blkscope/settings.ini'), text);
 
   it('on a terminal has prompt, panel, aliases and start-up commands, and says what is wrong in which line', async () => {
-    writeFileSync(path.join(config, 'blkscope/start.io'), 'write -q -P 3 0 4k\n');
+    writeFileSync(path.join(config, 'blkscope/start.io'), '# mine\nw3 0 4k\nr3 0 512\nbreak nosuch A\n');
     configure(
       '[terminal]\nprompt = "blkscope> "\nnosuch = 1\n[panel]\nlive = on\nrows = 2\ncolumns = events,suspended\n' +
-        '[alias]\nr3 = read -P 3\n[startup]\nsource = start.io\n',
+        '[alias]\nr3 = read -P 3\nw3 = write -q -P 3\n[startup]\nsource = start.io\n',
     );
     const shell = new ScreenProgram(['-f', 'raw', 'blkdebug::image'], { env: { XDG_CONFIG_HOME: config } }, 1 << 20);
     const first = await shell.prompt();
     expect(shell.terminal.written).toContain("settings.ini:3: no setting 'nosuch' in [terminal]");
+    expect(shell.terminal.written).toContain('read 512/512 bytes at offset 0');
+    expect(shell.terminal.written).toContain('start.io:4: break nosuch A: No such file or directory');
     expect(first[1]).toMatch(/^│ EVENTS .*│ SUSPENDED +│$/);
     expect(first[4]).toMatch(/^└/);
     const screen = await shell.run('r3 0 4k');
@@ -119,7 +129,7 @@ describe('a session', () => {
     // The prompt is the one that was set: it tells nothing.
     expect(lastLine(await shell.prompt())).toBe('blkscope>');
     shell.type('resume A\rquit\r');
-    expect(await shell.exit).toMatchObject({ exitCode: 0 });
+    expect(await shell.exit).toMatchObject({ exitCode: 1 });
   });
 
   it('in a pipe knows none of it', async () => {

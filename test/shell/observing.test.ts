@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TraceRecord } from '../../src/block/events/trace.ts';
 import type { RecordingStatus, SessionViews } from '../../src/shell/session-views.ts';
+import { complete } from '../../src/shell/words/completion.ts';
 import { testShell, type TestShell } from '../helpers/shell.ts';
 
 async function runAll(shell: TestShell, lines: readonly string[]): Promise<void> {
@@ -16,6 +17,45 @@ const rows = (text: string): string[][] =>
     .map((line) => line.split('\t'));
 
 const twoSuspended = ['break pwritev A', 'break write_aio B', 'aio_write -q 0 4k', 'aio_write -q 64k 512'];
+
+describe('events on a terminal', () => {
+  it('say how many are left out between their numbers', async () => {
+    const shell = await testShell({}, { isTerminal: true });
+    await runAll(shell, ['write -q 0 4k']);
+    shell.out();
+    await shell.run('events');
+    const [, ...listed] = shell.out().trimEnd().split('\n');
+    const numbers = listed.flatMap((line) => /#(\d+)/.exec(line)?.[1] ?? []).map(Number);
+    const missing = (numbers.at(-1) ?? 0) - numbers.length;
+    const [, said] = /\((\d+) more of nodes without rules; "events -a" shows them\)/.exec(shell.err()) ?? [];
+    expect(Number(said ?? 0)).toBeGreaterThanOrEqual(missing);
+    expect(missing).toBeGreaterThan(0);
+    await shell.run('events -a');
+    expect(shell.err()).toBe('');
+  });
+});
+
+describe('remove_break', () => {
+  it('of a breakpoint that has hit says why there is none', async () => {
+    const shell = await testShell({}, { isTerminal: true });
+    await runAll(shell, ['break pwritev A', 'aio_write -q 0 4k']);
+    shell.err();
+    await shell.run('remove_break A');
+    expect(shell.err()).toBe('(the breakpoint had hit and was gone; the request goes on)\n');
+    await shell.run('remove_break A');
+    expect(shell.err()).toContain('no breakpoint is set and no request is suspended');
+  });
+});
+
+describe('completion', () => {
+  it('offers no more tags than a command takes', async () => {
+    const shell = await testShell();
+    await runAll(shell, ['break pwritev A']);
+    expect(complete(shell.session.shell, 'resume ').candidates).toEqual(['A']);
+    expect(complete(shell.session.shell, 'resume A ').candidates).toEqual([]);
+    expect(complete(shell.session.shell, 'help event pwritev_d').candidates).toEqual(['pwritev_done']);
+  });
+});
 
 describe('suspended', () => {
   it('lists tag, request, operation, offset, length and event, oldest first', async () => {

@@ -55,11 +55,17 @@ function runEvents(session: SessionState, argv: string[]): void {
   const [filter = '', ...more] = parsed.operands;
   if (more.length > 0) throw usage();
   if (counts) printCounts(session, filter, json);
-  else
-    printTable(session, latest(session, all, filter, limit ?? DEFAULT_COUNT), columns, {
-      json,
-      none: filter === '' ? 'no event has fired' : `no event of '${filter}' has fired`,
-    });
+  else printLatest(session, { all, json, filter, limit: limit ?? DEFAULT_COUNT });
+}
+
+function printLatest(
+  session: SessionState,
+  { all, json, filter, limit }: { all: boolean; json: boolean; filter: string; limit: number },
+): void {
+  const { rows, leftOut } = latest(session, all, filter, limit);
+  const none = filter === '' ? 'no event has fired' : `no event of '${filter}' has fired`;
+  printTable(session, rows, columns, { json, none });
+  if (leftOut > 0 && !json) session.hint(`${leftOut} more of nodes without rules; "events -a" shows them`);
 }
 
 function countArgument(session: SessionState, text: string): number {
@@ -68,17 +74,26 @@ function countArgument(session: SessionState, text: string): number {
   return Number(count);
 }
 
-function latest(session: SessionState, all: boolean, filter: string, limit: number): Row[] {
+/** The latest events, oldest first, and how many are left out among them since their nodes have no rules. */
+function latest(
+  session: SessionState,
+  all: boolean,
+  filter: string,
+  limit: number,
+): { rows: readonly Row[]; leftOut: number } {
   const { history } = session.context.trace;
   const onlyDebugNodes = !all && history.counts.onDebugNodes.some((count) => count > 0);
   const isWanted = filterOf(filter, history.newestFirst());
   const rows: Row[] = [];
+  let leftOut = 0;
   for (const { onDebugNode, notes, ...fired } of history.newestFirst()) {
     if (rows.length >= limit) break;
     const row = { ...fired, notes: notes.map(noteText) };
-    if ((onDebugNode || !onlyDebugNodes) && isWanted(row)) rows.push(row);
+    if (!isWanted(row)) continue;
+    if (onDebugNode || !onlyDebugNodes) rows.push(row);
+    else leftOut += 1;
   }
-  return rows.reverse();
+  return { rows: rows.toReversed(), leftOut };
 }
 
 function noteText(note: EventNote): string {

@@ -3,7 +3,7 @@ import { eventByName, eventName, eventNames } from '../../block/events/events.ts
 import { Errno } from '../../util/errno.ts';
 import { type Command, type CommandTable, type Shell, usageLine } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
-import { wrapLines } from '../output/wrap.ts';
+import { wrapLines, wrapParagraphs } from '../output/wrap.ts';
 import { arrival } from '../script.ts';
 import type { SessionState } from '../session-state.ts';
 import { hintClosest } from '../words/closest.ts';
@@ -45,7 +45,7 @@ async function helpOn(session: SessionState, [, name, event]: string[], { comman
   if (name === 'event') return (await eventTexts()).eventList();
   const command = commands.find(name);
   if (command !== undefined) {
-    const text = usageLine(command, name) + helpText(command);
+    const text = usageLine(command, name) + helpText(command, session.output.columns);
     return command.name === 'events' ? `${text}${(await eventTexts()).eventList()}\n` : text;
   }
   const group = name === 'all' ? commands.all : commands.groups[name];
@@ -94,9 +94,10 @@ async function helpOnEvent(
 }
 
 /** Everything below the usage line; empty for a command that needs no more words. */
-function helpText(command: Command): string {
+function helpText(command: Command, columns?: number): string {
   if (command.help === undefined) return '';
   const options = (command.options?.help ?? []).map(({ letter, help: text }) => ` -${letter}  ${text}\n`);
   const gap = options.length === 0 ? '' : '\n';
-  return `\n${command.help.map((line) => ` ${line}\n`).join('')}${gap}${options.join('')}\n`;
+  const lines = wrapParagraphs(command.help, columns === undefined ? undefined : columns - 1);
+  return `\n${lines.map((line) => ` ${line}\n`).join('')}${gap}${options.join('')}\n`;
 }

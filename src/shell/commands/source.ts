@@ -3,6 +3,7 @@ import { BlockError } from '../../block/error.ts';
 import { Errno, hostErrno, strerror } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
 import { parseLong } from '../../util/size.ts';
+import { isPromise } from '../../util/steps.ts';
 import type { Command, Shell } from '../command.ts';
 import { CommandFile } from '../data/command-file.ts';
 import { CommandFailure, refuse } from '../failure.ts';
@@ -36,23 +37,37 @@ async function runSource(session: SessionState, [, path = '']: string[], shell: 
     session.error(`source: ${path}: files are nested more than ${MAX_DEPTH} deep`);
     throw new CommandFailure(Errno.ELOOP);
   }
+  const status = await runFile(shell, path, { name: `source: ${path}` });
+  if (status < 0) throw new CommandFailure(-status);
+}
+
+/**
+ * Runs the lines of a file, each as `change` makes it: the status of the last one that failed, 0 if none has. Throws
+ * CommandFailure if it cannot be read, after saying so of `name`.
+ */
+export async function runFile(
+  shell: Shell,
+  path: string,
+  { name = path, change = (line) => line }: { name?: string; change?: (line: string) => string },
+): Promise<number> {
+  const { session } = shell;
   session.timeline?.readsFile(path);
-  const file = orFailure(session, path, () => new CommandFile(path, () => session.wasInterrupted));
+  const file = orFailure(session, name, () => new CommandFile(path, () => session.wasInterrupted));
   const progress = file.bytes === null ? null : Progress.of(session.output, `source ${path}`, file.bytes, formatSize);
+  const changed = (line: string | null): string | null => (line === null ? null : change(line));
   session.sourceDepth += 1;
   try {
     const lines = {
       next() {
-        const line = orFailure(session, path, () => file.next());
+        const line = orFailure(session, name, () => file.next());
         progress?.reached(file.doneBytes);
-        return line;
+        return isPromise(line) ? line.then(changed) : changed(line);
       },
       get place() {
         return file.place;
       },
     };
-    const status = await runLines(shell, lines, null);
-    if (status < 0) throw new CommandFailure(-status);
+    return await runLines(shell, lines, null);
   } finally {
     session.sourceDepth -= 1;
     progress?.end();
@@ -60,12 +75,12 @@ async function runSource(session: SessionState, [, path = '']: string[], shell: 
   }
 }
 
-function orFailure<T>(session: SessionState, path: string, body: () => T): T {
+function orFailure<T>(session: SessionState, name: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
     const errno = error instanceof BlockError ? error.errno : hostErrno(error);
-    session.error(`source: ${path}: ${error instanceof BlockError ? error.message : strerror(errno)}`);
+    session.error(`${name}: ${error instanceof BlockError ? error.message : strerror(errno)}`);
     throw new CommandFailure(errno);
   }
 }

@@ -40,9 +40,15 @@ function candidatesBehind(shell: Shell, before: readonly string[], word: string)
   const pending = optionThatWants(command, before.at(-1) ?? '');
   if (pending !== null && before.length > 1) return command.options?.valuesOf(pending) ?? [];
   const operands = operandsOf(command, before);
+  if (isFull(shell, command, [...before, word])) return [];
   if (word.startsWith('-') && !before.includes('--')) return optionWords(command, word);
   const kind = operandKind(shell.session, command, operands, word);
   return kind === undefined ? [] : operandCandidates(shell, kind, word);
+}
+
+/** Whether these are more words than the command takes. A command that chooses the kinds of its words counts itself. */
+function isFull({ session }: Shell, { operands, maxArgs, acceptsAlso }: Command, words: readonly string[]): boolean {
+  return typeof operands !== 'function' && words.length - 1 > maxArgs && acceptsAlso?.(words, session) !== true;
 }
 
 /** The kind of the word behind `operands`; undefined for a command that takes none. */

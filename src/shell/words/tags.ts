@@ -40,20 +40,22 @@ export function freeTag(session: SessionState): string {
 
 /**
  * Runs the work of a command on a tag, or on all for null. Its failure is printed as "`complaint`: …", with a hint on a
- * terminal.
+ * terminal: `explanation`, or which tag may have been meant.
  */
 export async function runOnTag(
   session: SessionState,
   tag: string | null,
   complaint: string,
   body: () => Promise<void>,
+  explanation?: string,
 ): Promise<void> {
   try {
     await body();
   } catch (error) {
     const errno = errnoOf(error);
     session.output.stdout(`${complaint}: ${strerror(errno)}\n`);
-    if (errno === Errno.ENOENT && tag !== null) hintTag(session, tag);
+    if (errno === Errno.ENOENT && explanation !== undefined) session.hint(explanation);
+    else if (errno === Errno.ENOENT && tag !== null) hintTag(session, tag);
     else if (errno === Errno.ENOENT) session.hint('no request is suspended');
     throw new CommandFailure(errno);
   }

@@ -1,7 +1,7 @@
 /** Our own texts and the width of a terminal: tables, and the lines of help. */
 import { describe, expect, it } from 'vitest';
 import { type Column, printTable } from '../../../src/shell/output/table.ts';
-import { wrapLines } from '../../../src/shell/output/wrap.ts';
+import { wrapLines, wrapParagraphs } from '../../../src/shell/output/wrap.ts';
 import { testShell } from '../../helpers/shell.ts';
 
 describe('long lines of help', () => {
@@ -16,6 +16,20 @@ describe('long lines of help', () => {
     expect(wrapLines('fits  here\n', 10)).toBe('fits  here\n');
     expect(wrapLines('abcdefghijklmnop\n', 10)).toBe('abcdefghijklmnop\n');
     expect(wrapLines('a abcdefghijklmnop b\n', 10)).toBe('a\n    abcdefghijklmnop\n    b\n');
+  });
+
+  it('breaks a paragraph of prose as a whole, and nothing else', () => {
+    const lines = [
+      'one two three four five',
+      'six seven.',
+      '  read 0 4k    an example',
+      'eight',
+      '  resume',
+      '  resume',
+    ];
+    expect(wrapParagraphs(lines, 14)).toEqual(['one two three', 'four five six', 'seven.', ...lines.slice(2)]);
+    expect(wrapParagraphs(lines, 23)).toEqual(lines);
+    expect(wrapParagraphs(lines)).toEqual(lines);
   });
 });
 
