@@ -1,8 +1,11 @@
 /** The exports of a session's image: one NBD server, made when the first is started. */
+import { suspendedRequests } from '../block/debug/port.ts';
 import { BlockError } from '../block/error.ts';
 import { Perm } from '../block/flags.ts';
 import { setBackendPermissions } from '../block/graph/permissions.ts';
 import type { NbdServer } from '../nbd/index.ts';
+import { suspendedLines } from '../shell/output/suspended-text.ts';
+import { settle } from '../shell/script.ts';
 import type { ClientStatus, ExportRequest, ExportStatus, SessionExports } from '../shell/session-exports.ts';
 import type { SessionState } from '../shell/session-state.ts';
 import { Errno } from '../util/errno.ts';
@@ -62,9 +65,16 @@ export class ImageExports implements SessionExports {
     if (stuck > 0) this.#session.warn(`${stuck} requests of clients have not ended`);
   }
 
-  /** Ends all exports, if there are any. */
+  /** Ends all exports, if there are any. The requests of clients that are cancelled so are listed, as failures. */
   async end(): Promise<void> {
-    if (this.#server !== null) await this.stop(null);
+    if (this.#server === null) return;
+    const session = this.#session;
+    await settle(session);
+    const clients = new Set(this.clients().map(({ client }) => client));
+    const cancelled = suspendedRequests(session.top).filter(({ client = '' }) => clients.has(client));
+    for (const line of suspendedLines(cancelled, session.loop.clock.nowNs())) session.error(`cancelled: ${line}`);
+    if (cancelled.length > 0) session.hadCancelledRequests = true;
+    await this.stop(null);
   }
 
   exports(): readonly ExportStatus[] {

@@ -60,7 +60,7 @@ describe('--export', () => {
 });
 
 describe('blkscope serve', () => {
-  it('serves until SIGTERM, and then ends in order', async () => {
+  it('serves until SIGTERM, and then ends in order, listing the requests that it cancels', async () => {
     writeFileSync(at('script'), 'break pwritev A\n');
     const server = start('serve', '--export', 'unix:s', '-D', '-x', 'script', '-f', 'raw', 'disk');
     await server.out.until(URI);
@@ -71,8 +71,19 @@ describe('blkscope serve', () => {
     server.child.kill('SIGTERM');
     expect((await client.reply()).error).toBe(5);
     await client.closed();
-    expect(await server.exit).toBe('0');
+    expect(await server.exit).toBe('1');
+    expect(server.err.text).toMatch(
+      /^qemu-io: cancelled: 'A': write of client 1 of 512 bytes at offset 0, suspended at pwritev for \d+\.\d s\n$/,
+    );
     expect(existsSync(at('s'))).toBe(false);
+  });
+
+  it('has not failed when a signal ends it, and no request was suspended', async () => {
+    const server = start('serve', '--export', 'unix:s', '-f', 'raw', 'disk');
+    await server.out.until(URI);
+    server.child.kill('SIGINT');
+    expect(await server.exit).toBe('0');
+    expect(server.err.text).toBe('');
   });
 
   it('ends with --once when the last client has left', async () => {
