@@ -31,6 +31,34 @@ export function requestName(operation: string, request: number): string {
   return `${operation.replace(/^aio_/, '').charAt(0) || 'q'}${request}`;
 }
 
+/** "w12", or "w12 of w7" for a part of another request; `parent` is 0 for none. */
+export function partName(operation: string, request: number, parent = 0): string {
+  const name = requestName(operation, request);
+  return parent === 0 ? name : `${name} of ${requestName(operation, parent)}`;
+}
+
+/** The place of an injected error. Offsets and lengths in bytes; members that it does not have are left out. */
+interface Place {
+  readonly root?: number;
+  readonly operation?: string;
+  readonly guestOffset?: number;
+  readonly guestBytes?: number;
+  readonly fileOffset?: number;
+  readonly fileBytes?: number;
+}
+
+/** "EIO by rule 4 in w7, write 64k at guest offset 128k, file offset 320k" */
+export function injectedText(errno: number, rule: number, place: Place): string {
+  const { root = 0, operation = '', guestOffset, guestBytes, fileOffset } = place;
+  const parts = [`${errnoText(errno)} by rule ${rule}`];
+  if (root !== 0) parts[0] += ` in ${requestName(operation, root)}`;
+  if (guestOffset !== undefined) {
+    parts.push(`${operation} ${compactBytes(guestBytes ?? 0)} at guest offset ${compactBytes(guestOffset)}`);
+  }
+  if (fileOffset !== undefined) parts.push(`file offset ${compactBytes(fileOffset)}`);
+  return parts.join(', ');
+}
+
 /** "write 64k@128k"; the operation alone if it has no range. Offset and length in bytes. */
 export function requestText(operation: string, offset: number | null, bytes: number | null): string {
   // A flush is of everything.

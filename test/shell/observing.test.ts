@@ -93,7 +93,7 @@ describe('suspended', () => {
     shell.out();
     await shell.run('suspended');
     const [titles, line] = shell.out().split('\n');
-    expect(titles).toMatch(/^TAG +REQUEST +OPERATION +OFFSET +LENGTH +EVENT +SINCE$/);
+    expect(titles).toMatch(/^TAG +REQUEST +OPERATION +GUEST +LENGTH +EVENT +SINCE$/);
     expect(line).toMatch(/^A-long-tag +w\d+ +write +64k +4k +pwritev +0\.0s$/);
     // Titles stand above what they name.
     expect(line?.indexOf('write')).toBe(titles?.indexOf('OPERATION'));
@@ -187,7 +187,7 @@ describe('events', () => {
     await shell.run('events -n 3');
     expect(rows(shell.out()).map(([, event, , operation, node, notes]) => [event, operation, node, notes])).toEqual([
       ['write_aio', 'write', 'blkdebug', 'suspended A, resumed A'],
-      ['pwritev', 'write', 'blkdebug', 'ENOSPC by rule 1'],
+      ['pwritev', 'write', 'blkdebug', 'ENOSPC by rule 1 in w4, write 4k at guest offset 0, file offset 0'],
       ['pwritev_done', 'write', 'blkdebug', '-'],
     ]);
   });

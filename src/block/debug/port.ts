@@ -19,9 +19,11 @@ export interface SuspendedRequest {
   /** Number of the request's coroutine. */
   readonly request: number;
   readonly operation: string;
-  /** The range in bytes; null for a request without one (flush). */
-  readonly offset: number | null;
+  /** The range of the guest's disk in bytes; null for a request without one (flush). */
+  readonly guestOffset: number | null;
   readonly bytes: number | null;
+  /** The request that it is a part of; left out for one that stands by itself. */
+  readonly parent?: number;
   /** The client of an export that asked for it; left out for the shell's own requests. */
   readonly client?: string;
   /** The event that it is suspended at, or its request to the file: "file write 64k@0x50000". */

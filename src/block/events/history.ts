@@ -5,9 +5,26 @@ import type { Coroutine } from '../loop/loop.ts';
 /** A consequence of an event. `errno` is positive; `rule` is 0 if a command did it. */
 export type EventNote =
   | { readonly kind: 'suspend' | 'resume'; readonly tag: string }
-  | { readonly kind: 'error'; readonly errno: number; readonly rule: number }
+  | ({ readonly kind: 'error'; readonly errno: number; readonly rule: number } & ErrorPlace)
   | { readonly kind: 'state'; readonly from: number; readonly to: number; readonly rule: number }
-  | { readonly kind: 'wait'; readonly on: string };
+  | { readonly kind: 'wait'; readonly on: string }
+  /** Something that must not happen to an image; the text names the requests. */
+  | { readonly kind: 'hazard'; readonly text: string };
+
+/**
+ * The place of an injected error: the user's request that it came to, and where. Left out: what it does not have.
+ * Offsets and lengths in bytes.
+ */
+export interface ErrorPlace {
+  /** The request of the user, and its operation: the one that failed, or the one that this is a part of. */
+  readonly root?: number;
+  readonly operation?: string;
+  readonly guestOffset?: number;
+  readonly guestBytes?: number;
+  /** Of what failed, in the image file. */
+  readonly fileOffset?: number;
+  readonly fileBytes?: number;
+}
 
 /** An event that has fired. */
 export interface FiredEvent {
@@ -17,12 +34,22 @@ export interface FiredEvent {
   /** The request's coroutine, 0 outside of one, and what it does. */
   readonly request: number;
   readonly operation: string;
+  /** The request that it is a part of; 0 for one that stands by itself. */
+  readonly parent: number;
   /** The node's name as a user knows it. */
   readonly node: string;
   /** It fired on a node that may have rules for it. */
   readonly onDebugNode: boolean;
   /** Its consequences, in order. */
   readonly notes: readonly EventNote[];
+}
+
+/** The hazards of a session. */
+export interface HazardCount {
+  readonly count: number;
+  /** The latest: the number of the event that led to it, and its text. */
+  readonly number: number;
+  readonly text: string;
 }
 
 /** How many events are remembered; a power of two. */
@@ -36,6 +63,7 @@ interface Kept {
   event: DebugEvent;
   request: number;
   operation: string;
+  parent: number;
   node: string;
   onDebugNode: boolean;
 }
@@ -56,6 +84,7 @@ export class EventHistory {
   readonly #notes = new Map<number, EventNote[]>();
   #total = 0;
   #stateChangedAt = 0;
+  #hazards: HazardCount | null = null;
   /** Called at the next change; null if none is to be. */
   #sleepers: Set<() => void> | null = null;
 
@@ -80,6 +109,11 @@ export class EventHistory {
     return this.#stateChangedAt;
   }
 
+  /** Null if there was none. */
+  get hazards(): HazardCount | null {
+    return this.#hazards;
+  }
+
   /**
    * Calls back once, when something is added: a view of the history need not follow each event. It is called within a
    * request, so it may do no more than set a timer. The function returned takes the call back.
@@ -101,13 +135,15 @@ export class EventHistory {
     this.#total = total + 1;
     const request = coroutine === null ? 0 : coroutine.id;
     const operation = coroutine === null ? '' : coroutine.operation;
+    const parent = coroutine === null || coroutine.parent === null ? 0 : coroutine.parent.id;
     const kept = this.#ring[total & (CAPACITY - 1)];
     if (kept === undefined) {
-      this.#ring.push({ event, request, operation, node, onDebugNode });
+      this.#ring.push({ event, request, operation, parent, node, onDebugNode });
     } else {
       kept.event = event;
       kept.request = request;
       kept.operation = operation;
+      kept.parent = parent;
       kept.node = node;
       kept.onDebugNode = onDebugNode;
     }
@@ -118,6 +154,7 @@ export class EventHistory {
 
   /** Says what the latest event of a request led to; any node's event for a wait, else that of a node with rules. */
   annotate(request: number, note: EventNote): void {
+    let found = 0;
     for (let number = this.#total; number > Math.max(0, this.#total - CAPACITY); number -= 1) {
       const kept = this.#ring[(number - 1) & (CAPACITY - 1)];
       if (kept?.request !== request || (!kept.onDebugNode && note.kind !== 'wait')) continue;
@@ -125,7 +162,11 @@ export class EventHistory {
       if (notes === undefined) this.#notes.set(number, [note]);
       else notes.push(note);
       if (note.kind === 'state') this.#stateChangedAt = number;
+      found = number;
       break;
+    }
+    if (note.kind === 'hazard') {
+      this.#hazards = { count: (this.#hazards?.count ?? 0) + 1, number: found || this.#total, text: note.text };
     }
     if (this.#notes.size > 2 * CAPACITY) this.#forgetNotes();
     if (this.#sleepers !== null) this.#wake();
@@ -136,9 +177,9 @@ export class EventHistory {
     for (let number = this.#total; number > Math.max(0, this.#total - CAPACITY); number -= 1) {
       const kept = this.#ring[(number - 1) & (CAPACITY - 1)];
       if (kept === undefined) break;
-      const { event, request, operation, node, onDebugNode } = kept;
+      const { event, request, operation, parent, node, onDebugNode } = kept;
       const notes = this.#notes.get(number) ?? [];
-      yield { number, event: eventName(event), request, operation, node, onDebugNode, notes };
+      yield { number, event: eventName(event), request, operation, parent, node, onDebugNode, notes };
     }
   }
 

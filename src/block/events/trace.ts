@@ -1,6 +1,6 @@
 /** The event bus: typed records of what happens in the block layer. Free without subscribers. */
 import type { Clock } from '../loop/clock.ts';
-import { EventHistory, type EventNote } from './history.ts';
+import { type ErrorPlace, EventHistory, type EventNote } from './history.ts';
 import type { EventName } from './events.ts';
 import type { FaultKind, RuleView } from '../debug/rules.ts';
 
@@ -24,21 +24,48 @@ export type RuleChange =
   | 'rule-exhausted'
   | 'rule-removed';
 
+/** The kinds of hazards: see `block/hazards/detector.ts`. */
+export const hazardKinds = ['freed-in-flight', 'written-twice', 'not-flushed', 'not-counted'] as const;
+
+/** One of them. */
+export type HazardKind = (typeof hazardKinds)[number];
+
+/** Something that must not happen to an image, as it happens. Offsets and lengths in bytes. */
+export interface HazardDetail {
+  readonly hazard: HazardKind;
+  /** A sentence that names the requests. */
+  readonly text: string;
+  /** The other request; 0 if only one takes part. */
+  readonly other: number;
+  /** The range of the image file. */
+  readonly fileOffset: number;
+  readonly bytes: number;
+  /** Where the guest's data is that is in danger; left out where there is none. */
+  readonly guestOffset?: number;
+}
+
 /** The part of a record that its kind brings. Offsets and lengths are in bytes, `errno` is positive. */
 export type TraceDetail =
-  /** `client`: the client of an export that asked for it; left out for the shell's own requests. */
+  /**
+   * The offset is one of the guest's disk, or one of the image file: see `hasGuestOffsets`. `offset` is either, in old
+   * recordings. `client`: the client of an export that asked for it; left out for the shell's own requests. `parent`:
+   * the request that it is a part of.
+   */
   | {
       readonly kind: 'request-begin';
       readonly operation: string;
-      readonly offset: number;
+      readonly guestOffset?: number;
+      readonly fileOffset?: number;
+      readonly offset?: number;
       readonly bytes: number;
       readonly client?: string;
+      readonly parent?: number;
     }
   | { readonly kind: 'request-end'; readonly operation: string; readonly errno: number }
   | { readonly kind: 'event'; readonly event: EventName }
   | { readonly kind: 'rule-hit'; readonly rule: number; readonly event: EventName }
   | { readonly kind: 'rule-skip'; readonly rule: number; readonly event: EventName; readonly reason: string }
-  | { readonly kind: 'error-injected'; readonly rule: number; readonly errno: number }
+  | ({ readonly kind: 'error-injected'; readonly rule: number; readonly errno: number } & ErrorPlace)
   /** A rule spoils the request; a delay is an inject-error rule without an error. */
   | { readonly kind: 'fault-injected'; readonly rule: number; readonly fault: FaultKind | 'delay' }
   /** `rule` is 0 if a command changed the state. */
@@ -46,6 +73,7 @@ export type TraceDetail =
   | { readonly kind: 'suspend'; readonly tag: string; readonly event: string }
   | { readonly kind: 'resume'; readonly tag: string }
   | { readonly kind: 'lock-wait'; readonly on: string }
+  | ({ readonly kind: 'hazard' } & HazardDetail)
   /** A rule is new, or a command has changed it: `view` is the rule as it is now. */
   | { readonly kind: 'rule-added' | 'rule-changed'; readonly rule: number; readonly view: RuleView }
   | { readonly kind: Exclude<RuleChange, 'rule-added' | 'rule-changed'>; readonly rule: number }
@@ -104,7 +132,7 @@ export class TraceBus {
 
   /**
    * Hands a record to all subscribers. Callers check `active` first, except for what the history keeps in any case:
-   * suspensions, resumptions, waits, errors and changes of the state.
+   * suspensions, resumptions, waits, errors, hazards and changes of the state.
    */
   emit(request: number, node: string, detail: TraceDetail): void {
     const note = noteOf(detail);
@@ -129,7 +157,9 @@ function noteOf(detail: TraceDetail): EventNote | null {
     case 'resume':
       return { kind: detail.kind, tag: detail.tag };
     case 'error-injected':
-      return { kind: 'error', errno: detail.errno, rule: detail.rule };
+      return { ...detail, kind: 'error' };
+    case 'hazard':
+      return { kind: 'hazard', text: detail.text };
     case 'state-change':
       return { kind: 'state', from: detail.from, to: detail.to, rule: detail.rule };
     case 'lock-wait':
@@ -145,21 +175,17 @@ function makeRecord(sequence: number, timeNs: number, request: number, node: str
   switch (kind) {
     case 'event':
       return { sequence, timeNs, request, node, kind, event: detail.event };
-    case 'request-begin':
-      if (detail.client !== undefined) return { sequence, timeNs, request, node, ...detail };
-      return {
-        sequence,
-        timeNs,
-        request,
-        node,
-        kind,
-        operation: detail.operation,
-        offset: detail.offset,
-        bytes: detail.bytes,
-      };
+    case 'request-begin': {
+      const { operation, guestOffset, fileOffset, bytes } = detail;
+      if (detail.client !== undefined || detail.parent !== undefined) break;
+      if (guestOffset !== undefined) return { sequence, timeNs, request, node, kind, operation, guestOffset, bytes };
+      if (fileOffset !== undefined) return { sequence, timeNs, request, node, kind, operation, fileOffset, bytes };
+      break;
+    }
     case 'request-end':
       return { sequence, timeNs, request, node, kind, operation: detail.operation, errno: detail.errno };
     default:
-      return { sequence, timeNs, request, node, ...detail };
+      break;
   }
+  return { sequence, timeNs, request, node, ...detail };
 }

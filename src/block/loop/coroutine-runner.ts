@@ -38,10 +38,8 @@ export abstract class CoroutineRunner {
   abstract schedule(callback: () => void | Promise<void>): void;
 
   /** A coroutine that has not begun. */
-  protected make({ operation, offset, bytes, origin }: RequestLabel): Coroutine {
-    const coroutine = new Coroutine(this.#nextId++, operation, offset, bytes);
-    coroutine.origin = origin ?? null;
-    return coroutine;
+  protected make(label: RequestLabel): Coroutine {
+    return new Coroutine(this.#nextId++, label);
   }
 
   /**

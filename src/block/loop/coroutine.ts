@@ -32,6 +32,8 @@ export interface RequestLabel {
   readonly bytes?: number | undefined;
   /** Who asked for it, if that is not the shell: a client of an export. */
   readonly origin?: string | null;
+  /** The request that this one is a part of; null, or left out, for one that stands by itself. */
+  readonly parent?: Coroutine | null;
 }
 
 /** Coroutines to be woken one after the other, each chosen when its turn has come. */
@@ -50,6 +52,8 @@ export class Coroutine {
   bytes: number | undefined;
   /** Who asked for it; null for the shell. */
   origin: string | null;
+  /** The request that this one is a part of; null for one that stands by itself. */
+  readonly parent: Coroutine | null;
   /** Start time in ns of the loop's clock; 0 until a command's coroutine first parks: it cannot be observed before. */
   startedNs: number;
   done: boolean;
@@ -79,12 +83,13 @@ export class Coroutine {
   newer: Coroutine | null;
 
   // Each command makes one; fields that are set where they are declared would be a second function.
-  constructor(id: number, operation: string, offset?: number, bytes?: number) {
+  constructor(id: number, { operation, offset, bytes, origin, parent }: RequestLabel) {
     this.id = id;
     this.operation = operation;
     this.offset = offset;
     this.bytes = bytes;
-    this.origin = null;
+    this.origin = origin ?? null;
+    this.parent = parent ?? null;
     this.startedNs = 0;
     this.done = false;
     this.cancelled = false;
@@ -99,6 +104,13 @@ export class Coroutine {
     this.older = null;
     this.newer = null;
   }
+}
+
+/** The request of the user that a request is a part of: itself if it is none. */
+export function rootOf(coroutine: Coroutine): Coroutine {
+  let root = coroutine;
+  while (root.parent !== null) root = root.parent;
+  return root;
 }
 
 /**

@@ -7,9 +7,11 @@ export interface RequestInFlight {
   /** Number of its coroutine. */
   readonly request: number;
   readonly operation: string;
-  /** The range in bytes; null for a request without one (flush). */
-  readonly offset: number | null;
+  /** The range of the guest's disk in bytes; null for a request without one (flush). */
+  readonly guestOffset: number | null;
   readonly bytes: number | null;
+  /** The request that it is a part of; left out for one that stands by itself. */
+  readonly parent?: number;
   /** The client of an export that asked for it; left out for the shell's own requests. */
   readonly client?: string;
   /** Its wait in words: "breakpoint A", "w4", "lock qcow2", "sleep". */
@@ -35,10 +37,23 @@ export function countInFlight({ alive, current }: EventLoop): number {
 }
 
 function viewRequest(coroutine: Coroutine): RequestInFlight {
-  const { id, operation, offset = null, bytes = null, origin, waitsFor, startedNs, waitsSinceNs } = coroutine;
+  const { waitsFor, startedNs, waitsSinceNs } = coroutine;
   const sinceNs = waitsSinceNs === 0 ? startedNs : waitsSinceNs;
-  const request = { request: id, operation, offset, bytes, waitsFor: describeWait(waitsFor), startedNs, sinceNs };
-  return origin === null ? request : { ...request, client: origin };
+  return { ...viewOf(coroutine), waitsFor: describeWait(waitsFor), startedNs, sinceNs };
+}
+
+/** The members that views of requests share. */
+export function viewOf({
+  id,
+  operation,
+  offset,
+  bytes,
+  origin,
+  parent,
+}: Coroutine): Pick<RequestInFlight, 'request' | 'operation' | 'guestOffset' | 'bytes' | 'parent' | 'client'> {
+  const view = { request: id, operation, guestOffset: offset ?? null, bytes: bytes ?? null };
+  const part = parent === null ? view : { ...view, parent: parent.id };
+  return origin === null ? part : { ...part, client: origin };
 }
 
 /** "breakpoint A", "w4", "allocation of w4", "lock qcow2", "sleep". `null`: it can run and waits for its turn. */

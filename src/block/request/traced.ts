@@ -2,7 +2,8 @@
 import { describeWait } from '../loop/in-flight.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
-import type { WaitReason } from '../loop/loop.ts';
+import type { TraceDetail } from '../events/trace.ts';
+import type { Coroutine, WaitReason } from '../loop/loop.ts';
 import type { BlockNode } from '../graph/node.ts';
 import type { TrackedRequest } from './serialise.ts';
 
@@ -53,10 +54,11 @@ function* endAfter(node: BlockNode, tracked: TrackedRequest, pending: Promise<vo
   }
 }
 
-function* recorded(node: BlockNode, { operation, offset, bytes }: RecordedRange, body: () => Pending): Steps<void> {
-  const { id: request, origin } = node.loop.current ?? { id: 0, origin: null };
-  const begin = { kind: 'request-begin', operation, offset, bytes } as const;
-  node.trace.emit(request, node.nodeName, origin === null ? begin : { ...begin, client: origin });
+function* recorded(node: BlockNode, range: RecordedRange, body: () => Pending): Steps<void> {
+  const { current } = node.loop;
+  const request = current?.id ?? 0;
+  const { operation } = range;
+  node.trace.emit(request, node.nodeName, beginOf(node, current, range));
   let errno = 0;
   try {
     yield body();
@@ -66,6 +68,42 @@ function* recorded(node: BlockNode, { operation, offset, bytes }: RecordedRange,
   } finally {
     node.trace.emit(request, node.nodeName, { kind: 'request-end', operation, errno });
   }
+}
+
+function beginOf(node: BlockNode, current: Coroutine | null, { operation, offset, bytes }: RecordedRange): TraceDetail {
+  const kind = 'request-begin';
+  const isOfGuest = hasGuestOffsets(node);
+  if (current === null || (current.origin === null && current.parent === null)) {
+    return isOfGuest ? { kind, operation, guestOffset: offset, bytes } : { kind, operation, fileOffset: offset, bytes };
+  }
+  const { origin, parent } = current;
+  return {
+    kind,
+    operation,
+    ...(isOfGuest ? { guestOffset: offset } : { fileOffset: offset }),
+    bytes,
+    ...(origin === null ? {} : { client: origin }),
+    ...(parent === null ? {} : { parent: parent.id }),
+  };
+}
+
+/**
+ * Whether the offsets of requests on a node are those of a guest's disk: on formats and the filters above them. Below a
+ * format they are offsets of the image file.
+ */
+export function hasGuestOffsets(node: BlockNode): boolean {
+  for (let child = node; ; ) {
+    const link = child.parents.find((one) => one.parent.node !== null);
+    const above = link?.parent.node ?? null;
+    // A backing file is the disk of a guest, too.
+    if (above === null || above.backing === link) break;
+    if (above.driver.isFormat === true) return false;
+    child = above;
+  }
+  for (let child: BlockNode | null = node; child !== null; child = child.filteredChild?.node ?? null) {
+    if (child.driver.isFormat === true) return true;
+  }
+  return false;
 }
 
 /** Records that the running request is about to wait for another one, or for a lock. */

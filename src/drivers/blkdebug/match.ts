@@ -1,8 +1,10 @@
 /** Evaluates rules when events fire and requests pass, and does what a rule that matches says. */
 import { BlockError } from '../../block/error.ts';
 import { type DebugEvent, Event, eventName } from '../../block/events/events.ts';
+import type { ErrorPlace } from '../../block/events/history.ts';
+import { rootOf } from '../../block/loop/coroutine.ts';
 import type { WaitReason } from '../../block/loop/loop.ts';
-import { traceWait } from '../../block/request/traced.ts';
+import { hasGuestOffsets, traceWait } from '../../block/request/traced.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Answer, type Pending, run, type Steps } from '../../util/steps.ts';
@@ -260,7 +262,7 @@ function* injectError(node: BlkdebugNode, rule: InjectErrorRule, request: DiskRe
   const isDelay = errno === 0;
   const detail = isDelay
     ? ({ kind: 'fault-injected', rule: rule.number, fault: 'delay' } as const)
-    : ({ kind: 'error-injected', rule: rule.number, errno } as const);
+    : ({ kind: 'error-injected', rule: rule.number, errno, ...placeOf(node, request) } as const);
   node.trace.emit(loop.current?.id ?? 0, node.nodeName, detail);
   if (rule.once) node.state.rules.exhaust(rule);
   if (delayNs > 0 && loop.current !== null && node.state.hasDelays) {
@@ -276,6 +278,17 @@ function* injectError(node: BlkdebugNode, rule: InjectErrorRule, request: DiskRe
   // A negative errno makes the request a success that has done nothing (observed with qemu-io 7.2.22), except where
   // the caller needs an answer: there the real program aborts.
   if (request.ioType === IoType.BLOCK_STATUS) throw new BlockError(Errno.EINVAL);
+}
+
+/** Whose request an error comes to, and where; `loop.current` is the one that fails. */
+function placeOf(node: BlkdebugNode, { offset, bytes }: DiskRequest): ErrorPlace {
+  const { current } = node.loop;
+  const isOfFile = bytes > 0 && !hasGuestOffsets(node);
+  const file = isOfFile ? { fileOffset: offset, fileBytes: bytes } : {};
+  if (current === null) return file;
+  const { id, operation, offset: guestOffset, bytes: guestBytes } = rootOf(current);
+  const isRange = guestOffset !== undefined && guestBytes !== undefined;
+  return { root: id, operation, ...(isRange ? { guestOffset, guestBytes } : {}), ...file };
 }
 
 function* injectFault(node: BlkdebugNode, rule: FaultRule, request: DiskRequest): Steps<void> {

@@ -10,6 +10,7 @@
  */
 import type { SuspendedRequest } from '../../block/debug/port.ts';
 import { type DebugEvent, eventName } from '../../block/events/events.ts';
+import { viewOf } from '../../block/loop/in-flight.ts';
 import type { Coroutine, EventLoop } from '../../block/loop/loop.ts';
 import type { Steps } from '../../util/steps.ts';
 import type { BlkdebugNode } from './state.ts';
@@ -42,10 +43,8 @@ export class Suspension {
   readonly view: SuspendedRequest;
 
   constructor(tag: string, stopped: StoppedRequest, sinceNs: number) {
-    const { id, operation, offset = null, bytes = null, origin } = stopped.coroutine;
-    const view = { tag, request: id, operation, offset, bytes, event: stopped.event, sinceNs };
     this.stopped = stopped;
-    this.view = origin === null ? view : { ...view, client: origin };
+    this.view = { tag, ...viewOf(stopped.coroutine), event: stopped.event, sinceNs };
   }
 }
 

@@ -7,13 +7,23 @@ export interface ShownEvent {
   readonly event: string;
   readonly request: number;
   readonly operation: string;
+  /** The request that it is a part of; 0 for none. */
+  readonly parent: number;
   readonly node: string;
   readonly notes: readonly string[];
 }
 
 const eventRows = object('the answer', {
   events: list(
-    object('events', { number: count, event: text, request: count, operation: text, node: text, notes: list(text) }),
+    object('events', {
+      number: count,
+      event: text,
+      request: count,
+      operation: text,
+      parent: count,
+      node: text,
+      notes: list(text),
+    }),
   ),
 });
 

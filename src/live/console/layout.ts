@@ -1,6 +1,6 @@
 /** The console as lines of text: the panel, a view below it, a line about the keys, and the line that is typed. */
 import { asciiText } from '../../util/ascii.ts';
-import { requestName, requestText } from '../../util/compact.ts';
+import { partName, requestText } from '../../util/compact.ts';
 import type { Paint, Style } from '../../util/style.ts';
 import { cutTo, textWidth } from '../../util/text-width.ts';
 import type { LiveModel } from '../panel/model.ts';
@@ -145,9 +145,9 @@ function eventView({ events, filter, back }: ConsoleState, columns: number, rows
   const end = events.length - possible;
   const shown = events.slice(Math.max(0, end - room), end);
   const place = possible === 0 ? '' : `  ${possible} later`;
-  const content = shown.map(({ number, event, request, operation, node, notes }) => {
+  const content = shown.map(({ number, event, request, operation, parent, node, notes }) => {
     const style: Style = notes.length > 0 ? 'bold' : 'plain';
-    const who = request === 0 ? '' : requestName(operation, request);
+    const who = request === 0 ? '' : partName(operation, request, parent);
     return tableRow(eventFields, widths, [
       [part(`#${number}`, 'quiet')],
       [part(event, style)],
@@ -170,12 +170,12 @@ function suspendedView({ model, selected }: ConsoleState, rows: number, nowNs: n
   const list = suspended.slice(first, first + room).map((one, at) => {
     const isSelected = first + at === selected;
     const seconds = Math.max(0, (nowNs - one.sinceNs) / 1e9);
-    const what = requestText(one.operation, one.offset, one.bytes);
+    const what = requestText(one.operation, one.guestOffset, one.bytes);
     const who = one.client === undefined ? '' : `, ${one.client}`;
     return [
       part(isSelected ? '\u25b8 ' : '  ', 'green'),
       part(cutTo(one.tag, tagWidth).padEnd(tagWidth), isSelected ? 'bold' : 'yellow'),
-      part(`  ${requestName(one.operation, one.request)}`, 'cyan'),
+      part(`  ${partName(one.operation, one.request, one.parent)}`, 'cyan'),
       part(`  ${what}  ${one.event}${who}  ${seconds.toFixed(1)}s`, isSelected ? 'bold' : 'plain'),
     ];
   });

@@ -40,6 +40,7 @@ export const pageMarkup = String.raw`<header>
 <li><svg width="8" height="12" aria-hidden="true"><path class="tick" d="M4 1v10"/></svg>event</li>
 <li><svg width="12" height="12" aria-hidden="true"><path class="hit" d="M6 1l5 5-5 5-5-5z"/></svg>rule hit</li>
 <li><svg width="12" height="12" aria-hidden="true"><path class="fail" d="M2 2l8 8M10 2l-8 8"/></svg>error</li>
+<li><svg width="12" height="12" aria-hidden="true"><path class="hazard" d="M0 11l6 -11l6 11z"/></svg>hazard</li>
 <li><svg width="8" height="12" aria-hidden="true"><path class="state" d="M4 0v12"/></svg>state change</li>
 </ul>
 <div id="overview" title="Drag to zoom to a range"></div>

@@ -12,7 +12,7 @@ function readRun(text) {
 function newRun() {
   return {
     header: null, first: null, open: null, requests: [], byId: new Map(), states: [], rules: new Map(), notes: [], commands: [],
-    eventCounts: new Map(), records: 0, ended: false, names: new Set(), t0: Infinity, t1: -Infinity, steps: 0, holds: 0, fails: [],
+    eventCounts: new Map(), records: 0, ended: false, names: new Set(), t0: Infinity, t1: -Infinity, steps: 0, holds: 0, fails: [], hazards: [],
   };
 }
 
@@ -60,10 +60,11 @@ function takeSnapshot(run, snapshot) {
   }
   if (!isFirst) return;
   const now = { t: snapshot.timeNs, s: run.steps };
-  for (const { request, operation, offset, bytes } of snapshot.requests) {
+  for (const { request, operation, guestOffset, bytes, parent } of snapshot.requests) {
     const r = requestOf(run, request, now);
     r.early = true;
-    name(r, operation, offset, bytes);
+    r.parent = parent || 0;
+    name(r, operation, guestOffset, bytes);
   }
   for (const { request, tag, event } of snapshot.suspended) {
     hold(run, requestOf(run, request, now), tag, event, now);
@@ -92,7 +93,7 @@ function requestOf(run, id, now) {
   if (!r) {
     r = {
       id, operation: '', offset: null, bytes: null, kind: 'flush', b: now, e: null, errno: 0, early: false,
-      command: null, spans: [], stack: [], lastHit: 0, holds: [], waits: [], wait: null, marks: [], hay: null,
+      command: null, parent: 0, spans: [], stack: [], lastHit: 0, holds: [], waits: [], wait: null, marks: [], hay: null,
     };
     run.byId.set(id, r);
     run.requests.push(r);
@@ -135,12 +136,14 @@ function takeRecord(run, record) {
   if (r.wait !== null && record.kind !== 'lock-wait') { r.wait.e = now; r.wait = null; }
   switch (record.kind) {
     case 'request-begin': {
-      const span = { node: record.node, operation: record.operation, offset: record.offset, bytes: record.bytes, depth: r.stack.length, b: now, e: null, errno: 0 };
+      const [offset, of] = offsetOf(record);
+      const span = { node: record.node, operation: record.operation, offset, of, bytes: record.bytes, depth: r.stack.length, b: now, e: null, errno: 0 };
       if (r.operation === '') {
-        name(r, record.operation, record.offset, record.bytes);
+        name(r, record.operation, offset, record.bytes);
         if (!r.early && !record.client) r.command = run.commands.at(-1) || null;
         if (r.command && r.command.first === null) r.command.first = r;
       }
+      r.parent = r.parent || record.parent || 0;
       r.stack.push(span);
       r.spans.push(span);
       r.e = null;
@@ -196,8 +199,12 @@ function takeRecord(run, record) {
     case 'error-injected':
       ruleOf(run, record.rule);
       guess(run, r, record.rule, 'inject-error', errnoName(record.errno));
-      mark(r, now, 'fail', errnoName(record.errno) + ' injected', record.node, 'rule ' + record.rule);
+      mark(r, now, 'fail', errnoName(record.errno) + ' injected', record.node, 'rule ' + record.rule + placeText(record));
       run.fails.push(now);
+      break;
+    case 'hazard':
+      mark(r, now, 'hazard', 'hazard', record.node, record.text);
+      run.hazards.push({ t: now.t, s: now.s, text: record.text });
       break;
     case 'fault-injected':
       guess(run, r, record.rule, record.fault, '');
@@ -255,6 +262,21 @@ function takeCommand(run, record, now) {
 
 const MOST_OUTPUT = 2000;
 
+/* An offset of the guest's disk or of the file; old recordings do not say which. */
+function offsetOf(record) {
+  if (record.guestOffset !== undefined) return [record.guestOffset, 'guest '];
+  if (record.fileOffset !== undefined) return [record.fileOffset, 'file '];
+  return [record.offset, ''];
+}
+
+/* Whose request an error came to, and where: ", in w7 write 64k@guest 128k, file 320k". */
+function placeText({ root, operation, guestOffset, guestBytes, fileOffset }) {
+  let text = root ? ', in ' + nameOf({ id: root, operation }) : '';
+  if (guestOffset !== undefined) text += ' ' + operation + ' ' + compact(guestBytes) + '@guest ' + compact(guestOffset);
+  if (fileOffset !== undefined) text += ', file ' + compact(fileOffset);
+  return text;
+}
+
 function changesSession(record) {
   return record.kind.startsWith('image-') || record.kind in statusAfter || (record.kind === 'state-change' && record.rule === 0);
 }
@@ -300,9 +322,14 @@ function matches(run, r, words) {
     const text = wanted ? word : word.slice(1);
     if (text === '') continue;
     const isName = /^[a-z]\d+$/.test(text) && run.names.has(text);
-    if ((isName ? nameOf(r) === text : hay.includes(text)) !== wanted) return false;
+    if ((isName ? isNamed(r, text) : hay.includes(text)) !== wanted) return false;
   }
   return true;
+}
+
+/* A request has its parts with it. */
+function isNamed(r, text) {
+  return nameOf(r) === text || (r.parent > 0 && nameOf({ id: r.parent, operation: r.operation }) === text);
 }
 
 function nodeLabel(run, node) {
@@ -315,6 +342,11 @@ function nodeLabel(run, node) {
 function nameOf(r) {
   if (r.id === 0) return '';
   return (r.operation.replace(/^aio_/, '')[0] || 'q') + r.id;
+}
+
+/* "w6 of w4" for a part of another request. */
+function partName(r) {
+  return r.parent ? nameOf(r) + ' of ' + nameOf({ id: r.parent, operation: r.operation }) : nameOf(r);
 }
 
 function title(r) {

@@ -83,6 +83,7 @@ text.tag { font-weight: 700; fill: var(--text); } rect.pill { fill: var(--hold-b
 .tick { stroke: var(--tick); stroke-width: 1.2; } .tick.far { stroke-opacity: .35; } .tick.found { stroke: var(--accent); stroke-width: 3; }
 .hit { fill: var(--hit); stroke: var(--card); }
 .fail { stroke: var(--fail); stroke-width: 2.2; fill: none; }
+.hazard { fill: var(--fail); stroke: var(--card); }
 text.fail { fill: var(--fail); stroke: var(--card); stroke-width: 3px; paint-order: stroke; font-weight: 700; }
 .state { stroke: var(--state); stroke-width: 1.6; stroke-dasharray: 5 3; }
 .legend .state { stroke-dasharray: none; stroke-width: 2; }
@@ -106,7 +107,7 @@ th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
 td.name { white-space: nowrap; }
 td.share { width: 40%; min-width: 60px; vertical-align: middle; padding-right: 0; }
 td.share i { display: block; height: 8px; border-radius: 2px; background: var(--read); min-width: 2px; }
-tr.t-fail td { color: var(--fail); } tr.t-hold td:nth-child(3) { color: var(--hold); font-weight: 600; } tr.t-state td:nth-child(3) { color: var(--state); font-weight: 600; } tr.t-hit td:nth-child(3) { color: var(--hit); font-weight: 600; }
+tr.t-fail td, tr.t-hazard td { color: var(--fail); } tr.t-hold td:nth-child(3) { color: var(--hold); font-weight: 600; } tr.t-state td:nth-child(3) { color: var(--state); font-weight: 600; } tr.t-hit td:nth-child(3) { color: var(--hit); font-weight: 600; }
 section#commands-section { grid-column: 1 / -1; }
 button.link { border: 0; padding: 0; background: none; color: var(--accent); text-align: left; font: inherit; overflow-wrap: anywhere; }
 td.line { width: 100%; }

@@ -157,6 +157,7 @@ function drawOverview() {
     if (held[c]) parts.push('<rect class="density hold" x="' + (label + c * 3) + '" y="38" width="3" height="4"/>');
   }
   for (const change of view.run.states) parts.push('<path class="state" d="M' + x(change[view.mode]).toFixed(1) + ' 0v44"/>');
+  for (const m of view.run.hazards) parts.push('<path class="hazard" d="M' + (x(at(m)) - 4).toFixed(1) + ' 10l4 -8l4 8z"/>');
   for (const m of view.run.fails) parts.push('<path class="fail" d="M' + (x(at(m)) - 3).toFixed(1) + ' 3l6 6m0-6l-6 6"/>');
   const [a, b] = [x(view.from), x(view.to)];
   if (b - a < plotWidth() - 1) {
@@ -193,10 +194,11 @@ function drawRows() {
   for (let i = first; i < last; i += 1) {
     const r = view.shown[i];
     const y = (i - first) * ROW + 15;
-    const room = Math.floor((view.label - 14) / 7.3) - nameOf(r).length - 1;
+    const who = partName(r);
+    const room = Math.floor((view.label - 14) / 7.3) - who.length - 1;
     const name = title(r);
     const text = name.length > room ? name.slice(0, room - 1) + '\u2026' : name;
-    parts.push('<text x="8" y="' + y + '"><tspan class="quiet">' + esc(nameOf(r)) + '</tspan> ' + esc(text) + '</text>');
+    parts.push('<text x="8" y="' + y + '"><tspan class="quiet">' + esc(who) + '</tspan> ' + esc(text) + '</text>');
   }
   byId('rows').style.top = first * ROW + 'px';
   byId('rows').innerHTML = parts.join('') + '</g></svg>';
@@ -260,6 +262,7 @@ function drawMarks(parts, r, top) {
     lastKey = key;
     const px = x.toFixed(1);
     if (m.type === 'fail') parts.push('<path class="fail" d="M' + (x - 4).toFixed(1) + ' ' + (top + 7) + 'l8 8m0-8l-8 8"/>');
+    else if (m.type === 'hazard') parts.push('<path class="hazard" d="M' + (x - 6).toFixed(1) + ' ' + (top + 17) + 'l6 -12l6 12z"/>');
     else if (m.type === 'hit') parts.push('<path class="hit" d="M' + px + ' ' + (top + 7) + 'l4 4-4 4-4-4z"/>');
     else if (m.type === 'event') {
       const isFar = debugNode !== null && m.node !== debugNode;

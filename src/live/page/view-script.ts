@@ -29,6 +29,8 @@ function count(n, one, many, cls) {
   return fact(n === 1 ? one : many, n.toLocaleString('en'), cls);
 }
 
+const MOST_HAZARDS = 10;
+
 function showFacts(run) {
   const { header, open } = run;
   const nodes = open ? open.nodes : [];
@@ -42,10 +44,13 @@ function showFacts(run) {
   parts.push(count(run.requests.length, 'request', 'requests'), count(run.records, 'record', 'records'));
   parts.push(count(run.holds, 'suspension', 'suspensions'));
   parts.push(count(run.fails.length, 'injected error', 'injected errors', run.fails.length > 0 ? 'bad' : ''));
+  if (run.hazards.length > 0) parts.push(count(run.hazards.length, 'hazard', 'hazards', 'bad'));
   const state = run.states.length > 0 ? run.states.at(-1).to : open && open.state ? open.state.value : null;
   if (state !== null) parts.push('<li>state <b>' + state + '</b></li>');
   byId('facts').innerHTML = parts.join('');
   const notes = [...run.notes];
+  for (const { s, text } of run.hazards.slice(0, MOST_HAZARDS)) notes.push('hazard at record ' + s + ': ' + text);
+  if (run.hazards.length > MOST_HAZARDS) notes.push('and ' + (run.hazards.length - MOST_HAZARDS) + ' more hazards');
   if (!run.ended && !notes.some((note) => note.includes('did not end'))) notes.push('The recording did not end in order; its last moments may be missing.');
   if (run.records === 0) notes.push('No request was recorded.');
   byId('notes').hidden = notes.length === 0;
@@ -102,13 +107,13 @@ function pick(r, scroll) {
   const { run } = view;
   const result = r.isOpen ? 'unfinished' : r.errno !== 0 ? 'failed with ' + errnoName(r.errno) : 'done';
   const held = r.holds.reduce((sum, one) => sum + one.e.t - one.b.t, 0);
-  const facts = ['<b>' + esc((nameOf(r) + ' ' + title(r)).trim()) + '</b>', result, 'began at ' + duration(r.b.t - run.t0), 'took ' + duration(r.e.t - r.b.t)];
+  const facts = ['<b>' + esc((partName(r) + ' ' + title(r)).trim()) + '</b>', result, 'began at ' + duration(r.b.t - run.t0), 'took ' + duration(r.e.t - r.b.t)];
   if (held > 0) facts.push('suspended for ' + duration(held));
   const command = r.command === null ? '' : '<p>started by command ' + r.command.number + ': <code>' + esc(r.command.line) + '</code></p>' +
     (r.command.output === '' ? '' : '<pre class="output">' + esc(r.command.output) + '</pre>');
   const steps = [];
   for (const span of r.spans) {
-    const what = span.operation === 'flush' ? 'flush' : span.operation + ' ' + (span.bytes ? compact(span.bytes) : '') + '@' + compact(span.offset);
+    const what = span.operation === 'flush' ? 'flush' : span.operation + ' ' + (span.bytes ? compact(span.bytes) : '') + '@' + span.of + compact(span.offset);
     steps.push({ t: span.b.t, s: span.b.s, type: 'span', text: 'begin ' + what, node: span.node, more: '' });
     if (!span.e.isOpen) steps.push({ t: span.e.t, s: span.e.s, type: span.errno ? 'fail' : 'span', text: 'end ' + span.operation, node: span.node, more: span.errno ? errnoName(span.errno) : '' });
   }
@@ -286,7 +291,7 @@ function showTip(event) {
 
 function tipText(r, x) {
   const { run } = view;
-  const lines = [(nameOf(r) + ' ' + title(r)).trim() + (r.isOpen ? ' (unfinished)' : r.errno ? ' (' + errnoName(r.errno) + ')' : '')];
+  const lines = [(partName(r) + ' ' + title(r)).trim() + (r.isOpen ? ' (unfinished)' : r.errno ? ' (' + errnoName(r.errno) + ')' : '')];
   if (x < view.label) return lines.concat(duration(r.e.t - r.b.t)).join('\n');
   const value = valueAt(x);
   const near = r.marks.filter((m) => Math.abs(xOf(at(m)) - x) <= 4);

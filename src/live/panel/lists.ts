@@ -1,5 +1,5 @@
 /** The lists of the panel: events, rules, and the requests that wait. */
-import { ageText, compactCount, errnoText, requestName, requestText } from '../../util/compact.ts';
+import { ageText, compactCount, errnoText, partName, requestText } from '../../util/compact.ts';
 import { textWidth } from '../../util/text-width.ts';
 import type { EventNote } from '../../block/events/history.ts';
 import type { EventRow, LiveModel } from './model.ts';
@@ -89,6 +89,8 @@ function notePart(note: EventNote): Part {
       return part(`${note.from}\u2192${note.to}`, 'green');
     case 'wait':
       return part(waitText(note.on), 'quiet');
+    case 'hazard':
+      return part('! hazard', 'red');
   }
 }
 
@@ -215,10 +217,10 @@ function waitText(on: string): string {
 }
 
 function suspendedRow(one: SuspendedRequest, nowNs: number): WaitingRow {
-  const request = shortRequest(one.operation, one.offset, one.bytes);
+  const request = shortRequest(one.operation, one.guestOffset, one.bytes);
   return {
     tag: one.tag,
-    who: requestName(one.operation, one.request),
+    who: partName(one.operation, one.request, one.parent),
     request,
     reason: one.client === undefined ? one.event : `${one.event}, ${one.client}`,
     age: ageText(nowNs - one.sinceNs),
@@ -228,11 +230,11 @@ function suspendedRow(one: SuspendedRequest, nowNs: number): WaitingRow {
 
 /** A request that waits for something else than a breakpoint: no tag, and in place of the event what it waits for. */
 function waitingRow(one: RequestInFlight, nowNs: number): WaitingRow {
-  const request = shortRequest(one.operation, one.offset, one.bytes);
+  const request = shortRequest(one.operation, one.guestOffset, one.bytes);
   const reason = waitText(one.waitsFor);
   return {
     tag: '\u00b7',
-    who: requestName(one.operation, one.request),
+    who: partName(one.operation, one.request, one.parent),
     request,
     reason,
     age: ageText(nowNs - one.sinceNs),

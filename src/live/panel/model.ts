@@ -1,6 +1,6 @@
 /** The model of the panel: the latest events with their consequences, and the current snapshot. */
-import { requestName } from '../../util/compact.ts';
-import type { EventHistory, EventNote, FiredEvent } from '../../block/events/history.ts';
+import { partName } from '../../util/compact.ts';
+import type { EventHistory, EventNote, FiredEvent, HazardCount } from '../../block/events/history.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { EventsLine, RecordingLine } from '../record/schema.ts';
 
@@ -30,7 +30,8 @@ export function latestEvents(history: EventHistory, snapshot: Snapshot): EventsL
     if (latest.length === MAX_ROWS) break;
     if (snapshot.debugNode === null || fired.onDebugNode || fired.notes.length > 0) latest.push(fired);
   }
-  return { kind: 'events', stateChangedAt: history.stateChangedAt, latest };
+  const { stateChangedAt, hazards } = history;
+  return { kind: 'events', stateChangedAt, ...(hazards === null ? {} : { hazards }), latest };
 }
 
 /** The knowledge of one session. */
@@ -38,6 +39,8 @@ export class LiveModel {
   snapshot: Snapshot | null = null;
   /** Number of the event that changed the state last; 0 if none did. */
   stateChangedAt = 0;
+  /** Null as long as there was none. */
+  hazards: HazardCount | null = null;
   /** Records that did not arrive. */
   dropped = 0;
   /** The longest name of an event that was shown so far: the column does not become narrower again. */
@@ -55,6 +58,7 @@ export class LiveModel {
       this.snapshot = line;
     } else if (line.kind === 'events') {
       this.stateChangedAt = line.stateChangedAt;
+      this.hazards = line.hazards ?? null;
       this.#latest = line.latest;
       this.total = line.latest[0]?.number ?? 0;
       for (const { event } of line.latest) this.eventWidth = Math.max(this.eventWidth, event.length);
@@ -76,8 +80,8 @@ export class LiveModel {
 
   /** The latest events, newest first, at most `limit`. */
   latest(limit: number): EventRow[] {
-    return this.#latest.slice(0, limit).map(({ number, event, request, operation, notes }) => {
-      return { number, event, who: request === 0 ? '' : requestName(operation, request), notes };
+    return this.#latest.slice(0, limit).map(({ number, event, request, operation, parent, notes }) => {
+      return { number, event, who: request === 0 ? '' : partName(operation, request, parent), notes };
     });
   }
 }

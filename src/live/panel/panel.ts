@@ -6,7 +6,7 @@ import { fitColumns, listWidth } from './fit-columns.ts';
 import { drawList, eventList, noteParts, type PanelList, ruleList, waitingList } from './lists.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { Paint } from '../../util/style.ts';
-import { type Part, part, partsWidth, renderParts } from './styled-line.ts';
+import { fillParts, type Part, part, partsWidth, renderParts } from './styled-line.ts';
 
 /** A list of the panel, a column of its table. */
 export type PanelColumn = 'events' | 'rules' | 'suspended';
@@ -65,8 +65,7 @@ export function renderPanel(model: LiveModel, view: PanelView): string[] {
     });
     lines.push([...parts, bar]);
   }
-  const missed = model.dropped > 0 ? [part(`${model.dropped} records missed`, 'yellow')] : [];
-  lines.push(frameLine('\u2514', '\u2518', missed, columns));
+  lines.push(frameLine('\u2514', '\u2518', footParts(model, columns - 4), columns));
   return lines.map((parts) => shown(renderParts(parts, columns, paint)));
 }
 
@@ -130,6 +129,18 @@ function widthsOf(lists: readonly Placed[], cells: number): { width: number; col
   return fitted;
 }
 
+/** The line at the bottom: the latest hazard, and what the panel has missed. */
+function footParts({ hazards, dropped }: LiveModel, width: number): Part[] {
+  const segments: Part[][] = [];
+  if (hazards !== null) {
+    const more = hazards.count > 1 ? ` (${hazards.count} in all)` : '';
+    segments.push([part(`hazard at #${hazards.number}${more}: ${hazards.text}`, 'red')]);
+  }
+  if (dropped > 0) segments.push([part(`${dropped} records missed`, 'yellow')]);
+  const parts = joined(segments);
+  return partsWidth(parts) > width ? fillParts(parts, width) : parts;
+}
+
 function frameLine(left: string, right: string, inner: readonly Part[], columns: number): Part[] {
   const middle = inner.length === 0 ? [] : [part(' '), ...inner, part(' ')];
   const dashes = Math.max(0, columns - 2 - partsWidth(middle));
@@ -181,10 +192,11 @@ function joined(segments: readonly (readonly Part[])[]): Part[] {
 
 /** Everything in one line, the most urgent first. */
 function statusLine(model: LiveModel, { columns, nowNs }: PanelView): Part[] {
-  const { snapshot } = model;
+  const { snapshot, hazards } = model;
   const segments: Part[][] = [[part('blkscope', 'bold')]];
   const state = stateText(snapshot, 0);
   if (state.length > 0) segments.push(state);
+  if (hazards !== null) segments.push([part(`! hazard at #${hazards.number}`, 'red')]);
   const held = snapshot?.suspended[0];
   if (held !== undefined) {
     const rest = (snapshot?.suspendedCount ?? 0) - 1;

@@ -7,7 +7,7 @@
  */
 import type { RuleChange, TraceRecord } from '../../block/events/trace.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { isRecord, type RecordingLine } from './schema.ts';
+import { beginOffset, isRecord, type RecordingLine } from './schema.ts';
 import { errnoText, requestName, requestText } from '../../util/compact.ts';
 
 /** One process, and one thread for what is not of a request. */
@@ -83,14 +83,21 @@ export class ChromeTrace {
     const { request, node, sequence } = record;
     switch (record.kind) {
       case 'request-begin': {
-        const { operation, offset, bytes, client } = record;
+        const { operation, bytes, client, parent } = record;
+        const { of, offset } = beginOffset(record) ?? { of: '', offset: 0 };
         const isOutermost = !this.#open.has(request);
         const what = requestText(operation, offset, bytes);
         const name = isOutermost
           ? `${requestName(operation, request)} ${what}`
           : `${what} on ${this.#labels.get(node) ?? node}`;
-        const range = { sequence, node, offset, bytes };
-        const details = client === undefined ? range : { ...range, client };
+        const details = {
+          sequence,
+          node,
+          [of === '' ? 'offset' : `${of}Offset`]: offset,
+          bytes,
+          ...(client === undefined ? {} : { client }),
+          ...(parent === undefined ? {} : { parent }),
+        };
         return this.#begin(request, { kind: 'operation', name, node, operation }, details);
       }
       case 'request-end':
@@ -113,11 +120,16 @@ export class ChromeTrace {
         return this.#instant(request, `rule ${rule} skipped`, { sequence, event, reason });
       }
       case 'error-injected': {
-        const { rule, errno } = record;
-        return this.#instant(request, `${errnoText(errno)} injected`, { sequence, rule, errno });
+        const { rule, errno, root, guestOffset, fileOffset } = record;
+        const place = { root, guestOffset, fileOffset };
+        return this.#instant(request, `${errnoText(errno)} injected`, { sequence, rule, errno, ...place });
       }
       case 'fault-injected':
         return this.#instant(request, `${record.fault} injected`, { sequence, rule: record.rule });
+      case 'hazard': {
+        const { text, other, fileOffset, bytes, guestOffset } = record;
+        return this.#instant(request, `hazard: ${text}`, { sequence, other, fileOffset, bytes, guestOffset });
+      }
       case 'state-change': {
         const { from, to, rule } = record;
         return this.#instant(request, `state ${from} to ${to}`, { sequence, rule }) + this.#counter(to);

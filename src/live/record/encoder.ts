@@ -51,8 +51,9 @@ export class Encoder {
         if (this.#shared(record, 'events', record.event)) return;
         break;
       case 'request-begin':
-        if (record.client !== undefined || !this.#shared(record, 'begins', record.operation)) break;
-        this.#integer(record.offset);
+        if (record.client !== undefined || record.parent !== undefined) break;
+        if (!this.#shared(record, 'begins', record.operation)) break;
+        this.#integer(offsetOf(record));
         this.#short(bytesPart);
         this.#integer(record.bytes);
         this.#short(endPart);
@@ -166,12 +167,17 @@ function shapeOf(record: TraceRecord): LineShape {
   const line = encodeLine(withIntegerTime(record));
   switch (record.kind) {
     case 'request-begin':
-      return new LineShape(record, line, `${record.offset},"bytes":${record.bytes}}\n`.length);
+      return new LineShape(record, line, `${offsetOf(record)},"bytes":${record.bytes}}\n`.length);
     case 'request-end':
       return new LineShape(record, line, `${record.errno}}\n`.length);
     default:
       return new LineShape(record, line, 0);
   }
+}
+
+/** The offset of the one name that all records of a node have. */
+function offsetOf({ guestOffset, fileOffset, offset }: Extract<TraceRecord, { kind: 'request-begin' }>): number {
+  return guestOffset ?? fileOffset ?? offset ?? 0;
 }
 
 /** Digits of an integer below 10^9. */

@@ -44,7 +44,8 @@ export async function makeReport(input: string, output: string): Promise<Report>
         // Recordings that were put behind each other have several.
         if (line.kind === 'header' && !isFirst) continue;
         if (line.kind === 'end') hasEnd = true;
-        sink.line(line);
+        // Lines are written as those of today.
+        sink.line(line.kind === 'header' ? { ...line, schema: SCHEMA_VERSION } : line);
       }
       isFirst = false;
     }

@@ -3,8 +3,8 @@
  * outside.
  */
 import { ruleKinds } from '../../block/debug/rules.ts';
-import type { FiredEvent } from '../../block/events/history.ts';
-import type { TraceRecord } from '../../block/events/trace.ts';
+import type { FiredEvent, HazardCount } from '../../block/events/history.ts';
+import { hazardKinds, type TraceRecord } from '../../block/events/trace.ts';
 import type { Snapshot } from '../snapshot.ts';
 import {
   byKind,
@@ -24,12 +24,12 @@ import {
   texts,
   time,
 } from './check.ts';
-import { upgradeLine } from './schema-1.ts';
+import { upgradeLine } from './old-schemas.ts';
 
 export { SchemaError } from './check.ts';
 
 /** Goes up when a line changes so that old readers would misread it. New kinds and new members do not count. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** The line with which a client asks for the latest events now and then instead of every record. */
 export const WANT_LATEST = '{"want":"latest"}';
@@ -77,6 +77,8 @@ export interface EventsLine {
   readonly kind: 'events';
   /** Number of the event that changed the state last; 0 if none did. */
   readonly stateChangedAt: number;
+  /** Left out if there was none. */
+  readonly hazards?: HazardCount;
   /** Newest first. */
   readonly latest: readonly FiredEvent[];
 }
@@ -107,23 +109,34 @@ const suspendedRequest = object('suspended', {
   tag: text,
   request: count,
   operation: text,
-  offset: orNull(count),
+  guestOffset: orNull(count),
   bytes: orNull(count),
   event: text,
   sinceNs: time,
   client: optional(text),
+  parent: optional(count),
 });
 
 const requestInFlight = object('requests', {
   request: count,
   operation: text,
-  offset: orNull(count),
+  guestOffset: orNull(count),
   bytes: orNull(count),
   waitsFor: text,
   startedNs: time,
   sinceNs: time,
   client: optional(text),
+  parent: optional(count),
 });
+
+const errorPlace = {
+  root: optional(count),
+  operation: optional(text),
+  guestOffset: optional(count),
+  guestBytes: optional(count),
+  fileOffset: optional(count),
+  fileBytes: optional(count),
+} as const;
 
 const stateChange = object('the change of the state', {
   from: integer,
@@ -138,9 +151,10 @@ const stateChange = object('the change of the state', {
 const note = byKind({
   suspend: object('notes', { kind: text, tag: text }),
   resume: object('notes', { kind: text, tag: text }),
-  error: object('notes', { kind: text, errno: integer, rule: count }),
+  error: object('notes', { kind: text, errno: integer, rule: count, ...errorPlace }),
   state: object('notes', { kind: text, from: integer, to: integer, rule: count }),
   wait: object('notes', { kind: text, on: text }),
+  hazard: object('notes', { kind: text, text }),
 });
 
 const firedEvent = object('latest', {
@@ -148,6 +162,7 @@ const firedEvent = object('latest', {
   event: text,
   request: count,
   operation: text,
+  parent: count,
   node: text,
   onDebugNode: flag,
   notes: list(note),
@@ -178,20 +193,42 @@ export const members: Readonly<Record<Kind, Members>> = {
     requestCount: count,
     requests: list(requestInFlight),
   },
-  events: { stateChangedAt: count, latest: list(firedEvent) },
+  events: {
+    stateChangedAt: count,
+    hazards: optional(object('hazards', { count, number: count, text })),
+    latest: list(firedEvent),
+  },
   note: { text, dropped: count },
   end: { timeNs: time, records: count },
-  'request-begin': { ...base, operation: text, offset: count, bytes: count, client: optional(text) },
+  'request-begin': {
+    ...base,
+    operation: text,
+    guestOffset: optional(count),
+    fileOffset: optional(count),
+    offset: optional(count),
+    bytes: count,
+    client: optional(text),
+    parent: optional(count),
+  },
   'request-end': { ...base, operation: text, errno: integer },
   event: { ...base, event: text },
   'rule-hit': { ...ruleNumber, event: text },
   'rule-skip': { ...ruleNumber, event: text, reason: text },
-  'error-injected': { ...ruleNumber, errno: integer },
+  'error-injected': { ...ruleNumber, errno: integer, ...errorPlace },
   'fault-injected': { ...ruleNumber, fault: text },
   'state-change': { ...base, from: integer, to: integer, rule: count },
   suspend: { ...base, tag: text, event: text },
   resume: { ...base, tag: text },
   'lock-wait': { ...base, on: text },
+  hazard: {
+    ...base,
+    hazard: oneOf(...hazardKinds),
+    text,
+    other: count,
+    fileOffset: count,
+    bytes: count,
+    guestOffset: optional(count),
+  },
   'rule-added': { ...ruleNumber, view: rule },
   'rule-changed': { ...ruleNumber, view: rule },
   'rule-enabled': ruleNumber,
@@ -221,8 +258,8 @@ const lines: ReadonlyMap<string, Check> = new Map(
 );
 
 /**
- * A line as a value, without members that are not known. Lines of schema 1 become those of today. `SchemaError` says
- * what is wrong with a line; null for a kind of a later version, which is to be passed over.
+ * A line as a value, without members that are not known. Lines of schema 1 and 2 become those of today. `SchemaError`
+ * says what is wrong with a line; null for a kind of a later version, which is to be passed over.
  */
 export function parseLine(line: string): RecordingLine | null {
   let value: unknown;
@@ -239,7 +276,24 @@ export function checkLine(value: unknown): RecordingLine | null {
   if (!isObject(value)) throw new SchemaError('not an object');
   const upgraded = upgradeLine(value);
   if (typeof upgraded.kind !== 'string') throw new SchemaError("no 'kind'");
-  return (lines.get(upgraded.kind)?.(upgraded) ?? null) as RecordingLine | null;
+  const line = (lines.get(upgraded.kind)?.(upgraded) ?? null) as RecordingLine | null;
+  if (line?.kind === 'request-begin' && beginOffset(line) === null)
+    throw new SchemaError("'guestOffset', 'fileOffset' or 'offset' of request-begin is missing");
+  return line;
+}
+
+/** The offset of a `request-begin`, in bytes, and what it is one of: '' if an old recording does not say it. */
+export function beginOffset({
+  guestOffset,
+  fileOffset,
+  offset,
+}: Extract<TraceRecord, { kind: 'request-begin' }>): {
+  readonly of: 'guest' | 'file' | '';
+  readonly offset: number;
+} | null {
+  if (guestOffset !== undefined) return { of: 'guest', offset: guestOffset };
+  if (fileOffset !== undefined) return { of: 'file', offset: fileOffset };
+  return offset === undefined ? null : { of: '', offset };
 }
 
 /** Whether a line is a record of the bus. */

@@ -1,5 +1,5 @@
 /** `events`: the debug events that have fired, and how often. Not in qemu-io. */
-import { errnoText, requestName } from '../../util/compact.ts';
+import { injectedText, requestName } from '../../util/compact.ts';
 import type { EventNote, FiredEvent } from '../../block/events/history.ts';
 import { eventNames } from '../../block/events/events.ts';
 import { parseLong } from '../../util/size.ts';
@@ -7,6 +7,7 @@ import { refuse, usage } from '../failure.ts';
 import type { Command } from '../command.ts';
 import type { SessionState } from '../session-state.ts';
 import { flag, OptionTable, setting } from '../words/options.ts';
+import { parentColumns, requestColumn } from '../output/columns.ts';
 import { type Column, printTable } from '../output/table.ts';
 
 const options = new OptionTable({
@@ -29,7 +30,9 @@ export const events = {
     'Lists the latest events, oldest first: number, event, the request that fired it, the node, and what it led to.',
     'FILTER is the name of a request (w7), the number of an event (#5), or a part of any other column.',
     '  events -n 5 alloc    the latest five with "alloc" in them',
-    '  events w7            the events of the request w7',
+    '  events w7            the events of the request w7 and of its parts',
+    '  events ENOSPC        which requests a rule has failed with ENOSPC: of the guest at which offset, where in the file',
+    '  events hazard        what must not happen to an image and did: see the reference of events',
     '  events -c            which of all events this session has reached, and which never',
   ],
   operands: ['event'],
@@ -43,7 +46,7 @@ type Row = Omit<FiredEvent, 'onDebugNode' | 'notes'> & { readonly notes: readonl
 const columns: readonly Column<Row>[] = [
   { title: 'NUMBER', text: ({ number }) => `#${number}`, alignRight: true },
   { title: 'EVENT', text: ({ event }) => event },
-  { title: 'REQUEST', text: ({ operation, request }) => (request === 0 ? '' : requestName(operation, request)) },
+  requestColumn,
   { title: 'OPERATION', text: ({ operation }) => operation },
   { title: 'NODE', text: ({ node }) => node },
   { title: 'LED TO', text: ({ notes }) => notes.join(', ') },
@@ -64,7 +67,7 @@ function printLatest(
 ): void {
   const { rows, leftOut } = latest(session, all, filter, limit);
   const none = filter === '' ? 'no event has fired' : `no event of '${filter}' has fired`;
-  printTable(session, rows, columns, { json, none });
+  printTable(session, rows, [...columns, ...parentColumns(rows, session.output.isTerminal)], { json, none });
   if (leftOut > 0 && !json) session.hint(`${leftOut} more of nodes without rules; "events -a" shows them`);
 }
 
@@ -103,11 +106,13 @@ function noteText(note: EventNote): string {
     case 'resume':
       return `resumed ${note.tag}`;
     case 'error':
-      return `${errnoText(note.errno)} by rule ${note.rule}`;
+      return injectedText(note.errno, note.rule, note);
     case 'state':
       return `state ${note.from} to ${note.to}`;
     case 'wait':
       return `waits for ${note.on}`;
+    case 'hazard':
+      return `hazard: ${note.text}`;
   }
 }
 
@@ -118,8 +123,8 @@ function noteText(note: EventNote): string {
 function filterOf(filter: string, fired: Iterable<FiredEvent>): (row: Row) => boolean {
   if (/^#?\d+$/.test(filter)) return ({ number }) => number === Number(filter.replace('#', ''));
   if (/^[a-z]\d+$/.test(filter)) {
-    const isNamed = ({ operation, request }: Pick<FiredEvent, 'operation' | 'request'>): boolean =>
-      requestName(operation, request) === filter;
+    const isNamed = ({ operation, request, parent }: Pick<FiredEvent, 'operation' | 'request' | 'parent'>): boolean =>
+      requestName(operation, request) === filter || requestName(operation, parent) === filter;
     for (const one of fired) if (isNamed(one)) return isNamed;
   }
   return (row) => passes(row, filter);

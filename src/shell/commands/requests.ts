@@ -7,6 +7,7 @@ import { flag, OptionTable } from '../words/options.ts';
 import {
   type Age,
   clientColumns,
+  parentColumns,
   rangeColumns,
   requestColumn,
   secondsBetween,
@@ -48,5 +49,8 @@ function runRequests(session: SessionState, argv: string[]): void {
   const rows = requestsInFlight(session.loop).map(({ sinceNs, startedNs: _started, ...request }): Row => {
     return { ...request, seconds: secondsBetween(sinceNs, now) };
   });
-  printTable(session, rows, [...columns, ...clientColumns(rows)], { json: given.json, none: 'nothing is in flight' });
+  printTable(session, rows, [...columns, ...clientColumns(rows), ...parentColumns(rows, session.output.isTerminal)], {
+    json: given.json,
+    none: 'nothing is in flight',
+  });
 }

@@ -7,6 +7,7 @@ import { flag, OptionTable } from '../words/options.ts';
 import {
   type Age,
   clientColumns,
+  parentColumns,
   rangeColumns,
   requestColumn,
   secondsBetween,
@@ -48,8 +49,13 @@ function runSuspended(session: SessionState, argv: string[]): void {
   const rows = suspendedRequests(session.top).map(({ sinceNs, ...request }): Row => {
     return { ...request, seconds: secondsBetween(sinceNs, now) };
   });
-  printTable(session, rows.reverse(), [...columns, ...clientColumns(rows)], {
-    json: given.json,
-    none: 'no request is suspended',
-  });
+  printTable(
+    session,
+    rows.reverse(),
+    [...columns, ...clientColumns(rows), ...parentColumns(rows, session.output.isTerminal)],
+    {
+      json: given.json,
+      none: 'no request is suspended',
+    },
+  );
 }

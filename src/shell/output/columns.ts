@@ -1,5 +1,5 @@
 /** Columns that several of our tables have: a request, sizes, and how long something has lasted. */
-import { ageText, compactBytes, requestName } from '../../util/compact.ts';
+import { ageText, compactBytes, partName, requestName } from '../../util/compact.ts';
 import type { Column } from './table.ts';
 
 /** How long something has lasted, in seconds with three decimals. */
@@ -19,10 +19,20 @@ export const sinceColumn: Column<Age> = {
   alignRight: true,
 };
 
-/** A request's short name: "w4". */
-export const requestColumn: Column<{ readonly operation: string; readonly request: number }> = {
+/** A request that may be a part of another one, by their numbers; 0 is none. */
+interface Named {
+  readonly operation: string;
+  readonly request: number;
+  readonly parent?: number;
+}
+
+/** A request's short name: "w4"; for the eye also whose part it is: "w6 of w4". */
+export const requestColumn: Column<Named> = {
   title: 'REQUEST',
-  text: ({ operation, request }) => requestName(operation, request),
+  text: ({ operation, request, parent }, brief) => {
+    if (request === 0) return '';
+    return brief ? partName(operation, request, parent) : requestName(operation, request);
+  },
 };
 
 /** The client of an export that asked for a request: a column only where there is one, as most sessions have none. */
@@ -33,14 +43,22 @@ export function clientColumns(
   return [{ title: 'CLIENT', text: ({ client = '' }) => client }];
 }
 
-/** The columns of a request: its operation, offset and length. */
+/** The request that a part belongs to: a last column, in a pipe, where there is a part. */
+export function parentColumns(rows: readonly Named[], isTerminal: boolean): readonly Column<Named>[] {
+  if (isTerminal || rows.every(({ parent = 0 }) => parent === 0)) return [];
+  return [
+    { title: 'PART OF', text: ({ parent = 0, operation }) => (parent === 0 ? '' : requestName(operation, parent)) },
+  ];
+}
+
+/** The columns of a request: its operation, and its range of the guest's disk. */
 export const rangeColumns: readonly Column<{
   readonly operation: string;
-  readonly offset: number | null;
+  readonly guestOffset: number | null;
   readonly bytes: number | null;
 }>[] = [
   { title: 'OPERATION', text: ({ operation }) => operation },
-  { title: 'OFFSET', text: ({ offset }, brief) => sizeText(offset, brief), alignRight: true },
+  { title: 'GUEST', text: ({ guestOffset }, brief) => sizeText(guestOffset, brief), alignRight: true },
   { title: 'LENGTH', text: ({ bytes }, brief) => sizeText(bytes, brief), alignRight: true },
 ];
 

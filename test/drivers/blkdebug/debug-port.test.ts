@@ -59,16 +59,16 @@ describe('a breakpoint', () => {
     debug.port.setBreakpoint('pwritev_done', 'B');
     await debug.startWrite(4096);
     expect(
-      debug.port.suspended().map(({ tag, operation, offset, bytes, event }) => ({
+      debug.port.suspended().map(({ tag, operation, guestOffset, bytes, event }) => ({
         tag,
         operation,
-        offset,
+        guestOffset,
         bytes,
         event,
       })),
     ).toEqual([
-      { tag: 'B', operation: 'write', offset: 4096, bytes: 512, event: 'pwritev_done' },
-      { tag: 'A', operation: 'write', offset: 0, bytes: 1024, event: 'pwritev' },
+      { tag: 'B', operation: 'write', guestOffset: 4096, bytes: 512, event: 'pwritev_done' },
+      { tag: 'A', operation: 'write', guestOffset: 0, bytes: 1024, event: 'pwritev' },
     ]);
   });
 

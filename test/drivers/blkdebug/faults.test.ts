@@ -240,7 +240,7 @@ describe('hang', () => {
     add('hang', 'iotype=write tag=H');
     await debug.startWrite(0);
     expect(debug.ended).toEqual([]);
-    expect(debug.port.suspended()).toMatchObject([{ tag: 'H', operation: 'write', offset: 0, event: 'none' }]);
+    expect(debug.port.suspended()).toMatchObject([{ tag: 'H', operation: 'write', guestOffset: 0, event: 'none' }]);
     expect([debug.port.isArmed('H'), calls()]).toEqual([true, []]);
     await debug.errnoOf(() => debug.port.resume('H') as Promise<void>);
     await settle(debug.loop);

@@ -296,7 +296,7 @@ describe('rules as they are seen', () => {
       { kind: 'rule-hit', rule: 1, event: 'none' },
       { kind: 'state-change', from: 1, to: 2, rule: 2 },
       { kind: 'rule-skip', rule: 1, event: 'none', reason: 'not a write' },
-      { kind: 'error-injected', rule: 1, errno: 5 },
+      { kind: 'error-injected', rule: 1, errno: 5, root: 2, operation: 'test', fileOffset: 0, fileBytes: 512 },
     ]);
   });
 });

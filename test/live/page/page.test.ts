@@ -19,7 +19,12 @@ interface PageRequest extends Span {
   readonly operation: string;
   readonly errno: number;
   readonly isOpen: boolean;
-  readonly spans: (Span & { readonly depth: number; readonly errno: number })[];
+  readonly spans: (Span & {
+    readonly depth: number;
+    readonly errno: number;
+    readonly of: string;
+    readonly offset: number;
+  })[];
   readonly holds: (Span & { readonly tag: string })[];
   readonly waits: (Span & { readonly on: string })[];
   readonly marks: { readonly type: string; readonly text: string }[];
@@ -31,6 +36,7 @@ interface PageRun {
   readonly states: { readonly from: number; readonly to: number }[];
   readonly notes: string[];
   readonly commands: { readonly line: string; readonly output: string; readonly errno: number }[];
+  readonly hazards: (Moment & { readonly text: string })[];
   readonly eventCounts: Map<string, number>;
 }
 
@@ -39,10 +45,11 @@ interface PageFunctions {
   readonly readRun: (text: string) => PageRun;
   readonly matches: (run: PageRun, request: PageRequest, words: string[]) => boolean;
   readonly title: (request: PageRequest) => string;
+  readonly partName: (request: PageRequest) => string;
   readonly duration: (ns: number) => string;
 }
 
-const functions = runInNewContext(`${pageScript}\n;({ readRun, matches, title, duration })`) as PageFunctions;
+const functions = runInNewContext(`${pageScript}\n;({ readRun, matches, title, partName, duration })`) as PageFunctions;
 
 const header: RecordingLine = { kind: 'header', schema: 1, program: '', startedAt: '', startedNs: 1e9, command: [] };
 const before = { ...snapshot, timeNs: 1e9, suspended: [], suspendedCount: 0, requests: [], requestCount: 0 };
@@ -71,16 +78,36 @@ describe('the page of a recording', () => {
     expect(run.requests.map(functions.title)).toEqual(['write 512@4k', 'read 4k@1099511628288']);
     const [write, reading] = run.requests as [PageRequest, PageRequest];
     expect(write.spans.map(({ depth, errno, b, e }) => [depth, errno, b.s, e.s])).toEqual([
-      [0, 28, 1, 18],
-      [1, 28, 15, 17],
+      [0, 28, 1, 19],
+      [1, 28, 15, 18],
     ]);
     expect(write.holds.map(({ tag, b, e }) => [tag, b.s, e.s])).toEqual([
       ['A', 5, 8],
       ['B<', 7, 9],
     ]);
     expect(write.waits.map(({ on, b, e }) => [on, b.s, e.s])).toEqual([['w3', 10, 11]]);
-    expect([write.isOpen, write.errno, write.b.s, write.e.s]).toEqual([false, 28, 1, 18]);
-    expect([reading.isOpen, reading.holds[0]?.e.s]).toEqual([true, 21]);
+    expect([write.isOpen, write.errno, write.b.s, write.e.s]).toEqual([false, 28, 1, 19]);
+    expect([reading.isOpen, reading.holds[0]?.e.s]).toEqual([true, 22]);
+  });
+
+  it('tells offsets of the guest and of the file apart, and whose part a request is', () => {
+    const part = { kind: 'request-begin', operation: 'write', bytes: 512, parent: 4 } as const;
+    const run = read([
+      header,
+      { kind: 'snapshot', ...before },
+      ...eventfulRequest(),
+      { sequence: 22, timeNs: 3e9, request: 6, node: '#debug', ...part, fileOffset: 65536 },
+    ]);
+    const [write, , third] = run.requests as [PageRequest, PageRequest, PageRequest];
+    expect(write.spans.map(({ of, offset }) => `${of}${offset}`)).toEqual(['guest 4096', 'file 327680']);
+    expect(functions.partName(third)).toBe('w6 of w4');
+    expect(run.requests.filter((r) => functions.matches(run, r, ['w4']))).toEqual([write, third]);
+  });
+
+  it('marks a hazard at its request, and says it', () => {
+    const run = read([header, { kind: 'snapshot', ...before }, ...eventfulRequest()]);
+    expect(run.hazards).toEqual([{ t: expect.any(Number), s: 17, text: 'w4 frees host 64k@320k under w3' }]);
+    expect(run.requests.filter((r) => functions.matches(run, r, ['hazard'])).map(({ id }) => id)).toEqual([4]);
   });
 
   it('follows the changes of rules', () => {

@@ -1,6 +1,6 @@
 /** The text of the panel at every size. */
 import { describe, expect, it } from 'vitest';
-import { EventHistory } from '../../../src/block/events/history.ts';
+import { EventHistory, type FiredEvent } from '../../../src/block/events/history.ts';
 import type { Coroutine } from '../../../src/block/loop/coroutine.ts';
 import { Event } from '../../../src/block/events/events.ts';
 import { latestEvents, LiveModel } from '../../../src/live/panel/model.ts';
@@ -183,6 +183,22 @@ describe('the panel', () => {
     expect(lines).toContain('suspended 10000');
   });
 
+  it('has the latest hazard in its last line, and a mark at its event', () => {
+    const model = modelWith(snapshot);
+    const events = eventfulEvents();
+    const text = 'w4 frees host 64k@320k while w3 is in flight there';
+    const [first, ...others] = events.latest;
+    const marked = { ...(first as FiredEvent), notes: [{ kind: 'hazard', text } as const] };
+    model.take({ ...events, hazards: { count: 2, number: 11, text }, latest: [marked, ...others] });
+    const lines = draw(model, 120);
+    expect(lines.at(-1)).toContain(`hazard at #11 (2 in all): ${text}`);
+    expect(lines.find((line) => line.includes('#11 '))).toContain('! hazard');
+    for (const columns of [60, 76, 100]) {
+      for (const line of draw(model, columns)) expect(textWidth(line)).toBe(columns);
+    }
+    expect(draw(model, 60, 1)[0]).toContain('! hazard at #11');
+  });
+
   it('says so without an image and without blkdebug', () => {
     const lines = draw(modelWith(emptySnapshot), 100);
     expect(lines[0]).toContain('no image');
@@ -193,7 +209,7 @@ describe('the panel', () => {
 
   it('shows the events of the node with rules and those that led to something, and of all nodes if none has', () => {
     const history = new EventHistory();
-    const request = { id: 4, operation: 'aio_write' } as Coroutine;
+    const request = { id: 4, operation: 'aio_write', parent: null as Coroutine | null } as Coroutine;
     for (const node of ['top', 'debug', 'file']) history.add(Event.PWRITEV, request, node, node === 'debug');
     const shown = (debugNode: string | null): string[] =>
       latestEvents(history, { ...snapshot, debugNode }).latest.map(({ node }) => node);

@@ -24,7 +24,7 @@ export const suspended: SuspendedRequest = {
   tag: 'A',
   request: 4,
   operation: 'aio_write',
-  offset: 0,
+  guestOffset: 0,
   bytes: 65536,
   event: 'cluster_alloc',
   sinceNs: 1e9,
@@ -69,7 +69,7 @@ export const snapshot: Snapshot = {
     {
       request: 4,
       operation: 'aio_write',
-      offset: 0,
+      guestOffset: 0,
       bytes: 65536,
       waitsFor: 'breakpoint A',
       startedNs: 1e9,
@@ -78,7 +78,7 @@ export const snapshot: Snapshot = {
     {
       request: 5,
       operation: 'aio_read',
-      offset: 8192,
+      guestOffset: 8192,
       bytes: 4096,
       waitsFor: 'w4',
       startedNs: 1.5e9,
@@ -102,8 +102,8 @@ class Records {
 /** A write that is suspended twice by one event, waits for another request, changes the state and fails. */
 export function eventfulRequest(): TraceRecord[] {
   const records = new Records();
-  const begin = { kind: 'request-begin', operation: 'write', offset: 4096, bytes: 512 } as const;
-  records.add(4, '#top', begin);
+  const begin = { kind: 'request-begin', operation: 'write' } as const;
+  records.add(4, '#top', { ...begin, guestOffset: 4096, bytes: 512 });
   records.add(4, '#top', { kind: 'event', event: 'pwritev' });
   records.add(4, '#debug', { kind: 'event', event: 'cluster_alloc' });
   records.add(4, '#debug', { kind: 'rule-hit', rule: 7, event: 'cluster_alloc' });
@@ -117,12 +117,20 @@ export function eventfulRequest(): TraceRecord[] {
   records.add(4, '#debug', { kind: 'rule-skip', rule: 1, event: 'write_aio', reason: 'not in state 3' });
   records.add(4, '#debug', { kind: 'rule-hit', rule: 2, event: 'write_aio' });
   records.add(4, '#debug', { kind: 'state-change', from: 1, to: 2, rule: 2 });
-  records.add(4, '#debug', { ...begin, offset: 327680 });
+  records.add(4, '#debug', { ...begin, fileOffset: 327680, bytes: 512 });
   records.add(4, '#debug', { kind: 'error-injected', rule: 1, errno: 28 });
+  records.add(4, '#debug', {
+    kind: 'hazard',
+    hazard: 'freed-in-flight',
+    text: 'w4 frees host 64k@320k under w3',
+    other: 3,
+    fileOffset: 327680,
+    bytes: 65536,
+  });
   records.add(4, '#debug', { kind: 'request-end', operation: 'write', errno: 28 });
   records.add(4, '#top', { kind: 'request-end', operation: 'write', errno: 28 });
   // Never ends.
-  records.add(9, '#top', { kind: 'request-begin', operation: 'read', offset: 2 ** 40 + 512, bytes: 4096 });
+  records.add(9, '#top', { kind: 'request-begin', operation: 'read', guestOffset: 2 ** 40 + 512, bytes: 4096 });
   records.add(9, '#debug', { kind: 'suspend', tag: 'Z', event: 'l2_load' });
   return records.all;
 }
@@ -146,7 +154,7 @@ export function changes(): TraceRecord[] {
 
 /** The events of such a request, as a panel gets them: it was suspended twice, waited, changed the state and failed. */
 export function eventfulEvents(): EventsLine {
-  const base = { request: 4, operation: 'aio_write', node: 'blkdebug', onDebugNode: true, notes: [] };
+  const base = { request: 4, operation: 'aio_write', parent: 0, node: 'blkdebug', onDebugNode: true, notes: [] };
   const latest: FiredEvent[] = [
     {
       ...base,

@@ -6,7 +6,7 @@ import { inflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { ChromeTrace } from '../../../src/live/record/chrome-trace.ts';
 import { Encoder, encodeLine } from '../../../src/live/record/encoder.ts';
-import { isRecord, members, parseLine, type RecordingLine } from '../../../src/live/record/schema.ts';
+import { isRecord, members, parseLine, type RecordingLine, SCHEMA_VERSION } from '../../../src/live/record/schema.ts';
 import { Recorder, type RecorderOptions } from '../../../src/live/record/recorder.ts';
 import { makeReport, readRecording } from '../../../src/live/record/report.ts';
 import { checkedTrace } from './chrome-check.ts';
@@ -23,7 +23,7 @@ const openRecorders = (options: RecorderOptions): Promise<Recorder[]> =>
 
 const header: RecordingLine = {
   kind: 'header',
-  schema: 2,
+  schema: 3,
   program: 'test',
   startedAt: '2026-01-02T03:04:05.000Z',
   startedNs: 1e9,
@@ -45,7 +45,7 @@ describe('lines', () => {
           node: 'a "b" <\\ ü 断',
           kind: 'request-begin' as const,
           operation: 'write -z',
-          offset: number,
+          guestOffset: number,
           bytes: number,
         },
         {
@@ -55,9 +55,10 @@ describe('lines', () => {
           node: 'n',
           kind: 'request-begin' as const,
           operation: 'write',
-          offset: number,
+          fileOffset: number,
           bytes: 512,
           client: 'client 1',
+          parent: 2,
         },
         {
           sequence: 1,
@@ -209,8 +210,8 @@ describe('recording a session', () => {
     expect(last).toMatchObject({ kind: 'snapshot', suspendedCount: 2 });
     expect(last).toMatchObject({
       suspended: [
-        { tag: 'A', offset: 65536 },
-        { tag: 'B', offset: 4096, bytes: 4096 },
+        { tag: 'A', guestOffset: 65536 },
+        { tag: 'B', guestOffset: 4096, bytes: 4096 },
       ],
     });
     expect(records.map(({ kind }) => kind)).toContain('error-injected');
@@ -353,7 +354,7 @@ describe('a report of a recording', () => {
       ['', 'is empty'],
       ['hello\n', 'line 1: not JSON'],
       ['{"kind":"end","timeNs":1,"records":0}\n', 'its first line is no header'],
-      [encodeLine({ ...header, schema: 3 } as RecordingLine), 'has schema 3'],
+      [encodeLine({ ...header, schema: SCHEMA_VERSION + 1 } as RecordingLine), `has schema ${SCHEMA_VERSION + 1}`],
     ];
     for (const [text, message] of cases) {
       const input = write(text);
@@ -379,7 +380,7 @@ describe('a report of a recording', () => {
     const lines = [{ ...header, schema: 1 }, picture, ...eventfulRequest(), end];
     const input = write(...lines.map((line) => `${JSON.stringify(line)}\n`));
     const report = await makeReport(input, inFolder('report.ndjson'));
-    expect(report).toEqual({ records: 20, notes: [] });
+    expect(report).toEqual({ records: 21, notes: [] });
     const [, upgraded] = readRecording(inFolder('report.ndjson'), []);
     expect(upgraded).toMatchObject({
       kind: 'snapshot',
@@ -389,6 +390,25 @@ describe('a report of a recording', () => {
       ],
       state: { value: 2, change: { from: 1, to: 2, rule: 3 } },
     });
+  });
+
+  it.each([
+    'schema-1.ndjson',
+    'schema-2.ndjson',
+  ])('reads a whole recording that an older program wrote: %s', async (name) => {
+    const kept = path.join('test/live/record/kept', name);
+    for (const form of ['ndjson', 'json', 'html']) {
+      const { records, notes } = await makeReport(kept, inFolder(`report.${form}`));
+      expect(records).toBeGreaterThan(200);
+      expect(notes).toEqual([]);
+    }
+    const lines = [...readRecording(inFolder('report.ndjson'), [])];
+    expect(lines[0]).toMatchObject({ kind: 'header', schema: SCHEMA_VERSION });
+    const suspended = lines.flatMap((line) => (line.kind === 'snapshot' ? line.suspended : []));
+    for (const { guestOffset, bytes } of suspended) expect([guestOffset, bytes]).toEqual([4096, 4096]);
+    const begins = lines.filter((line) => line.kind === 'request-begin');
+    expect(begins.some(({ offset, bytes }) => offset === 131_072 && bytes === 4096)).toBe(true);
+    checkedTrace(readFileSync(inFolder('report.json'), 'utf8'));
   });
 
   it('does not overwrite the recording itself', async () => {

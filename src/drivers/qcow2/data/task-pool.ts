@@ -1,7 +1,7 @@
 /** The parts of one request that are under way at the same time: a bounded number of coroutines. */
 import { assert } from '../../../util/assert.ts';
 import type { Pending, Steps } from '../../../util/steps.ts';
-import type { Coroutine, EventLoop, WaitReason } from '../../../block/loop/loop.ts';
+import type { Coroutine, EventLoop, RequestLabel, WaitReason } from '../../../block/loop/loop.ts';
 
 const MAX_BUSY = 8;
 const waitsForParts: WaitReason = { kind: 'parts' };
@@ -10,6 +10,7 @@ const waitsForParts: WaitReason = { kind: 'parts' };
 export class TaskPool {
   readonly #loop: EventLoop;
   readonly #main: Coroutine;
+  readonly #label: RequestLabel;
   #busy = 0;
   #isWaiting = false;
   #failure: unknown = undefined;
@@ -18,6 +19,8 @@ export class TaskPool {
     assert(loop.current !== null, 'a request runs in a coroutine');
     this.#loop = loop;
     this.#main = loop.current;
+    const { operation, offset, bytes, origin } = this.#main;
+    this.#label = { operation, offset, bytes, origin, parent: this.#main };
   }
 
   /** Whether some part has failed, so that no more should be started. */
@@ -29,7 +32,7 @@ export class TaskPool {
   *start(part: () => Pending): Steps<void> {
     if (this.#busy >= MAX_BUSY) yield this.#waitForOne();
     this.#busy += 1;
-    yield this.#loop.begin(this.#main, part, (error) => this.#end(error));
+    yield this.#loop.begin(this.#label, part, (error) => this.#end(error));
   }
 
   #end(error: unknown): void {
