@@ -41,6 +41,7 @@ const valueFloors = {
     events: [],
     options: [],
     debug: [],
+    hazards: ['debug', 'loop'],
     request: ['loop', 'events'],
     graph: ['loop', 'events', 'options', 'request'],
     open: ['options', 'graph', 'request'],

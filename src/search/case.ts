@@ -78,6 +78,8 @@ export interface FinishedCase {
   readonly exitStatus: 0 | 1;
   /** The first error that is no error of a disk or a user: a broken invariant. Null if there was none. */
   readonly crash: Error | null;
+  /** The first hazards that the detector told of. */
+  readonly hazards: readonly string[];
   /** Requests that never ended, though nothing held them: their operations. */
   readonly hung: readonly string[];
 }
@@ -140,6 +142,7 @@ export class Case {
       wasOpened,
       exitStatus: wasOpened ? session.exitStatus : 1,
       crash,
+      hazards: session.context.trace.history.firstHazards,
       hung: crash === null || this.#host.isTooLong ? hung : [],
     };
   }

@@ -46,9 +46,17 @@ export function headerLine({ search, version, image, script, options, seed, unit
 
 /** A result as a line, without the newline. */
 export function resultLine(result: Result): string {
-  const { parts, verdict, title, detail, signature, recipe } = result;
+  const { parts, verdict, title, detail, signature, recipe, hazard } = result;
   const details = verdict === 'sound' ? {} : { detail, signature };
-  return JSON.stringify({ case: caseNumber(result), of: parts, verdict, title, ...details, recipe });
+  return JSON.stringify({
+    case: caseNumber(result),
+    of: parts,
+    verdict,
+    title,
+    ...details,
+    ...(hazard === '' ? {} : { hazard }),
+    recipe,
+  });
 }
 
 /** Reads a header. Throws EINVAL for what is none. */
@@ -73,7 +81,7 @@ function parseHeader(line: string): Header {
 /** Reads a result. Throws EINVAL for what is none. */
 export function parseResult(line: string): Result {
   const fields = parseObject(line);
-  const { verdict, title, detail = '', signature = '', recipe, of: parts } = fields;
+  const { verdict, title, detail = '', signature = '', hazard = '', recipe, of: parts } = fields;
   const [, unit, part = '0'] = NUMBER.exec(typeof fields.case === 'string' ? fields.case : '') ?? [];
   const name = verdictNames.find((known) => known === verdict);
   if (
@@ -82,6 +90,7 @@ export function parseResult(line: string): Result {
     typeof title !== 'string' ||
     typeof detail !== 'string' ||
     typeof signature !== 'string' ||
+    typeof hazard !== 'string' ||
     typeof parts !== 'number' ||
     !Number.isSafeInteger(parts) ||
     recipe === undefined ||
@@ -97,6 +106,7 @@ export function parseResult(line: string): Result {
     title,
     detail,
     signature,
+    hazard,
     recipe: recipe as Json,
   };
 }

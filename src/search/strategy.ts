@@ -26,6 +26,8 @@ export interface Outcome {
   readonly detail: string;
   /** Finds with the same signature are one find; empty for a sound case. */
   readonly signature: string;
+  /** The first hazard that the detector told of in the case; empty if there was none. */
+  readonly hazard: string;
 }
 
 /** An option of a search: its flags as help shows them, with `<VALUE>` if it takes one, and its meaning. */

@@ -88,6 +88,7 @@ class Sweep implements Units {
       verdict: verdict.name,
       detail: verdict.detail,
       signature: verdict.name === 'sound' ? '' : signatureOf(verdict.mark, injections, line),
+      hazard: judged.finished.hazards[0] ?? '',
     };
     return { outcome, judged, injector };
   }

@@ -10,7 +10,7 @@ import type { Outcome } from '../../src/search/strategy.ts';
 
 const UNITS = 50;
 const header: Header = { search: 'count', version: 1, image: 'a', script: 'b', options: [], seed: 1, units: UNITS };
-const sound: Outcome = { recipe: 0, title: 'a case', verdict: 'sound', detail: '', signature: '' };
+const sound: Outcome = { recipe: 0, title: 'a case', verdict: 'sound', detail: '', signature: '', hazard: '' };
 
 /** Every seventh unit has three cases, the last of which is a find. */
 function casesOf(unit: number): Outcome[] {

@@ -89,10 +89,12 @@ it('nothing is reported', { timeout: 300_000 }, async () => {
       const world = worldOf(scenarioOf(words, lines, writethrough));
       const { verdict, finished } = await judge(world, await readBaseline(world));
       world.close();
-      expect({ verdict: verdict.name, detail: verdict.detail, crash: finished.crash }).toEqual({
+      const { crash, hazards } = finished;
+      expect({ verdict: verdict.name, detail: verdict.detail, crash, hazards }).toEqual({
         verdict: 'sound',
         detail: '',
         crash: null,
+        hazards: [],
       });
     }),
     { numRuns: Number(process.env.CASES ?? 200), seed: Number(process.env.SEED ?? 1) },

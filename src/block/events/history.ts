@@ -55,6 +55,9 @@ export interface HazardCount {
 /** How many events are remembered; a power of two. */
 const CAPACITY = 1024;
 
+/** Of a session with many hazards the first ones tell the most. */
+const FIRST_HAZARDS = 16;
+
 /**
  * An event as it is kept. The rooms of the ring are written anew each time round, so that nothing is allocated for an
  * event.
@@ -85,6 +88,8 @@ export class EventHistory {
   #total = 0;
   #stateChangedAt = 0;
   #hazards: HazardCount | null = null;
+  /** The texts of the first ones. */
+  readonly firstHazards: string[] = [];
   /** Called at the next change; null if none is to be. */
   #sleepers: Set<() => void> | null = null;
 
@@ -154,22 +159,43 @@ export class EventHistory {
 
   /** Says what the latest event of a request led to; any node's event for a wait, else that of a node with rules. */
   annotate(request: number, note: EventNote): void {
-    let found = 0;
     for (let number = this.#total; number > Math.max(0, this.#total - CAPACITY); number -= 1) {
       const kept = this.#ring[(number - 1) & (CAPACITY - 1)];
       if (kept?.request !== request || (!kept.onDebugNode && note.kind !== 'wait')) continue;
-      const notes = this.#notes.get(number);
-      if (notes === undefined) this.#notes.set(number, [note]);
-      else notes.push(note);
+      this.#note(number, note);
       if (note.kind === 'state') this.#stateChangedAt = number;
-      found = number;
       break;
-    }
-    if (note.kind === 'hazard') {
-      this.#hazards = { count: (this.#hazards?.count ?? 0) + 1, number: found || this.#total, text: note.text };
     }
     if (this.#notes.size > 2 * CAPACITY) this.#forgetNotes();
     if (this.#sleepers !== null) this.#wake();
+  }
+
+  /**
+   * Notes a hazard at the latest event of the request that meets it, else of the other request, else of any: on a node
+   * with rules.
+   */
+  addHazard(request: number, other: number, text: string): void {
+    const number = this.#latestOf(request) || this.#latestOf(other) || this.#total;
+    if (number > 0) this.#note(number, { kind: 'hazard', text });
+    this.#hazards = { count: (this.#hazards?.count ?? 0) + 1, number, text };
+    if (this.firstHazards.length < FIRST_HAZARDS) this.firstHazards.push(text);
+    if (this.#sleepers !== null) this.#wake();
+  }
+
+  /** The number of the latest event of a request or of a part of it; 0 for none. */
+  #latestOf(request: number): number {
+    if (request === 0) return 0;
+    for (let number = this.#total; number > Math.max(0, this.#total - CAPACITY); number -= 1) {
+      const kept = this.#ring[(number - 1) & (CAPACITY - 1)];
+      if (kept?.onDebugNode === true && (kept.request === request || kept.parent === request)) return number;
+    }
+    return 0;
+  }
+
+  #note(number: number, note: EventNote): void {
+    const notes = this.#notes.get(number);
+    if (notes === undefined) this.#notes.set(number, [note]);
+    else notes.push(note);
   }
 
   /** The events that are remembered, newest first. */

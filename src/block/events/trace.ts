@@ -136,7 +136,8 @@ export class TraceBus {
    */
   emit(request: number, node: string, detail: TraceDetail): void {
     const note = noteOf(detail);
-    if (note !== null) this.history.annotate(request, note);
+    if (detail.kind === 'hazard') this.history.addHazard(request, detail.other, detail.text);
+    else if (note !== null) this.history.annotate(request, note);
     else if (changesImage(detail)) this.history.notify();
     if (!this.active) return;
     this.#sequence += 1;
@@ -158,8 +159,6 @@ function noteOf(detail: TraceDetail): EventNote | null {
       return { kind: detail.kind, tag: detail.tag };
     case 'error-injected':
       return { ...detail, kind: 'error' };
-    case 'hazard':
-      return { kind: 'hazard', text: detail.text };
     case 'state-change':
       return { kind: 'state', from: detail.from, to: detail.to, rule: detail.rule };
     case 'lock-wait':

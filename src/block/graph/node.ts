@@ -4,6 +4,7 @@ import { eventName, type DebugEvent } from '../events/events.ts';
 import { BlockError } from '../error.ts';
 import { Open, SECTOR_BYTES } from '../flags.ts';
 import { CoroutineQueue } from '../loop/coroutine-queue.ts';
+import type { RequestWatch } from '../hazards/detector.ts';
 import type { EventLoop } from '../loop/loop.ts';
 import type { JsonObject } from '../options/json.ts';
 import type { Options } from '../options/options.ts';
@@ -140,6 +141,8 @@ export class BlockNode<S = unknown> {
   supportedZeroFlags = 0;
   supportedTruncateFlags = 0;
 
+  /** Is told what requests are about to do here, and what faults make of them; null where no detector is. */
+  watch: RequestWatch | null = null;
   /** Requests on this node that have begun and not ended. */
   inFlight = 0;
   /** Set by the request pipeline when the node is opened. */

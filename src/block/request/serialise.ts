@@ -118,6 +118,11 @@ export class RequestTracker {
     if (request.waiters !== null) this.#node.loop.wakeEach(request.waiters);
   }
 
+  /** The requests in flight, newest first. */
+  *[Symbol.iterator](): Generator<TrackedRequest> {
+    for (let request = this.#newest; request !== null; request = request.older) yield request;
+  }
+
   #tell({ overlapOffset, overlapBytes, isSerialising }: TrackedRequest): void {
     const { loop, nodeName } = this.#node;
     loop.witness?.uses(`requests of ${nodeName}`, overlapOffset, overlapBytes, isSerialising);

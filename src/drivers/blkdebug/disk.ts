@@ -1,9 +1,12 @@
 /** The node below a blkdebug node, as faults use it for one request. */
 import { BlockError } from '../../block/error.ts';
+import type { ErrorPlace } from '../../block/events/history.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
+import { rootOf } from '../../block/loop/coroutine.ts';
 import { pdiscard } from '../../block/request/discard.ts';
 import { flush } from '../../block/request/flush.ts';
 import { preadv } from '../../block/request/read.ts';
+import { hasGuestOffsets } from '../../block/request/traced.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { assert } from '../../util/assert.ts';
@@ -38,10 +41,12 @@ export function forward(node: BlkdebugNode, { ioType, offset, bytes, data, flags
 export class NodeBelow implements Disk {
   readonly #node: BlkdebugNode;
   readonly #rule: FaultRule;
+  readonly #request: DiskRequest;
 
-  constructor(node: BlkdebugNode, rule: FaultRule) {
+  constructor(node: BlkdebugNode, rule: FaultRule, request: DiskRequest) {
     this.#node = node;
     this.#rule = rule;
+    this.#request = request;
   }
 
   get bytes(): number {
@@ -54,12 +59,14 @@ export class NodeBelow implements Disk {
 
   fail(errno: number): never {
     const { trace, loop, nodeName } = this.#node;
-    trace.emit(loop.current?.id ?? 0, nodeName, { kind: 'error-injected', rule: this.#rule.number, errno });
+    const place = placeOf(this.#node, this.#request);
+    trace.emit(loop.current?.id ?? 0, nodeName, { kind: 'error-injected', rule: this.#rule.number, errno, ...place });
     throw new BlockError(errno);
   }
 
   /** A flush of the node above goes on to those below by itself: they have nothing to flush any more. */
   pretendFlushed(): void {
+    this.#node.watch?.losesFlush();
     markFlushed(fileOf(this.#node).node);
   }
 
@@ -71,6 +78,17 @@ export class NodeBelow implements Disk {
     yield* stopped.wait(loop);
     loop.checkCancelled();
   }
+}
+
+/** Whose request an error comes to, and where: the running request is the one that fails. */
+export function placeOf(node: BlkdebugNode, { offset, bytes }: DiskRequest): ErrorPlace {
+  const { current } = node.loop;
+  const isOfFile = bytes > 0 && !hasGuestOffsets(node);
+  const file = isOfFile ? { fileOffset: offset, fileBytes: bytes } : {};
+  if (current === null) return file;
+  const { id, operation, offset: guestOffset, bytes: guestBytes } = rootOf(current);
+  const isRange = guestOffset !== undefined && guestBytes !== undefined;
+  return { root: id, operation, ...(isRange ? { guestOffset, guestBytes } : {}), ...file };
 }
 
 function markFlushed(node: BlockNode): void {

@@ -11,6 +11,7 @@ import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { pdiscard } from '../../block/request/discard.ts';
 import { flush } from '../../block/request/flush.ts';
 import { preadv } from '../../block/request/read.ts';
+import { truncate } from '../../block/request/truncate.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { isAligned } from '../../util/align.ts';
 import { assert } from '../../util/assert.ts';
@@ -94,6 +95,7 @@ export const blkdebug = defineFilter<BlkdebugState>({
 
   pwritev(node, offset, data, flags) {
     checkRequest(node, offset, data.length);
+    node.watch?.changes('write', offset, data.length);
     const ended = checkRules(node, IoType.WRITE, offset, data.length, data, flags);
     return ended ?? pwritev(fileOf(node), offset, data, flags);
   },
@@ -105,6 +107,7 @@ export const blkdebug = defineFilter<BlkdebugState>({
   pwriteZeroes(node, offset, bytes, flags) {
     const align = Math.max(node.limits.requestAlignment, node.limits.pwriteZeroesAlignment);
     if (bytes < align || !isAligned(offset, align) || !isAligned(bytes, align)) throw new BlockError(Errno.ENOTSUP);
+    node.watch?.changes('write', offset, bytes);
     const ended = checkRules(node, IoType.WRITE_ZEROES, offset, bytes, null, flags);
     return ended ?? pwriteZeroes(fileOf(node), offset, bytes, flags);
   },
@@ -114,7 +117,14 @@ export const blkdebug = defineFilter<BlkdebugState>({
     const { requestAlignment, pdiscardAlignment } = node.limits;
     const align = bytes >= pdiscardAlignment ? Math.max(requestAlignment, pdiscardAlignment) : requestAlignment;
     if (!isAligned(offset, align) || !isAligned(bytes, align)) throw new BlockError(Errno.ENOTSUP);
+    node.watch?.changes('discard', offset, bytes);
     return checkRules(node, IoType.DISCARD, offset, bytes) ?? pdiscard(fileOf(node), offset, bytes);
+  },
+
+  truncate(node, bytes, options) {
+    // What is made longer overwrites nothing.
+    if (bytes < node.getLength()) node.watch?.changes('truncate', bytes, Number.MAX_SAFE_INTEGER - bytes);
+    return truncate(fileOf(node), bytes, options);
   },
 
   flushToDisk(node) {

@@ -1,17 +1,16 @@
 /** Evaluates rules when events fire and requests pass, and does what a rule that matches says. */
+import type { FaultKind } from '../../block/debug/rules.ts';
 import { BlockError } from '../../block/error.ts';
 import { type DebugEvent, Event, eventName } from '../../block/events/events.ts';
-import type { ErrorPlace } from '../../block/events/history.ts';
-import { rootOf } from '../../block/loop/coroutine.ts';
 import type { WaitReason } from '../../block/loop/loop.ts';
-import { hasGuestOffsets, traceWait } from '../../block/request/traced.ts';
+import { traceWait } from '../../block/request/traced.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Answer, type Pending, run, type Steps } from '../../util/steps.ts';
 import { compactBytes, requestName } from '../../util/compact.ts';
 import { peek } from '../../block/request/peek.ts';
 import type { DiskRequest, FaultRule } from './actions/fault.ts';
-import { forward, NodeBelow } from './disk.ts';
+import { forward, NodeBelow, placeOf } from './disk.ts';
 import type { ActiveRule } from './rule-table.ts';
 import { type Condition, IoType, ioTypeName } from './rules/condition.ts';
 import type { Rule } from './rules/index.ts';
@@ -280,16 +279,8 @@ function* injectError(node: BlkdebugNode, rule: InjectErrorRule, request: DiskRe
   if (request.ioType === IoType.BLOCK_STATUS) throw new BlockError(Errno.EINVAL);
 }
 
-/** Whose request an error comes to, and where; `loop.current` is the one that fails. */
-function placeOf(node: BlkdebugNode, { offset, bytes }: DiskRequest): ErrorPlace {
-  const { current } = node.loop;
-  const isOfFile = bytes > 0 && !hasGuestOffsets(node);
-  const file = isOfFile ? { fileOffset: offset, fileBytes: bytes } : {};
-  if (current === null) return file;
-  const { id, operation, offset: guestOffset, bytes: guestBytes } = rootOf(current);
-  const isRange = guestOffset !== undefined && guestBytes !== undefined;
-  return { root: id, operation, ...(isRange ? { guestOffset, guestBytes } : {}), ...file };
-}
+/** Faults after which the disk does not hold what was written. */
+const spoiling: ReadonlySet<FaultKind> = new Set(['drop', 'tear', 'misdirect', 'corrupt']);
 
 function* injectFault(node: BlkdebugNode, rule: FaultRule, request: DiskRequest): Steps<void> {
   const { rules } = node.state;
@@ -299,7 +290,8 @@ function* injectFault(node: BlkdebugNode, rule: FaultRule, request: DiskRequest)
     node.trace.emit(node.loop.current?.id ?? 0, node.nodeName, detail);
     if (rule.once) rules.exhaust(rule);
   }
-  yield* rule.act(request, new NodeBelow(node, rule));
+  if (spoiling.has(rule.kind) && request.bytes > 0) node.watch?.losesWrite(request.offset, request.bytes);
+  yield* rule.act(request, new NodeBelow(node, rule, request));
   // A write may have healed the last bad sector.
   if (rule.isExhausted) rules.exhaust(rule);
 }

@@ -1,4 +1,5 @@
 /** Opening an image: header, tables, options, extensions, children, snapshots, bitmaps; a dirty image is repaired. */
+import { hazardsOver } from '../../block/hazards/image-hazards.ts';
 import { BlockError, errorWithErrno, invalidArgument, stepsWithContext, withContext } from '../../block/error.ts';
 import { Event } from '../../block/events/events.ts';
 import { Open, Req, Role } from '../../block/flags.ts';
@@ -61,6 +62,7 @@ export async function openImage(node: Qcow2Node, options: Options, flags: number
   node.backingFormat = image.backingFormat?.toString('latin1') ?? '';
   await openDataFile(image, options);
   await readBackingName(image, header);
+  if (!image.hasDataFile) image.hazards = hazardsOver(image.file.node);
   // A check reads the snapshots itself: a table that is broken must not keep it from being opened.
   if ((flags & Open.CHECK) === 0) {
     image.snapshotsOffset = header.snapshotsOffset;

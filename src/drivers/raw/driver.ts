@@ -1,6 +1,7 @@
 /** raw: the bytes of the file as they are, or a window of them. */
 import type { Driver } from '../../block/driver.ts';
 import { BlockError, invalidArgument, withContext } from '../../block/error.ts';
+import { watchRaw } from '../../block/hazards/raw-watch.ts';
 import { type BlockNode, type ChildLink } from '../../block/graph/node.ts';
 import { Event } from '../../block/events/events.ts';
 import { MAX_LENGTH, Perm, Req, Role, SECTOR_BYTES, Status } from '../../block/flags.ts';
@@ -145,6 +146,7 @@ export const raw: Driver<RawState> = {
     node.supportedTruncateFlags = Req.ZERO_WRITE & supportedTruncateFlags;
     if (node.probed && !node.isReadOnly) warnOfGuess(node);
     node.state = applyWindow(node, window);
+    watchRaw(node, file.node, () => node.state.offsetBytes);
   },
 
   async reopenPrepare(reopen) {

@@ -19,6 +19,8 @@ type Span =
   | { readonly kind: 'suspension'; readonly name: string; readonly tag: string; isResumed: boolean }
   | { readonly kind: 'wait'; readonly name: string };
 
+type HazardRecord = Extract<TraceRecord, { kind: 'hazard' }>;
+
 /** A member of an event besides those that all have. */
 type Extra = { readonly [name: string]: unknown };
 
@@ -76,10 +78,14 @@ export class ChromeTrace {
 
   #record(record: TraceRecord): string {
     const waited = record.kind === 'lock-wait' ? '' : this.#endWait(record.request);
-    return waited + this.#convertRecord(record);
+    return waited + (record.kind === 'hazard' ? this.#hazard(record) : this.#convertRecord(record));
   }
 
-  #convertRecord(record: TraceRecord): string {
+  #hazard({ request, sequence, text, other, fileOffset, bytes, guestOffset }: HazardRecord): string {
+    return this.#instant(request, `hazard: ${text}`, { sequence, other, fileOffset, bytes, guestOffset });
+  }
+
+  #convertRecord(record: Exclude<TraceRecord, HazardRecord>): string {
     const { request, node, sequence } = record;
     switch (record.kind) {
       case 'request-begin': {
@@ -126,10 +132,6 @@ export class ChromeTrace {
       }
       case 'fault-injected':
         return this.#instant(request, `${record.fault} injected`, { sequence, rule: record.rule });
-      case 'hazard': {
-        const { text, other, fileOffset, bytes, guestOffset } = record;
-        return this.#instant(request, `hazard: ${text}`, { sequence, other, fileOffset, bytes, guestOffset });
-      }
       case 'state-change': {
         const { from, to, rule } = record;
         return this.#instant(request, `state ${from} to ${to}`, { sequence, rule }) + this.#counter(to);

@@ -283,11 +283,7 @@ export function checkLine(value: unknown): RecordingLine | null {
 }
 
 /** The offset of a `request-begin`, in bytes, and what it is one of: '' if an old recording does not say it. */
-export function beginOffset({
-  guestOffset,
-  fileOffset,
-  offset,
-}: Extract<TraceRecord, { kind: 'request-begin' }>): {
+export function beginOffset({ guestOffset, fileOffset, offset }: Extract<TraceRecord, { kind: 'request-begin' }>): {
   readonly of: 'guest' | 'file' | '';
   readonly offset: number;
 } | null {

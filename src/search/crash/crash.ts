@@ -142,6 +142,7 @@ export class Crash implements Units {
       verdict: verdict.name,
       detail: verdict.detail,
       signature: verdict.name === 'sound' ? '' : `${verdict.mark}; ${this.#momentOf(epoch)}`,
+      hazard: verdict.name === 'sound' ? '' : (this.#recording.finished.hazards[0] ?? ''),
     };
   }
 

@@ -155,7 +155,7 @@ class Orders implements Units {
     return best === null ? null : { lines: best, rules: '' };
   }
 
-  #outcomeOf({ judged: { verdict }, steps }: JudgedOrder): Outcome {
+  #outcomeOf({ judged: { verdict, finished }, steps }: JudgedOrder): Outcome {
     const { lines } = this.#world.scenario;
     const words = linesOf(steps).map((line) => /^\s*(\S+)/.exec(lines[line - 1] ?? '')?.[1] ?? '');
     return {
@@ -164,6 +164,7 @@ class Orders implements Units {
       verdict: verdict.name,
       detail: verdict.detail,
       signature: verdict.name === 'sound' ? '' : [verdict.mark, ...words].join('; '),
+      hazard: finished.hazards[0] ?? '',
     };
   }
 }

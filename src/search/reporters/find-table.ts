@@ -14,8 +14,10 @@ export function inOrder(finds: readonly Find[]): Find[] {
 /** Prints to `write` when the search ends. */
 export function findTable(write: (text: string) => void): Reporter {
   let leaks = 0;
+  let hazards = 0;
   return {
-    result({ verdict }, _line, isFind) {
+    result({ verdict, hazard }, _line, isFind) {
+      if (hazard !== '') hazards += 1;
       if (verdict === 'leak' && !isFind) leaks += 1;
     },
     end({ cases, finds, unitsDone, unitCount }, isWhole) {
@@ -25,10 +27,12 @@ export function findTable(write: (text: string) => void): Reporter {
         write(`${number}${verdict}: ${signature}\n`);
         write(`    case ${caseNumber(first)}${count > 1 ? ` and ${count - 1} more` : ''}: ${first.title}\n`);
         write(`    ${first.detail}\n`);
+        if (first.hazard !== '') write(`    hazard: ${first.hazard}\n`);
       }
       const part = isWhole ? '' : ` (${unitsDone} of ${unitCount} units)`;
       const lost = leaks === 0 ? '' : `, ${leaks} with leaked clusters`;
-      write(`${cases} cases${part}, ${finds.length} ${finds.length === 1 ? 'find' : 'finds'}${lost}\n`);
+      const marked = hazards === 0 ? '' : `, ${hazards} with hazards`;
+      write(`${cases} cases${part}, ${finds.length} ${finds.length === 1 ? 'find' : 'finds'}${lost}${marked}\n`);
     },
   };
 }

@@ -392,24 +392,24 @@ describe('a report of a recording', () => {
     });
   });
 
-  it.each([
-    'schema-1.ndjson',
-    'schema-2.ndjson',
-  ])('reads a whole recording that an older program wrote: %s', async (name) => {
-    const kept = path.join('test/live/record/kept', name);
-    for (const form of ['ndjson', 'json', 'html']) {
-      const { records, notes } = await makeReport(kept, inFolder(`report.${form}`));
-      expect(records).toBeGreaterThan(200);
-      expect(notes).toEqual([]);
-    }
-    const lines = [...readRecording(inFolder('report.ndjson'), [])];
-    expect(lines[0]).toMatchObject({ kind: 'header', schema: SCHEMA_VERSION });
-    const suspended = lines.flatMap((line) => (line.kind === 'snapshot' ? line.suspended : []));
-    for (const { guestOffset, bytes } of suspended) expect([guestOffset, bytes]).toEqual([4096, 4096]);
-    const begins = lines.filter((line) => line.kind === 'request-begin');
-    expect(begins.some(({ offset, bytes }) => offset === 131_072 && bytes === 4096)).toBe(true);
-    checkedTrace(readFileSync(inFolder('report.json'), 'utf8'));
-  });
+  it.each(['schema-1.ndjson', 'schema-2.ndjson'])(
+    'reads a whole recording that an older program wrote: %s',
+    async (name) => {
+      const kept = path.join('test/live/record/kept', name);
+      for (const form of ['ndjson', 'json', 'html']) {
+        const { records, notes } = await makeReport(kept, inFolder(`report.${form}`));
+        expect(records).toBeGreaterThan(200);
+        expect(notes).toEqual([]);
+      }
+      const lines = [...readRecording(inFolder('report.ndjson'), [])];
+      expect(lines[0]).toMatchObject({ kind: 'header', schema: SCHEMA_VERSION });
+      const suspended = lines.flatMap((line) => (line.kind === 'snapshot' ? line.suspended : []));
+      for (const { guestOffset, bytes } of suspended) expect([guestOffset, bytes]).toEqual([4096, 4096]);
+      const begins = lines.filter((line) => line.kind === 'request-begin');
+      expect(begins.some(({ offset, bytes }) => offset === 131_072 && bytes === 4096)).toBe(true);
+      checkedTrace(readFileSync(inFolder('report.json'), 'utf8'));
+    },
+  );
 
   it('does not overwrite the recording itself', async () => {
     const input = write(...whole());

@@ -10,6 +10,8 @@ import { writeL1Entry } from '../tables/l1.ts';
 import { refuseL2Offset } from './mapping.ts';
 import { COPIED, entryOffset, type GuestOffset, hex, highOf, lowOf } from '../format/offsets.ts';
 import { allocateClusters, freeClusters } from '../refcounts/refcounts.ts';
+import { countsOf } from '../tables/pending-update.ts';
+import { checkL2Table } from './note-entry.ts';
 
 /** The slot of the slice with a guest offset's entry, held, in an L2 table that may be written. Needs the lock. */
 export function sliceForUpdate(image: Qcow2Image, guest: GuestOffset): Answer<number> {
@@ -44,6 +46,7 @@ function* makeTable(image: Qcow2Image, l1Index: number): Steps<void> {
   const oldLow = l1.low(l1Index);
   const oldOffset = entryOffset(oldHigh, oldLow);
   const offset = yield* allocateClusters(image, image.clusterBytes);
+  const counted = countsOf(image, offset, image.clusterBytes);
   try {
     if (offset === 0) yield* corrupt(image, 'Preventing invalid allocation of L2 table at offset 0');
     yield* image.refcountCache.flush();
@@ -52,6 +55,7 @@ function* makeTable(image: Qcow2Image, l1Index: number): Steps<void> {
     }
     yield* image.l2Cache.flush();
     l1.set(l1Index, (highOf(offset) | COPIED) >>> 0, lowOf(offset));
+    checkL2Table(image, l1Index, offset, counted);
     yield* writeL1Entry(image, l1Index);
   } catch (error) {
     if (error instanceof BlockError) {
@@ -77,6 +81,7 @@ function* fillSlice(image: Qcow2Image, offset: number, source: number): Steps<vo
     }
     yield image.fire(Event.L2_ALLOC_WRITE);
     l2Cache.markDirty(slot);
+    image.hazards?.order.changed(offset);
   } finally {
     l2Cache.put(slot);
   }

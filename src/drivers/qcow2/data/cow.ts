@@ -20,6 +20,7 @@ import { ignoringErrors } from '../tables/io.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
 import type { Allocation, PendingL2Update } from '../tables/pending-update.ts';
 import { sliceForUpdate } from './cluster-table.ts';
+import { checkOwnership, noteEntry } from './note-entry.ts';
 import { readRange } from './read.ts';
 import { inThread } from '../tables/worker.ts';
 
@@ -110,7 +111,11 @@ export function* linkPart(image: Qcow2Image, part: PendingL2Update): Steps<void>
   const loading = sliceForUpdate(image, part.guest);
   const slot: number = typeof loading === 'number' ? loading : yield loading;
   l2Cache.markDirty(slot);
+  if (image.hazards !== null) checkOwnership(image, part, l2Cache.table(slot));
   const old = enterClusters(image, part, l2Cache.table(slot));
+  if (image.hazards !== null) {
+    noteEntry(image, l2Cache.table(slot), image.sliceIndexOf(part.guest) * image.l2EntryBytes, part);
+  }
   l2Cache.put(slot);
   if (!part.keepsOldClusters && old.length > 0) yield* freeOld(image, old);
 }
@@ -157,6 +162,7 @@ function* copyAround(image: Qcow2Image, part: PendingL2Update): Steps<void> {
   image.lock.unlock();
   try {
     yield* copyUnlocked(image, part);
+    part.copied = image.hazards?.order.generation ?? 0;
   } finally {
     yield image.lock.lock();
   }

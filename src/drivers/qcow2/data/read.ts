@@ -7,6 +7,7 @@ import { Subcluster } from '../format/l2-entry.ts';
 import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
 import { type Encryption, MAX_ENCRYPTED_CLUSTERS } from '../tables/encryption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
+import { inPlace } from '../tables/io.ts';
 import { readCompressed } from './compressed.ts';
 import { lookUp, Mapping } from './mapping.ts';
 import { TaskPool } from './task-pool.ts';
@@ -68,6 +69,19 @@ function isZero(image: Qcow2Image, type: number): boolean {
 }
 
 function readPart(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping: Mapping): Pending {
+  const { hazards } = image;
+  if (hazards === null) return readFrom(image, guest, data, mapping);
+  if (mapping.type === Subcluster.NORMAL) {
+    return inPlace(hazards, 'read', mapping.host, data.length, guest, () => readFrom(image, guest, data, mapping));
+  }
+  if (mapping.type === Subcluster.COMPRESSED) {
+    const { offset, bytes } = image.compressedRange(mapping.high, mapping.low);
+    return inPlace(hazards, 'read', offset, bytes, guest, () => readFrom(image, guest, data, mapping));
+  }
+  return readFrom(image, guest, data, mapping);
+}
+
+function readFrom(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping: Mapping): Pending {
   if (mapping.type === Subcluster.NORMAL) {
     const { encryption } = image;
     if (encryption !== null) return run(readEncrypted(image, encryption, mapping.host, guest, data));

@@ -5,7 +5,7 @@ import { SECTOR_BYTES } from '../../../block/flags.ts';
 import { truncate } from '../../../block/request/truncate.ts';
 import { pwritev } from '../../../block/request/write.ts';
 import { Errno } from '../../../util/errno.ts';
-import { run, type Steps } from '../../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import {
   advance,
   COMPRESSED,
@@ -17,9 +17,12 @@ import {
 } from '../format/offsets.ts';
 import { allocateBytes } from '../refcounts/refcounts.ts';
 import type { Qcow2Image } from '../tables/image.ts';
+import { inPlace } from '../tables/io.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
+import { countsOf } from '../tables/pending-update.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { codecOf } from './compressed.ts';
+import { noteEntry } from './note-entry.ts';
 import { TaskPool } from './task-pool.ts';
 import { inThread } from '../tables/worker.ts';
 import { writeRange } from './write.ts';
@@ -72,6 +75,12 @@ function* writeCluster(image: Qcow2Image, guest: GuestOffset, data: Buffer): Ste
     return;
   }
   const host = yield* image.locked(allocateCompressed(image, guest, compressed.length));
+  const writing = (): Pending => run(writeStream(image, host, compressed));
+  const { hazards } = image;
+  yield hazards === null ? writing() : inPlace(hazards, 'write', host, compressed.length, guest, writing);
+}
+
+function* writeStream(image: Qcow2Image, host: HostOffset, compressed: Buffer): Steps<void> {
   yield image.dataFile.node.debugEvent(Event.WRITE_COMPRESSED);
   yield pwritev(image.dataFile, host, compressed, 0);
 }
@@ -91,12 +100,14 @@ function* enterCompressed(image: Qcow2Image, guest: GuestOffset, bytes: number):
     const at = image.sliceIndexOf(guest) * image.l2EntryBytes;
     if (entryOffset(table.readUInt32BE(at), table.readUInt32BE(at + 4)) !== 0) throw new BlockError(Errno.EIO);
     const host = yield* allocateBytes(image, bytes);
+    const counted = countsOf(image, host, bytes);
     const sectors = Math.floor((host + bytes - 1) / SECTOR_BYTES) - Math.floor(host / SECTOR_BYTES);
     yield image.fire(Event.L2_UPDATE_COMPRESSED);
     l2Cache.markDirty(slot);
     table.writeUInt32BE((highOf(host) | (sectors << (38 - image.clusterBits)) | COMPRESSED) >>> 0, at);
     table.writeUInt32BE(lowOf(host), at + 4);
     if (image.hasSubclusters) table.fill(0, at + 8, at + 16);
+    noteEntry(image, table, at, { guest, host, counted, copied: 0 });
     return host;
   } finally {
     l2Cache.put(slot);

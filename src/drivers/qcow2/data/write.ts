@@ -6,6 +6,7 @@ import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
 import { type Encryption, MAX_ENCRYPTED_CLUSTERS } from '../tables/encryption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
+import { inPlace } from '../tables/io.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
 import { Allocation, type PendingL2Update, type WriteOrdering } from '../tables/pending-update.ts';
 import { allocate } from './allocate.ts';
@@ -109,7 +110,9 @@ function* writeEncrypted(
   space: Allocation,
 ): Steps<void> {
   const stored = image.node.context.allocate(data.length);
-  yield* inThread(image, () => encryption.encrypt(space.host, guest, data, stored));
+  const encrypting = (): Pending => run(inThread(image, () => encryption.encrypt(space.host, guest, data, stored)));
+  const { hazards } = image;
+  yield hazards === null ? encrypting() : inPlace(hazards, 'write', space.host, data.length, guest, encrypting);
   yield writeStored(image, guest, stored, space);
 }
 
@@ -127,7 +130,13 @@ function writeStored(image: Qcow2Image, guest: GuestOffset, data: Buffer, space:
   return run(finishPart(image, space, writing, failure));
 }
 
-function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, { host, parts }: Allocation): Pending {
+function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, space: Allocation): Pending {
+  const { hazards } = image;
+  if (hazards === null) return writeAt(image, guest, data, space);
+  return inPlace(hazards, 'write', space.host, data.length, guest, () => writeAt(image, guest, data, space));
+}
+
+function writeAt(image: Qcow2Image, guest: GuestOffset, data: Buffer, { host, parts }: Allocation): Pending {
   if (parts !== null) return run(writeNewData(image, guest, data, host, parts));
   const told = image.fire(Event.WRITE_AIO);
   return told === undefined ? pwritev(image.dataFile, host, data, 0) : run(writeAfter(told, image, host, data));

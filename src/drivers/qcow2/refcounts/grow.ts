@@ -56,6 +56,7 @@ function* makeBlock(image: Qcow2Image, clusterIndex: number): Steps<never> {
     if (countsItself) image.refcountWidth.set(block, image.blockIndexOf(ownIndex), 1);
     yield image.fire(Event.REFBLOCK_ALLOC_WRITE);
     refcountCache.markDirty(slot);
+    image.hazards?.order.changed(offset);
     yield* refcountCache.flush();
     if (tableIndex < image.refcountTable.entryCount) yield* hookUp(image, tableIndex, offset);
   } finally {
@@ -79,6 +80,8 @@ function* hookUp(image: Qcow2Image, tableIndex: number, offset: HostOffset): Ste
   const entry = Buffer.alloc(REFCOUNT_ENTRY_BYTES);
   writeUint64(entry, offset, 0);
   yield image.fire(Event.REFBLOCK_ALLOC_HOOKUP);
+  const newBlock = { guest: null, host: offset };
+  image.hazards?.order.checkNewTable('refcount table', [offset], newBlock, 'new refcount block');
   yield* writeFileSync(image, image.refcountTable.offset + tableIndex * REFCOUNT_ENTRY_BYTES, entry);
   image.refcountTable.setBlock(tableIndex, offset);
 }

@@ -1,6 +1,7 @@
 /** Refcounts: read, changed, and clusters taken and given back by them. */
 import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
+import type { ImageHazards } from '../../../block/hazards/image-hazards.ts';
 import { assert } from '../../../util/assert.ts';
 import { Errno, strerror } from '../../../util/errno.ts';
 import { type Answer, run, type Steps } from '../../../util/steps.ts';
@@ -62,7 +63,7 @@ export function* updateRefcount(
 ): Steps<void> {
   if (bytes < 0) throw new BlockError(Errno.EINVAL);
   if (bytes === 0) return;
-  const { refcountCache, l2Cache, clusterBytes } = image;
+  const { refcountCache, l2Cache, clusterBytes, hazards } = image;
   // A cluster must not be free on disk while an L2 table on disk still points to it.
   if (change < 0) yield refcountCache.dependOn(l2Cache);
 
@@ -85,6 +86,7 @@ export function* updateRefcount(
       refcountCache.markDirty(slot);
 
       const refcount = changeCount(image, slot, image.blockIndexOf(clusterIndex), change);
+      if (hazards !== null) noteCount(image, hazards, position, tableIndex, refcount);
       if (refcount !== 0) continue;
       if (clusterIndex < image.freeClusterIndex) image.freeClusterIndex = clusterIndex;
       const cachedBlock = refcountCache.find(offset);
@@ -101,6 +103,7 @@ export function* updateRefcount(
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     failure = error;
+    if (hazards !== null && change < 0 && slot !== -1) noteUnderflow(image, hazards, slot, position);
     // The search that follows a restart tries the same clusters first: they may still be free.
     if (isRestart(error)) image.freeClusterIndex = Math.min(image.freeClusterIndex, start / clusterBytes);
   }
@@ -113,6 +116,25 @@ export function* updateRefcount(
     yield* ignoringErrors(updateRefcount(image, offset, position - offset, -change, DiscardReason.NEVER));
     throw failure;
   }
+}
+
+/** Tells the detector of hazards of a refcount that has changed. */
+function noteCount(
+  image: Qcow2Image,
+  { order, places }: ImageHazards,
+  offset: number,
+  tableIndex: number,
+  refcount: number,
+): void {
+  order.changed(image.refcountTable.blockOffset(tableIndex));
+  if (refcount === 0) places.freed(offset, image.clusterBytes);
+}
+
+/** Tells the detector of hazards if a refcount could not go down because it is 0. */
+function noteUnderflow(image: Qcow2Image, { places }: ImageHazards, slot: number, offset: number): void {
+  const { refcountWidth, refcountCache, clusterBytes } = image;
+  const index = image.blockIndexOf(image.clusterIndexOf(offset));
+  if (refcountWidth.get(refcountCache.table(slot), index) === 0) places.tellUnderflow(offset, clusterBytes);
 }
 
 /** Changes one count in a block and returns the new one. EINVAL if it would leave its range. */

@@ -2,6 +2,7 @@
 import { BlockError } from '../../../block/error.ts';
 import type { DebugEvent } from '../../../block/events/events.ts';
 import { SECTOR_BYTES } from '../../../block/flags.ts';
+import type { ImageHazards } from '../../../block/hazards/image-hazards.ts';
 import { CoroutineMutex } from '../../../block/loop/coroutine-queue.ts';
 import type { EventLoop } from '../../../block/loop/loop.ts';
 import type { BlockNode, ChildLink } from '../../../block/graph/node.ts';
@@ -103,6 +104,9 @@ export class Qcow2Image extends Geometry {
   signaledCorruption = false;
   /** Corrupted while open: nothing is to be read or written any more. */
   isUnusable = false;
+
+  /** The detector of hazards, beside a node with rules below the image; null without one. */
+  hazards: ImageHazards | null = null;
 
   /** The child with the guest's data, if it is not `file`. */
   externalDataFile: ChildLink | null = null;

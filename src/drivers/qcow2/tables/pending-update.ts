@@ -1,4 +1,6 @@
 /** Pending L2 updates: parts of writes in flight whose clusters are not yet, or not yet fully, in the L2 table. */
+import type { Counted } from '../../../block/hazards/flush-order.ts';
+import type { Place } from '../../../block/hazards/places.ts';
 import { CoroutineQueue } from '../../../block/loop/coroutine-queue.ts';
 import type { Coroutine } from '../../../block/loop/loop.ts';
 import { assert } from '../../../util/assert.ts';
@@ -34,6 +36,12 @@ export class PendingL2Update {
   skipsCow = false;
   /** Subclusters keep their state: nothing is written, the space is only reserved. */
   isPreallocation = false;
+  /** The refcounts of new clusters as they were when those were taken, for the detector of hazards. */
+  readonly counted: readonly Counted[];
+  /** How many writes the file had had when head and tail were copied; 0 if they were not. */
+  copied = 0;
+  /** The space as the detector knows it; null without one. */
+  place: Place | null = null;
   /** The guest's data, if it is to be written together with head and tail. */
   data: Buffer | null = null;
   /** Counts up with age; set while the update is one of the image's. */
@@ -56,6 +64,7 @@ export class PendingL2Update {
     this.next = part.next;
     this.owner = image.loop.current;
     this.dependents = new CoroutineQueue(image.loop);
+    this.counted = part.keepsOldClusters ? [] : countsOf(image, part.host, part.clusterCount * image.clusterBytes);
   }
 
   /** Guest offsets between which everything is written, copied parts included. */
@@ -72,6 +81,18 @@ export class PendingL2Update {
   get needsCow(): boolean {
     return this.head.bytes !== 0 || this.tail.bytes !== 0;
   }
+}
+
+/** The refcounts of clusters that were just taken, for the detector of hazards; none without one. */
+export function countsOf(image: Qcow2Image, host: HostOffset, bytes: number): readonly Counted[] {
+  const { hazards, refcountTable } = image;
+  if (hazards === null) return [];
+  const counts: Counted[] = [];
+  const last = image.refcountTableIndexOf(image.clusterIndexOf(host + bytes - 1));
+  for (let index = image.refcountTableIndexOf(image.clusterIndexOf(host)); index <= last; index++) {
+    counts.push(hazards.order.counted(refcountTable.blockOffset(index)));
+  }
+  return counts;
 }
 
 /** Up to so many updates are not indexed. */
@@ -103,6 +124,11 @@ export class PendingUpdates {
     assert(update.order === -1, 'an update is added once');
     this.#image.loop.witness?.changes(this.#image.lock.name);
     update.order = this.#nextOrder++;
+    const { hazards, clusterBytes } = this.#image;
+    if (hazards !== null) {
+      const { host, clusterCount, guest, owner } = update;
+      update.place = hazards.places.begin('taken', host, clusterCount * clusterBytes, guest, owner);
+    }
     update.older = this.#newest;
     if (this.#newest !== null) this.#newest.newer = update;
     this.#newest = update;
@@ -131,6 +157,7 @@ export class PendingUpdates {
   delete(update: PendingL2Update): boolean {
     if (update.order === -1) return false;
     update.order = -1;
+    if (update.place !== null) this.#image.hazards?.places.end(update.place);
     if (update.newer === null) this.#newest = update.older;
     else update.newer.older = update.older;
     if (update.older !== null) update.older.newer = update.newer;

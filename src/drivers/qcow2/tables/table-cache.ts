@@ -126,6 +126,7 @@ export class TableCache {
   discard(slot: number): void {
     if (this.#holders[slot] !== 0) throw new BlockError(Errno.EIO);
     this.#clearDirty(slot);
+    this.#image.hazards?.order.forget(this.#offsets[slot] ?? 0);
     this.#forget(slot);
     this.#release(slot);
   }
@@ -271,9 +272,11 @@ export class TableCache {
     if (refusing !== undefined) yield refusing;
     const told = this.#image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
     if (told !== undefined) yield told;
+    const tick = this.#image.hazards?.order.writing(offset, this.table(slot)) ?? 0;
     const writing = writeFile(this.#image, offset, this.table(slot));
     if (writing !== undefined) yield writing;
     this.#clearDirty(slot);
+    this.#image.hazards?.order.written(offset, this.tableBytes, tick);
   }
 
   /** Another cache, or the file, was flushed: nothing has to come before this cache any more. */
