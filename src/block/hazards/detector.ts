@@ -2,9 +2,9 @@
  * The hazards of an image: events that must not happen to it and do, told at once, where they happen.
  *
  * The detector stands beside a node with rules (blkdebug), where requests are held and failed, and belongs to the raw
- * or qcow2 image above it. It is there from the opening of the image to its close, and takes note of requests while they
- * are in flight; without such a node there is none. It never changes what a request does. Data in an external data file
- * is not followed.
+ * or qcow2 image above it. It is there from the opening of the image to its close, and takes note of requests while
+ * they are in flight; without such a node there is none. It never changes what a request does. Data in an external data
+ * file is not followed.
  *
  * `freed-in-flight`: a cluster of the file is given back (its refcount falls to 0; in a raw image a range is discarded
  * or cut off) while another request is about to read or write there: it has looked up the place, and the host has not

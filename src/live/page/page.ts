@@ -12,6 +12,7 @@ import { modelScript } from './model-script.ts';
 import { pageStyle } from './stylesheet.ts';
 import { timelineScript } from './timeline-script.ts';
 import { viewScript } from './view-script.ts';
+import { wordsScript } from './words-script.ts';
 
 /** Nothing may be loaded from anywhere, whatever a file name in the recording says. */
 const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
@@ -26,6 +27,7 @@ const errnoNames = Object.fromEntries(Object.entries(Errno).map(([name, errno]) 
 export const pageScript = `'use strict';
 const errnoNames = ${JSON.stringify(errnoNames)};
 ${modelScript}
+${wordsScript}
 ${timelineScript}
 ${viewScript}
 ${contentScript}`;

@@ -88,24 +88,8 @@ export class ChromeTrace {
   #convertRecord(record: Exclude<TraceRecord, HazardRecord>): string {
     const { request, node, sequence } = record;
     switch (record.kind) {
-      case 'request-begin': {
-        const { operation, bytes, client, parent } = record;
-        const { of, offset } = beginOffset(record) ?? { of: '', offset: 0 };
-        const isOutermost = !this.#open.has(request);
-        const what = requestText(operation, offset, bytes);
-        const name = isOutermost
-          ? `${requestName(operation, request)} ${what}`
-          : `${what} on ${this.#labels.get(node) ?? node}`;
-        const details = {
-          sequence,
-          node,
-          [of === '' ? 'offset' : `${of}Offset`]: offset,
-          bytes,
-          ...(client === undefined ? {} : { client }),
-          ...(parent === undefined ? {} : { parent }),
-        };
-        return this.#begin(request, { kind: 'operation', name, node, operation }, details);
-      }
+      case 'request-begin':
+        return this.#beginRequest(record);
       case 'request-end':
         return this.#endOperation(request, node, record.operation, record.errno);
       case 'suspend': {
@@ -156,6 +140,26 @@ export class ChromeTrace {
         // The image was opened, reopened, or closed.
         return this.#global(record.kind.replace('-', ' '), { sequence, node });
     }
+  }
+
+  #beginRequest(record: Extract<TraceRecord, { kind: 'request-begin' }>): string {
+    const { request, node, sequence } = record;
+    const { operation, bytes, client, parent } = record;
+    const { of, offset } = beginOffset(record) ?? { of: '', offset: 0 };
+    const isOutermost = !this.#open.has(request);
+    const what = requestText(operation, offset, bytes);
+    const name = isOutermost
+      ? `${requestName(operation, request)} ${what}`
+      : `${what} on ${this.#labels.get(node) ?? node}`;
+    const details = {
+      sequence,
+      node,
+      [of === '' ? 'offset' : `${of}Offset`]: offset,
+      bytes,
+      ...(client === undefined ? {} : { client }),
+      ...(parent === undefined ? {} : { parent }),
+    };
+    return this.#begin(request, { kind: 'operation', name, node, operation }, details);
   }
 
   #begin(request: number, span: Span, args: Extra): string {
