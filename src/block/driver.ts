@@ -244,6 +244,8 @@ export interface Driver<S = unknown> extends DriverIdentity {
   pwriteZeroes?(node: BlockNode<S>, offset: number, bytes: number, flags: number): Pending;
   /** ENOTSUP counts as done: a discard is a hint. */
   pdiscard?(node: BlockNode<S>, offset: number, bytes: number): Pending;
+  /** Does all of a flush, with the children that it concerns, in the place of the steps below. Fires no event. */
+  flush?(node: BlockNode<S>): Pending;
   /** Writes what the driver itself has cached. */
   flushToOs?(node: BlockNode<S>): Pending;
   /** Makes the host put on stable storage what it has cached. */

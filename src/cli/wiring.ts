@@ -35,7 +35,12 @@ export function makeSession(
   sandbox: SandboxParts | null = null,
 ): Session {
   const { misalign, imageOptions, bail, objects } = invocation;
-  const common = { output, objects, programName, misalign, imageOptions };
+  const exit = (status: number): never => {
+    output.flush();
+    output.drop();
+    process.exit(status);
+  };
+  const common = { output, objects, programName, misalign, imageOptions, exit };
   const session =
     sandbox === null
       ? new Session({ ...common, drivers, makeOverlay: makeTemporaryOverlay }, commandTable)

@@ -1,6 +1,7 @@
 /** The drivers of this program, one line a driver; the order counts where two recognise an image equally well. */
 import type { Driver, LazyDriver } from '../block/driver.ts';
 import { blkdebug } from './blkdebug/name.ts';
+import { blkverify } from './blkverify/name.ts';
 import { compress } from './compress/driver.ts';
 import { copyOnReadFilter } from './copy-on-read/driver.ts';
 import { file, hostCdrom, hostDevice } from './file/driver.ts';
@@ -13,9 +14,16 @@ import { qed } from './qed/probe.ts';
 import { raw } from './raw/driver.ts';
 import { recognisedFormats } from './recognised/driver.ts';
 
+/** A driver that is found by its name alone, and loaded with the first node that names it. */
+function byName(formatName: string, load: LazyDriver['load']): LazyDriver {
+  return { formatName, load };
+}
+
 // oxlint-disable-next-line typescript/no-explicit-any -- each driver has its own state
 export const drivers: readonly (Driver<any> | LazyDriver)[] = [
   blkdebug,
+  byName('blklogwrites', async () => (await import('./blklogwrites/driver.ts')).blklogwrites),
+  blkverify,
   compress,
   copyOnReadFilter,
   file,
@@ -25,9 +33,11 @@ export const drivers: readonly (Driver<any> | LazyDriver)[] = [
   nbd,
   nullAio,
   nullCo,
+  byName('preallocate', async () => (await import('./preallocate/driver.ts')).preallocate),
   qcow,
   qcow2,
   qed,
+  byName('quorum', async () => (await import('./quorum/driver.ts')).quorum),
   raw,
   ...recognisedFormats,
 ];

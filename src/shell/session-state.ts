@@ -36,6 +36,8 @@ export interface SessionOptions {
   /** Objects that nodes may use, by id. */
   readonly objects?: ReadonlyMap<string, UserObject>;
   readonly clock?: Clock;
+  /** Ends the program at once. Left out where the session is only a part of it. */
+  readonly exit?: ((status: number) => never) | undefined;
   /** The prefix of messages. */
   readonly programName?: string;
   /** Data of requests lies at odd addresses (`-m`). */
@@ -130,6 +132,7 @@ export class SessionState {
       programName: this.#programName,
       stdout: (line) => output.stdout(`${line}\n`),
       stderr: (line) => output.stderr(`${line}\n`),
+      exit: options.exit,
     });
     const misalignBytes = options.misalign === true ? MISALIGN_BYTES : 0;
     this.readBuffers = new BufferPool(this.context, misalignBytes, false);

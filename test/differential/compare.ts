@@ -83,12 +83,14 @@ async function holesOf(image: AnyKind, one: RandomCase<ImageContent>, sandbox: S
 }
 
 /** The parts of a kind that say how its images are opened. */
-type AnyKind = Pick<ImageKind<never>, 'driver' | 'secret'>;
+type AnyKind = Pick<ImageKind<never>, 'driver' | 'fileFormat' | 'secret'>;
 
-function mapOf({ driver, secret }: AnyKind, sandbox: Sandbox): Promise<string> {
+const formatOf = ({ driver, fileFormat }: AnyKind): string => fileFormat ?? driver;
+
+function mapOf(kind: AnyKind, sandbox: Sandbox): Promise<string> {
   const words = ['map', '--output=json', '-U'];
-  if (secret === undefined) return qemuImg(sandbox, ...words, '-f', driver, 'disk.img');
-  return qemuImg(sandbox, ...words, ...encryptedImage(driver, secret, 'disk.img'));
+  if (kind.secret === undefined) return qemuImg(sandbox, ...words, '-f', formatOf(kind), 'disk.img');
+  return qemuImg(sandbox, ...words, ...encryptedImage(formatOf(kind), kind.secret, 'disk.img'));
 }
 
 /** The words that give qemu-img an encrypted image. */
@@ -183,7 +185,8 @@ async function dependsOnStrayMemory(ask: (program: Program) => Promise<Answer>):
 async function isEquivalent(kind: AnyKind, a: Answer, b: Answer): Promise<boolean> {
   if (a.said !== b.said || withoutOffsets(await contentsOf(kind, a)) !== withoutOffsets(await contentsOf(kind, b)))
     return false;
-  const { driver, secret } = kind;
+  const { secret } = kind;
+  const driver = formatOf(kind);
   const images = [a.sandbox.path('disk.img'), b.sandbox.path('disk.img')];
   const given =
     secret === undefined ? ['-f', driver, '-F', driver, ...images] : encryptedImage(driver, secret, ...images);
@@ -199,7 +202,8 @@ function withoutOffsets(map: string): string {
 
 /** The map of the image and, where there is such a thing, what a check of it finds; fragmentation aside. */
 async function contentsOf(kind: AnyKind, { sandbox }: Answer): Promise<string> {
-  const { driver, secret } = kind;
+  const { secret } = kind;
+  const driver = formatOf(kind);
   const map = `\n--- qemu-img map\n${await mapOf(kind, sandbox)}`;
   if (driver === 'raw') return map;
   const given = secret === undefined ? ['-f', driver, 'disk.img'] : encryptedImage(driver, secret, 'disk.img');

@@ -87,8 +87,8 @@ interface LuksContent extends ImageContent {
   readonly format: string;
 }
 
-/** Events of raw's scripts that luks, which fires none, does not bring about. */
-function withoutFormatEvents({ lines, disturbs }: Unit): Unit {
+/** Events of raw's scripts are those of its driver; what fires none itself is held where it writes. */
+export function withoutFormatEvents({ lines, disturbs }: Unit): Unit {
   return {
     disturbs,
     lines: (context) => lines(context).map((line) => line.replace('break write_aio', 'break pwritev')),

@@ -23,6 +23,12 @@ export interface ImageKind<Content extends ImageContent> {
   readonly name: string;
   /** The driver of the format node. */
   readonly driver: string;
+  /** The format of `disk.img`, if the driver is a filter over it. */
+  readonly fileFormat?: string;
+  /** The child that is `disk.img`; `file` if it is left out. */
+  readonly child?: string;
+  /** Options that the node has in every case. */
+  readonly fixed?: (content: Content) => Readonly<Record<string, string>>;
   /** Images are encrypted. */
   readonly secret?: Secret;
   /** Requests of the format node are multiples of this; 1 if it is left out. */

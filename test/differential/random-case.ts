@@ -48,9 +48,10 @@ function flatten(options: Readonly<Record<string, string>>, prefix: string): str
 }
 
 /** The option string of the whole graph. */
-function imageOptions<C extends ImageContent>(kind: ImageKind<C>, { format, debug, discard }: RandomCase<C>): string {
+function imageOptions<C extends ImageContent>(kind: ImageKind<C>, one: RandomCase<C>): string {
+  const { format, debug, discard } = one;
   // Without discard=unmap, detect-zeroes=unmap is refused; once in a while that is worth seeing too.
-  const top = flatten({ ...kind.secret?.options, ...format }, '');
+  const top = flatten({ ...kind.secret?.options, ...kind.fixed?.(one.image), ...format }, '');
   if (format['detect-zeroes'] === 'unmap' && discard === 'unmap') top.push('discard=unmap');
   const file =
     debug === null
@@ -61,7 +62,8 @@ function imageOptions<C extends ImageContent>(kind: ImageKind<C>, { format, debu
     if (debug.asFile) file.push('file.config=blkdebug.conf');
     else file.push(...flatten(ruleOptions(debug.rules), 'file.'));
   }
-  return [`driver=${kind.driver}`, ...top, ...file].join(',');
+  const child = file.map((option) => option.replace(/^file/, kind.child ?? 'file'));
+  return [`driver=${kind.driver}`, ...top, ...child].join(',');
 }
 
 function needsDirectIo({ cache }: RandomCase<ImageContent>): boolean {

@@ -1,7 +1,9 @@
 /**
  * State that the nodes of one session share: the drivers, the loop, the bus, the names in use, and where messages go.
  */
+import { Errno } from '../../util/errno.ts';
 import type { BlockBackend } from '../backend.ts';
+import { BlockError } from '../error.ts';
 import type { DriverTable } from '../open/driver-table.ts';
 import type { OverlayMaker } from '../open/overlay.ts';
 import { TraceBus } from '../events/trace.ts';
@@ -31,6 +33,8 @@ export interface ContextSettings {
   readonly stderr?: (line: string) => void;
   /** The bus of a session that begins anew; left out: one of its own. */
   readonly trace?: TraceBus;
+  /** Ends the program, as exit(3) does. Left out where what runs is only a part of it. */
+  readonly exit?: ((status: number) => never) | undefined;
 }
 
 /** Shared by all nodes of one session. */
@@ -52,6 +56,7 @@ export class GraphContext {
   /** A line for standard error, as it is. */
   readonly warn: (line: string) => void;
 
+  readonly #exit: ((status: number) => never) | undefined;
   readonly #programName: string;
   readonly #reported = new Set<string>();
   #allocate: Allocator = (bytes) => Buffer.alloc(bytes);
@@ -67,6 +72,14 @@ export class GraphContext {
     this.#programName = programName ?? 'qemu-io';
     this.say = stdout ?? (() => {});
     this.warn = stderr ?? (() => {});
+    this.#exit = settings.exit;
+  }
+
+  /** Ends the program with a line on standard error: two images that have to be equal are not. EIO where it goes on. */
+  mismatch(line: string): never {
+    this.warn(line);
+    this.#exit?.(1);
+    throw new BlockError(Errno.EIO);
   }
 
   /** A message for standard error, with the program's name before it: "qemu-io: …". */

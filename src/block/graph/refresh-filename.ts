@@ -13,8 +13,9 @@ export function refreshFilename(node: BlockNode): void {
   const isOverridden = (node.openFlags & Open.NO_IO) === 0 && backingIsOverridden(node);
   const tree: JsonObject = new Map();
   const hasStrongOptions = gatherStrongOptions(node, tree);
+  // The oldest child last: a list is gathered from its end.
   for (const child of node.children) {
-    if (child !== node.backing || isOverridden) tree.set(child.name, child.node.fullOpenOptions);
+    if (child !== node.backing || isOverridden) putChild(tree, child.name, child.node.fullOpenOptions);
   }
   if (isOverridden && node.backing === null) tree.set('backing', null);
   node.fullOpenOptions = tree;
@@ -29,6 +30,17 @@ export function refreshFilename(node: BlockNode): void {
     node.exactFilename = isPlain && node.driver.isFilter !== true ? primary.node.exactFilename : '';
   }
   node.filename = node.exactFilename === '' ? truncated(`json:${formatJson(tree)}`) : node.exactFilename;
+}
+
+/** Puts a child's options under its name; children of names with numbers (`children.0`) make a list. */
+function putChild(tree: JsonObject, name: string, options: JsonObject): void {
+  const [, list] = /^(.+)\.\d+$/.exec(name) ?? [];
+  if (list === undefined) {
+    tree.set(name, options);
+    return;
+  }
+  const others = tree.get(list);
+  tree.set(list, [options, ...(Array.isArray(others) ? others : [])]);
 }
 
 /** Whether the backing file is another one than the image names. */

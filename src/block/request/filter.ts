@@ -9,9 +9,17 @@ import { preadv } from './read.ts';
 import { truncate } from './truncate.ts';
 import { pwriteZeroes, pwritev } from './write.ts';
 
-/** The driver of a filter: `methods`, and for those that it leaves out ones that pass on what they are given. */
-export function defineFilter<S>(methods: Omit<Driver<S>, 'isFilter'>): Driver<S> {
-  return { ...(passThrough as Partial<Driver<S>>), ...methods, isFilter: true };
+/**
+ * The driver of a filter: `methods`, and for those that it leaves out ones that pass on what they are given. `lacks`
+ * names those of them that the filter has not at all, as drivers of QEMU do.
+ */
+export function defineFilter<S>(
+  methods: Omit<Driver<S>, 'isFilter'>,
+  lacks: readonly ('pwriteZeroes' | 'pdiscard')[] = [],
+): Driver<S> {
+  const driver: Driver<S> = { ...(passThrough as Partial<Driver<S>>), ...methods, isFilter: true };
+  for (const method of lacks) delete driver[method];
+  return driver;
 }
 
 function childOf(node: BlockNode): ChildLink {

@@ -32,6 +32,11 @@ function* flushInTurn(node: BlockNode): Steps<void> {
   node.flushActive = true;
   try {
     const { driver, primaryChild } = node;
+    if (driver.flush !== undefined) {
+      yield driver.flush(node);
+      node.flushedGeneration = generation;
+      return;
+    }
     const above = primaryChild === null ? null : primaryChild.node;
     let pending = above?.debugEvent(Event.FLUSH_TO_OS);
     if (pending !== undefined) yield pending;

@@ -1,17 +1,18 @@
-/**
- * Logs of writes as dm-log-writes of Linux and blklogwrites of QEMU make them, read and written.
- *
- * A log is a superblock, then for each request a block with its head and the blocks of its data; numbers are
- * little-endian, and a block is a sector of the logged device (Documentation/admin-guide/device-mapper/log-writes.rst).
- */
+/** Logs of writes as dm-log-writes of Linux and blklogwrites of QEMU make them, read and written as a whole. */
 import { invalidArgument } from '../../block/error.ts';
+import {
+  decodeHead,
+  decodeSuper,
+  encodeSuper,
+  HEAD_BYTES,
+  LOG_MAGIC,
+  LOG_VERSION,
+  LogFlag,
+  putHead,
+  SUPER_BYTES,
+} from '../../util/log-heads.ts';
 import type { LogEntry } from '../../sandbox/disks/disk-log.ts';
 
-const MAGIC = 0x6a_7366_7773_6872n;
-const VERSION = 1n;
-const SUPER_BYTES = 28;
-const HEAD_BYTES = 32;
-const Flag = { FLUSH: 1, FUA: 2, DISCARD: 4, MARK: 8, METADATA: 16 } as const;
 const KNOWN_FLAGS = 31n;
 const MIN_SECTOR_BYTES = 512;
 const MAX_SECTOR_BYTES = 1 << 20;
@@ -34,15 +35,13 @@ export interface LogSource {
 export function readWriteLog(source: LogSource, memoryMaxBytes: number): LogEntry[] {
   const head = Buffer.alloc(SUPER_BYTES);
   source.read(0, head);
-  if (head.readBigUInt64LE(0) !== MAGIC) throw invalidArgument('not a log of writes');
-  const version = head.readBigUInt64LE(8);
-  if (version !== VERSION) throw invalidArgument(`version ${version} of logs of writes is not known`);
-  const sectorBytes = head.readUInt32LE(24);
+  const { magic, version, entryCount: count, sectorBytes } = decodeSuper(head);
+  if (magic !== LOG_MAGIC) throw invalidArgument('not a log of writes');
+  if (version !== LOG_VERSION) throw invalidArgument(`version ${version} of logs of writes is not known`);
   const isPowerOfTwo = (sectorBytes & (sectorBytes - 1)) === 0;
   if (!isPowerOfTwo || sectorBytes < MIN_SECTOR_BYTES || sectorBytes > MAX_SECTOR_BYTES) {
     throw invalidArgument(`a log of writes with sectors of ${sectorBytes} bytes`);
   }
-  const count = head.readBigUInt64LE(16);
   if (count > MAX_ENTRIES) throw invalidArgument(`a log of ${count} writes is too long`);
   const reader = new Reader(source, sectorBytes, memoryMaxBytes);
   const log: LogEntry[] = [];
@@ -71,23 +70,21 @@ class Reader {
     if (this.#at + HEAD_BYTES > this.#source.lengthBytes) throw refuse('is behind its end');
     this.#source.read(this.#at, head);
     this.#at += this.#sectorBytes;
-    const sector = head.readBigUInt64LE(0);
-    const sectors = head.readBigUInt64LE(8);
-    const flags = head.readBigUInt64LE(16);
+    const { sector, sectorCount: sectors, flags } = decodeHead(head);
     if ((flags & ~KNOWN_FLAGS) !== 0n) throw refuse(`has unknown flags: 0x${flags.toString(16)}`);
     const has = (flag: number): boolean => (flags & BigInt(flag)) !== 0n;
     // A mark is text in the block of its head.
-    if (has(Flag.MARK)) return [];
+    if (has(LogFlag.MARK)) return [];
     const unit = BigInt(this.#sectorBytes);
     if ((sector + sectors) * unit > BigInt(Number.MAX_SAFE_INTEGER)) throw refuse('is beyond what a file can hold');
     const offset = Number(sector * unit);
     const bytes = Number(sectors * unit);
     const place = { disk: 0, flags: 0, request: index + 1, command: 0 };
     const flush: LogEntry = { ...place, kind: 'flush', offset: 0, bytes: 0, data: null };
-    const entries: LogEntry[] = has(Flag.FLUSH) ? [flush] : [];
-    if (has(Flag.DISCARD)) entries.push({ ...place, kind: 'discard', offset, bytes, data: null });
+    const entries: LogEntry[] = has(LogFlag.FLUSH) ? [flush] : [];
+    if (has(LogFlag.DISCARD)) entries.push({ ...place, kind: 'discard', offset, bytes, data: null });
     else if (bytes > 0) entries.push({ ...place, kind: 'write', offset, bytes, data: this.#data(bytes, refuse) });
-    if (has(Flag.FUA) && bytes > 0) entries.push(flush);
+    if (has(LogFlag.FUA) && bytes > 0) entries.push(flush);
     return entries;
   }
 
@@ -123,19 +120,12 @@ export function* encodeWriteLog(
   before: (index: number, offset: number, data: Buffer) => void,
 ): Generator<Buffer> {
   const pieces = log.flatMap((entry, index) => (entry.disk === 0 ? piecesOf(entry, index) : []));
-  const first = Buffer.alloc(MIN_SECTOR_BYTES);
-  first.writeBigUInt64LE(MAGIC, 0);
-  first.writeBigUInt64LE(VERSION, 8);
-  first.writeBigUInt64LE(BigInt(pieces.length), 16);
-  first.writeUInt32LE(MIN_SECTOR_BYTES, 24);
-  yield first;
+  yield encodeSuper(pieces.length, MIN_SECTOR_BYTES);
   for (const { flags, index, offset, bytes } of pieces) {
     const start = offset - (offset % MIN_SECTOR_BYTES);
     const end = Math.ceil((offset + bytes) / MIN_SECTOR_BYTES) * MIN_SECTOR_BYTES;
     const head = Buffer.alloc(MIN_SECTOR_BYTES);
-    head.writeBigUInt64LE(BigInt(start / MIN_SECTOR_BYTES), 0);
-    head.writeBigUInt64LE(BigInt((end - start) / MIN_SECTOR_BYTES), 8);
-    head.writeBigUInt64LE(BigInt(flags), 16);
+    putHead(head, start / MIN_SECTOR_BYTES, (end - start) / MIN_SECTOR_BYTES, flags);
     yield head;
     if (flags !== 0) continue;
     const whole = Buffer.alloc(end - start);
@@ -151,9 +141,9 @@ export function* encodeWriteLog(
 function piecesOf({ kind, offset, bytes }: LogEntry, index: number): Piece[] {
   switch (kind) {
     case 'flush':
-      return [{ flags: Flag.FLUSH, index, offset: 0, bytes: 0 }];
+      return [{ flags: LogFlag.FLUSH, index, offset: 0, bytes: 0 }];
     case 'discard':
-      return [{ flags: Flag.DISCARD, index, offset, bytes }];
+      return [{ flags: LogFlag.DISCARD, index, offset, bytes }];
     case 'write':
       return [{ flags: 0, index, offset, bytes }];
     case 'zero': {

@@ -1,0 +1,35 @@
+/** Counting votes: which of several values most have. */
+
+/** Those who voted for the same. */
+export interface Version<T> {
+  readonly value: T;
+  /** Their indices, ascending. */
+  readonly voters: number[];
+}
+
+/** The votes for each value that was voted for, the latest new value first. */
+export function countVotes<T>(
+  votes: readonly (readonly [number, T])[],
+  isEqual: (a: T, b: T) => boolean,
+): readonly Version<T>[] {
+  const versions: Version<T>[] = [];
+  for (const [index, value] of votes) {
+    const version = versions.find((known) => isEqual(known.value, value));
+    if (version === undefined) versions.unshift({ value, voters: [index] });
+    else version.voters.push(index);
+  }
+  return versions;
+}
+
+/** The version with the most votes, of equal ones the latest; undefined if there was no vote. */
+export function winnerOf<T>(versions: readonly Version<T>[]): Version<T> | undefined {
+  let winner = versions[0];
+  for (const version of versions) if (version.voters.length > (winner?.voters.length ?? 0)) winner = version;
+  return winner;
+}
+
+/** The commonest error among the errnos of all copies; 0 if none failed. */
+export function votedErrno(errnos: readonly number[]): number {
+  const failures = [...errnos.entries()].filter(([, errno]) => errno !== 0);
+  return winnerOf(countVotes(failures, (a, b) => a === b))?.value ?? 0;
+}
