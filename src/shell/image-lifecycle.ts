@@ -124,7 +124,7 @@ function endDelays({ top }: BlockBackend): void {
 function cancelWaiting(session: SessionState, ...kinds: readonly ('network' | 'delay')[]): void {
   const { loop } = session;
   for (const coroutine of loop.alive) {
-    if (!kinds.some((kind) => coroutine.waitsFor?.kind === kind)) continue;
+    if (coroutine.cancelled || !kinds.some((kind) => coroutine.waitsFor?.kind === kind)) continue;
     session.hadCancelledRequests = true;
     session.error(`cancelled: ${waitingLine(coroutine, loop.clock.nowNs())}`);
     loop.cancel(coroutine);

@@ -118,6 +118,21 @@ describe('a fault', () => {
     expect(shell.session.exitStatus).toBe(1);
   });
 
+  it('delay-ns: a close after an interrupt cancels each request once', async () => {
+    const clock = new ManualClock();
+    shell = await testShell({}, { clock });
+    await say('rule add inject-error event=none errno=0 delay-ns=5000000000', 'aio_write -q 0 512');
+    const flushing = shell.run('aio_flush');
+    await new Promise(setImmediate);
+    shell.session.interrupt();
+    await flushing;
+    const closing = shell.session.close();
+    await new Promise(setImmediate);
+    clock.advance(1e9);
+    await closing;
+    expect(shell.err()).toBe('qemu-io: cancelled: write of 512 bytes at offset 0, delayed by rule 1 for 1.0 s\n');
+  });
+
   it('delay-ns: resume and cancel offer and take the tag of delays', async () => {
     shell = await testShell({}, { clock: new ManualClock() });
     await say('rule add inject-error event=none errno=0 delay-ns=5000000000', 'aio_write -q 0 512');
