@@ -43,8 +43,8 @@ export interface SearchSettings {
   readonly header: Header;
   readonly workers: Workers;
   readonly shard: Shard;
-  /** Units from this number on are left out. */
-  readonly unitsMax: number;
+  /** The search ends when it has so many cases. */
+  readonly casesMax: number;
   /** Results of an earlier search, which need not be found again. */
   readonly earlier: ResultSet;
   /** A leak is a find. */
@@ -66,9 +66,9 @@ export class Search {
 
   constructor(settings: SearchSettings) {
     this.#settings = settings;
-    const { header, unitsMax, shard } = settings;
+    const { header, shard } = settings;
     const units: number[] = [];
-    for (let unit = 0; unit < Math.min(header.units, unitsMax); unit++) if (isInShard(unit, shard)) units.push(unit);
+    for (let unit = 0; unit < header.units; unit++) if (isInShard(unit, shard)) units.push(unit);
     this.#units = units;
   }
 
@@ -100,7 +100,7 @@ export class Search {
   /** Does one unit after the other. */
   async #work(): Promise<void> {
     const { workers, earlier } = this.#settings;
-    while (!this.#isStopped) {
+    while (!this.#isStopped && this.#cases < this.#settings.casesMax) {
       const unit = this.#units[this.#next];
       if (unit === undefined) return;
       this.#next += 1;
@@ -120,7 +120,10 @@ export class Search {
       if (unit === undefined || results === undefined) return;
       this.#waiting.delete(unit);
       this.#reported += 1;
-      for (const result of results) this.#reportOne(result);
+      for (const result of results) {
+        if (this.#cases === this.#settings.casesMax) return this.stop();
+        this.#reportOne(result);
+      }
     }
   }
 

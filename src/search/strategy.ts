@@ -5,6 +5,7 @@
  * unit is run by itself, wherever and as often as it may be, and gives the same cases each time: that is what shards,
  * jobs and a search that is taken up again stand on.
  */
+import { invalidArgument } from '../block/error.ts';
 import type { Baseline } from './aftermath.ts';
 import type { CaseViewer } from './case.ts';
 import type { Judged } from './judge.ts';
@@ -36,8 +37,25 @@ export type OptionLine = readonly [flags: string, description: string];
 /** The words of the command line that say which cases there are. */
 export interface SearchOptions {
   readonly seed: number;
+  /** So many cases are wanted at most: a unit that has more may end behind the first of those above. */
+  readonly casesMax: number;
   /** The strategy's own options, by name without the dashes; a flag has an empty value. */
   readonly own: ReadonlyMap<string, string>;
+}
+
+/** A whole number of an option, or its default. Throws EINVAL for anything else, and outside of `least` to `most`. */
+export function numberOption(
+  words: ReadonlyMap<string, string>,
+  name: string,
+  fallback: number,
+  { least = 0, most = Number.MAX_SAFE_INTEGER } = {},
+): number {
+  const text = words.get(name);
+  if (text === undefined) return fallback;
+  const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= least && number <= most) return number;
+  const range = most === Number.MAX_SAFE_INTEGER ? `from ${least} on` : `from ${least} to ${most}`;
+  throw invalidArgument(`--${name} takes a whole number ${range}, not '${text}'`);
 }
 
 /** The work of a search, numbered. */

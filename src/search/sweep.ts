@@ -17,12 +17,14 @@ class Sweep implements Units {
   readonly #world: World;
   readonly #baseline: Baseline;
   readonly #pairs: boolean;
+  readonly #casesMax: number;
   readonly #points: readonly Passed[];
 
-  constructor(world: World, baseline: Baseline, pairs: boolean, points: readonly Passed[]) {
+  constructor(world: World, baseline: Baseline, pairs: boolean, casesMax: number, points: readonly Passed[]) {
     this.#world = world;
     this.#baseline = baseline;
     this.#pairs = pairs;
+    this.#casesMax = casesMax;
     this.#points = points;
   }
 
@@ -38,7 +40,7 @@ class Sweep implements Units {
     const outcomes = [outcome];
     const { command } = injector.passed[injector.firstAt] as Passed;
     for (const { point, command: later } of injector.passed.slice(injector.firstAt + 1)) {
-      if (later !== command || isStopped()) break;
+      if (later !== command || outcomes.length > this.#casesMax || isStopped()) break;
       outcomes.push((await this.#try([injection, { ...injection, point }])).outcome);
     }
     return outcomes;
@@ -133,12 +135,12 @@ export const sweep: Strategy = {
   name: 'sweep',
   description: 'fail every event and every request to a file that a script makes, and judge what comes of it',
   options: [['--pairs', 'fail a second one in what the first failure led to, until the next line of the script']],
-  async prepare(world: World, baseline: Baseline, { own }: SearchOptions): Promise<Units> {
+  async prepare(world: World, baseline: Baseline, { own, casesMax }: SearchOptions): Promise<Units> {
     let injector: Injector | null = null;
     await judge(world, baseline, (running) => {
       injector = new Injector([], running);
       return injector.hooks;
     });
-    return new Sweep(world, baseline, own.has('pairs'), (injector as unknown as Injector).passed);
+    return new Sweep(world, baseline, own.has('pairs'), casesMax, (injector as unknown as Injector).passed);
   },
 };

@@ -41,7 +41,7 @@ interface Run {
 }
 
 async function runSearch(
-  settings: { shard?: string; earlier?: string; unitsMax?: number; reporters?: readonly Reporter[] } = {},
+  settings: { shard?: string; earlier?: string; casesMax?: number; reporters?: readonly Reporter[] } = {},
 ): Promise<Run> {
   let lines = '';
   let table = '';
@@ -52,7 +52,7 @@ async function runSearch(
     header,
     workers,
     shard: parseShard(settings.shard ?? null, {}),
-    unitsMax: settings.unitsMax ?? UNITS,
+    casesMax: settings.casesMax ?? Number.MAX_SAFE_INTEGER,
     earlier,
     leaksCount: false,
     reporters: [
@@ -119,8 +119,15 @@ describe('results', () => {
     expect(() => union(`${lines}{"case":"1.9","of":2,"verdict":"sound","title":"","recipe":0}\n`)).toThrow('no result');
   });
 
-  it('end before a case that is one too many', async () => {
-    expect((await runSearch({ unitsMax: 3 })).lines.split('\n')).toHaveLength(5);
+  it('end before a case that is one too many, also within a unit, which does not count as done then', async () => {
+    expect((await runSearch({ casesMax: 3 })).lines.split('\n')).toHaveLength(5);
+    const whole = await runSearch();
+    const cut = await runSearch({ casesMax: 8 });
+    expect(cut.lines.trimEnd().split('\n')).toEqual(whole.lines.split('\n', 9));
+    expect(cut.table).toMatch(/^8 cases/);
+    const resumed = await runSearch({ earlier: cut.lines });
+    expect(resumed.lines).toBe(whole.lines);
+    expect(resumed.asked[0]).toBe(6);
   });
 });
 

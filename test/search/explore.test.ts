@@ -1,11 +1,9 @@
-/** The reduced search of orders reaches what all orders reach, and finds faults of orders without a hint. */
+/** The search of orders finds faults without a hint, and says them in words of qemu-io. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readBaseline } from '../../src/search/aftermath.ts';
 import { explore } from '../../src/search/explore/explore.ts';
-import { runOrder } from '../../src/search/explore/explorer.ts';
-import { OrderWalk } from '../../src/search/explore/orders.ts';
 import type { Outcome } from '../../src/search/strategy.ts';
 import type { World } from '../../src/search/world.ts';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
@@ -21,47 +19,13 @@ function worldWith(lines: readonly string[]): World {
   return worldOf(scenarioOf(words, lines, false));
 }
 
-interface Explored {
-  readonly runs: number;
-  /** Verdict, and all that the script printed, of each order. */
-  readonly outcomes: readonly string[];
-}
-
-async function exploreAll(lines: readonly string[], isNaive: boolean): Promise<Explored> {
-  const world = worldWith(lines);
-  const baseline = await readBaseline(world);
-  const walk = new OrderWalk({ isNaive, preemptionsMax: null, prefix: [] });
-  const outcomes = new Set<string>();
-  let runs = 0;
-  while (walk.begin()) {
-    runs += 1;
-    const { judged, steps } = await runOrder(world, baseline, walk);
-    walk.end(steps);
-    if (walk.isRedundant) continue;
-    const said = judged.finished.transcript.stdout.replaceAll(/\d+\.\d+ sec.*|\(.*\)/g, '');
-    outcomes.add([judged.verdict.name, judged.verdict.mark, ...said.split('\n').sort()].join('\n'));
-  }
-  world.close();
-  return { runs, outcomes: [...outcomes].sort() };
-}
-
-/** Lines before the pair, by what they make of the disk. */
-const states: Readonly<Record<string, readonly string[]>> = {
-  'an empty image': [],
-  'a cluster in place': ['write -P 9 0 64k'],
-};
-
-/** Whose orders are so few that all of them can be tried here. */
-const pairs: readonly (readonly [string, string])[] = [
-  ['aio_write -P 1 0 4k', 'aio_read 0 4k'],
-  ['aio_write -P 1 0 4k', 'aio_write -z 0 64k'],
-  ['aio_read 0 4k', 'write -z -u 0 64k'],
-  ['aio_write -P 1 4k 512', 'write -P 2 4k 512'],
-];
-
 async function outcomesOf(lines: readonly string[], own: Record<string, string> = {}): Promise<Outcome[]> {
   const world = worldWith(lines);
-  const units = await explore.prepare(world, await readBaseline(world), { seed: 1, own: new Map(Object.entries(own)) });
+  const units = await explore.prepare(world, await readBaseline(world), {
+    seed: 1,
+    casesMax: Number.MAX_SAFE_INTEGER,
+    own: new Map(Object.entries(own)),
+  });
   const outcomes: Outcome[] = [];
   for (let unit = 0; unit < units.count; unit++) outcomes.push(...(await units.run(unit, () => false)));
   world.close();
@@ -69,27 +33,6 @@ async function outcomesOf(lines: readonly string[], own: Record<string, string> 
 }
 
 const discarded = ['write -P 1 0 64k', 'aio_write -P 2 0 4k', 'discard 0 64k', 'write -P 3 64k 64k', 'aio_flush'];
-
-describe('the reduced search', () => {
-  for (const [state, before] of Object.entries(states)) {
-    it.each(pairs)(
-      `of %s and %s over ${state} reaches the ends of all orders`,
-      { timeout: 120_000 },
-      async (...pair) => {
-        const lines = [...before, ...pair, 'aio_flush', 'read -v 0 64'];
-        const all = await exploreAll(lines, true);
-        const reduced = await exploreAll(lines, false);
-        expect(reduced.outcomes).toEqual(all.outcomes);
-        expect(reduced.runs).toBeLessThanOrEqual(all.runs);
-      },
-    );
-  }
-
-  it('leaves out what cannot make a difference', async () => {
-    const lines = ['write -P 9 0 128k', 'aio_write -P 1 0 4k', 'aio_write -P 2 64k 4k', 'aio_flush'];
-    expect((await exploreAll(lines, false)).runs).toBeLessThan(8);
-  });
-});
 
 describe('explore', () => {
   it('finds the write that goes to a cluster which a discard has freed', { timeout: 60_000 }, async () => {
@@ -100,10 +43,24 @@ describe('explore', () => {
     expect(finds[0]?.title).toContain('line 3 (discard 0 64k)');
   });
 
+  it('ends a unit that has more cases than are wanted', async () => {
+    const world = worldWith(discarded);
+    const options = { seed: 1, casesMax: 2, own: new Map([['naive', '']]) };
+    const units = await explore.prepare(world, await readBaseline(world), options);
+    const counts: number[] = [];
+    for (let unit = 0; unit < 3; unit++) counts.push((await units.run(unit, () => false)).length);
+    expect(Math.max(...counts)).toBe(3);
+    world.close();
+  });
+
   it('runs a case again by its recipe', { timeout: 60_000 }, async () => {
     const found = (await outcomesOf(discarded)).find(({ verdict }) => verdict === 'wrong data');
     const world = worldWith(discarded);
-    const units = await explore.prepare(world, await readBaseline(world), { seed: 1, own: new Map() });
+    const units = await explore.prepare(world, await readBaseline(world), {
+      seed: 1,
+      casesMax: Number.MAX_SAFE_INTEGER,
+      own: new Map(),
+    });
     const { outcome } = await units.again(found?.recipe ?? null);
     expect(outcome).toEqual(found);
     world.close();
@@ -112,7 +69,11 @@ describe('explore', () => {
   it('says an order in commands of qemu-io', { timeout: 60_000 }, async () => {
     const found = (await outcomesOf(discarded)).find(({ verdict }) => verdict === 'wrong data');
     const world = worldWith(discarded);
-    const units = await explore.prepare(world, await readBaseline(world), { seed: 1, own: new Map() });
+    const units = await explore.prepare(world, await readBaseline(world), {
+      seed: 1,
+      casesMax: Number.MAX_SAFE_INTEGER,
+      own: new Map(),
+    });
     expect(await units.script(found?.recipe ?? null)).toEqual({
       lines: [
         'write -P 1 0 64k',

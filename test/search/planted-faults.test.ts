@@ -84,6 +84,7 @@ async function outcomesOf(
     const world = plantedWorld(scenarioOf(words, lines, false), plant);
     const units = await strategy.prepare(world, await readBaseline(world), {
       seed: 1,
+      casesMax: Number.MAX_SAFE_INTEGER,
       own: new Map(Object.entries(own)),
     });
     for (let unit = 0; unit < units.count && !outcomes.some(isEnough); unit++) {

@@ -10,7 +10,7 @@ import { parseOptionString } from '../../block/options/option-string.ts';
 import { drivers } from '../../drivers/index.ts';
 import { type Baseline, readBaseline } from '../../search/aftermath.ts';
 import { openAsIs } from '../../search/case.ts';
-import type { Units } from '../../search/strategy.ts';
+import { numberOption, type Units } from '../../search/strategy.ts';
 import { REFUSED_COMMAND, type Scenario, World } from '../../search/world.ts';
 import { refusedLine } from '../../sandbox/sandbox-table.ts';
 import { commandTable } from '../../shell/commands/index.ts';
@@ -18,7 +18,7 @@ import { LineSplitter } from '../../shell/data/line-splitter.ts';
 import type { OpenRequest } from '../../shell/session.ts';
 import { Exit, type Invocation, parseArguments } from '../arguments.ts';
 import { withBlkdebug } from './find-words.ts';
-import { numberOption, type SearchWords } from './search-words.ts';
+import { casesMaxOf, type SearchWords } from './search-words.ts';
 
 /** Lines of a script count for each case; a longer one is no scenario. */
 const SCRIPT_MAX_BYTES = 1 << 20;
@@ -54,8 +54,8 @@ export async function prepareLines(
   if (refused !== null) throw invalidArgument(`${words.script}: ${refused}`);
   const world = await makeWorld(invocation, lines);
   const baseline = await readBaseline(world);
-  const seed = numberOption(words.common, 'seed', 1, 0);
-  const units = await words.strategy.prepare(world, baseline, { seed, own: words.own });
+  const seed = numberOption(words.common, 'seed', 1);
+  const units = await words.strategy.prepare(world, baseline, { seed, casesMax: casesMaxOf(words), own: words.own });
   return { invocation, scenario: world.scenario, baseline, units, seed, image: invocation.file ?? '' };
 }
 
@@ -137,7 +137,7 @@ export async function searchOver(
   const world = new World({ ...scenario, lines }, parts);
   try {
     const quiet = new Map([...own].filter(([name]) => strategy.writtenOnce?.includes(name) !== true));
-    const units = await strategy.prepare(world, baseline, { seed, own: quiet });
+    const units = await strategy.prepare(world, baseline, { seed, casesMax: Number.MAX_SAFE_INTEGER, own: quiet });
     return { units, close: () => world.close() };
   } catch (error) {
     world.close();

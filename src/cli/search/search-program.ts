@@ -9,14 +9,14 @@ import { junit } from '../../search/reporters/junit.ts';
 import { resultLines } from '../../search/reporters/result-lines.ts';
 import { headerLine, type Header, ResultSet } from '../../search/results.ts';
 import { parseShard } from '../../search/shard.ts';
-import type { Strategy } from '../../search/strategy.ts';
+import { numberOption, type Strategy } from '../../search/strategy.ts';
 import { localWorkers, threadWorkers } from '../../search/workers.ts';
 import { onFatalSignals, dieOf } from '../signals.ts';
 import type { Stdio } from '../stdio.ts';
 import { type PreparedSearch, prepareSearch, reasonOf } from './prepare-search.ts';
 import { progressLine } from './progress-line.ts';
 import { type FindOptions, reportFinds } from './report-finds.ts';
-import { numberOption, parseSearchWords, type SearchWords } from './search-words.ts';
+import { casesMaxOf, parseSearchWords, type SearchWords } from './search-words.ts';
 
 /** The word that starts the program as a thread of a search. */
 const WORKER_WORD = '--search-worker';
@@ -43,10 +43,10 @@ export async function runSearch(strategy: Strategy, words: readonly string[], st
 async function run(strategy: Strategy, words: readonly string[], stdio: Stdio): Promise<number> {
   const parsed = parseSearchWords(strategy, words);
   const { common } = parsed;
-  const jobs = Math.min(numberOption(common, 'jobs', availableParallelism()), JOBS_MAX);
+  const jobs = Math.min(numberOption(common, 'jobs', availableParallelism(), { least: 1 }), JOBS_MAX);
   const shard = parseShard(common.get('shard') ?? null, process.env);
-  const unitsMax = numberOption(common, 'max-cases', Number.MAX_SAFE_INTEGER, 0);
-  const secondsMax = numberOption(common, 'max-time', 0);
+  const casesMax = casesMaxOf(parsed);
+  const secondsMax = numberOption(common, 'max-time', 0, { least: 1 });
   const prepared = await prepareSearch(parsed, (text) => stdio.stderr(text));
   const header = headerOf(parsed, prepared);
   const earlier = readEarlier(common.get('resume'), header);
@@ -60,7 +60,7 @@ async function run(strategy: Strategy, words: readonly string[], stdio: Stdio): 
   const threads = jobs === 1 ? [] : startThreads(strategy.name, words, jobs);
   const workers = threads.length === 0 ? localWorkers(prepared.units) : threadWorkers(threads);
   const leaksCount = common.has('leaks');
-  const search = new Search({ header, workers, shard, unitsMax, earlier, leaksCount, reporters });
+  const search = new Search({ header, workers, shard, casesMax, earlier, leaksCount, reporters });
   let wasInterrupted = false;
   onFatalSignals((signal) => {
     if (wasInterrupted) dieOf(signal);

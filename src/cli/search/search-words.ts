@@ -1,7 +1,7 @@
 /** The words of a search's command line: its own options, those of the program, the image and the script. */
 import { invalidArgument } from '../../block/error.ts';
 import { crash } from '../../search/crash/crash.ts';
-import type { OptionLine, Strategy } from '../../search/strategy.ts';
+import { numberOption, type OptionLine, type Strategy } from '../../search/strategy.ts';
 import { explore } from '../../search/explore/explore.ts';
 import { sweep } from '../../search/sweep.ts';
 
@@ -15,7 +15,7 @@ export const commonOptions: readonly OptionLine[] = [
   ['--jobs <N>', 'threads that run cases; all processors by default'],
   ['--shard <I/N>', 'run part I of N; /N takes I from JOB_COMPLETION_INDEX, SLURM_ARRAY_TASK_ID or TEST_SHARD_INDEX'],
   ['--seed <S>', 'where random numbers start; 1 by default'],
-  ['--max-cases <N>', 'end before case N'],
+  ['--max-cases <N>', 'end after N cases'],
   ['--max-time <S>', 'end after so many seconds with what there is'],
   ['--resume <FILE>', 'go on where a search has ended that wrote these lines of JSON'],
   ['--leaks', 'a leaked cluster is a find'],
@@ -34,6 +34,11 @@ export interface SearchWords {
   readonly program: readonly string[];
   /** Null for a search that stands on something else. */
   readonly script: string | null;
+}
+
+/** So many cases a search has at most. */
+export function casesMaxOf({ common }: SearchWords): number {
+  return numberOption(common, 'max-cases', Number.MAX_SAFE_INTEGER);
 }
 
 /** Takes the words behind the subcommand apart. The script is the last of them. Throws EINVAL if that cannot be. */
@@ -79,13 +84,4 @@ function takesValue(name: string, options: readonly OptionLine[]): boolean {
 
 function nameOf(flags: string): string {
   return flags.slice(2).split(' ', 1)[0] ?? '';
-}
-
-/** A whole number of an option, or its default. Throws EINVAL for anything else. */
-export function numberOption(words: ReadonlyMap<string, string>, name: string, fallback: number, least = 1): number {
-  const text = words.get(name);
-  if (text === undefined) return fallback;
-  const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(number >= least)) throw invalidArgument(`--${name} takes a whole number from ${least} on, not '${text}'`);
-  return number;
 }

@@ -6,12 +6,20 @@
  * the user was told is on stable storage.
  */
 import { isMainThread } from 'node:worker_threads';
-import { invalidArgument } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { type Baseline, lookAfter } from '../aftermath.ts';
 import type { FinishedCase } from '../case.ts';
 import { DiskModel } from '../model/disk-model.ts';
-import type { FindScript, Json, Outcome, Rerun, SearchOptions, Strategy, Units } from '../strategy.ts';
+import {
+  type FindScript,
+  type Json,
+  numberOption,
+  type Outcome,
+  type Rerun,
+  type SearchOptions,
+  type Strategy,
+  type Units,
+} from '../strategy.ts';
 import { type Verdict, verdictOn } from '../verdict.ts';
 import type { World } from '../world.ts';
 import type { Disks } from '../../sandbox/disks/disks.ts';
@@ -188,11 +196,7 @@ function changeText({ kind, offset, bytes }: LogEntry): string {
 }
 
 function settingsOf({ seed, own }: SearchOptions): LossSettings {
-  const text = own.get('samples') ?? String(DEFAULT_SAMPLES);
-  const samples = Number(text);
-  if (!/^\d{1,7}$/.test(text) || samples > MAX_SAMPLES) {
-    throw invalidArgument(`--samples takes a number up to ${MAX_SAMPLES}, not '${text}'`);
-  }
+  const samples = numberOption(own, 'samples', DEFAULT_SAMPLES, { most: MAX_SAMPLES });
   return { seed, samples, isTorn: own.has('torn') };
 }
 

@@ -2,15 +2,24 @@
  * The strategy `explore`: runs the requests that a scenario has under way at the same time in every order that can make
  * a difference.
  *
- * A unit is a beginning of orders, and a walk through all that begin so. What two units have in common would only have
- * been left out by looking at both, so there are few of them.
+ * A unit is a beginning of orders, and a walk through those that begin so, without those that would only repeat orders
+ * of a unit before it.
  */
-import { invalidArgument } from '../../block/error.ts';
 import type { Baseline } from '../aftermath.ts';
 import type { CaseViewer } from '../case.ts';
-import type { FindScript, Json, Outcome, Rerun, SearchOptions, Strategy, Units } from '../strategy.ts';
+import {
+  type FindScript,
+  type Json,
+  numberOption,
+  type Outcome,
+  type Rerun,
+  type SearchOptions,
+  type Strategy,
+  type Units,
+} from '../strategy.ts';
 import type { World } from '../world.ts';
 import { type Chooser, type JudgedOrder, runOrder } from './explorer.ts';
+import type { Footprint } from './footprint.ts';
 import { asyncForm, canBeHeld, scriptOf } from './order-script.ts';
 import { describeOrder, lineOf, linesOf } from './order-words.ts';
 import { OrderWalk, type WalkOptions } from './orders.ts';
@@ -38,6 +47,8 @@ interface Bounds {
   readonly ordersMax: number;
   readonly walks: number;
   readonly seed: number;
+  /** See `SearchOptions`. */
+  readonly casesMax: number;
 }
 
 /** A place among requests that does not depend on when they stopped. */
@@ -73,6 +84,8 @@ class Orders implements Units {
   readonly #baseline: Baseline;
   readonly #bounds: Bounds;
   readonly #prefixes: readonly (readonly string[])[];
+  /** The last step of each beginning that was run for what it touches. */
+  readonly #footprints = new Map<string, Footprint>();
 
   constructor(world: World, baseline: Baseline, bounds: Bounds, prefixes: readonly (readonly string[])[]) {
     this.#world = world;
@@ -86,10 +99,12 @@ class Orders implements Units {
   }
 
   async run(unit: number, isStopped: () => boolean): Promise<readonly Outcome[]> {
-    const { isNaive, preemptionsMax, ordersMax } = this.#bounds;
+    const { isNaive, preemptionsMax, ordersMax, casesMax } = this.#bounds;
     const prefix = this.#prefixes[unit] ?? [];
     const outcomes: Outcome[] = [];
-    const walk = new OrderWalk({ isNaive, preemptionsMax, prefix });
+    const isWhole = isNaive || preemptionsMax !== null;
+    const elsewhere = isWhole ? [] : await this.#triedBefore(prefix);
+    const walk = new OrderWalk({ isNaive, preemptionsMax, prefix, elsewhere });
     const budget = Math.ceil(ordersMax / this.count);
     let longest = 0;
     for (let runs = 0; walk.begin(); runs++) {
@@ -101,9 +116,39 @@ class Orders implements Units {
       walk.end(order.steps);
       longest = Math.max(longest, order.steps.length);
       if (!walk.isRedundant) outcomes.push(this.#outcomeOf(order));
-      if (isStopped()) break;
+      if (outcomes.length > casesMax || isStopped()) break;
     }
     return outcomes;
+  }
+
+  /**
+   * At each place of a beginning, the choices whose orders belong to units that count as earlier ones: orders that only
+   * repeat some of those are left out of this unit.
+   */
+  async #triedBefore(prefix: readonly string[]): Promise<ReadonlyMap<string, Footprint>[]> {
+    const tried: ReadonlyMap<string, Footprint>[] = [];
+    for (const [depth, own] of prefix.entries()) {
+      const before = prefix.slice(0, depth);
+      const beside = this.#prefixes.filter((other) => before.every((name, at) => other[at] === name));
+      const names = sorted([...new Set(beside.flatMap((other) => other[depth] ?? []))]);
+      const earlier = new Map<string, Footprint>();
+      for (const name of names.slice(0, names.indexOf(own)))
+        earlier.set(name, await this.#footprintOf([...before, name]));
+      tried.push(earlier);
+    }
+    return tried;
+  }
+
+  async #footprintOf(beginning: readonly string[]): Promise<Footprint> {
+    const key = beginning.join(' ');
+    const known = this.#footprints.get(key);
+    if (known !== undefined) return known;
+    const walk = new OrderWalk({ isNaive: true, preemptionsMax: null, prefix: beginning });
+    walk.begin();
+    const { steps } = await runOrder(this.#world, this.#baseline, walk);
+    const { footprint } = steps[beginning.length - 1] as Step;
+    this.#footprints.set(key, footprint);
+    return footprint;
   }
 
   /** Orders by chance, one half each by priorities and by single choices. */
@@ -115,7 +160,7 @@ class Orders implements Units {
     isStopped: () => boolean,
   ): Promise<void> {
     const count = Math.ceil(this.#bounds.walks / this.count);
-    for (let index = 0; index < count && !isStopped(); index++) {
+    for (let index = 0; index < count && outcomes.length <= this.#bounds.casesMax && !isStopped(); index++) {
       const seed = Math.imul(this.#bounds.seed + unit * count + index, 0x9e3779b1);
       const chooser =
         index % 2 === 0 ? priorityWalk(seed, prefix, longest, PRIORITY_CHANGES) : uniformWalk(seed, prefix);
@@ -205,13 +250,6 @@ async function findPrefixes(world: World, baseline: Baseline, walking: WalkOptio
   return [...whole, ...prefixes];
 }
 
-function wholeNumber(own: ReadonlyMap<string, string>, name: string): number | null {
-  const text = own.get(name);
-  if (text === undefined) return null;
-  if (!/^\d{1,9}$/.test(text)) throw invalidArgument(`--${name} takes a whole number, not '${text}'`);
-  return Number(text);
-}
-
 /** The search. */
 export const explore: Strategy = {
   name: 'explore',
@@ -222,13 +260,14 @@ export const explore: Strategy = {
     ['--orders <N>', `orders to try one by one; ${ORDERS_MAX} by default`],
     ['--walks <N>', `if there are more, orders to draw by chance from the rest; ${WALKS} by default`],
   ],
-  async prepare(world: World, baseline: Baseline, { own, seed }: SearchOptions): Promise<Units> {
+  async prepare(world: World, baseline: Baseline, { own, seed, casesMax }: SearchOptions): Promise<Units> {
     const bounds = {
       isNaive: own.has('naive'),
-      preemptionsMax: wholeNumber(own, 'preemptions'),
-      ordersMax: wholeNumber(own, 'orders') ?? ORDERS_MAX,
-      walks: wholeNumber(own, 'walks') ?? WALKS,
+      preemptionsMax: own.has('preemptions') ? numberOption(own, 'preemptions', 0) : null,
+      ordersMax: numberOption(own, 'orders', ORDERS_MAX),
+      walks: numberOption(own, 'walks', WALKS),
       seed,
+      casesMax,
     };
     const { isNaive, preemptionsMax } = bounds;
     const prefixes = await findPrefixes(world, baseline, { isNaive, preemptionsMax, prefix: [] });

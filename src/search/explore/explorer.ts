@@ -1,4 +1,5 @@
 /** Runs one case of an order: asks a walk for each choice, and keeps the steps that came of it. */
+import type { BlockBackend } from '../../block/backend.ts';
 import { portOf } from '../../block/debug/port.ts';
 import { type DebugEvent, eventName } from '../../block/events/events.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
@@ -43,6 +44,9 @@ class OrderedCase {
   readonly #running: () => Case;
   readonly #chooser: Chooser;
   #recorder: StepRecorder | null = null;
+  /** The image that requests of the user went to last, and its length in bytes when a step began. */
+  #image: BlockBackend | null = null;
+  #length = 0;
 
   constructor(running: () => Case, chooser: Chooser) {
     this.#running = running;
@@ -68,6 +72,7 @@ class OrderedCase {
   readonly #scheduler: Scheduler = {
     choose: (stops: readonly Stop[]): number => {
       const recorder = this.#recorder as StepRecorder;
+      this.#noteLength();
       recorder.end();
       const enabled = stops.map(({ request }) => recorder.nameOf(request));
       const chosen = this.#chooser.choose(enabled, stops, recorder.steps);
@@ -88,10 +93,20 @@ class OrderedCase {
   }
 
   /** The model of the disk depends on the order in which requests of the user begin and end. */
-  readonly #watch: UserWatcher = (request) => {
+  readonly #watch: UserWatcher = (request, image) => {
+    if (this.#image !== image) this.#length = image.getLength();
+    this.#image = image;
+    this.#recorder?.uses('length', 0, 1, false);
     this.#touch(request);
     return () => this.#touch(request);
   };
+
+  /** Requests are held to the length when they begin; it changes in the middle of one, and when a write ends. */
+  #noteLength(): void {
+    const length = this.#image?.isAvailable === true ? this.#image.getLength() : this.#length;
+    if (length !== this.#length) this.#recorder?.uses('length', 0, 1, true);
+    this.#length = length;
+  }
 
   #touch({ kind, offset, bytes }: UserRequest): void {
     const recorder = this.#recorder;

@@ -37,6 +37,11 @@ export interface WalkOptions {
   readonly preemptionsMax: number | null;
   /** Choices that all runs begin with: names of requests. */
   readonly prefix: readonly string[];
+  /**
+   * Choices beside those that other walks try to the end, at the places of the prefix, each with what its step touches;
+   * left out: none.
+   */
+  readonly elsewhere?: readonly ReadonlyMap<string, Footprint>[];
 }
 
 /** A walk through all orders of one scenario. */
@@ -103,7 +108,7 @@ export class OrderWalk {
     const preemptions = this.#preemptionsAt(depth);
     const allowed = this.#isBudgetSpent(preemptions) && enabled.includes(current) ? [current] : enabled;
     const fixed = prefix[depth];
-    const awake = allowed.filter((name) => !sleep.has(name));
+    const awake = (fixed === undefined ? allowed : [fixed]).filter((name) => !sleep.has(name));
     if (awake.length === 0) this.#isRedundant = true;
     const chosen = fixed ?? awake.find((name) => name === current) ?? awake[0] ?? allowed[0] ?? '';
     assert(enabled.includes(chosen), 'the choices that all runs begin with are possible');
@@ -112,7 +117,7 @@ export class OrderWalk {
       enabled: fixed === undefined ? allowed : [fixed],
       chosen,
       todo: new Set(all ? allowed : []),
-      done: new Map(),
+      done: new Map(this.#options.elsewhere?.[depth]),
       sleep,
       footprint: null,
       preemptions,
