@@ -112,6 +112,8 @@ function shown(record: TraceRecord | null): string {
   return printable(text.length > SHOWN_CHARS ? `${text.slice(0, SHOWN_CHARS)}\u2026` : text);
 }
 
+type CommandRecord = Extract<TraceRecord, { readonly kind: 'command' }>;
+
 /** One session that runs again. */
 class Replay {
   readonly notes: string[] = [];
@@ -164,7 +166,7 @@ class Replay {
   async #goOn(session: Session): Promise<void> {
     const { next } = this.#comparison;
     if (next?.kind === 'command' && next.depth === 0) {
-      await this.#command(session, next.line, next.client ?? null);
+      await this.#command(session, next);
     } else if (next?.kind === 'request-begin' && next.client !== undefined) {
       this.notes.push('clients of an export took part, whose requests are not run again');
       this.#comparison.miss();
@@ -178,7 +180,7 @@ class Replay {
     }
   }
 
-  async #command(session: Session, line: string, client: string | null): Promise<void> {
+  async #command(session: Session, { line, syntax, client }: CommandRecord): Promise<void> {
     this.commands += 1;
     this.#comparison.command = this.commands;
     if (this.#invocation.commands.length === 0) await settle(session);
@@ -193,11 +195,13 @@ class Replay {
       if (command?.polls !== true || command.name === '!') await session.loop.run('left out', () => undefined);
       return;
     }
-    session.background.origin = client;
+    session.background.origin = client ?? null;
+    session.sourceDepth = syntax === 'extended' ? 1 : 0;
     try {
       await session.execute(line);
     } finally {
       session.background.origin = null;
+      session.sourceDepth = 0;
     }
   }
 }

@@ -20,6 +20,8 @@ export interface Step {
   readonly kind: LineKind;
   /** The loop turned before it. */
   readonly settles: boolean;
+  /** It came from a file: how many files it was in. */
+  readonly sourceDepth: number;
   /** Commands of the kind 'changes' up to here. */
   readonly commands: number;
   /** The number of the event at which it is stopped; null: it has run to its end. */
@@ -65,7 +67,7 @@ export class History {
   /**
    * Adds what has run at the present moment. The end of the time line that this leaves, or null if it is the same one.
    */
-  add(step: Pick<Step, 'line' | 'kind' | 'settles' | 'events' | 'obstacle' | 'files'>): Step | null {
+  add(step: Omit<Step, 'before' | 'commands' | 'stop'>): Step | null {
     const before = this.current;
     const commands = before.commands + (step.kind === 'changes' ? 1 : 0);
     this.#steps += 1;
@@ -112,6 +114,7 @@ function rootStep(events: number): Step {
     line,
     kind: 'marks',
     settles: false,
+    sourceDepth: 0,
     commands: 0,
     stop: null,
     events,

@@ -99,6 +99,7 @@ export class SessionRunner {
     const { lastError } = session;
     try {
       if (step.settles) await settle(session);
+      session.sourceDepth = step.sourceDepth;
       sandbox.clock.release();
       if (stop?.isMet === true) {
         // It has come before the line.
@@ -110,6 +111,7 @@ export class SessionRunner {
       }
     } finally {
       stop?.end();
+      session.sourceDepth = 0;
       sandbox.clock.hold();
     }
     if (stop === null) {

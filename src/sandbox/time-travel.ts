@@ -57,13 +57,14 @@ export class Timeline implements SessionTimeline {
     if (kind === null) return body();
     const { session, sandbox } = this.#options;
     const journeys = this.#runner.journeys;
-    const settles = this.settles;
+    const { settles } = this;
+    const { sourceDepth } = session;
     this.#running = kind;
     this.#filesRead = [];
     const ended = (): void => {
       this.#running = null;
       sandbox.clock.hold();
-      if (journeys === this.#runner.journeys) this.#add(line, kind, settles);
+      if (journeys === this.#runner.journeys) this.#add(line, kind, settles, sourceDepth);
     };
     sandbox.clock.release();
     let status: Answer<number>;
@@ -87,12 +88,13 @@ export class Timeline implements SessionTimeline {
     return body();
   }
 
-  #add(line: string, kind: LineKind, settles: boolean): void {
+  #add(line: string, kind: LineKind, settles: boolean, sourceDepth: number): void {
     const { session } = this.#options;
     const left = this.#history.add({
       line,
       kind,
       settles,
+      sourceDepth,
       events: session.context.trace.history.total,
       obstacle: session.wasInterrupted ? `'${line}' was interrupted` : null,
       files: this.#filesRead,
@@ -195,7 +197,8 @@ export class Timeline implements SessionTimeline {
     const { session } = this.#options;
     const { total } = session.context.trace.history;
     if (total === this.#history.current.events || session.loop.isFrozen) return;
-    this.#history.add({ line: '', kind: 'marks', settles: true, events: total, obstacle: null, files: [] });
+    const turn = { line: '', kind: 'marks', settles: true, sourceDepth: 0, obstacle: null, files: [] } as const;
+    this.#history.add({ ...turn, events: total });
   }
 
   /** Goes to where `find` says, which may run the session itself. After a failure the session is where it was. */
@@ -203,6 +206,7 @@ export class Timeline implements SessionTimeline {
     const { session, output } = this.#options;
     const from = this.#history.current;
     const journeys = this.#runner.journeys;
+    const { sourceDepth } = session;
     this.#isTravelling = true;
     output.isSilent = true;
     try {
@@ -219,6 +223,8 @@ export class Timeline implements SessionTimeline {
     } finally {
       output.isSilent = false;
       this.#isTravelling = false;
+      // The file that led here goes on.
+      session.sourceDepth = sourceDepth;
     }
   }
 
@@ -242,10 +248,12 @@ export class Timeline implements SessionTimeline {
     const names = lines.map((word) => session.shell.commands.find(word)?.name);
     const isOpenedByLine = names.includes('open') || names.includes('close');
     const wasOpen = session.backend !== null;
+    const { sourceDepth } = session;
     await session.close();
     const written = await writeBack(sandbox.disks, hostDrivers);
     sandbox.forgetFiles();
     this.#runner.beginAnew();
+    session.sourceDepth = sourceDepth;
     this.#runner.opensImage = wasOpen && !isOpenedByLine;
     this.#names.clear();
     await this.#runner.open();

@@ -65,7 +65,8 @@ export class CommandRunner implements Shell {
     const depth = this.#depth;
     const { origin } = background;
     const client = origin === null ? {} : { client: origin };
-    context.trace.emit(0, '', { kind: 'command', line, depth, ...client });
+    const syntax = this.session.acceptsExtensions ? ({ syntax: 'extended' } as const) : {};
+    context.trace.emit(0, '', { kind: 'command', line, depth, ...syntax, ...client });
     const ended = (status: number): number => {
       this.#depth = depth;
       if (status < 0) context.trace.emit(0, '', { kind: 'command-failed', depth, errno: -status });

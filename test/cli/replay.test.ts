@@ -53,7 +53,7 @@ it('runs a session again on a copy, and finds the same records and the same outp
 });
 
 it('runs the commands of -c and of files as they were run', async () => {
-  writeFileSync(at('lines'), 'aio_write 0 64k\nwrite 0 64k\nsource more\n');
+  writeFileSync(at('lines'), '# from a file\naio_write 64k*2+64k 64k\nwrite "0" 64k\nsource more\n');
   writeFileSync(at('more'), 'repeat 3 aio_write 1M 4k\naio_flush\n');
   await record(['-c', 'aio_write 0 4k', '-c', 'source more', '-c', 'quit']);
   expect((await replay('before.qcow2')).stdout).toContain('the same again');

@@ -238,6 +238,17 @@ it('on the command line: options that look on or write are refused, and leaving 
   const run = await runProgram(blkscope, words, { cwd: folder });
   expect([run.exit, run.stdout]).toEqual(['0', expect.stringMatching(/at #\d+, start\n.*not allocated/s)]);
   expect(hashOf(file)).toBe(before);
+  // Lines of a file mean what they mean there, again and again.
+  writeFileSync(
+    at('lines'),
+    'write -q 64k*2 64k\ncheckpoint a\nwrite -q 64k*3 64k # more\ngoto a\nwrite -q 64k*4 64k\n',
+  );
+  const scripted = await runProgram(blkscope, ['--sandbox', '-x', 'lines', '-c', 'back', '-c', 'map', file], {
+    cwd: folder,
+  });
+  expect(scripted.stdout).toMatch(
+    /at #\d+, after command 1: .*\n.*not allocated.*\n64 KiB .* allocated at offset 128 KiB.*\n.*not allocated/,
+  );
   const outside = await runProgram(blkscope, ['-c', 'goto start', file], { cwd: folder });
   expect([outside.exit, outside.stderr]).toEqual(['1', expect.stringContaining('only a sandbox can be led back')]);
 });

@@ -79,9 +79,16 @@ export type TraceDetail =
   | { readonly kind: Exclude<RuleChange, 'rule-added' | 'rule-changed'>; readonly rule: number }
   /**
    * A command line begins; `depth` is 0 for the session's own lines, and more for those that another command runs.
+   * `syntax`: with what qemu-io does not know.
    * `client`: the console that gave it; left out for the session itself. These three are of no node.
    */
-  | { readonly kind: 'command'; readonly line: string; readonly depth: number; readonly client?: string }
+  | {
+      readonly kind: 'command';
+      readonly line: string;
+      readonly depth: number;
+      readonly syntax?: 'extended';
+      readonly client?: string;
+    }
   /** It has failed; one that succeeds says nothing. */
   | { readonly kind: 'command-failed'; readonly depth: number; readonly errno: number }
   /** The session has printed something, also of a request that ends later; `client` as above. */

@@ -235,7 +235,7 @@ export const members: Readonly<Record<Kind, Members>> = {
   'rule-disabled': ruleNumber,
   'rule-exhausted': ruleNumber,
   'rule-removed': ruleNumber,
-  command: { ...base, line: text, depth: count, client: optional(text) },
+  command: { ...base, line: text, depth: count, syntax: optional(oneOf('extended')), client: optional(text) },
   'command-failed': { ...base, depth: count, errno: count },
   output: { ...base, stream: oneOf('stdout', 'stderr'), text, client: optional(text) },
   'image-opened': base,
