@@ -68,6 +68,17 @@ describe('attach on a terminal', () => {
     await console.until((screen) => screen[0]?.length === 120 && has('64 MiB')(screen));
   });
 
+  it('tells the events of before it came from those that follow', async () => {
+    const console = await attach({ columns: 100, rows: 30 });
+    console.type('\x0f');
+    await console.until(has('EVENTS  up to #2 from before this console'));
+    console.type('\x0f');
+    console.type('write -q 0 4k\r');
+    await console.until(has('l2_update'));
+    console.type('\x0f');
+    await console.until((screen) => screen.includes('EVENTS'));
+  });
+
   it('says that the session has ended, and exits with 1', async () => {
     const console = await attach();
     session.write('quit\n');

@@ -99,6 +99,7 @@ export class SecondConsole {
     this.#screen.enter();
     try {
       await link.call('subscribe', { to: ['snapshots', 'events'] });
+      await this.#events.begin();
     } catch (error) {
       if (!(error instanceof RpcError)) throw error;
     }
@@ -329,6 +330,7 @@ export class SecondConsole {
       back: this.#back,
       events: this.#events.rows,
       filter: this.#events.filter,
+      earlier: this.#events.earlier,
       selected: this.#selected,
       prompt: this.#question?.prompt ?? promptText(this.#model.snapshot),
       halves: this.#input.halves,

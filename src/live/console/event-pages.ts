@@ -36,6 +36,8 @@ export class EventPages {
   /** Oldest first. */
   rows: readonly ShownEvent[] = [];
   filter = '';
+  /** The number of the last event before `begin`; 0 if there was none. */
+  earlier = 0;
   readonly #ask: (params: object) => Promise<unknown>;
   readonly #changed: () => void;
   readonly #failed: (error: unknown) => void;
@@ -47,6 +49,15 @@ export class EventPages {
     this.#ask = ask;
     this.#changed = changed;
     this.#failed = failed;
+  }
+
+  /** Notes which events are from before: all that there are. */
+  async begin(): Promise<void> {
+    try {
+      this.earlier = (await this.#latest({ limit: 1 })).at(-1)?.number ?? 0;
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   /** Shows those with a text in them from now on, those of a request (w7), or one (#5); all with an empty filter. */
@@ -61,13 +72,17 @@ export class EventPages {
     if (!this.#isAsking) void this.#askWhileStale();
   }
 
+  async #latest(params: object): Promise<readonly ShownEvent[]> {
+    const picture = await this.#ask(params);
+    return (eventRows({ events: picture }) as { readonly events: readonly ShownEvent[] }).events;
+  }
+
   async #askWhileStale(): Promise<void> {
     this.#isAsking = true;
     try {
       while (this.#isStale) {
         this.#isStale = false;
-        const picture = await this.#ask({ limit: LIMIT, filter: this.filter });
-        this.rows = (eventRows({ events: picture }) as { readonly events: readonly ShownEvent[] }).events;
+        this.rows = await this.#latest({ limit: LIMIT, filter: this.filter });
         this.#changed();
       }
     } catch (error) {

@@ -25,6 +25,8 @@ export interface ConsoleState {
   /** Oldest first. */
   readonly events: readonly ShownEvent[];
   readonly filter: string;
+  /** The number of the last event before the console came. */
+  readonly earlier: number;
   /** The place in the list of suspended requests. */
   readonly selected: number;
   readonly prompt: string;
@@ -136,7 +138,7 @@ function eventWidths(columns: number): number[] {
   return widths;
 }
 
-function eventView({ events, filter, back }: ConsoleState, columns: number, rows: number): Content {
+function eventView({ events, filter, back, earlier }: ConsoleState, columns: number, rows: number): Content {
   const what = filter === '' ? 'EVENTS' : `EVENTS with "${filter}"`;
   const title = part(what, 'bold');
   const widths = eventWidths(columns);
@@ -144,9 +146,10 @@ function eventView({ events, filter, back }: ConsoleState, columns: number, rows
   const possible = Math.max(0, Math.min(back, events.length - room));
   const end = events.length - possible;
   const shown = events.slice(Math.max(0, end - room), end);
-  const place = possible === 0 ? '' : `  ${possible} later`;
+  const before = (shown[0]?.number ?? Infinity) <= earlier ? `  up to #${earlier} from before this console` : '';
+  const place = `${before}${possible === 0 ? '' : `  ${possible} later`}`;
   const content = shown.map(({ number, event, request, operation, parent, node, notes }) => {
-    const style: Style = notes.length > 0 ? 'bold' : 'plain';
+    const style: Style = number <= earlier ? 'quiet' : notes.length > 0 ? 'bold' : 'plain';
     const who = request === 0 ? '' : partName(operation, request, parent);
     return tableRow(eventFields, widths, [
       [part(`#${number}`, 'quiet')],

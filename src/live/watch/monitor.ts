@@ -15,6 +15,7 @@ import { CONTROL_VERSION, errorText, RpcCode, RpcError } from '../control/messag
 import { consoleName, type SessionControl } from '../control/session-control.ts';
 import type { Broadcast } from './broadcast.ts';
 import { Followers } from './followers.ts';
+import { latestEvents } from '../panel/model.ts';
 import { encodeLine } from '../record/encoder.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { SCHEMA_VERSION, WANT_LATEST } from '../record/schema.ts';
@@ -190,7 +191,10 @@ export class Monitor {
     const startedAt = new Date().toISOString();
     const header = { kind: 'header', schema: SCHEMA_VERSION, program, startedAt, startedNs, command } as const;
     socket.write(encodeLine({ ...header, control: CONTROL_VERSION }));
-    socket.write(encodeLine({ kind: 'snapshot', ...this.#options.snapshot() }));
+    const snapshot = this.#options.snapshot();
+    socket.write(encodeLine({ kind: 'snapshot', ...snapshot }));
+    const earlier = latestEvents(this.#options.bus.history, snapshot);
+    if (earlier.latest.length > 0) socket.write(encodeLine(earlier));
     broadcast.add(socket);
     this.#followers.follow();
   }

@@ -80,6 +80,17 @@ class Watcher {
 }
 
 describe('the monitor', () => {
+  it('gives everybody who comes the events of before that it remembers, as such', async () => {
+    const { bus, monitor } = await openMonitor();
+    bus.history.add(Event.PWRITEV, null, '#debug', true);
+    const late = new Watcher();
+    await until(() => late.lines.length === 3);
+    expect(late.kinds()).toEqual(['header', 'snapshot', 'events']);
+    expect(late.lines[2]).toMatchObject({ latest: [{ number: 1, event: 'pwritev', node: '#debug' }] });
+    await monitor.close();
+    await until(() => late.hasEnded);
+  });
+
   it('gives everybody who comes the current snapshot first, and then what happens', async () => {
     const { bus, monitor } = await openMonitor();
     const early = new Watcher();
