@@ -11,14 +11,17 @@ import { type Answer, isPromise, type Steps } from '../util/steps.ts';
 export class BlockError extends Error {
   /** Positive Linux errno. */
   readonly errno: number;
+  /** "FILE:LINE" of what the user wrote in a file of his; null if it is of no file. Not in the message, as QEMU's. */
+  readonly place: string | null;
 
-  constructor(errno: number, message: string = strerror(errno)) {
+  constructor(errno: number, message: string = strerror(errno), place: string | null = null) {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
     super(message);
     Error.stackTraceLimit = limit;
     this.name = 'BlockError';
     this.errno = errno;
+    this.place = place;
   }
 }
 
@@ -34,7 +37,17 @@ export function errorWithErrno(errno: number, context: string): BlockError {
 
 /** An error of the same errno with `prefix` put before its text. */
 export function prependError(error: BlockError, prefix: string): BlockError {
-  return new BlockError(error.errno, prefix + error.message);
+  return new BlockError(error.errno, prefix + error.message, error.place);
+}
+
+/** Calls `call`; its failure is that of a line, "FILE:LINE", unless it is of one already. */
+export function atPlace<T>(place: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    throw new BlockError(error.errno, error.message, error.place ?? place);
+  }
 }
 
 /** A caught failure of a host call as an error of the block layer, which it may be already; a bug is thrown on. */

@@ -13,7 +13,7 @@ import {
   type Shell,
   usageLine,
 } from './command.ts';
-import { CommandFailure } from './failure.ts';
+import { CommandFailure, sayError } from './failure.ts';
 import { suspendedHint } from './output/suspended-text.ts';
 import type { SessionState } from './session-state.ts';
 import { hintClosest } from './words/closest.ts';
@@ -216,7 +216,7 @@ export class CommandRunner implements Shell {
       return -error.errno;
     }
     if (!(error instanceof BlockError)) throw error;
-    this.session.error(error.message);
+    sayError(this.session, error);
     return -error.errno;
   }
 }

@@ -28,9 +28,15 @@ export function usage(hint: (() => void) | null = null): CommandFailure {
   return new CommandFailure(Errno.EINVAL, true, hint);
 }
 
+/** Says an error, `prefix` before it; on a terminal also in which line of a file of the user's it is. */
+export function sayError(session: SessionState, { message, place }: BlockError, prefix = ''): void {
+  session.error(prefix + message);
+  if (place !== null) session.hint(`at ${place}`);
+}
+
 /** Says an error, and a hint behind it; the failure is for the caller to throw. */
 export function hinted(session: SessionState, error: BlockError, hint: () => void): CommandFailure {
-  session.error(error.message);
+  sayError(session, error);
   return new CommandFailure(error.errno, false, hint);
 }
 

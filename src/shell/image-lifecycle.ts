@@ -5,6 +5,7 @@ import { BlockError } from '../block/error.ts';
 import { closeBackend } from '../block/graph/graph.ts';
 import { openBackend } from '../block/open/open.ts';
 import { Options } from '../block/options/options.ts';
+import { sayError } from './failure.ts';
 import { suspendedLines, waitingLine } from './output/suspended-text.ts';
 import type { SessionState } from './session-state.ts';
 import { run } from '../util/steps.ts';
@@ -54,7 +55,7 @@ async function openInCoroutine(session: SessionState, request: OpenRequest): Pro
     backend = await openBackend(session.context, { filename, options: allOptions, flags });
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
-    session.error(`can't open${filename === null ? '' : ` device ${filename}`}: ${error.message}`);
+    sayError(session, error, `can't open${filename === null ? '' : ` device ${filename}`}: `);
     return false;
   }
   // An interrupted open that waited for its server goes on in the background; another one may have been first.

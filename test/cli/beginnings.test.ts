@@ -61,6 +61,32 @@ describe('-D', () => {
   });
 });
 
+describe('a config file that is wrong', () => {
+  const wrong = [
+    '[inject-error]\nevent = "pwritev"\n\n[set-state]\nevent = "nosuch"\n',
+    'invalid parameter value: nosuch',
+  ];
+
+  it('is named with the line on a terminal, by rule load and where it is opened', async () => {
+    const program = new ScreenProgram(['-f', 'raw', 'blkdebug::image'], {}, MIB);
+    await program.prompt();
+    writeFileSync(path.join(program.folder, 'bad.conf'), wrong[0] ?? '');
+    const loaded = (await program.run('rule load bad.conf')).join('\n');
+    expect(loaded).toContain(`blkscope: ${wrong[1]}\n(at bad.conf:4)\n`);
+    await program.run('close');
+    const opened = (await program.run('open -o driver=raw blkdebug:bad.conf:image')).join('\n');
+    expect(opened).toMatch(/can't open .*: invalid parameter value: nosuch\n\(at bad\.conf:4\)\n/);
+    await leave(program);
+  });
+
+  it('has the text of QEMU alone in a pipe', async () => {
+    makeDisk();
+    writeFileSync(path.join(cwd, 'bad.conf'), wrong[0] ?? '');
+    const program = await runProgram(blkscope, ['-f', 'raw', 'blkdebug:bad.conf:disk'], { cwd, stdin: '' });
+    expect(program.stderr).toBe(`qemu-io: can't open device blkdebug:bad.conf:disk: ${wrong[1]}\n`);
+  });
+});
+
 describe('-x FILE', () => {
   it('is a file as source runs it: comments, names with blanks, FILE:LINE of what fails', async () => {
     makeDisk();

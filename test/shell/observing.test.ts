@@ -35,6 +35,19 @@ describe('events on a terminal', () => {
   });
 });
 
+describe('events of a number that there is not', () => {
+  it.each([
+    ['9999', /^there is no event #9999; the latest is #\d+\n$/],
+    ['#0', /^there is no event #0; the latest is #\d+\n$/],
+  ])('%s says so', async (number, answer) => {
+    const shell = await testShell({}, { isTerminal: true });
+    await runAll(shell, ['write -q 0 4k']);
+    shell.out();
+    await shell.run(`events ${number}`);
+    expect(shell.out()).toMatch(answer);
+  });
+});
+
 describe('remove_break', () => {
   it('of a breakpoint that has hit says why there is none', async () => {
     const shell = await testShell({}, { isTerminal: true });

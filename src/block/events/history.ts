@@ -53,7 +53,7 @@ export interface HazardCount {
 }
 
 /** How many events are remembered; a power of two. */
-const CAPACITY = 1024;
+export const CAPACITY = 1024;
 
 /** Of a session with many hazards the first ones tell the most. */
 const FIRST_HAZARDS = 16;

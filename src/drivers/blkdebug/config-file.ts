@@ -17,6 +17,8 @@ import { FileReader } from '../../util/file-reader.ts';
 /** A section: `[inject-error]` with the lines behind it. */
 export interface ConfigSection {
   readonly group: string;
+  /** The line of its header, from 1. */
+  readonly line: number;
   /** The id of the header counts as the value of `id`; of several values for one key the last counts. */
   readonly values: ReadonlyMap<string, string>;
 }
@@ -27,7 +29,7 @@ const FILE_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The sections of a file, one after the other. Throws when it comes to a line that cannot be. */
 export function* readConfigFile(path: string): Generator<ConfigSection> {
-  yield* parseConfig(readWhole(path));
+  yield* parseConfig(readWhole(path), path);
 }
 
 function readWhole(path: string): Buffer {
@@ -47,22 +49,27 @@ function readWhole(path: string): Buffer {
   }
 }
 
-/** The sections of a file's text. EINVAL at a line that cannot be. */
-export function* parseConfig(text: Buffer): Generator<ConfigSection> {
-  let section: { group: string; values: Map<string, string> } | null = null;
+/** The sections of a file's text; `path` is its name in errors. EINVAL at a line that cannot be. */
+export function* parseConfig(text: Buffer, path = ''): Generator<ConfigSection> {
+  let section: { group: string; line: number; values: Map<string, string> } | null = null;
   let lastGroup = '';
+  let number = 1;
+  let isNext = false;
   for (const line of lines(text)) {
+    // A long line is read as several.
+    if (isNext) number += 1;
+    isNext = line.endsWith('\n');
     if (line.startsWith('\n') || line.startsWith('#')) continue;
     const header = line.startsWith('[') ? parseHeader(line) : null;
     if (header !== null) lastGroup = header.group;
     if (header !== null && !header.isSetting) {
       if (section !== null) yield section;
-      section = { group: header.group, values: new Map(header.id === null ? [] : [['id', header.id]]) };
+      section = { group: header.group, line: number, values: new Map(header.id === null ? [] : [['id', header.id]]) };
       continue;
     }
     const setting = parseSetting(line);
-    if (setting === null) throw new BlockError(Errno.EINVAL, 'parse error');
-    if (section === null) throw new BlockError(Errno.EINVAL, 'no group defined');
+    if (setting === null) throw new BlockError(Errno.EINVAL, 'parse error', `${path}:${number}`);
+    if (section === null) throw new BlockError(Errno.EINVAL, 'no group defined', `${path}:${number}`);
     section.values.set(setting.key, setting.value);
   }
   if (section !== null) yield { ...section, group: lastGroup };

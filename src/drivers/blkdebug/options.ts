@@ -1,5 +1,5 @@
 /** The options of a blkdebug node: settings, sections of rules (also from the config file), lists of permissions. */
-import { invalidArgument } from '../../block/error.ts';
+import { atPlace, invalidArgument } from '../../block/error.ts';
 import { isIdentifier } from '../../block/options/option-string.ts';
 import { Options, takeSub } from '../../block/options/options.ts';
 import { type Attributes, takeAttributes } from './attributes.ts';
@@ -29,7 +29,7 @@ export function takePermissions(options: Options): PermissionOverrides {
 export function takeRules(configPath: string | null, options: Options): Rule[] {
   const sections = new Sections();
   if (configPath !== null) {
-    for (const section of readConfigFile(configPath)) sections.addFromFile(section);
+    for (const section of readConfigFile(configPath)) sections.addFromFile(section, `${configPath}:${section.line}`);
   }
   for (const group of ruleGroups) sections.addFromOptions(group, takeSub(options, `${group}.`));
   return sections.makeRules();
@@ -44,13 +44,17 @@ class Sections {
   readonly #makers: Record<RuleGroup, RuleMaker[]> = { 'inject-error': [], 'set-state': [] };
   readonly #ids: Record<RuleGroup, Set<string>> = { 'inject-error': new Set(), 'set-state': new Set() };
 
-  addFromFile({ group, values }: ConfigSection): void {
-    if (!isGroup(group)) throw invalidArgument(`There is no option group '${group}'`);
-    const options = new Options(values);
-    const id = options.getString('id');
-    if (id !== undefined) this.#claimId(group, id);
-    options.delete('id');
-    this.#makers[group].push(readSection(group, options, true));
+  /** Adds the section that begins at `place`, "FILE:LINE". */
+  addFromFile({ group, values }: ConfigSection, place: string): void {
+    atPlace(place, () => {
+      if (!isGroup(group)) throw invalidArgument(`There is no option group '${group}'`);
+      const options = new Options(values);
+      const id = options.getString('id');
+      if (id !== undefined) this.#claimId(group, id);
+      options.delete('id');
+      const make = readSection(group, options, true);
+      this.#makers[group].push(() => atPlace(place, make));
+    });
   }
 
   /** `options` is either one section, or sections under `0.`, `1.`, …; what it makes of the rest are QEMU's texts. */

@@ -51,6 +51,10 @@ export class EventPages {
     this.#failed = failed;
   }
 
+  get shown(): { events: readonly ShownEvent[]; filter: string; earlier: number } {
+    return { events: this.rows, filter: this.filter, earlier: this.earlier };
+  }
+
   /** Notes which events are from before: all that there are. */
   async begin(): Promise<void> {
     try {

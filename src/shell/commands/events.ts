@@ -1,6 +1,6 @@
 /** `events`: the debug events that have fired, and how often. Not in qemu-io. */
 import { injectedText, requestName } from '../../util/compact.ts';
-import type { EventNote, FiredEvent } from '../../block/events/history.ts';
+import { CAPACITY, type EventNote, type FiredEvent } from '../../block/events/history.ts';
 import { eventNames } from '../../block/events/events.ts';
 import { parseLong } from '../../util/size.ts';
 import { refuse, usage } from '../failure.ts';
@@ -66,7 +66,7 @@ function printLatest(
   { all, json, filter, limit }: { all: boolean; json: boolean; filter: string; limit: number },
 ): void {
   const { rows, leftOut } = latest(session, all, filter, limit);
-  const none = filter === '' ? 'no event has fired' : `no event of '${filter}' has fired`;
+  const none = noneText(session, filter);
   printTable(session, rows, [...columns, ...parentColumns(rows, session.output.isTerminal)], { json, none });
   if (leftOut > 0 && !json) session.hint(`${leftOut} more of nodes without rules; "events -a" shows them`);
 }
@@ -75,6 +75,16 @@ function countArgument(session: SessionState, text: string): number {
   const count = parseLong(text);
   if (count === undefined || count < 1) throw refuse(session, `${text} is not a number of events`);
   return Number(count);
+}
+
+function noneText(session: SessionState, filter: string): string {
+  if (filter === '') return 'no event has fired';
+  const [, number] = /^#?(\d+)$/.exec(filter) ?? [];
+  if (number === undefined) return `no event of '${filter}' has fired`;
+  const { total } = session.context.trace.history;
+  if (Number(number) < 1 || Number(number) > total) return `there is no event #${number}; the latest is #${total}`;
+  if (total - Number(number) >= CAPACITY) return `event #${number} is not kept any more`;
+  return `event #${number} is of a node without rules; "events -a ${number}" shows it`;
 }
 
 /** The latest events, oldest first, and how many are left out among them since their nodes have no rules. */

@@ -37,6 +37,12 @@ describe('config file', () => {
     expect(() => found.next()).toThrow('parse error');
   });
 
+  it('knows the line of a header, and of what it refuses', () => {
+    const found = parseConfig(Buffer.from(`# a\n[a]\n${'x'.repeat(1500)}\n\n[b]\n \n`), 'f.conf');
+    expect(found.next().value).toMatchObject({ group: 'a', line: 2 });
+    expect(() => found.next()).toThrow(expect.objectContaining({ message: 'parse error', place: 'f.conf:6' }));
+  });
+
   it('takes the id of a header as the value of "id", which a line replaces', () => {
     expect(sections('[a "one"]\n[a "two"]\nid = "three"\n')).toEqual([
       ['a', { id: 'one' }],
