@@ -41,6 +41,24 @@ describe('the panel of a session', () => {
     expect(lastLine(await shell.prompt())).toBe('blkscope>');
   });
 
+  it('marks a hazard at its event, and says in its last line which requests meet', async () => {
+    const shell = await start({ columns: 120 });
+    await shell.run('write -q -P 1 0 64k');
+    await shell.run('break pwritev A');
+    await shell.run('aio_write -q -P 2 0 4k');
+    await shell.until(has('suspended 1'));
+    await shell.run('discard -q 0 64k');
+    const screen = await shell.until((rows) => panelOf(rows).at(-1)?.includes('hazard') === true);
+    expect(panelOf(screen).at(-1)).toMatch(
+      /^└ hazard at #\d+: d\d+ \(discard 64k@0\) frees file 320k under w\d+ \(write 4k@0\) ─+┘$/,
+    );
+    expect(has(/refblock_load +d\d+ +! hazard/)(screen)).toBe(true);
+    // The next write takes the cluster.
+    await shell.run('write -q -P 3 64k 4k');
+    await shell.until((rows) => /^└ hazard at #\d+ \(2 in all\): w\d+ /.test(panelOf(rows).at(-1) ?? ''));
+    expect(panelOf(await shell.run('resume A'))).toHaveLength(9);
+  });
+
   it('follows the size of the terminal, folds into a line, and comes back', async () => {
     const shell = await start();
     await shell.run('length');

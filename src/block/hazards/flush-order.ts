@@ -25,6 +25,10 @@ class TableState {
   stableTick = 0;
   /** Later ones. */
   readonly written: Written[] = [];
+  /** Of a block of refcounts: it counts a cluster, since it was written, that it did not count before. */
+  hasNew = false;
+  /** Clusters that the block on stable storage counts, and that were given back since it was written; null for none. */
+  counted: Set<number> | null = null;
 }
 
 /** A refcount as it was when its cluster was taken: it is in a block that was changed then. */
@@ -63,6 +67,9 @@ class Need implements Target {
 
 /** So many tables are remembered before those are forgotten of which nothing is left to be known. */
 const SWEEP_SIZE = 1024;
+
+/** So many writes of a table are remembered that are not on stable storage. */
+const MAX_WRITTEN = 64;
 
 /** A write that never comes to the disk. */
 const NEVER = Number.POSITIVE_INFINITY;
@@ -116,9 +123,28 @@ export class FlushOrder implements RequestWatch {
     this.#table(offset).changedTick = this.#tick;
   }
 
-  /** The refcount in a block of a cluster that was just taken. */
-  counted(block: number): Counted {
-    return { block, tick: this.#table(block).changedTick };
+  /** A refcount is changed in memory to `refcount`; `block` is where the block with it is. */
+  changedCount(block: number, cluster: number, refcount: number): void {
+    this.changed(block);
+    const table = this.#table(block);
+    if (refcount === 1) {
+      if (table.counted?.has(cluster) !== true) table.hasNew = true;
+    } else if (refcount === 0 && !table.hasNew) {
+      this.#settle(table);
+      if (table.written.length === 0) (table.counted ??= new Set()).add(cluster);
+    }
+  }
+
+  /**
+   * The refcounts, in one block, of the clusters from `first` to before `end`, which were just taken. Null where they
+   * are on stable storage as they were before the clusters were given back.
+   */
+  counted(block: number, first: number, end: number): Counted | null {
+    const { changedTick, counted } = this.#table(block);
+    if (counted === null) return { block, tick: changedTick };
+    let cluster = first;
+    while (cluster < end && counted.has(cluster)) cluster += 1;
+    return cluster === end ? null : { block, tick: changedTick };
   }
 
   /** A table is about to be written: tells what of it should not be there yet. The result is for `written`. */
@@ -135,6 +161,8 @@ export class FlushOrder implements RequestWatch {
     const isLost = lost !== null && lost.offset < offset + bytes && offset < lost.offset + lost.bytes;
     const table = this.#table(offset);
     this.#settle(table);
+    table.hasNew = false;
+    table.counted = null;
     table.written.push({ tick, generation: isLost ? NEVER : this.generation });
     this.#needs.delete(offset);
     if (this.#tables.size > this.#sweepSize) this.#sweep();
@@ -144,7 +172,8 @@ export class FlushOrder implements RequestWatch {
   #sweep(): void {
     for (const [offset, table] of this.#tables) {
       this.#settle(table);
-      if (table.written.length === 0 && table.stableTick >= table.changedTick) this.#tables.delete(offset);
+      const isSettled = table.written.length === 0 && table.counted === null && !table.hasNew;
+      if (isSettled && table.stableTick >= table.changedTick) this.#tables.delete(offset);
     }
     this.#settledTick = this.#tick;
     this.#sweepSize = Math.max(SWEEP_SIZE, 2 * this.#tables.size);
@@ -165,7 +194,7 @@ export class FlushOrder implements RequestWatch {
       );
     }
     // Of the writes that are to be flushed, and of those that are lost, the latest is enough.
-    if (table.written.length > 4) table.written.splice(0, table.written.length - 4);
+    if (table.written.length > MAX_WRITTEN) table.written.splice(0, table.written.length - MAX_WRITTEN);
   }
 
   #isStable(offset: number, tick: number): boolean {

@@ -31,7 +31,7 @@ class RawWatch implements RequestWatch {
     if (this.#raw.inFlight < 2) return;
     const { current } = this.#node.loop;
     const start = offset - this.#start();
-    for (const other of this.#raw.requests) {
+    for (let other = this.#raw.requests.newest; other !== null; other = other.older) {
       if (other.kind !== 'write' || other.offset >= start + bytes || start >= other.offset + other.bytes) continue;
       if (isSameRequest(other.coroutine, current) || other.waits || hasAskedHost(other.coroutine)) continue;
       // An asker may write its own data twice.

@@ -118,9 +118,9 @@ export class RequestTracker {
     if (request.waiters !== null) this.#node.loop.wakeEach(request.waiters);
   }
 
-  /** The requests in flight, newest first. */
-  *[Symbol.iterator](): Generator<TrackedRequest> {
-    for (let request = this.#newest; request !== null; request = request.older) yield request;
+  /** The newest request in flight, with the others behind it; null if there is none. */
+  get newest(): TrackedRequest | null {
+    return this.#newest;
   }
 
   #tell({ overlapOffset, overlapBytes, isSerialising }: TrackedRequest): void {

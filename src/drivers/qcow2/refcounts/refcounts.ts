@@ -126,7 +126,7 @@ function noteCount(
   tableIndex: number,
   refcount: number,
 ): void {
-  order.changed(image.refcountTable.blockOffset(tableIndex));
+  order.changedCount(image.refcountTable.blockOffset(tableIndex), image.clusterIndexOf(offset), refcount);
   if (refcount === 0) places.freed(offset, image.clusterBytes);
 }
 

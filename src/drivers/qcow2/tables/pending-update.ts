@@ -85,12 +85,16 @@ export class PendingL2Update {
 
 /** The refcounts of clusters that were just taken, for the detector of hazards; none without one. */
 export function countsOf(image: Qcow2Image, host: HostOffset, bytes: number): readonly Counted[] {
-  const { hazards, refcountTable } = image;
+  const { hazards, refcountTable, refcountBlockEntries } = image;
   if (hazards === null) return [];
   const counts: Counted[] = [];
-  const last = image.refcountTableIndexOf(image.clusterIndexOf(host + bytes - 1));
-  for (let index = image.refcountTableIndexOf(image.clusterIndexOf(host)); index <= last; index++) {
-    counts.push(hazards.order.counted(refcountTable.blockOffset(index)));
+  const end = image.clusterIndexOf(host + bytes - 1) + 1;
+  for (let cluster = image.clusterIndexOf(host); cluster < end; ) {
+    const index = image.refcountTableIndexOf(cluster);
+    const behind = Math.min(end, (index + 1) * refcountBlockEntries);
+    const count = hazards.order.counted(refcountTable.blockOffset(index), cluster, behind);
+    if (count !== null) counts.push(count);
+    cluster = behind;
   }
   return counts;
 }
