@@ -194,10 +194,15 @@ export interface Driver<S = unknown> extends DriverIdentity {
   close?(node: BlockNode<S>): Promise<void>;
 
   /**
-   * Called when the node has no request in flight and is to be quiet (`aio_flush`, a reopen) or closed: what was put
-   * off until then. Does not fail.
+   * Called when the node is to be quiet (`aio_flush`, a reopen) or closed, before its requests are waited for: what was
+   * put off until then, and what they wait for. Does not fail.
    */
   drainBegin?(node: BlockNode<S>): Pending;
+  /**
+   * Called when that is over, unless the node was closed. A driver that has this holds requests back until its
+   * `drainBegin`, which then does not wait.
+   */
+  drainEnd?(node: BlockNode<S>): void;
 
   /**
    * Fills up the options of a reopen with old ones (`old`, a copy that may be changed). Default: those that are not

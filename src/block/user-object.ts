@@ -1,6 +1,7 @@
-/** Objects that users make with `--object` and name by their ids: secrets and credentials for TLS. */
+/** Objects that users make with `--object` and name by their ids: secrets, TLS credentials, throttle groups. */
 import { isUtf8 } from 'node:buffer';
 import { invalidArgument } from './error.ts';
+import type { ThrottleGroup } from './throttle-limits.ts';
 
 /** A text that others use by its id: a passphrase or a key. No message or view shows it. */
 export interface Secret {
@@ -40,7 +41,7 @@ export interface Anonymity {
 }
 
 /** Any of them. */
-export type UserObject = Secret | TlsCredentials;
+export type UserObject = Secret | TlsCredentials | ThrottleGroup;
 
 /** The bytes of the secret with this id. EINVAL with QEMU's text if there is none. */
 export function secretBytes(objects: ReadonlyMap<string, UserObject>, id: string): Buffer {

@@ -1,11 +1,14 @@
-/** Objects of `--object`: secrets and TLS credentials, checked as QEMU checks them. */
+/** Objects of `--object`: secrets, TLS credentials and throttle groups, checked as QEMU checks them. */
 import { invalidArgument } from '../block/error.ts';
 import type { UserObject } from '../block/user-object.ts';
 import { type JsonValue, parseJson } from '../block/options/json.ts';
 import { isIdentifier } from '../block/options/option-string.ts';
 import { optionText } from '../block/options/options.ts';
 import { readSecret, secretProperties } from './secret-object.ts';
+import { readThrottleGroup, throttleProperties } from './throttle-object.ts';
 import { readTlsCredentials, tlsProperties } from './tls-credentials.ts';
+
+const THROTTLE = 'throttle-group';
 
 /** Types that QEMU has and we have not. */
 const otherTypes: ReadonlySet<string> = new Set([
@@ -16,7 +19,6 @@ const otherTypes: ReadonlySet<string> = new Set([
   'pr-manager-helper',
   'secret_keyring',
   'thread-context',
-  'throttle-group',
   'tls-cipher-suites',
 ]);
 /** Properties that are true or false in JSON. */
@@ -45,12 +47,14 @@ export function createObject(
   const type = take('qom-type');
   if (type === undefined) throw invalidArgument("Parameter 'qom-type' is missing");
   const isTls = Object.hasOwn(tlsProperties, type);
-  if (type !== 'secret' && !isTls && !otherTypes.has(type))
+  if (type !== 'secret' && type !== THROTTLE && !isTls && !otherTypes.has(type))
     throw invalidArgument(`Parameter 'qom-type' does not accept value '${type}'`);
   const id = take('id');
   if (id === undefined) throw invalidArgument("Parameter 'id' is missing");
   if (otherTypes.has(type)) throw invalidArgument(`objects of type '${type}' do not exist in blkscope`);
-  const make = isTls ? readTlsCredentials(type, take, objects) : readSecret(id, take, objects);
+  let make: () => UserObject;
+  if (type === THROTTLE) make = readThrottleGroup(properties, isJson);
+  else make = isTls ? readTlsCredentials(type, take, objects) : readSecret(id, take, objects);
   const [unexpected] = properties.keys();
   if (unexpected !== undefined) throw invalidArgument(`Parameter '${rootOf(unexpected)}' is unexpected`);
   checkId(id);
@@ -83,7 +87,7 @@ function isHelp(text: string, say: (text: string) => void): boolean {
   const words = text.split(',');
   if (!words.includes('help') && !words.includes('?')) return false;
   const [type = ''] = words;
-  const known = { secret: secretProperties, ...tlsProperties };
+  const known = { secret: secretProperties, [THROTTLE]: throttleProperties, ...tlsProperties };
   const properties = Object.hasOwn(known, type) ? known[type as keyof typeof known] : undefined;
   if (properties === undefined) {
     say(

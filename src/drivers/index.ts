@@ -39,5 +39,6 @@ export const drivers: readonly (Driver<any> | LazyDriver)[] = [
   qed,
   byName('quorum', async () => (await import('./quorum/driver.ts')).quorum),
   raw,
+  byName('throttle', async () => (await import('./throttle/driver.ts')).throttle),
   ...recognisedFormats,
 ];

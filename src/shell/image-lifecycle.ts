@@ -3,6 +3,7 @@ import type { BlockBackend } from '../block/backend.ts';
 import { debugNodes, debugPort, portOf, suspendedRequests } from '../block/debug/port.ts';
 import { BlockError } from '../block/error.ts';
 import { closeBackend } from '../block/graph/graph.ts';
+import { releaseHeld } from '../block/graph/quiet.ts';
 import { openBackend } from '../block/open/open.ts';
 import { Options } from '../block/options/options.ts';
 import { sayError } from './failure.ts';
@@ -81,6 +82,7 @@ export async function closeImage(session: SessionState): Promise<void> {
   const endGrace = beginGrace(session, backend);
   await session.exports?.end();
   background.begin();
+  releaseHeld(backend.top);
   if (!(await background.drain())) await cancelAll(session, backend);
   endDelays(backend);
   const { trace } = session.context;

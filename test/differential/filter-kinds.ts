@@ -17,13 +17,24 @@ interface Filter {
   /** Files that begin empty. */
   readonly empty?: readonly string[];
   readonly fixed?: Options;
+  /** For `--object`. */
+  readonly objects?: readonly string[];
   /** Zeroes are not written as such: qemu-io 7.2 aborts there. */
   readonly lacksZeroes?: boolean;
   readonly options: fc.Arbitrary<Options>;
 }
 
 function kindOf(filter: Filter): ImageKind<RawContent> {
-  const { name, child = 'file', copies = [], empty = [], fixed = {}, lacksZeroes = false, options } = filter;
+  const {
+    name,
+    child = 'file',
+    copies = [],
+    empty = [],
+    fixed = {},
+    objects = [],
+    lacksZeroes = false,
+    options,
+  } = filter;
   return {
     ...rawKind,
     describe: (content) => rawKind.describe(content),
@@ -34,6 +45,7 @@ function kindOf(filter: Filter): ImageKind<RawContent> {
     fileFormat: 'raw',
     child,
     fixed: () => fixed,
+    switches: fc.constant(objects.flatMap((object) => ['--object', object])),
     async create(sandbox, content) {
       await rawKind.create(sandbox, content);
       for (const file of copies) await copyFile(sandbox.path('disk.img'), sandbox.path(file));
@@ -89,6 +101,12 @@ export const filterKinds: readonly ImageKind<RawContent>[] = [
     copies: ['raw.img'],
     fixed: file('raw', 'raw.img'),
     lacksZeroes: true,
+    options: none,
+  }),
+  kindOf({
+    name: 'throttle',
+    objects: ['throttle-group,id=g,x-iops-total=1000000'],
+    fixed: { 'throttle-group': 'g' },
     options: none,
   }),
   kindOf({

@@ -48,8 +48,8 @@ export async function reopenNode(node: BlockNode, options: Options, keepOldOptio
   const queue: QueueEntry[] = [];
   enqueue(queue, node, options, keepOldOptions, null);
   const transaction = new Transaction();
+  for (const entry of queue) await entry.node.driver.drainBegin?.(entry.node);
   try {
-    for (const entry of queue) await entry.node.driver.drainBegin?.(entry.node);
     for (const entry of queue) await flushEntry(entry);
     for (const entry of queue) entry.node.reopenFlags = entry.flags;
     for (const entry of queue) await prepare(entry, transaction);
@@ -62,12 +62,16 @@ export async function reopenNode(node: BlockNode, options: Options, keepOldOptio
   } catch (error) {
     transaction.abort();
     for (const entry of queue) if (entry.state !== null) entry.node.driver.reopenAbort?.(entry.state);
+    for (const { node: quiet } of queue) quiet.driver.drainEnd?.(quiet);
     throw error;
   } finally {
     for (const entry of queue) entry.node.reopenFlags = null;
     for (const released of transaction.released) await releaseNode(released);
   }
-  for (const { node } of queue) await node.driver.afterReopen?.(node);
+  for (const { node } of queue) {
+    await node.driver.afterReopen?.(node);
+    node.driver.drainEnd?.(node);
+  }
 }
 
 interface ReopenParent {

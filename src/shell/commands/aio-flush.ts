@@ -1,6 +1,6 @@
 /** `aio_flush`: waits until every request has ended. */
 import { Errno } from '../../util/errno.ts';
-import { subtree } from '../../block/graph/permissions.ts';
+import { beginQuiet, endQuiet } from '../../block/graph/quiet.ts';
 import type { Command } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
 
@@ -12,12 +12,11 @@ export const aioFlush = {
   needsFile: true,
   polls: true,
   async run(session) {
-    if (await session.background.drain()) {
-      for (const node of subtree([session.image.top])) {
-        if (node.driver.drainBegin !== undefined)
-          await session.loop.run('aio_flush', () => node.driver.drainBegin?.(node));
-      }
-      return;
+    const nodes = await beginQuiet(session.top);
+    try {
+      if (await session.background.drain()) return;
+    } finally {
+      endQuiet(nodes);
     }
     if (session.wasInterrupted) throw new CommandFailure(Errno.EINTR);
     // qemu-io waits for ever here.
