@@ -43,13 +43,23 @@ function* statusOf(image: QcowImage, offset: number, bytes: number): Steps<Block
   const { clusterBytes, file, cipher } = image;
   const place = yield* image.locked(findCluster(image, offset, { kind: 'read' }));
   const into = offset % clusterBytes;
+  if (place.kind === 'none') return { flags: 0, bytes: Math.min(bytes, gapAfter(image, offset)), map: 0, file: null };
   const status = { bytes: Math.min(bytes, clusterBytes - into), map: 0, file: null };
-  if (place.kind === 'none') return { ...status, flags: 0 };
   if (place.kind === 'compressed' || cipher !== null) return { ...status, flags: Status.DATA };
   const within = place.offset % clusterBytes;
   // Bit by bit: a cluster that does not begin at a boundary is damaged.
   const map = place.offset - within + (within | into);
   return { ...status, flags: Status.DATA | Status.OFFSET_VALID, map, file: file.node };
+}
+
+/**
+ * The bytes from a cluster without a place up to the next table. QEMU goes on by clusters; a disk of terabytes would
+ * take hours so.
+ */
+function gapAfter({ l1, l2Reach, clusterBytes }: QcowImage, offset: number): number {
+  const index = Math.floor(offset / l2Reach);
+  const end = l1.nextUsed(index);
+  return end === index ? clusterBytes - (offset % clusterBytes) : end * l2Reach - offset;
 }
 
 function* emptyImage(image: QcowImage): Steps<void> {

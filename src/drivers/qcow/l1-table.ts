@@ -38,6 +38,13 @@ export class L1Table {
     return this.#bytes.readUInt32BE(at) * 2 ** 32 + this.#bytes.readUInt32BE(at + 4);
   }
 
+  /** The index of the first entry that is not 0, from `index` on; the number of entries if there is none. */
+  nextUsed(index: number): number {
+    const inMemory = this.#bytes.length / ENTRY_BYTES;
+    for (let next = index; next < inMemory; next++) if (this.get(next) !== 0) return next;
+    return Math.min(this.entryCount, ...[...this.#beyond.keys()].filter((key) => key >= index));
+  }
+
   /** Sets an entry in memory. */
   set(index: number, offset: number): void {
     const at = index * ENTRY_BYTES;
