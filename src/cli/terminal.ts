@@ -359,12 +359,12 @@ export class Terminal implements StoppableSource {
   }
 
   /**
-   * A terminal breaks its rows anew for the new width; the panel, if there is one, has made the screen anew. While a
-   * command runs there is no line to be drawn.
+   * A terminal breaks its rows anew for the new width; the panel, if it was to be seen, has made the screen anew. While
+   * a command runs there is no line to be drawn.
    */
   #resize(): void {
-    if (this.#views.panel === null) this.#shown.reflow();
-    else this.#shown.forget();
+    if (this.#views.panel?.hasCleared === true) this.#shown.forget();
+    else this.#shown.reflow();
     this.#draw();
   }
 

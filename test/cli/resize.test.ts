@@ -59,6 +59,29 @@ describe('a resize', () => {
     expect(await program.exit).toMatchObject({ exitCode: 0 });
   });
 
+  it('draws the prompt once where the panel is not to be seen, and comes back', async () => {
+    const program = new ScreenProgram(['--demo'], { columns: 100, rows: 24 });
+    await program.until((screen) => lastLine(screen) === 'blkscope>');
+    program.type('length\r');
+    await program.until((screen) => screen.includes('64 MiB') && lastLine(screen) === 'blkscope>');
+    const long = 'w'.repeat(47);
+    program.type(long);
+    await program.until((screen) => joined(screen).includes(long));
+    for (const [columns, rows] of [
+      [20, 8],
+      [30, 9],
+      [100, 24],
+    ] as const) {
+      const before = program.terminal.written.length;
+      program.resize(columns, rows);
+      await program.until(() => program.terminal.written.includes('\x1b[J', before));
+      const screen = await program.until((seen) => joined(seen).endsWith(long));
+      expect(screen.filter((row) => row.startsWith('blkscope> w'))).toHaveLength(1);
+    }
+    program.type('\x15quit\r');
+    expect(await program.exit).toMatchObject({ exitCode: 0 });
+  });
+
   it('draws no prompt while a command runs', async () => {
     const program = new ScreenProgram(['--demo'], { columns: 100, rows: 24 });
     await program.until((screen) => lastLine(screen) === 'blkscope>');

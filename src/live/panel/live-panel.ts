@@ -58,6 +58,7 @@ export class LivePanel {
   #dueMs = 0;
   #drawnMs = Number.NEGATIVE_INFINITY;
   #tail: string[] = [''];
+  #hasCleared = false;
 
   constructor(options: LivePanelOptions) {
     this.#options = options;
@@ -119,9 +120,15 @@ export class LivePanel {
     this.#tail = [''];
   }
 
+  /** The last resize has made the screen anew: nothing is left that the shell drew. A hidden panel does not. */
+  get hasCleared(): boolean {
+    return this.#hasCleared;
+  }
+
   /** The terminal has another size. Afterwards the shell draws its prompt again, if there is one. */
   resize(size: Size): void {
     this.#size = size;
+    this.#hasCleared = this.isOn && this.#screen.isShown;
     if (!this.isOn) return;
     this.#screen.resize(size, this.#tailFor(size));
     this.#draw();
