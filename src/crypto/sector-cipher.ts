@@ -97,8 +97,7 @@ function xtsMode(blocks: BlockCipher, tweaks: BlockCipher, vectors: IvGenerator)
   const masks = new Int32Array(BATCH_SECTORS * SECTOR_WORDS);
   const mask = (firstSector: number, batch: Buffer): Int32Array => {
     const sectors = batch.length / SECTOR_BYTES;
-    fillTweaks(masks, wordsOf(tweaks.encrypt(vectors(firstSector, sectors))));
-    xorInto(wordsOf(batch), masks);
+    mixTweaks(wordsOf(batch), masks, wordsOf(tweaks.encrypt(vectors(firstSector, sectors))));
     return masks;
   };
   const unmask = (result: Buffer, used: Int32Array): Buffer => {
@@ -117,8 +116,11 @@ function xtsMode(blocks: BlockCipher, tweaks: BlockCipher, vectors: IvGenerator)
   };
 }
 
-/** The tweaks of all blocks of some sectors, from the first one of each: times x in GF(2^128) from block to block. */
-function fillTweaks(tweaks: Int32Array, first: Int32Array): void {
+/**
+ * XORs all blocks of some sectors with their tweaks, which it leaves in `tweaks`: from the first one of each sector,
+ * times x in GF(2^128) from block to block.
+ */
+function mixTweaks(words: Int32Array, tweaks: Int32Array, first: Int32Array): void {
   let at = 0;
   for (let from = 0; from < first.length; from += BLOCK_WORDS) {
     let a = first[from] as number;
@@ -127,9 +129,13 @@ function fillTweaks(tweaks: Int32Array, first: Int32Array): void {
     let d = first[from + 3] as number;
     for (let block = 0; block < SECTOR_BLOCKS; block++) {
       tweaks[at] = a;
+      words[at] = (words[at] as number) ^ a;
       tweaks[at + 1] = b;
+      words[at + 1] = (words[at + 1] as number) ^ b;
       tweaks[at + 2] = c;
+      words[at + 2] = (words[at + 2] as number) ^ c;
       tweaks[at + 3] = d;
+      words[at + 3] = (words[at + 3] as number) ^ d;
       at += BLOCK_WORDS;
       const carry = (d >> 31) & 0x87;
       d = (d << 1) | (c >>> 31);
