@@ -22,6 +22,26 @@ async function say(...lines: string[]): Promise<string> {
 
 const FAILED_READ = 'read failed: Input/output error\n';
 
+describe('resume -a', () => {
+  it('ends between two requests when it is interrupted', async () => {
+    // Each look at the clock finds it is time to give Node a turn.
+    class SlowClock extends ManualClock {
+      override nowNs(): number {
+        this.advance(50e6);
+        return super.nowNs();
+      }
+    }
+    shell = await testShell({}, { clock: new SlowClock() });
+    await say('break pwritev A', 'break pwritev B', 'aio_write -q 0 512', 'aio_write -q 512 512');
+    expect(shell.session.loop.alive.size).toBe(2);
+    const resuming = shell.run('resume -a');
+    setImmediate(() => shell.session.interrupt());
+    expect(await resuming).toBe(-Errno.ECANCELED);
+    expect(shell.out()).toContain('Could not resume request: Operation canceled\n');
+    expect(await shell.run('resume -a')).toBe(0);
+  });
+});
+
 describe('a fault', () => {
   it('drop: the write is acknowledged, a read gives the old data', async () => {
     await say('write -q -P 1 0 4k', 'rule add drop iotype=write when=1');

@@ -94,7 +94,7 @@ export interface DebugPort {
   resume(tag: string): Promise<void>;
   /**
    * Resumes every request that is suspended now, whatever its tag, oldest first, and ends all delays. ENOENT if there
-   * is none.
+   * is none, ECANCELED if it is interrupted between two of them.
    */
   resumeAll(): Promise<void>;
   /**

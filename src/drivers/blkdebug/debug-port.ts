@@ -93,6 +93,7 @@ export class BlkdebugPort implements DebugPort {
     if (suspensions.length + delayed.length === 0) throw new BlockError(Errno.ENOENT);
     for (const coroutine of delayed) await this.#endDelay(coroutine);
     for (const suspension of suspensions) {
+      await this.#node.loop.breathe();
       // A request resumed before it may have removed it on its way.
       if (!suspension.stopped.suspensions.has(suspension)) continue;
       suspended.remove(suspension);
