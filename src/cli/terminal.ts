@@ -1,5 +1,6 @@
 /** The prompt on a terminal: line editing, history, completion, Ctrl-C, and output that comes while a line is typed. */
 import type { Key } from 'node:readline';
+import type { LivePanel } from '../live/panel/live-panel.ts';
 import type { Session } from '../shell/session.ts';
 import { candidatesFor, inColumns } from './candidates.ts';
 import { History } from './history.ts';
@@ -51,6 +52,10 @@ export class Terminal implements StoppableSource {
   /** A line has been given and does not run yet: Ctrl-C takes it back. */
   #isHandedOver = false;
   #isTakenBack = false;
+  /** The line that is read is a command, and not the answer to a question. */
+  #takesCommands = false;
+  /** The line that was given is the panel's, not one that was typed. */
+  #isForPanel = false;
   /** Nothing more will be typed. */
   isEnded = false;
   #isWarned = false;
@@ -87,6 +92,7 @@ export class Terminal implements StoppableSource {
     });
     process.stdout.on('resize', () => this.#resize());
     stdio.guard = (write, text) => this.#writeAbove(write, text);
+    views.hasKeys = stdio.hasCursor;
     if (options.pages && stdio.hasCursor) stdio.page = (text) => this.#page(text);
     // Also on a sudden end, such as `abort`, the terminal is to echo again.
     process.once('exit', () => setRawMode(false));
@@ -102,12 +108,17 @@ export class Terminal implements StoppableSource {
 
   async #nextLine(): Promise<string | null> {
     while (!this.isEnded) {
+      this.#takesCommands = true;
       const typed = await this.#read(() => promptOf(this.#session, this.#stdio.paint, this.#options.plainPrompt));
+      this.#takesCommands = false;
+      const isForPanel = this.#isForPanel;
+      this.#isForPanel = false;
       if (typed === null) {
         if (!this.isEnded && (await this.#mayLeave())) this.stop();
         continue;
       }
       if (this.#isTakenBack) continue;
+      if (isForPanel) return typed;
       const line = this.#withoutAlias(typed);
       if (this.#isHistoryCommand(line)) continue;
       if (this.#leaves(line) && !(await this.#mayLeave())) continue;
@@ -248,7 +259,9 @@ export class Terminal implements StoppableSource {
 
   #key(text: string | undefined, key: Key): void {
     if (this.isEnded) return;
-    if (key.ctrl === true && key.name === 'c') {
+    if (key.ctrl === true && key.name === 'c' && this.#views.panel?.hasFocus === true && this.#waiter !== null) {
+      this.#views.panel.setFocus(false);
+    } else if (key.ctrl === true && key.name === 'c') {
       // What was typed ahead of a command that is not wanted any more is not wanted either.
       this.#keysAhead = [];
       this.#interrupt();
@@ -256,11 +269,42 @@ export class Terminal implements StoppableSource {
       this.#options.quit();
     } else if (key.ctrl === true && key.name === 'z') {
       this.#stopForShell();
+    } else if (this.#views.panel?.hasFocus === true) {
+      this.#panelKey(this.#views.panel, text, key);
+    } else if (key.name === 'f2' && this.#stdio.hasCursor) {
+      void this.#focusPanel();
     } else if (this.#waiter === null) {
       this.#keysAhead.push([text, key]);
     } else {
       this.#edit(text, key);
     }
+  }
+
+  /** F2: keys are the panel's, which is shown for that. */
+  async #focusPanel(): Promise<void> {
+    const views = this.#views;
+    if (this.#keyWaiter !== null) return;
+    // Without a wait where it is there: the next key may have come with this one.
+    if (views.panel === null) await views.setLive(true);
+    if (views.panel?.setFocus(true) === true) return;
+    this.#stdio.stderr('(the panel takes keys on a terminal of 60 columns and 15 rows or more)\n');
+    this.#stdio.sync();
+  }
+
+  #panelKey(panel: LivePanel, text: string | undefined, key: Key): void {
+    const wish = panel.key(text, key);
+    if (wish === null) return;
+    if (wish.kind === 'leave') panel.setFocus(false);
+    else if (this.#takesCommands && this.#waiter !== null) this.#runForPanel(wish.line);
+    else panel.notice('a command runs; Ctrl-C ends it');
+  }
+
+  /** Runs a line in the place of the one that is being typed, which comes again behind it. */
+  #runForPanel(line: string): void {
+    this.#isForPanel = true;
+    this.#shown.show({ prompt: this.#prompt, line, cursor: line.length });
+    this.#views.panel?.remember(`${this.#prompt}${line}\n`);
+    this.#answer(line);
   }
 
   /** A key at the prompt. */

@@ -22,6 +22,8 @@ export class Views implements SessionViews {
   #recorder: Recorder | null = null;
   #monitor: Monitor | null = null;
   #listRows: number | null = null;
+  /** There is a prompt, whose keys may become the panel's. */
+  hasKeys = false;
   /** The lists of the panel. */
   panelColumns: readonly PanelColumn[] = ['events', 'rules', 'suspended'];
   readonly #onResize = (): void => this.panel?.resize(terminalSize());
@@ -90,7 +92,7 @@ export class Views implements SessionViews {
     if (!this.#stdio.stdoutIsTerminal) throw new BlockError(Errno.ENOTTY, 'there is no terminal for the panel');
     if (!this.#stdio.hasCursor) throw new BlockError(Errno.ENOTTY, 'this terminal (TERM=dumb) cannot show the panel');
     const { makePanel } = await import('./watching.ts');
-    this.#showPanel(makePanel(this.#session, this.panelColumns));
+    this.#showPanel(makePanel(this.#session, this.panelColumns, () => this.hasKeys));
   }
 
   setLiveRows(rows: number): void {

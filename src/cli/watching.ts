@@ -1,4 +1,5 @@
 /** Ways to watch a session while it runs: a socket to watch it from elsewhere, the panel. */
+import { requestPath } from '../block/loop/request-path.ts';
 import { LivePanel } from '../live/panel/live-panel.ts';
 import type { PanelColumn } from '../live/panel/panel.ts';
 import { Monitor } from '../live/watch/monitor.ts';
@@ -27,13 +28,15 @@ export function openMonitor(
   return Monitor.open(path, { ...listenerOptions(session, command), control });
 }
 
-/** The panel for the terminal that is standard output, not yet shown. */
-export function makePanel(session: Session, columns: readonly PanelColumn[]): LivePanel {
+/** The panel for the terminal that is standard output, not yet shown; `hasKeys` tells whether there is a prompt. */
+export function makePanel(session: Session, columns: readonly PanelColumn[], hasKeys: () => boolean): LivePanel {
   const { loop, context } = session;
   return new LivePanel({
     history: context.trace.history,
     snapshot: () => snapshotOf(session),
     nowNs: () => loop.clock.nowNs(),
+    path: (request) => requestPath(loop, request),
+    hasKeys,
     write: (text) => void process.stdout.write(text),
     size: terminalSize(),
     lists: columns,

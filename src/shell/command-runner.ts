@@ -17,6 +17,7 @@ import { CommandFailure, sayError } from './failure.ts';
 import { suspendedHint } from './output/suspended-text.ts';
 import type { SessionState } from './session-state.ts';
 import { hintClosest } from './words/closest.ts';
+import { fromGdbWords } from './words/gdb-words.ts';
 import { quotedWords, tokenize } from './words/tokenizer.ts';
 
 /** A command whose coroutine has begun. */
@@ -79,7 +80,7 @@ export class CommandRunner implements Shell {
 
   #execute(line: string): Answer<number> {
     const { session } = this;
-    const argv = session.acceptsExtensions ? extendedWords(line) : tokenize(line);
+    const argv = this.#wordsOf(line);
     const name = argv[0];
     if (name === undefined) return 0;
     session.background.begin();
@@ -94,6 +95,17 @@ export class CommandRunner implements Shell {
     const status = keeping === undefined ? this.#start(command, argv) : keeping.then(() => this.#start(command, argv));
     const recorded = isPromise(status) ? status.then((late) => this.#record(late)) : this.#record(status);
     return session.stops === null || session.stops.isEmpty ? recorded : this.#showStops(recorded);
+  }
+
+  #wordsOf(line: string): string[] {
+    const { session } = this;
+    const argv = session.acceptsExtensions ? extendedWords(line) : tokenize(line);
+    const { [0]: name, length } = argv;
+    if (!session.output.isTerminal || name === undefined) return argv;
+    // A command of qemu-io's name keeps its meaning; none of those that take no words is asked with one.
+    const command = this.commands.find(name);
+    const isFree = command === undefined || (command.name === 'info' && length === 2);
+    return (isFree ? fromGdbWords(argv) : null) ?? argv;
   }
 
   /** Runs what is to be run at stops that a command has led to. */

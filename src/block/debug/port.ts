@@ -92,6 +92,8 @@ export interface DebugPort {
    * last. ENOENT if there is none.
    */
   resume(tag: string): Promise<void>;
+  /** Resumes one suspended request, by its number, whatever its tag. False if it is not suspended. */
+  resumeRequest(request: number): Promise<boolean>;
   /**
    * Resumes every request that is suspended now, whatever its tag, oldest first, and ends all delays. ENOENT if there
    * is none, ECANCELED if it is interrupted between two of them.

@@ -1,7 +1,7 @@
 /** Waiting for other coroutines: a queue for a condition, and a lock. */
 import { assert } from '../../util/assert.ts';
 import { type Answer, isPromise, type Pending, run, type Steps } from '../../util/steps.ts';
-import { WaitingCoroutines, type WaitReason } from './coroutine.ts';
+import { type Coroutine, WaitingCoroutines, type WaitReason } from './coroutine.ts';
 import type { EventLoop } from './loop.ts';
 
 /** Coroutines that wait for a condition, in order of arrival. */
@@ -21,17 +21,17 @@ export class CoroutineQueue {
     return this.#loop.park(reason);
   }
 
-  /** Wakes the one that has waited longest. False if there was none. */
-  wakeOne(): boolean {
+  /** Wakes the one that has waited longest, and gives it; null if there was none. */
+  wakeOne(): Coroutine | null {
     const first = this.#waiting.shift();
-    if (first === undefined) return false;
+    if (first === undefined) return null;
     this.#loop.wake(first);
-    return true;
+    return first;
   }
 
   /** Wakes all, longest waiting first. */
   wakeAll(): void {
-    while (this.wakeOne());
+    while (this.wakeOne() !== null);
   }
 }
 
@@ -41,7 +41,7 @@ export class CoroutineQueue {
 export class CoroutineMutex {
   readonly #loop: EventLoop;
   readonly #queue: CoroutineQueue;
-  readonly #reason: WaitReason & { readonly kind: 'lock' };
+  readonly #reason: { readonly kind: 'lock'; readonly name: string; holder: Coroutine | null };
   readonly #onWait: (reason: WaitReason) => void;
   /** True while a coroutine holds it. Only changed in here. */
   isLocked = false;
@@ -50,7 +50,7 @@ export class CoroutineMutex {
   constructor(loop: EventLoop, name: string, onWait: (reason: WaitReason) => void = () => {}) {
     this.#loop = loop;
     this.#queue = new CoroutineQueue(loop);
-    this.#reason = { kind: 'lock', name };
+    this.#reason = { kind: 'lock', name, holder: null };
     this.#onWait = onWait;
   }
 
@@ -67,6 +67,7 @@ export class CoroutineMutex {
       return this.#queue.wait(this.#reason);
     }
     this.isLocked = true;
+    this.#reason.holder = this.#loop.current;
     return undefined;
   }
 
@@ -104,7 +105,9 @@ export class CoroutineMutex {
 
   /** Gives the lock to the one that has waited longest, if there is one. */
   unlock(): void {
-    this.isLocked = this.#queue.wakeOne();
+    const next = this.#queue.wakeOne();
+    this.isLocked = next !== null;
+    this.#reason.holder = next;
     if (this.#loop.witness !== null) this.#loop.witness.unlocks(this, this.isLocked);
   }
 }

@@ -19,7 +19,8 @@ export type WaitReason =
   | { readonly kind: 'breakpoint'; readonly tag: string; readonly event: string }
   | { readonly kind: 'overlap'; readonly blockedBy: Coroutine | null }
   | { readonly kind: 'flush' }
-  | { readonly kind: 'lock'; readonly name: string }
+  /** `holder` has the lock now, if that is known. */
+  | { readonly kind: 'lock'; readonly name: string; readonly holder?: Coroutine | null }
   /** Another request takes the space that this one needs as well. */
   | { readonly kind: 'allocation'; readonly blockedBy: Coroutine | null }
   /** A request that was split waits for its parts. */

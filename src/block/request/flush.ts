@@ -69,7 +69,7 @@ function* flushInTurn(node: BlockNode): Steps<void> {
     node.flushedGeneration = generation;
   } finally {
     node.flushActive = false;
-    const isPassedOn = node.flushQueue.wakeOne();
+    const isPassedOn = node.flushQueue.wakeOne() !== null;
     node.loop.witness?.unlocks(node.flushQueue, isPassedOn);
     node.inFlight -= 1;
   }

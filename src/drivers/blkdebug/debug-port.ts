@@ -85,6 +85,15 @@ export class BlkdebugPort implements DebugPort {
     await this.#endDelay(newest);
   }
 
+  async resumeRequest(request: number): Promise<boolean> {
+    const { suspended } = this.#node.state;
+    const suspension = suspended.newestFirst().find(({ view }) => view.request === request);
+    if (suspension === undefined) return false;
+    suspended.remove(suspension);
+    await this.#resumeRemoved(suspension);
+    return true;
+  }
+
   /** A request that a later breakpoint suspends again on the way stays suspended. */
   async resumeAll(): Promise<void> {
     const { suspended } = this.#node.state;

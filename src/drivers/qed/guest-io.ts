@@ -42,7 +42,7 @@ function* asRequest<T>(image: QedImage, steps: (request: Request) => Steps<T>): 
     request.release();
     if (image.allocating === request) {
       image.allocating = null;
-      if (!image.allocationQueue.wakeOne() && image.needsCheck) image.needCheck.start();
+      if (image.allocationQueue.wakeOne() === null && image.needsCheck) image.needCheck.start();
     }
     image.lock.unlock();
   }

@@ -2,6 +2,7 @@
 import { ageText, compactCount, errnoText, partName, requestText } from '../../util/compact.ts';
 import { textWidth } from '../../util/text-width.ts';
 import type { EventNote } from '../../block/events/history.ts';
+import { rowKey } from './focus.ts';
 import type { EventRow, LiveModel } from './model.ts';
 import type { SuspendedRequest } from '../../block/debug/port.ts';
 import type { RuleView } from '../../block/debug/rules.ts';
@@ -36,16 +37,17 @@ export function drawList(
 
 /**
  * The latest events, newest first, with how many there were in all and how many a second. Its widths change seldom:
- * rows come too fast for columns that follow them.
+ * rows come too fast for columns that follow them. `newest` is the number of the newest one to be shown; null for the
+ * latest.
  */
-export function eventList(model: LiveModel, rows: number): PanelList {
-  const latest = model.latest(rows);
+export function eventList(model: LiveModel, rows: number, newest: number | null = null): PanelList {
+  const latest = model.latest(rows, newest);
   const numberWidth = Math.max(4, `#${latest[0]?.number ?? 0}`.length);
   const whoWidth = Math.max(3, widest(latest.map(({ who }) => who)));
   const notesWidth = Math.max(8, ...latest.map(({ notes }) => partsWidth(noteParts(notes))));
   return {
     title: [part('EVENTS', 'bold')],
-    titleEnd: latest.length === 0 ? [] : [part(countText(model), 'quiet')],
+    titleEnd: latest.length === 0 ? [] : [part(newest === null ? countText(model) : 'scrolled back', 'quiet')],
     fields: [
       { ideal: numberWidth },
       { ideal: model.eventWidth },
@@ -177,13 +179,20 @@ interface WaitingRow {
   readonly reason: string;
   readonly age: string;
   readonly isSuspended: boolean;
+  /** Its name for the one that chooses; see `rowKey`. */
+  readonly key: string;
 }
 
 /**
  * The requests in flight, suspended ones first, each with how long it has waited at `nowNs` (nanoseconds of the
- * session's clock).
+ * session's clock). `chosen` is the row that is marked, by its key; null while none is.
  */
-export function waitingList(snapshot: Snapshot | null, nowNs: number, rows: number): PanelList {
+export function waitingList(
+  snapshot: Snapshot | null,
+  nowNs: number,
+  rows: number,
+  chosen: string | null = null,
+): PanelList {
   const title = [part('SUSPENDED', 'bold')];
   if (snapshot === null) return { title, titleEnd: [], fields: [], rows: [], rest: [] };
   const { suspended, requests } = snapshot;
@@ -191,10 +200,12 @@ export function waitingList(snapshot: Snapshot | null, nowNs: number, rows: numb
   const others = requests.filter(({ request }) => !listed.has(request));
   // The lists of a snapshot are cut, its counts are not.
   const total = snapshot.suspendedCount + Math.max(others.length, snapshot.requestCount - snapshot.suspendedCount);
-  const shown = [
-    ...suspended.map((one) => suspendedRow(one, nowNs)),
-    ...others.map((one) => waitingRow(one, nowNs)),
-  ].slice(0, total > rows ? rows - 1 : rows);
+  const all = [...suspended.map((one) => suspendedRow(one, nowNs)), ...others.map((one) => waitingRow(one, nowNs))];
+  const room = total > rows ? rows - 1 : rows;
+  const at = chosen === null ? 0 : all.findIndex(({ key }) => key === chosen);
+  const start = Math.max(0, Math.min(at - Math.floor(room / 2), all.length - room));
+  const mark = (row: WaitingRow): string => (chosen === null ? '' : row.key === chosen ? '\u25b8 ' : '  ');
+  const shown = all.slice(start, start + room).map((row) => ({ ...row, tag: mark(row) + row.tag }));
   const rest = total - shown.length;
   return {
     title,
@@ -225,6 +236,7 @@ function suspendedRow(one: SuspendedRequest, nowNs: number): WaitingRow {
     reason: one.client === undefined ? one.event : `${one.event}, ${one.client}`,
     age: ageText(nowNs - one.sinceNs),
     isSuspended: true,
+    key: rowKey(one.request, one.tag),
   };
 }
 
@@ -239,6 +251,7 @@ function waitingRow(one: RequestInFlight, nowNs: number): WaitingRow {
     reason,
     age: ageText(nowNs - one.sinceNs),
     isSuspended: false,
+    key: rowKey(one.request, null),
   };
 }
 

@@ -1,8 +1,12 @@
 /** The panel in a session's terminal: draws when something has changed, and shares the screen with the shell. */
+import type { Key } from 'node:readline';
 import { stripVTControlCharacters } from 'node:util';
 import type { EventHistory } from '../../block/events/history.ts';
+import type { RequestPath } from '../../block/loop/request-path.ts';
+import type { EventsLine } from '../record/schema.ts';
+import { PanelFocus, type PanelWish, passes } from './focus.ts';
 import { latestEvents, LiveModel } from './model.ts';
-import { type PanelColumn, panelRows, renderPanel } from './panel.ts';
+import { FRAME_ROWS, type PanelColumn, panelRows, renderPanel, THREE_COLUMNS } from './panel.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { Screen, type Passage, type Size } from './screen.ts';
 import type { Paint } from '../../util/style.ts';
@@ -24,6 +28,10 @@ export interface LivePanelOptions {
   readonly lists?: readonly PanelColumn[];
   /** The locale is not UTF-8: marks and lines are ASCII. */
   readonly isAscii?: boolean;
+  /** The path of a request in flight by its number; null if it has ended. */
+  readonly path?: (request: number) => RequestPath | null;
+  /** There is a prompt whose keys may become the panel's: it says so. */
+  readonly hasKeys?: () => boolean;
   /** Rows of its lists; default 6. */
   readonly listRows?: number;
   /**
@@ -51,6 +59,8 @@ export class LivePanel {
   readonly #screen: Screen;
   #size: Size;
   #listRows: number | undefined;
+  /** The state of its keys; null while they are the shell's. */
+  #focus: PanelFocus | null = null;
   /** Takes back that the history wakes the panel; null while it is off. */
   #unfollow: (() => void) | null = null;
   #cancelTimer: (() => void) | null = null;
@@ -75,6 +85,45 @@ export class LivePanel {
   /** The rows of the terminal that it takes. */
   get rows(): number {
     return this.#screen.panelRows;
+  }
+
+  /** Whether keys are the panel's. */
+  get hasFocus(): boolean {
+    return this.#focus !== null;
+  }
+
+  /** Takes the keys from now on, or no more. False if the panel is not there, or only as a line. */
+  setFocus(isOn: boolean): boolean {
+    const { columns, rows } = this.#size;
+    const count = this.isOn ? panelRows(columns, rows, this.#listRows) : 0;
+    this.#focus = isOn && count > 1 ? new PanelFocus(columns >= THREE_COLUMNS) : null;
+    if (this.isOn) this.#draw();
+    return this.#focus !== null;
+  }
+
+  /** A key while it has the focus: what it asks the shell for; null for nothing. */
+  key(text: string | undefined, key: Key): PanelWish | null {
+    const focus = this.#focus;
+    const { snapshot } = this.model;
+    if (focus === null || snapshot === null) return null;
+    const rows = Math.max(1, this.rows - FRAME_ROWS);
+    const wish = focus.key(text, key, snapshot, this.#events(snapshot).latest, rows);
+    this.#draw();
+    return wish;
+  }
+
+  /** Says a sentence on a key that could do nothing. */
+  notice(text: string): void {
+    if (this.#focus === null) return;
+    this.#focus.notice = text;
+    this.#draw();
+  }
+
+  #events(snapshot: Snapshot): EventsLine {
+    const { history } = this.#options;
+    const focus = this.#focus;
+    if (focus === null) return latestEvents(history, snapshot);
+    return latestEvents(history, snapshot, Number.POSITIVE_INFINITY, (fired) => passes(focus.filter, fired));
   }
 
   /** Makes room at the top and begins to follow what happens. */
@@ -155,6 +204,7 @@ export class LivePanel {
   }
 
   #leave(): void {
+    this.#focus = null;
     this.#unfollow?.();
     this.#unfollow = null;
     this.#cancelTimer?.();
@@ -180,16 +230,21 @@ export class LivePanel {
     if (!this.isOn) return;
     this.#drawnMs = this.#nowMs();
     this.#follow();
-    const { paint, isAscii = false, lists, history } = this.#options;
+    const { paint, isAscii = false, lists } = this.#options;
     const nowNs = this.#options.nowNs();
     const { columns, rows } = this.#size;
     const snapshot = this.#options.snapshot();
     this.model.take({ kind: 'snapshot', ...snapshot });
-    this.model.take(latestEvents(history, snapshot));
+    this.#focus?.keep(snapshot);
+    this.model.take(this.#events(snapshot));
     this.model.measureRate(nowNs);
     const count = panelRows(columns, rows, this.#listRows);
+    if (count <= 1) this.#focus = null;
+    const request = this.#focus?.request ?? null;
+    const path = request === null ? null : (this.#options.path?.(request) ?? null);
+    const keys = this.#options.hasKeys?.() === true ? { focus: this.#focus, path } : undefined;
     if (count === 0) this.#screen.hide();
-    else this.#screen.show(renderPanel(this.model, { columns, rows: count, nowNs, paint, isAscii, lists }));
+    else this.#screen.show(renderPanel(this.model, { columns, rows: count, nowNs, paint, isAscii, lists, keys }));
     const tickMs = this.#tickMs();
     if (count > 0 && tickMs !== null) this.#drawWithin(tickMs);
   }

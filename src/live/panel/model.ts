@@ -22,13 +22,19 @@ const MAX_ROWS = 200;
 
 /**
  * The latest events of a history. Where there are rules, their node's events are what counts; the same event on other
- * nodes is a repetition, unless it led to something.
+ * nodes is a repetition, unless it led to something. At most `limit` of those that `accepts` lets pass.
  */
-export function latestEvents(history: EventHistory, snapshot: Snapshot): EventsLine {
+export function latestEvents(
+  history: EventHistory,
+  snapshot: Snapshot,
+  limit = MAX_ROWS,
+  accepts: (fired: FiredEvent) => boolean = () => true,
+): EventsLine {
   const latest: FiredEvent[] = [];
   for (const fired of history.newestFirst()) {
-    if (latest.length === MAX_ROWS) break;
-    if (snapshot.debugNode === null || fired.onDebugNode || fired.notes.length > 0) latest.push(fired);
+    if (latest.length >= limit) break;
+    const counts = snapshot.debugNode === null || fired.onDebugNode || fired.notes.length > 0;
+    if (counts && accepts(fired)) latest.push(fired);
   }
   const { stateChangedAt, hazards } = history;
   return { kind: 'events', stateChangedAt, ...(hazards === null ? {} : { hazards }), latest };
@@ -60,7 +66,7 @@ export class LiveModel {
       this.stateChangedAt = line.stateChangedAt;
       this.hazards = line.hazards ?? null;
       this.#latest = line.latest;
-      this.total = line.latest[0]?.number ?? 0;
+      this.total = Math.max(this.total, line.latest[0]?.number ?? 0);
       for (const { event } of line.latest) this.eventWidth = Math.max(this.eventWidth, event.length);
     } else if (line.kind === 'note') {
       this.dropped += line.dropped;
@@ -78,9 +84,11 @@ export class LiveModel {
     this.#samples = recent;
   }
 
-  /** The latest events, newest first, at most `limit`. */
-  latest(limit: number): EventRow[] {
-    return this.#latest.slice(0, limit).map(({ number, event, request, operation, parent, notes }) => {
+  /** The latest events, newest first, at most `limit`; from the one of the number `newest` on, if that is given. */
+  latest(limit: number, newest: number | null = null): EventRow[] {
+    const start = newest === null ? 0 : this.#latest.findIndex(({ number }) => number <= newest);
+    const first = start < 0 ? this.#latest.length : start;
+    return this.#latest.slice(first, first + limit).map(({ number, event, request, operation, parent, notes }) => {
       return { number, event, who: request === 0 ? '' : partName(operation, request, parent), notes };
     });
   }

@@ -4,12 +4,19 @@ import { ageText, requestName } from '../../util/compact.ts';
 import type { EventRow, LiveModel } from './model.ts';
 import { fitColumns, listWidth } from './fit-columns.ts';
 import { drawList, eventList, noteParts, type PanelList, ruleList, waitingList } from './lists.ts';
+import type { RequestPath } from '../../block/loop/request-path.ts';
+import type { FocusView } from './focus.ts';
+import { pathList } from './path-list.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { textWidth } from '../../util/text-width.ts';
 import type { Paint } from '../../util/style.ts';
 import { fillParts, type Part, part, partsWidth, renderParts } from './styled-line.ts';
 
 /** A list of the panel, a column of its table. */
 export type PanelColumn = 'events' | 'rules' | 'suspended';
+
+/** The path of a request is a list, too: in the place of another one. */
+type PlacedName = PanelColumn | 'path';
 
 /** Size, time and style of one drawing. */
 export interface PanelView {
@@ -25,10 +32,20 @@ export interface PanelView {
   readonly lists?: readonly PanelColumn[] | undefined;
   /** With marks and lines of ASCII alone. */
   readonly isAscii?: boolean;
+  /** The keys of the panel are there for the asking: its lower edge says which. */
+  readonly keys?: PanelKeys | undefined;
+}
+
+/** The keys: those that the panel takes now, or the one with which they become the panel's. */
+export interface PanelKeys {
+  /** Null while keys are the shell's. */
+  readonly focus: FocusView | null;
+  /** Of the chosen request; null if there is none. */
+  readonly path: RequestPath | null;
 }
 
 /** Lines besides those of the lists: the frame and the titles. */
-const FRAME_ROWS = 3;
+export const FRAME_ROWS = 3;
 const DEFAULT_LIST_ROWS = 6;
 /** A smaller terminal gets one line. */
 const MIN_COLUMNS = 60;
@@ -37,7 +54,7 @@ const MIN_ROWS = 15;
 const TINY_COLUMNS = 24;
 const TINY_ROWS = 5;
 /** From here on the rules have a column as well. */
-const THREE_COLUMNS = 76;
+export const THREE_COLUMNS = 76;
 
 /** How many lines the panel takes on a terminal: `listRows` and the frame, but never more than half of it; 1; or 0. */
 export function panelRows(columns: number, rows: number, listRows = DEFAULT_LIST_ROWS): number {
@@ -65,33 +82,65 @@ export function renderPanel(model: LiveModel, view: PanelView): string[] {
     });
     lines.push([...parts, bar]);
   }
-  lines.push(frameLine('\u2514', '\u2518', footParts(model, columns - 4), columns));
+  // A choice of the keys goes before what is told of the run.
+  const keys = keyParts(view, columns - 4);
+  const told = view.keys?.focus ? [] : footParts(model, columns - 4);
+  lines.push(frameLine('\u2514', '\u2518', told.length > 0 ? told : keys, columns));
   return lines.map((parts) => shown(renderParts(parts, columns, paint)));
 }
 
 /** A list, and what its columns give up when there is too little room. */
 interface Placed {
-  readonly name: PanelColumn;
+  readonly name: PlacedName;
   readonly list: PanelList;
 }
 
 function listsFor(model: LiveModel, view: PanelView, rows: number): Placed[] {
   const { snapshot } = model;
-  const events: Placed = { name: 'events', list: eventList(model, rows) };
+  const focus = view.keys?.focus ?? null;
+  const events: Placed = { name: 'events', list: eventList(model, rows, focus?.newest) };
   const rules: Placed = { name: 'rules', list: ruleList(snapshot, rows) };
-  const suspended: Placed = { name: 'suspended', list: waitingList(snapshot, view.nowNs, rows) };
+  const suspended: Placed = { name: 'suspended', list: waitingList(snapshot, view.nowNs, rows, focus?.chosen) };
   // The command `rules` tells them at any time; what happens now is only here.
   const chosen = view.lists ?? ['events', 'rules', 'suspended'];
   const all: Record<PanelColumn, Placed> = { events, rules, suspended };
   const shown = chosen.filter((name) => name !== 'rules' || view.columns >= THREE_COLUMNS || chosen.length < 3);
-  return shown.map((name) => all[name]);
+  if (focus?.showsPath !== true) return shown.map((name) => all[name]);
+  // The path takes the place of what can be had by a command: of the rules, else of the events.
+  const path: Placed = { name: 'path', list: pathList(view.keys?.path ?? null, rows) };
+  const replaced = shown.includes('rules') ? 'rules' : 'events';
+  return shown.includes(replaced)
+    ? shown.map((name) => (name === replaced ? path : all[name]))
+    : [...shown.map((name) => all[name]), path];
+}
+
+const idleKeys = 'F2: keys of the panel';
+const keyHints = [
+  '\u2191\u2193 choose \u2500 Return path \u2500 r resume \u2500 s step \u2500 c cancel \u2500 / filter \u2500 PgUp PgDn events \u2500 Esc back',
+  '\u2191\u2193 \u2500 Return path \u2500 r resume \u2500 s step \u2500 c cancel \u2500 / filter \u2500 PgUp PgDn \u2500 Esc',
+  '\u2191\u2193 Return path r resume s step c cancel / filter Esc',
+  'r resume s step c cancel / filter Esc',
+  'r s c / Esc',
+];
+
+/** The lower edge: the keys, the filter while it is typed, or what there is to say of the last key. */
+function keyParts({ keys }: PanelView, width: number): Part[] {
+  if (keys === undefined) return [];
+  const { focus } = keys;
+  if (focus === null) return [part(idleKeys, 'quiet')];
+  if (focus.isTyping)
+    return [part(`filter: ${focus.filter}\u258f`, 'bold'), part(' Return keeps \u2500 Esc clears', 'quiet')];
+  if (focus.notice !== '') return [part(focus.notice, 'yellow')];
+  const filter = focus.filter === '' ? [] : [part(`filter ${focus.filter} \u2500 `, 'yellow')];
+  const hint = keyHints.find((text) => textWidth(text) + partsWidth(filter) <= width) ?? keyHints.at(-1) ?? '';
+  return [...filter, part(hint, 'bold')];
 }
 
 /**
  * Which column of which list becomes narrower, in this order: what an event led to, conditions, long tags, the status;
  * and at last what names an event or a request. Columns by their place in `lists.ts`.
  */
-const concessions: readonly (readonly [list: PanelColumn, column: number, to: number])[] = [
+const concessions: readonly (readonly [list: PlacedName, column: number, to: number])[] = [
   ['events', 3, 20],
   ['rules', 3, 16],
   ['rules', 1, 18],
@@ -103,6 +152,7 @@ const concessions: readonly (readonly [list: PanelColumn, column: number, to: nu
   ['events', 3, 6],
   ['rules', 4, 0],
   ['suspended', 2, 0],
+  ['path', 2, 24],
   ['rules', 2, 12],
   ['events', 0, 0],
   ['suspended', 0, 6],
@@ -112,6 +162,8 @@ const concessions: readonly (readonly [list: PanelColumn, column: number, to: nu
   ['rules', 1, 10],
   ['suspended', 3, 9],
   ['events', 3, 3],
+  ['path', 2, 10],
+  ['path', 0, 1],
 ];
 
 /** The widths of each list and of its columns in `cells` cells; room that nothing can use goes to the events. */

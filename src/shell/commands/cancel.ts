@@ -1,7 +1,7 @@
 /** `cancel`: ends what is suspended, with ECANCELED. Not in qemu-io. */
 import { debugPort } from '../../block/debug/port.ts';
 import type { Command } from '../command.ts';
-import { runOnTag } from '../words/tags.ts';
+import { namedSuspended, runOnTag } from '../words/tags.ts';
 
 export const cancel = {
   name: 'cancel',
@@ -17,6 +17,11 @@ export const cancel = {
   ],
   operands: ['tag'],
   async run(session, [, tag = '']) {
-    await runOnTag(session, tag, 'Could not cancel request', () => debugPort(session.top).cancel(tag));
+    await runOnTag(session, tag, 'Could not cancel request', async () => {
+      const port = debugPort(session.top);
+      const named = namedSuspended(session, tag);
+      if (named === undefined) await port.cancel(tag);
+      else await port.cancelRequest(named.request);
+    });
   },
 } satisfies Command;

@@ -7,6 +7,7 @@ import { wrapLines, wrapParagraphs } from '../output/wrap.ts';
 import { arrival } from '../script.ts';
 import type { SessionState } from '../session-state.ts';
 import { hintClosest } from '../words/closest.ts';
+import { fromGdbWords, gdbWords } from '../words/gdb-words.ts';
 
 export const help = {
   name: 'help',
@@ -23,6 +24,7 @@ export const help = {
     '  help write            what write does, and its options',
     '  help event pwritev    what a debug event means, who fires it, what is on disk then',
     '  help events           all debug events',
+    '  help gdb              words of gdb, at a prompt',
   ],
   operands: ['command', 'event'],
   // Pages are turned by a person, and requests go on meanwhile.
@@ -43,9 +45,11 @@ async function helpOn(session: SessionState, [, name, event]: string[], { comman
   // Lines in a pipe mean what they mean to qemu-io: what needs another meaning is not listed there.
   if (name === undefined) return isTerminal ? groupsText(commands) : usagesText(commands.all.filter(isForPipes));
   if (name === 'event') return (await eventTexts()).eventList();
-  const command = commands.find(name);
+  if (isTerminal && name === 'gdb') return gdbText();
+  const command = commands.find(isTerminal ? (fromGdbWords([name])?.[0] ?? name) : name);
   if (command !== undefined) {
-    const text = usageLine(command, name) + helpText(command, session.output.columns);
+    const shown = commands.find(name) === command ? name : undefined;
+    const text = usageLine(command, shown) + helpText(command, session.output.columns);
     return command.name === 'events' ? `${text}${(await eventTexts()).eventList()}\n` : text;
   }
   const group = name === 'all' ? commands.all : commands.groups[name];
@@ -66,8 +70,18 @@ function groupsText({ groups }: CommandTable): string {
   return (
     `${lines.join('')}\n help NAME      what a command does, or the commands of a group\n` +
     ' help all       every command in a line\n' +
-    ' help event     the debug events; help event NAME says more\n'
+    ' help event     the debug events; help event NAME says more\n' +
+    ' help gdb       words of gdb that are understood at this prompt\n'
   );
+}
+
+/** The words of gdb, each with what it stands for. */
+function gdbText(): string {
+  const rows = gdbWords.map(({ names, means, does }) => [names.join(', '), means, does] as const);
+  const width = (column: 0 | 1): number => Math.max(...rows.map((row) => row[column].length));
+  return rows
+    .map(([names, means, does]) => ` ${names.padEnd(width(0))}  ${means.padEnd(width(1))}  ${does}\n`)
+    .join('');
 }
 
 function usagesText(members: readonly Command[]): string {

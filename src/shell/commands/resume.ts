@@ -2,7 +2,7 @@
 import { debugPort, findDebugPort } from '../../block/debug/port.ts';
 import type { Command } from '../command.ts';
 import { flag, OptionTable } from '../words/options.ts';
-import { onlySuspended, runOnTag } from '../words/tags.ts';
+import { namedSuspended, onlySuspended, runOnTag } from '../words/tags.ts';
 
 const options = new OptionTable({ all: flag('a', 'all that are suspended, oldest first', { isHidden: true }) });
 
@@ -19,7 +19,8 @@ export const resume = {
     'Lets the newest request that is suspended under the tag go on, to its end or to its next breakpoint.',
     '  resume -a    lets all go on, unless -a is a tag',
     'The tag "delay" means also the requests that rules with delay-ns let wait: their delay is over. So it is with -a.',
-    'On a terminal, and in files of source, the tag may be left out if one request alone is suspended.',
+    'On a terminal, and in files of source, the tag may be left out if one request alone is suspended, and the name of a request',
+    'stands for that one: "resume w5".',
   ],
   operands: ['tag'],
   async run(session, [, given]) {
@@ -29,7 +30,9 @@ export const resume = {
     const isAll = tag === '-a' && port?.isSuspended(tag) === false;
     await runOnTag(session, isAll ? null : tag, 'Could not resume request', async () => {
       const known = debugPort(session.top);
-      await (isAll ? known.resumeAll() : known.resume(tag));
+      const named = namedSuspended(session, tag);
+      if (named !== undefined) await known.resumeRequest(named.request);
+      else await (isAll ? known.resumeAll() : known.resume(tag));
     });
   },
 } satisfies Command;

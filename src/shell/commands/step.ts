@@ -6,7 +6,7 @@ import { requestName } from '../../util/compact.ts';
 import type { Command, Shell } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
-import { onlySuspended } from '../words/tags.ts';
+import { namedSuspended, onlySuspended } from '../words/tags.ts';
 
 export const step = {
   name: 'step',
@@ -17,8 +17,8 @@ export const step = {
   needsFile: true,
   polls: true,
   help: [
-    'The request that is suspended, or the newest one under the tag, goes on and is suspended again at the next event that it',
-    'fires, under the same tag. It ends if there is none. "diff" shows what it has changed since.',
+    'The request that is suspended, the newest one under the tag, or the one of that name (w5), goes on and is suspended again',
+    'at the next event that it fires, under the same tag. It ends if there is none. "diff" shows what it has changed since.',
   ],
   operands: ['tag'],
   async run(session, argv, shell): Promise<void> {
@@ -56,7 +56,9 @@ async function goOn(
   const request = chosen(session, tag);
   const takeBack = port.stopAt(request.tag, { request: request.request, event });
   try {
-    await shell.runRequest(command, argv, () => port.resume(request.tag));
+    await shell.runRequest(command, argv, async () => {
+      await port.resumeRequest(request.request);
+    });
   } catch (error) {
     takeBack();
     throw error;
@@ -82,7 +84,10 @@ async function goOn(
 
 function chosen(session: SessionState, tag: string | undefined): SuspendedRequest {
   const suspended = debugPort(session.top).suspended();
-  const request = tag === undefined ? onlySuspended(session) : suspended.find((other) => other.tag === tag);
+  const request =
+    tag === undefined
+      ? onlySuspended(session)
+      : (suspended.find((other) => other.tag === tag) ?? namedSuspended(session, tag));
   if (request === undefined) throw new BlockError(Errno.ENOENT, `no request is suspended under '${tag ?? ''}'`);
   return request;
 }

@@ -1,6 +1,7 @@
 /** Tags of breakpoints and suspended requests: which there are, and how a command on one fails. */
 import { DELAY_TAG, findDebugPort, type SuspendedRequest } from '../../block/debug/port.ts';
 import { BlockError, errnoOf } from '../../block/error.ts';
+import { requestName } from '../../util/compact.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
@@ -13,6 +14,16 @@ export function liveTags(session: SessionState): string[] {
   const tags = new Set(port.suspended().map((request) => request.tag));
   for (const tag of [...session.tags, DELAY_TAG]) if (port.isArmed(tag) || port.isSuspended(tag)) tags.add(tag);
   return [...tags];
+}
+
+/**
+ * The request that a word means by its name ("w5"), where lines may hold what qemu-io does not know and no request is
+ * suspended under it as a tag; undefined if it means none.
+ */
+export function namedSuspended(session: SessionState, word: string): SuspendedRequest | undefined {
+  const port = findDebugPort(session.top);
+  if (!session.acceptsExtensions || port === undefined || port.isSuspended(word)) return undefined;
+  return port.suspended().find(({ operation, request }) => requestName(operation, request) === word);
 }
 
 /** The one request that is suspended. ENOENT if none is, EINVAL if there are several. */
