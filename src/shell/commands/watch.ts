@@ -15,7 +15,6 @@ export const watch = {
   maxArgs: Number.POSITIVE_INFINITY,
   acceptsAlso: ({ length }, session) => length === 3 && session.acceptsExtensions,
   needsFile: true,
-  looksOnly: true,
   help: [
     'The request stops before what it writes has reached the file, whoever changed it in memory: a flush, too. It is told what',
     'changes, and from what to what. Writes of the same bytes do not stop. It stops every time, until remove_break; with',
