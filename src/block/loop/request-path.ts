@@ -1,4 +1,4 @@
-/** The place of a request among the others: for which it waits, and which wait for it. */
+/** The place of a request among the others: its parts and its whole, for which it waits, and which wait for it. */
 import { describeWait } from './in-flight.ts';
 import type { Coroutine } from './coroutine.ts';
 import type { EventLoop } from './loop.ts';
@@ -20,6 +20,10 @@ export interface RequestPath {
   readonly waits: readonly PathStep[];
   /** Those that wait for the request itself, oldest first: for what it holds. */
   readonly heldUp: readonly PathStep[];
+  /** The request that it is a part of; null if it stands by itself. */
+  readonly parent: PathStep | null;
+  /** Its parts that are in flight. */
+  readonly parts: readonly PathStep[];
 }
 
 /** The path of a request by its number; null if it is not in flight. */
@@ -32,6 +36,8 @@ export function requestPath({ alive }: EventLoop, request: number): RequestPath 
   return {
     waits: waits.map(stepOf),
     heldUp: all.filter((other) => blockedBy(other) === self).map(stepOf),
+    parent: self.parent === null ? null : stepOf(self.parent),
+    parts: all.filter((other) => other.parent === self).map(stepOf),
   };
 }
 

@@ -1,4 +1,4 @@
-/** The path of a request as a list of the panel: what it waits for, and which others wait for it. */
+/** The path of a request as a list of the panel: its whole and its parts, what it waits for, and what waits for it. */
 import type { PathStep, RequestPath } from '../../block/loop/request-path.ts';
 import { requestName, requestText } from '../../util/compact.ts';
 import { textWidth } from '../../util/text-width.ts';
@@ -26,11 +26,13 @@ export function pathList(path: RequestPath | null, rows: number): PanelList {
   };
 }
 
-function rowsOf({ waits, heldUp }: RequestPath): PathRow[] {
+function rowsOf({ waits, heldUp, parent, parts }: RequestPath): PathRow[] {
   const [self, ...others] = waits;
   if (self === undefined) return [];
   return [
     { relation: '', step: self },
+    ...(parent === null ? [] : [{ relation: 'part of', step: parent }]),
+    ...parts.map((step) => ({ relation: 'its part', step })),
     ...others.map((step) => ({ relation: '\u2190 waits for', step })),
     ...heldUp.map((step) => ({ relation: '\u2192 holds up', step })),
   ];
