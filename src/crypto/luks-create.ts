@@ -81,7 +81,7 @@ function iterationsIn(timeMs: number, perSecond: number): number {
   const iterations = Math.max(MIN_ITERATIONS, Math.floor((perSecond * timeMs) / 1000));
   // No more than an open is ready to make, for a key of up to four blocks of its hash.
   if (iterations > MAX_ITERATIONS / 8) {
-    throw new CryptoError(`PBKDF iterations ${iterations} larger than ${MAX_ITERATIONS / 8}`);
+    throw new CryptoError(`PBKDF iterations ${BigInt(iterations)} larger than ${MAX_ITERATIONS / 8}`);
   }
   return iterations;
 }

@@ -69,10 +69,10 @@ const check: readonly Step[] = [
 ];
 
 describe('026: an error at each step of an allocation', { timeout: 60_000 }, () => {
-  const events = [
-    ...['l1_update', 'l2_load', 'l2_update', 'l2_alloc_write', 'write_aio', 'refblock_load', 'refblock_update_part'],
-    ...['refblock_alloc', 'cluster_alloc', 'refblock_alloc_hookup', 'refblock_alloc_write', 'l1_grow_alloc_table'],
-  ];
+  const events =
+    'l1_update l2_load l2_update l2_alloc_write write_aio refblock_load refblock_update_part refblock_alloc cluster_alloc refblock_alloc_hookup refblock_alloc_write l1_grow_alloc_table'.split(
+      ' ',
+    );
   const cases = events.flatMap((event) => [5, 28].map((errno) => [event, errno, errno === 5] as const));
   it.each(cases)('%s, errno %i, once %s', async (event, errno, once) => {
     const conf = `[inject-error]\nevent = "${event}"\nerrno = "${errno}"\nonce = "${once ? 'on' : 'off'}"\nimmediately = "off"\n`;

@@ -50,6 +50,20 @@ it('the L2 entry, the refcount and the data of a cluster: each stops where it is
   await see.close();
 });
 
+it('a refcount of one bit is told from its neighbours in the byte', async () => {
+  const file = path.join(folder, 'narrow.qcow2');
+  const empty = await seeSession({ driver: 'null-co' });
+  await empty.talk(`create -q -f qcow2 -o refcount_bits=1,cluster_size=512 ${file} 1M`);
+  await empty.close();
+  const see = await seeSession(overDebug(file), { isTerminal: true, writethrough: true });
+  await see.talk('watch refcount 0 A', 'watch refcount 0x800 B');
+  const text = await see.talk('aio_write 0 512', 'aio_flush');
+  expect(text).toMatch(/rule 2: w\d+ changes the refcount of cluster 0x800 at 0x400 from 0x0 to 0x1/);
+  expect(text).not.toContain('cluster 0 at');
+  await see.talk('remove_break B', 'aio_flush');
+  await see.close();
+});
+
 it('a flush is stopped where it writes what others have changed', async () => {
   const file = path.join(folder, 'flush.qcow2');
   writeFileSync(file, makeImage());

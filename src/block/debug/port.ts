@@ -52,6 +52,8 @@ export interface WatchedPlace {
   /** In bytes of the file. */
   readonly offset: number;
   readonly bytes: number;
+  /** The bits of its one byte that belong to it; left out for whole bytes. */
+  readonly bits?: number;
 }
 
 /** The places that a watch looks at, as they are now: tables move. */

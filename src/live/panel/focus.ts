@@ -29,7 +29,7 @@ export function rowKey(request: number, tag: string | null): string {
 }
 
 /** The rows of the requests in flight, in the order of the list: suspended ones first. */
-export function rowKeys({ suspended, requests }: Snapshot): string[] {
+function rowKeys({ suspended, requests }: Snapshot): string[] {
   const listed = new Set(suspended.map(({ request }) => request));
   const others = requests.filter(({ request }) => !listed.has(request));
   return [

@@ -73,7 +73,7 @@ function watchedRange(session: SessionState, text: string, length: number, where
   if (more.length > 0) throw invalidArgument(`'${text}' is no range of bytes A..B`);
   const offset = Number(sizeArgument(session, from));
   const end = to === undefined ? offset + 1 : Number(sizeArgument(session, to));
-  if (end <= offset) throw invalidArgument(`'${text}' is no range of bytes A..B`);
+  if (offset < length && end <= offset) throw invalidArgument(`'${text}' is no range of bytes A..B`);
   if (offset >= length || end > length) {
     throw invalidArgument(`'${text}' is behind the end of the ${where}, which is ${length} bytes long`);
   }

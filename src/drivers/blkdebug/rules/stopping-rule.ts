@@ -107,7 +107,8 @@ function* changeIn(
   yield* peek(at, before);
   const into = at - request.offset;
   const after = request.data?.subarray(into, into + bytes) ?? Buffer.alloc(bytes);
-  if (after.equals(before)) return null;
+  const { bits } = place;
+  if (bits === undefined ? after.equals(before) : ((before[0] ?? 0) & bits) === ((after[0] ?? 0) & bits)) return null;
   if (place.bytes > SHOWN_BYTES) {
     let first = 0;
     while (before[first] === after[first]) first += 1;
@@ -115,13 +116,14 @@ function* changeIn(
   }
   const whole = Buffer.alloc(place.bytes);
   yield* peek(place.offset, whole);
-  const old = valueText(whole);
+  const old = valueText(whole, bits);
   after.copy(whole, at - place.offset);
-  return `changes the ${place.what} at 0x${place.offset.toString(16)} from ${old} to ${valueText(whole)}`;
+  return `changes the ${place.what} at 0x${place.offset.toString(16)} from ${old} to ${valueText(whole, bits)}`;
 }
 
-/** A number with its high byte first; a longer place in words of eight bytes. */
-function valueText(bytes: Buffer): string {
+/** A number with its high byte first, or some bits of a byte; a longer place in words of eight bytes. */
+function valueText(bytes: Buffer, bits: number | undefined): string {
+  if (bits !== undefined) return `0x${(((bytes[0] ?? 0) & bits) / (bits & -bits)).toString(16)}`;
   const texts: string[] = [];
   for (let at = 0; at < bytes.length; at += 8) {
     const digits = bytes.toString('hex', at, at + 8).replace(/^0+(?=.)/, '');

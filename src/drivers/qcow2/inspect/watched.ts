@@ -87,7 +87,10 @@ function refcountPlaces(image: Qcow2Image, first: number, last: number): Watched
     for (let cluster = from; cluster <= to; cluster++) {
       const bits = (cluster % refcountBlockEntries) * 2 ** refcountOrder;
       const name = `refcount of cluster ${hex(cluster * image.clusterBytes)}`;
-      counts.push({ what: name, offset: block + Math.floor(bits / 8), bytes: Math.max(1, 2 ** refcountOrder / 8) });
+      const width = 2 ** refcountOrder;
+      const place = { what: name, offset: block + Math.floor(bits / 8), bytes: Math.max(1, width / 8) };
+      // Narrow counts share a byte, the first one in its lowest bits.
+      counts.push(width >= 8 ? place : { ...place, bits: (2 ** width - 1) << (bits % 8) });
     }
   }
   return [...counts, ...above];
