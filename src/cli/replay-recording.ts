@@ -51,7 +51,7 @@ export async function replayRecording(file: string, image: string | null, stdio:
     }
     const reason = image === null ? changeOfImage(header, invocation) : null;
     if (reason !== null) stdio.stderr(`note: ${reason}\n`);
-    stdio.stdout(`${file}: differs ${difference.place}\n`);
+    stdio.stdout(`${file}: differs ${printable(difference.place)}\n`);
     stdio.stdout(`recorded: ${shown(difference.recorded)}\nreplayed: ${shown(difference.replayed)}\n`);
     return DIFFERENT;
   } catch (error) {

@@ -39,6 +39,8 @@ export class SessionRunner {
   journeys = 0;
   /** The image of the command line is opened at the start. */
   opensImage = true;
+  /** Why nothing can be run again; null if it can. */
+  obstacle: string | null = null;
   /** The request that is suspended since the session was stopped at an event. */
   stopped: Arrival['stopped'] = null;
   readonly #options: TimelineOptions;
@@ -73,6 +75,7 @@ export class SessionRunner {
   async runTo(target: Step, root: Step, { isInterruptible = true, watch }: RunOptions = {}): Promise<void> {
     const { session } = this.#options;
     const path = History.path(target);
+    if (this.obstacle !== null) throw new BlockError(Errno.ENOTSUP, this.obstacle);
     checkRepeatable(path);
     this.beginAnew();
     if (!(await this.open())) throw ranOtherwise();

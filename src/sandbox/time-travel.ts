@@ -16,7 +16,7 @@ import { stoppableEvents } from './event-stop.ts';
 import { findBeforeFailure } from './failure-search.ts';
 import { type FileState, fileState, History, type LineKind, type Step } from './history.ts';
 import { SessionRunner, type TimelineOptions } from './session-runner.ts';
-import { writeBack } from './write-back.ts';
+import { checkWritable, writeBack } from './write-back.ts';
 
 const CHECKPOINTS_MAX = 10_000;
 /** Names of moments that are there without a command. */
@@ -249,10 +249,12 @@ export class Timeline implements SessionTimeline {
     const isOpenedByLine = names.includes('open') || names.includes('close');
     const wasOpen = session.backend !== null;
     const { sourceDepth } = session;
+    await checkWritable(sandbox.disks, hostDrivers);
     await session.close();
-    const written = await writeBack(sandbox.disks, hostDrivers);
+    const written = await this.#written();
     sandbox.forgetFiles();
     this.#runner.beginAnew();
+    this.#runner.obstacle = null;
     session.sourceDepth = sourceDepth;
     this.#runner.opensImage = wasOpen && !isOpenedByLine;
     this.#names.clear();
@@ -260,6 +262,17 @@ export class Timeline implements SessionTimeline {
     if (wasOpen && !this.#runner.opensImage) session.hint('the image is closed now; "open" opens it again');
     this.#history.begin(session.context.trace.history.total);
     return written;
+  }
+
+  /** Writes the files. After an error the image stays closed, and what it was copied from is there no more. */
+  async #written(): Promise<readonly WrittenFile[]> {
+    const { sandbox, hostDrivers } = this.#options;
+    try {
+      return await writeBack(sandbox.disks, hostDrivers);
+    } catch (error) {
+      this.#runner.obstacle = 'a commit that failed has written a part of the files; there is no way back before it';
+      throw error;
+    }
   }
 
   end(): void {

@@ -20,32 +20,51 @@ interface OpenedFile {
   readonly backend: BlockBackend;
 }
 
+/** Whether `writeBack` could begin now; throws what it would throw. */
+export async function checkWritable(disks: Disks, drivers: readonly RegisteredDriver[]): Promise<void> {
+  await withFiles(disks, drivers, async () => {});
+}
+
 /**
  * Writes what has changed; nothing is written unless all files are as they were, can be opened for writing, and are
  * locked by no other program. EBUSY and other errors say so. After an error while it writes, files are partly written:
  * the disks are as they were, and it may be tried again.
  */
 export async function writeBack(disks: Disks, drivers: readonly RegisteredDriver[]): Promise<readonly WrittenFile[]> {
+  const written: WrittenFile[] = [];
+  await withFiles(disks, drivers, async ({ disk, backend }) => {
+    try {
+      await writeDisk(disk, backend);
+    } finally {
+      // These changes are no other program's.
+      disk.file.takeAsOpened(disk.path);
+    }
+    written.push({ path: disk.path, changedBytes: disk.content.changedBytes });
+  });
+  return written;
+}
+
+/** Opens the files of all disks that have changed, and then does something with each. */
+async function withFiles(
+  disks: Disks,
+  drivers: readonly RegisteredDriver[],
+  body: (file: OpenedFile) => Promise<void>,
+): Promise<void> {
   const loop = new EventLoop();
   const context = new GraphContext({ loop, drivers: new DriverTable(drivers) });
   const changed = disks.all.filter(({ number }) => disks.changed.has(number));
   const opened: OpenedFile[] = [];
-  const written: WrittenFile[] = [];
   let failure: unknown;
   await loop.run('commit', async () => {
     try {
       for (const disk of changed) opened.push({ disk, backend: await openForWriting(context, disk) });
-      for (const { disk, backend } of opened) {
-        await writeDisk(disk, backend);
-        written.push({ path: disk.path, changedBytes: disk.content.changedBytes });
-      }
+      for (const file of opened) await body(file);
     } catch (error) {
       failure = error;
     }
     for (const { backend } of opened) await closeBackend(backend);
   });
   if (failure !== undefined) throw failure;
-  return written;
 }
 
 async function openForWriting(context: GraphContext, { path, file }: CaseDisk): Promise<BlockBackend> {

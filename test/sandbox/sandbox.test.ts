@@ -12,6 +12,9 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
+import { BlockError } from '../../src/block/error.ts';
+import { drivers } from '../../src/drivers/index.ts';
+import { Errno } from '../../src/util/errno.ts';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
 import { blkscope, runProgram } from '../helpers/run-program.ts';
 import { useEmptyFolder } from '../helpers/sandbox.ts';
@@ -218,13 +221,39 @@ it('does not write a file that has changed or is in use, and loses nothing by th
   const { openBackend } = await import('../../src/block/open/open.ts');
   const { closeBackend } = await import('../../src/block/graph/graph.ts');
   const held = await openBackend(user.context, { filename: other, options: null, flags: Open.READ_WRITE });
+  await locked.run('break write_aio A');
   expect(await locked.run('commit')).toContain('lock');
+  expect(await locked.run('rules')).toContain('write_aio');
   await closeBackend(held);
   expect(await locked.run('commit')).toContain('written');
   await locked.close();
   const again = await timeSession(other);
   expect(await again.run('read -P 1 0 64k')).not.toContain('failed');
   await again.close();
+});
+
+it('a commit that fails on the way has no way back, and may be tried again', async () => {
+  const file = newImage();
+  let writes = 0;
+  const hostDrivers = drivers.map((driver) =>
+    driver.formatName !== 'file' || !('open' in driver)
+      ? driver
+      : {
+          ...driver,
+          pwritev(...request: Parameters<NonNullable<typeof driver.pwritev>>) {
+            writes += 1;
+            if (writes === 2) throw new BlockError(Errno.ENOSPC);
+            return driver.pwritev?.(...request);
+          },
+        },
+  );
+  const time = await timeSession(file, { hostDrivers });
+  await time.run('write -P 7 0 64k', 'write -P 8 1M 64k');
+  expect(await time.run('commit', 'back')).toMatch(/No space left on device\n.*no way back before it/);
+  expect(await time.run('commit')).toContain('written');
+  await time.run('checkpoint', 'write -P 1 0 64k', 'goto c1');
+  expect(await time.run('read -P 7 0 64k', 'read -P 8 1M 64k', 'check')).not.toMatch(/verification|rror [^s]/);
+  await time.close();
 });
 
 it('on the command line: options that look on or write are refused, and leaving drops what was changed', async () => {

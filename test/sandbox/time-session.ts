@@ -36,7 +36,7 @@ const pictures = [
 /** Opens a file of this format, with a blkdebug node below it unless `isPlain`. */
 export async function timeSession(
   filename: string,
-  { isPlain = false, isTerminal = false, format = 'qcow2', memoryMaxBytes = 1 << 30 } = {},
+  { isPlain = false, isTerminal = false, format = 'qcow2', memoryMaxBytes = 1 << 30, hostDrivers = drivers } = {},
 ): Promise<TimeSession> {
   let text = '';
   const write = (part: string): void => {
@@ -52,7 +52,7 @@ export async function timeSession(
     session,
     sandbox,
     output,
-    hostDrivers: drivers,
+    hostDrivers,
     openImage: () =>
       session.open({
         filename: isPlain ? filename : `blkdebug::${filename}`,

@@ -15,7 +15,7 @@ export class ReadOnlyFile {
   /** Its device and inode: names of one file are one file. */
   readonly identity: string;
   readonly #fd: number;
-  readonly #state: string;
+  #state: string;
   readonly #pieces = new Map<number, Buffer>();
 
   /** Throws BlockError with QEMU's texts if it cannot be opened, or is no regular file. */
@@ -62,6 +62,11 @@ export class ReadOnlyFile {
   /** Whether a name is still that of this file, and the file has not been written since it was opened. */
   isAsOpened(path: string): boolean {
     return stateOf(statSync(path, { bigint: true })) === this.#state;
+  }
+
+  /** The file has been written by its own copy. */
+  takeAsOpened(path: string): void {
+    this.#state = stateOf(statSync(path, { bigint: true }));
   }
 
   close(): void {

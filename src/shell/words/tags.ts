@@ -38,9 +38,9 @@ export function onlySuspended(session: SessionState): SuspendedRequest {
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
 
-/** A tag that no breakpoint and no suspended request has: A to Z, then A1 and so on. */
+/** A tag that no breakpoint, no suspended request and no `on` has: A to Z, then A1 and so on. */
 export function freeTag(session: SessionState): string {
-  const taken = new Set(liveTags(session));
+  const taken = new Set([...liveTags(session), ...(session.stops?.onTag.keys() ?? [])]);
   for (let round = 0; ; round++) {
     for (const letter of LETTERS) {
       const tag = round === 0 ? letter : `${letter}${round}`;
