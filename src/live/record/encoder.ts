@@ -14,6 +14,8 @@ const CAPACITY_BYTES = 64 << 10;
 const OWN_BYTES = 64;
 /** Records with longer names of node and operation together are written the slow way. */
 const MAX_NAME_CHARS = 512;
+/** Records with texts that may take more are written the slow way. */
+const MAX_TEXT_BYTES = 16 << 10;
 /** Nodes and operations are few; names that a script makes up without end are forgotten. */
 const MAX_SHAPES = 4096;
 
@@ -25,6 +27,7 @@ interface NodeShapes {
   readonly events: Map<string, LineShape>;
   readonly begins: Map<string, LineShape>;
   readonly ends: Map<string, LineShape>;
+  readonly texts: Map<string, LineShape>;
 }
 
 /** A line of JSON with its newline. `<` never appears, so that it can stand in a page's script. */
@@ -63,10 +66,26 @@ export class Encoder {
         this.#integer(record.errno);
         this.#short(endPart);
         return;
+      case 'command':
+      case 'output':
+        if (this.#withText(record)) return;
+        break;
       default:
         break;
     }
     this.line(withIntegerTime(record));
+  }
+
+  /** A record that has a text of its own; false, and nothing written, for one that is written the slow way. */
+  #withText(record: Extract<TraceRecord, { readonly kind: 'command' | 'output' }>): boolean {
+    if (record.client !== undefined) return false;
+    const own = ownText(record);
+    const bytes = own.length * 3 + OWN_BYTES + MAX_NAME_CHARS;
+    if (bytes > MAX_TEXT_BYTES) return false;
+    if (bytes > this.#buffer.length - this.#length) this.flush();
+    if (!this.#shared(record, 'texts', record.kind === 'output' ? record.stream : record.kind)) return false;
+    this.#length += this.#buffer.write(own, this.#length);
+    return true;
   }
 
   /** Any line, the slow way. */
@@ -93,7 +112,7 @@ export class Encoder {
   #ofNode(node: string): NodeShapes {
     let shapes = this.#shapes.get(node);
     if (shapes === undefined) {
-      shapes = { events: new Map(), begins: new Map(), ends: new Map() };
+      shapes = { events: new Map(), begins: new Map(), ends: new Map(), texts: new Map() };
       this.#shapes.set(node, shapes);
       this.#shapeCount += 1;
     }
@@ -170,9 +189,23 @@ function shapeOf(record: TraceRecord): LineShape {
       return new LineShape(record, line, `${offsetOf(record)},"bytes":${record.bytes}}\n`.length);
     case 'request-end':
       return new LineShape(record, line, `${record.errno}}\n`.length);
+    case 'command':
+    case 'output':
+      return new LineShape(record, line, Buffer.byteLength(ownText(record)));
     default:
       return new LineShape(record, line, 0);
   }
+}
+
+/** The end of the line of a record that has a text, from the text on. */
+function ownText(record: Extract<TraceRecord, { readonly kind: 'command' | 'output' }>): string {
+  if (record.kind === 'output') return `${encodedText(record.text)}}\n`;
+  const syntax = record.syntax === undefined ? '' : ',"syntax":"extended"';
+  return `${encodedText(record.line)},"depth":${record.depth}${syntax}}\n`;
+}
+
+function encodedText(text: string): string {
+  return JSON.stringify(text).replaceAll('<', '\\u003c');
 }
 
 /** The offset of the one name that all records of a node have. */

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { inflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { ChromeTrace } from '../../../src/live/record/chrome-trace.ts';
+import type { TraceRecord } from '../../../src/block/events/trace.ts';
 import { Encoder, encodeLine } from '../../../src/live/record/encoder.ts';
 import { isRecord, members, parseLine, type RecordingLine, SCHEMA_VERSION } from '../../../src/live/record/schema.ts';
 import { Recorder, type RecorderOptions } from '../../../src/live/record/recorder.ts';
@@ -79,6 +80,39 @@ describe('lines', () => {
     encoder.flush();
     expect(text).not.toContain('<');
     expect(text.trimEnd().split('\n').map(parseLine)).toEqual(records);
+  });
+
+  it('commands and output are written as JSON.stringify would, whatever is in them', () => {
+    const texts = [
+      '',
+      'write 0 4k',
+      'wrote <b>\n',
+      '"\\\t\u0000',
+      'ä\u2028\ud83d\ude00\ud800',
+      'x'.repeat(9000),
+      'y'.repeat(70_000),
+    ];
+    const records: TraceRecord[] = [];
+    for (const [at, text] of [...texts, ...texts].entries()) {
+      const base = { sequence: records.length + 7, timeNs: 1e9 + at, request: at * 5, node: '' };
+      records.push({
+        ...base,
+        kind: 'command',
+        line: text,
+        depth: at,
+        ...(at % 2 === 0 ? {} : { syntax: 'extended' }),
+      });
+      records.push({ ...base, kind: 'output', stream: at % 3 === 0 ? 'stdout' : 'stderr', text });
+      records.push({ ...base, kind: 'output', stream: 'stdout', text, client: 'console 1' });
+    }
+    let written = '';
+    const encoder = new Encoder((lines) => {
+      written += lines.toString();
+    });
+    for (const record of records) encoder.record(record);
+    encoder.flush();
+    // A lone surrogate has no UTF-8.
+    expect(written).toBe(Buffer.from(records.map(encodeLine).join('')).toString());
   });
 
   it('times are whole nanoseconds', () => {
