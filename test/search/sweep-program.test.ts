@@ -174,6 +174,7 @@ describe('sweep', () => {
     ],
     [['-s', 'disk.qcow2', 'short.cmd'], 'a search never writes to the image: -s has no meaning'],
     [['-c', 'length', 'disk.qcow2', 'short.cmd'], 'of the options of the program, a search takes those'],
+    [['disk.qcow2', '/dev/zero'], '/dev/zero: longer than 1048576 bytes'],
     [['--jobs', '0', 'disk.qcow2', 'short.cmd'], "--jobs takes a whole number from 1 on, not '0'"],
     [['--seed', '-1', 'disk.qcow2', 'short.cmd'], "--seed takes a whole number from 0 on, not '-1'"],
     [['--shard', '5/4', 'disk.qcow2', 'short.cmd'], "--shard takes I/N, from 1/N to N/N, not '5/4'"],

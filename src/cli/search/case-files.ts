@@ -1,5 +1,5 @@
-/** Copies of the files of a case in a folder: as they are on the host, or as a case has them in memory. */
-import { closeSync, copyFileSync, ftruncateSync, mkdirSync, openSync, statSync, writeSync } from 'node:fs';
+/** Files around a case: those of the user, read up to a limit, and copies in a folder of those that it worked on. */
+import { closeSync, copyFileSync, ftruncateSync, mkdirSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { invalidArgument, withContext } from '../../block/error.ts';
 import type { CaseDisk, Disks } from '../../sandbox/disks/disks.ts';
@@ -8,6 +8,10 @@ import { isAllZero } from '../../util/pattern.ts';
 /** Files larger than that are not copied. */
 const COPIED_MAX_BYTES = 4 * 2 ** 30;
 const PIECE_BYTES = 1 << 20;
+/** Results of searches; a text cannot be much longer. */
+const RESULTS_MAX_BYTES = 500 << 20;
+/** Taken of an input at a time. */
+const READ_BYTES = 64 << 10;
 
 /** Copies the files of these names. The copies by the names of their originals. Throws BlockError if that fails. */
 export function copyFiles(names: readonly string[], folder: string): Map<string, string> {
@@ -63,4 +67,29 @@ function writeDisk({ content, path: name }: CaseDisk, file: string): void {
   } finally {
     closeSync(fd);
   }
+}
+
+/** The bytes of a file that the user has named, be it a pipe. EINVAL beyond `maxBytes`: it may be endless. */
+export function readInput(name: string, maxBytes: number): Buffer {
+  const parts: Buffer[] = [];
+  let total = 0;
+  withContext(name, () => {
+    const fd = openSync(name, 'r');
+    try {
+      for (let count = -1; count !== 0 && total <= maxBytes; total += count) {
+        const part = Buffer.allocUnsafe(READ_BYTES);
+        count = readSync(fd, part, 0, part.length, null);
+        parts.push(part.subarray(0, count));
+      }
+    } finally {
+      closeSync(fd);
+    }
+  });
+  if (total > maxBytes) throw invalidArgument(`${name}: longer than ${maxBytes} bytes`);
+  return Buffer.concat(parts);
+}
+
+/** Lines of results that other searches have written. */
+export function readResults(name: string): string {
+  return readInput(name, RESULTS_MAX_BYTES).toString();
 }

@@ -1,8 +1,8 @@
 /** `blkscope merge`: the union of results of one search, in the order of the cases. */
-import { readFileSync } from 'node:fs';
-import { invalidArgument, withContext } from '../../block/error.ts';
+import { invalidArgument } from '../../block/error.ts';
 import { headerLine, ResultSet } from '../../search/results.ts';
 import type { Stdio } from '../stdio.ts';
+import { readResults } from './case-files.ts';
 import { reasonOf } from './prepare-search.ts';
 
 const COULD_NOT_RUN = 2;
@@ -12,7 +12,7 @@ export function mergeResults(files: readonly string[], stdio: Stdio): number {
   const results = new ResultSet();
   try {
     for (const file of files) {
-      const text = withContext(file, () => readFileSync(file, 'utf8'));
+      const text = readResults(file);
       withPlace(file, () => results.add(text));
     }
   } catch (error) {

@@ -1,9 +1,8 @@
 /**
  * Makes a search ready, in the main thread and in each other: the scenario, its world, and the units of the strategy.
  */
-import { readFileSync } from 'node:fs';
 import { debugNodes } from '../../block/debug/port.ts';
-import { BlockError, invalidArgument, withContext } from '../../block/error.ts';
+import { BlockError, invalidArgument } from '../../block/error.ts';
 import { Open } from '../../block/flags.ts';
 import { Options } from '../../block/options/options.ts';
 import { parseOptionString } from '../../block/options/option-string.ts';
@@ -17,6 +16,7 @@ import { commandTable } from '../../shell/commands/index.ts';
 import { LineSplitter } from '../../shell/data/line-splitter.ts';
 import type { OpenRequest } from '../../shell/session.ts';
 import { Exit, type Invocation, parseArguments } from '../arguments.ts';
+import { readInput } from './case-files.ts';
 import { withBlkdebug } from './find-words.ts';
 import { casesMaxOf, type SearchWords } from './search-words.ts';
 
@@ -80,8 +80,7 @@ function parseProgramWords({ program }: SearchWords, complain: (text: string) =>
 }
 
 function readLines(file: string): string[] {
-  const text = withContext(file, () => readFileSync(file));
-  if (text.length > SCRIPT_MAX_BYTES) throw invalidArgument(`${file}: longer than ${SCRIPT_MAX_BYTES} bytes`);
+  const text = readInput(file, SCRIPT_MAX_BYTES);
   const splitter = new LineSplitter();
   splitter.push(text);
   const lines: string[] = [];

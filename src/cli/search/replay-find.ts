@@ -1,16 +1,18 @@
 /** `blkscope replay`: runs a find once more, for a reader or, on a terminal, in a shell that stops before the end. */
-import { readFileSync } from 'node:fs';
-import { invalidArgument, withContext } from '../../block/error.ts';
+import { invalidArgument } from '../../block/error.ts';
 import type { CaseViewer } from '../../search/case.ts';
 import type { Json } from '../../search/strategy.ts';
 import type { Session } from '../../shell/session.ts';
 import { runLines } from '../../shell/script.ts';
 import { isTerminal } from '../../sys/tty.ts';
 import type { Stdio } from '../stdio.ts';
+import { readInput } from './case-files.ts';
 import { prepareLines, reasonOf } from './prepare-search.ts';
 import type { SavedFind } from './report-finds.ts';
 import { parseSearchWords, strategies } from './search-words.ts';
 
+/** A longer one is none that a search has written. */
+const FIND_MAX_BYTES = 64 << 20;
 const NOT_THE_SAME = 1;
 const COULD_NOT_RUN = 2;
 
@@ -85,7 +87,7 @@ async function converse(session: Session, stdio: Stdio): Promise<void> {
 }
 
 function parseFind(file: string): SavedFind {
-  const text = withContext(file, () => readFileSync(file, 'utf8'));
+  const text = readInput(file, FIND_MAX_BYTES).toString();
   let found: Partial<Record<keyof SavedFind, unknown>>;
   try {
     found = JSON.parse(text) as typeof found;

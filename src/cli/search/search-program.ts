@@ -1,5 +1,5 @@
 /** Runs a search from its command line: threads, reporters, signals and the exit status. */
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { invalidArgument, withContext } from '../../block/error.ts';
@@ -13,6 +13,7 @@ import { numberOption, type Strategy } from '../../search/strategy.ts';
 import { localWorkers, threadWorkers } from '../../search/workers.ts';
 import { onFatalSignals, dieOf } from '../signals.ts';
 import type { Stdio } from '../stdio.ts';
+import { readResults } from './case-files.ts';
 import { type PreparedSearch, prepareSearch, reasonOf } from './prepare-search.ts';
 import { progressLine } from './progress-line.ts';
 import { type FindOptions, reportFinds } from './report-finds.ts';
@@ -102,7 +103,7 @@ function headerOf({ strategy, own, program, script }: SearchWords, { image, seed
 function readEarlier(file: string | undefined, header: Header): ResultSet {
   const earlier = new ResultSet();
   if (file === undefined) return earlier;
-  earlier.add(withContext(file, () => readFileSync(file, 'utf8')));
+  earlier.add(readResults(file));
   if (earlier.header !== null && headerLine(earlier.header) !== headerLine(header)) {
     throw invalidArgument(`${file}: the results of another search`);
   }

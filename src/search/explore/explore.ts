@@ -107,6 +107,7 @@ class Orders implements Units {
     const walk = new OrderWalk({ isNaive, preemptionsMax, prefix, elsewhere });
     const budget = Math.ceil(ordersMax / this.count);
     let longest = 0;
+    let repeated: Outcome | null = null;
     for (let runs = 0; walk.begin(); runs++) {
       if (runs === budget) {
         await this.#wander(unit, prefix, longest, outcomes, isStopped);
@@ -116,9 +117,11 @@ class Orders implements Units {
       walk.end(order.steps);
       longest = Math.max(longest, order.steps.length);
       if (!walk.isRedundant) outcomes.push(this.#outcomeOf(order));
+      else repeated ??= this.#outcomeOf(order);
       if (outcomes.length > casesMax || isStopped()) break;
     }
-    return outcomes;
+    // Each unit has a case, or it would look as if it had not been run.
+    return outcomes.length === 0 && repeated !== null ? [repeated] : outcomes;
   }
 
   /**

@@ -7,6 +7,8 @@ import type { InitialContent } from './content.ts';
 /** Of the data that is kept; what is behind it is not known. */
 const KEPT_MAX_BYTES = 64 << 20;
 const PIECE_BYTES = 1 << 20;
+/** The buffer of a look that has ended: each case has one, and to take it anew costs more than to fill it. */
+let spare: Buffer | null = null;
 
 /** A range that reads as zeroes (null) or holds data. */
 interface Extent {
@@ -77,8 +79,21 @@ export async function eachPiece(
   image: BlockBackend,
   visit: (offset: number, data: Buffer | null, bytes: number) => boolean,
 ): Promise<void> {
+  const buffer = spare ?? Buffer.allocUnsafeSlow(PIECE_BYTES);
+  spare = null;
+  try {
+    await eachPieceIn(image, buffer, visit);
+  } finally {
+    spare = buffer;
+  }
+}
+
+async function eachPieceIn(
+  image: BlockBackend,
+  buffer: Buffer,
+  visit: (offset: number, data: Buffer | null, bytes: number) => boolean,
+): Promise<void> {
   const length = image.getLength();
-  const buffer = Buffer.allocUnsafe(Math.min(PIECE_BYTES, Math.max(length, 1)));
   for (let offset = 0; offset < length; ) {
     const query = { base: null, includeBase: false, wantZero: true };
     const status = await image.blockStatus(query, offset, length - offset);
