@@ -178,7 +178,7 @@ describe('--object', () => {
     ],
     ['{"qom-type":1}', "Invalid parameter type for 'qom-type', expected: string"],
     ['{"qom-type":"secret"', 'JSON parse error, premature EOI'],
-    ['throttle-group,id=x', "objects of type 'throttle-group' do not exist in blkscope"],
+    ['thread-context,id=x', "objects of type 'thread-context' do not exist in blkscope"],
   ])('refuses %s', (definition, message) => {
     expect(parse('--object', definition)).toEqual({ result: 1, out: '', err: `qemu-io: ${message}\n` });
   });

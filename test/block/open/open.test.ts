@@ -196,7 +196,7 @@ describe('openBackend refuses', () => {
   it.each<[string, string | null, Record<string, OptionValue>, string]>([
     ['an unknown driver', 'x', { driver: 'nope' }, "Unknown driver 'nope'"],
     ['a protocol of QEMU', 'ssh://host/disk', {}, "blkscope has no driver for 'ssh' yet"],
-    ['a filter of QEMU', 'x', { driver: 'throttle' }, "blkscope has no driver for 'throttle' yet"],
+    ['a filter of QEMU', 'x', { driver: 'replication' }, "blkscope has no driver for 'replication' yet"],
     ['an unknown protocol', 'foo:bar', {}, "Unknown protocol 'foo'"],
     ['a missing file', 'nofile', {}, "Could not open 'nofile': No such file or directory"],
     ['bad JSON', 'json:{', {}, 'Could not parse the JSON options: JSON parse error, premature EOI'],
