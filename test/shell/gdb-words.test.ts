@@ -32,8 +32,8 @@ RULE  ACTION  EFFECT  EVENT      CONDITIONS  STATUS  HITS  FAILED  SKIPPED BECAU
 > aio_write -P 1 0 4k
 blkdebug: Suspended request 'A'
 > bt
-REQUEST  OPERATION  OFFSET  LENGTH  WAITS FOR     SINCE
-w6       write           0      4k  breakpoint A   TIME
+REQUEST  OPERATION  GUEST  LENGTH  WAITS FOR     SINCE
+w6       write          0      4k  breakpoint A   TIME
 > n
 blkdebug: Resuming request 'A'
 blkdebug: Suspended request 'A'
