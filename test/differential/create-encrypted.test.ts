@@ -131,12 +131,14 @@ describe('create with encryption', { timeout: 120_000 }, () => {
     }
   });
 
-  it('keys that do not fill a sector with their stripes are made, where qemu-img 7.2 aborts', async () => {
+  it('keys that do not fill a sector with their stripes are made, where QEMU 7.2 aborts', async () => {
     const sandbox = new Sandbox();
     try {
       const words = `-f luks -o ${luks},cipher-alg=aes-192,cipher-mode=cbc new.img 1M`.split(' ');
       expect((await create(true, sandbox.folder, words)).exit).toBe('0');
-      expect(await io(qemuIo, sandbox.folder, words, 'read -P 0 0 0')).toContain('read 0/0');
+      writeFileSync(path.join(sandbox.folder, 'pass'), 'hello');
+      const open = ['open', '--test-passphrase', '--key-file', path.join(sandbox.folder, 'pass')];
+      execFileSync('cryptsetup', [...open, path.join(sandbox.folder, 'new.img')], { stdio: 'pipe' });
       expect(await io(blkscope, sandbox.folder, words, 'read 0 4k')).toContain('read 4096/4096');
     } finally {
       sandbox.remove();
