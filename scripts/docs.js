@@ -11,7 +11,8 @@ import { rolldown } from 'rolldown';
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const ENTRY = 'docs-entry';
 const exported = [
-  ['commandTable', 'shell/commands/index.ts'],
+  ['commandsOf', 'shell/commands/index.ts'],
+  ['newestCompat', 'block/compat.ts'],
   ['usageLine', 'shell/command.ts'],
   ['helpText', 'cli/program.ts'],
   ['eventGuide', 'block/events/guide.ts'],
@@ -23,9 +24,10 @@ const exported = [
 ];
 
 /**
- * The command table, the usage and the guide to the events, from the sources.
+ * The commands, the usage and the guide to the events, from the sources.
  * @returns {Promise<typeof import('../src/shell/command.ts') & {
- *   commandTable: import('../src/shell/command.ts').CommandTable,
+ *   commandsOf: typeof import('../src/shell/commands/index.ts').commandsOf,
+ *   newestCompat: import('../src/block/compat.ts').Compat,
  *   helpText: (name: string) => string,
  *   eventGuide: Record<string, import('../src/block/events/guide.ts').EventGuide>,
  *   whereFields: readonly import('../src/block/inspect.ts').Field[],
@@ -70,11 +72,13 @@ function commandSection(commands) {
   for (const command of commands) {
     const { aliases = [], oneline } = command;
     const also = aliases.length > 0 ? ` (also ${aliases.map((alias) => `\`${alias}\``).join(', ')})` : '';
-    lines.push(`| \`${cell((usageLine(command).split(' -- ')[0] ?? '').trim())}\`${also} | ${cell(oneline)} |`);
+    lines.push(
+      `| \`${cell((usageLine(command, newestCompat).split(' -- ')[0] ?? '').trim())}\`${also} | ${cell(oneline)} |`,
+    );
   }
   lines.push('', 'Options of the commands:', '');
   for (const command of commands) {
-    const options = (command.options?.help ?? []).map(({ letter, help }) => `\`-${letter}\` ${help}`);
+    const options = (command.options?.help(newestCompat) ?? []).map(({ letter, help }) => `\`-${letter}\` ${help}`);
     if (options.length > 0) lines.push(`- \`${command.name}\`: ${options.join('; ')}.`);
   }
   return lines.join('\n');
@@ -125,14 +129,24 @@ function replaceSection(document, name, text) {
   return `${document.slice(0, from)}${begin}\n${text}\n\n${document.slice(to)}`;
 }
 
-const { commandTable, usageLine, helpText, eventGuide, whereFields, whoFields, mapFields, changeFields, inspectorOf } =
-  await loadSources();
+const {
+  commandsOf,
+  newestCompat,
+  usageLine,
+  helpText,
+  eventGuide,
+  whereFields,
+  whoFields,
+  mapFields,
+  changeFields,
+  inspectorOf,
+} = await loadSources();
 const { structures } = inspectorOf(/** @type {never} */ ({}));
 /** @type {Record<string, Record<string, string>>} */
 const documents = {
   'commands.md': {
     options: `\`\`\`text\n${helpText('blkscope').trimEnd()}\n\`\`\``,
-    commands: commandSection(commandTable.all),
+    commands: commandSection(commandsOf(newestCompat).all),
   },
   'events.md': { events: eventSection(eventGuide) },
   'metadata.md': {

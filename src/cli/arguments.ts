@@ -1,5 +1,6 @@
 /** The command line: qemu-io's options with its checks and messages, and a few of ours. */
 import { accessSync, constants } from 'node:fs';
+import { type Compat, compatOf, defaultCompat } from '../block/compat.ts';
 import { parseAio, CACHE_FLAGS, parseCacheMode, parseDiscard } from '../block/options/cache-mode.ts';
 import { BlockError, invalidArgument } from '../block/error.ts';
 import { Open } from '../block/flags.ts';
@@ -31,6 +32,8 @@ export interface Invocation {
   readonly misalign: boolean;
   /** Piped input stops at its first error. */
   readonly bail: boolean;
+  /** The version of QEMU whose behaviour is asked for. */
+  readonly compat: Compat;
   /** Open a temporary image instead of a file. */
   readonly demo: boolean;
   /** Work on a copy in memory. */
@@ -81,6 +84,7 @@ const ownOptions: readonly LongOption[] = [
   { name: 'execute', argument: 'required', value: 'x' },
   { name: 'prompt', argument: 'required', value: 'prompt' },
   { name: 'bail', argument: 'none', value: 'bail' },
+  { name: 'compat', argument: 'required', value: 'compat' },
   { name: 'demo', argument: 'none', value: 'demo' },
   { name: 'sandbox', argument: 'none', value: 'sandbox' },
   { name: 'live', argument: 'none', value: 'live' },
@@ -147,6 +151,7 @@ class ArgumentParser {
   #imageOptions = false;
   #misalign = false;
   #bail = false;
+  #compat: string | null = null;
   #demo = false;
   #sandbox = false;
   #live = false;
@@ -190,6 +195,7 @@ class ArgumentParser {
       misalign: this.#misalign,
       objects: this.#objects,
       bail: this.#bail,
+      compat: this.#chosenCompat(),
       demo: this.#demo,
       sandbox: this.#sandbox,
       live: this.#live,
@@ -206,7 +212,7 @@ class ArgumentParser {
       case 'h':
         throw new Exit(0, true);
       case 'V':
-        this.#console.stdout(versionText());
+        this.#console.stdout(versionText(this.#chosenCompat()));
         throw new Exit(0);
       case 'c':
         this.#commands.push(value);
@@ -274,6 +280,9 @@ class ArgumentParser {
       case 'bail':
         this.#bail = true;
         break;
+      case 'compat':
+        this.#compat = value;
+        break;
       case 'demo':
         this.#demo = true;
         break;
@@ -298,6 +307,12 @@ class ArgumentParser {
       default:
         throw new Exit(1, true);
     }
+  }
+
+  /** `--compat`, else what the environment says, for suites that call the program by its name alone. */
+  #chosenCompat(): Compat {
+    const name = this.#compat ?? process.env.BLKSCOPE_COMPAT ?? '';
+    return name === '' ? defaultCompat : compatOf(name);
   }
 
   #takeCacheMode(mode: string): void {

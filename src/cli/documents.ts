@@ -1,10 +1,11 @@
 /** The manual page and the shells' completions, made from the declarations of the program and of its commands. */
 import type { Command as ProgramCommand, Option } from 'commander';
 import { type Command, usageLine } from '../shell/command.ts';
-import { commandTable } from '../shell/commands/index.ts';
+import { newestCompat } from '../block/compat.ts';
+import { commandsOf } from '../shell/commands/index.ts';
 import { settingsHelp } from './user-settings.ts';
 import { makeProgram } from './program.ts';
-import { versionText } from './version.ts';
+import { ownVersion } from './version.ts';
 
 /** A command of a session as documents need it: the one place that knows how commands declare their options. */
 interface DocumentedCommand {
@@ -16,10 +17,10 @@ interface DocumentedCommand {
 
 function documented(command: Command): DocumentedCommand {
   return {
-    usage: usageLine(command).trimEnd(),
+    usage: usageLine(command, newestCompat).trimEnd(),
     aliases: command.aliases ?? [],
     help: command.help ?? [],
-    options: (command.options?.help ?? []).map(({ letter, help }) => [letter, help] as const),
+    options: (command.options?.help(newestCompat) ?? []).map(({ letter, help }) => [letter, help] as const),
   };
 }
 
@@ -48,9 +49,8 @@ function roff(text: string): string {
 /** The manual page, in roff's man macros. */
 export function manualPage(): string {
   const program = makeProgram('blkscope');
-  const [, version = ''] = /\(blkscope (.*)\)/.exec(versionText()) ?? [];
   const lines = [
-    `.TH BLKSCOPE 1 "" "blkscope ${roff(version)}" "User Commands"`,
+    `.TH BLKSCOPE 1 "" "blkscope ${roff(ownVersion())}" "User Commands"`,
     '.SH NAME',
     'blkscope \\- a drop\\-in qemu\\-io with the blkdebug driver opened up',
     '.SH SYNOPSIS',
@@ -72,7 +72,7 @@ export function manualPage(): string {
     lines.push('.TP', `.B ${roff(`${command.name()} ${command.usage()}`.trim())}`, roff(command.description()));
   }
   lines.push('.SH COMMANDS', 'The commands of a session.');
-  for (const command of commandTable.all) lines.push(...commandSection(documented(command)));
+  for (const command of commandsOf(newestCompat).all) lines.push(...commandSection(documented(command)));
   lines.push(
     '.SH FILES',
     '.TP',
@@ -122,7 +122,7 @@ function plainFlags({ flags }: Option): string {
 function choicesOf(option: Option): readonly string[] | 'file' | 'free' | 'none' {
   if (!option.required) return 'none';
   const long = option.long ?? '';
-  if (long === '--cmd') return commandTable.all.map(({ name }) => name);
+  if (long === '--cmd') return commandsOf(newestCompat).all.map(({ name }) => name);
   return optionChoices[long] ?? (fileOptions.has(long) ? 'file' : 'free');
 }
 

@@ -80,6 +80,7 @@ const optionGroups: Readonly<Record<string, readonly (readonly [flags: string, d
     ['--record <FILE>', 'record the session: .ndjson, .json (for Perfetto) or .html'],
     ['--monitor <SOCKET>', 'let other processes watch and give commands: blkscope attach, blkscope ctl'],
     ['--export <ADDRESS>', 'offer the image to NBD clients at unix:PATH or tcp:[HOST:]PORT; may be repeated'],
+    ['--compat <VERSION>', 'behave as this version of QEMU: 7.2 or 10.2; also BLKSCOPE_COMPAT in the environment'],
     ['--once', 'blkscope serve: end when the last client has left'],
     ['-T, --trace <OPTS>', "accepted for compatibility; QEMU's trace events do not exist here"],
     ['-h, --help', 'print this'],

@@ -8,7 +8,7 @@ import { readRecording } from '../live/record/report.ts';
 import { type HeaderLine, isRecord, type RecordingLine } from '../live/record/schema.ts';
 import { Sandbox } from '../sandbox/sandbox.ts';
 import { sandboxTable } from '../sandbox/sandbox-table.ts';
-import { commandTable } from '../shell/commands/index.ts';
+import { commandsOf } from '../shell/commands/index.ts';
 import type { Output, OutputTap } from '../shell/output/output.ts';
 import { settle } from '../shell/script.ts';
 import type { Session } from '../shell/session.ts';
@@ -140,7 +140,7 @@ class Replay {
 
   async run(): Promise<void> {
     const output = new ReplayOutput(this.#header.columns);
-    const commands = sandboxTable(commandTable, 'and is left out');
+    const commands = sandboxTable(commandsOf(this.#invocation.compat), 'and is left out');
     const { prompt } = this.#invocation;
     const session = makeSession(this.#invocation, output, prompt ?? 'qemu-io', { ...this.#sandbox.parts, commands });
     this.#sandbox.serve(session);
@@ -186,7 +186,7 @@ class Replay {
     if (this.#invocation.commands.length === 0) await settle(session);
     if (this.difference !== null) return;
     const words = tokenize(line.replace(/^\s*!/, '! '));
-    const command = commandTable.find(words[0] ?? '');
+    const command = commandsOf(this.#invocation.compat).find(words[0] ?? '');
     const { actsOutside } = command ?? {};
     if (actsOutside === true || actsOutside?.(words) === true) {
       this.notes.push(`'${printable(line.slice(0, SHOWN_CHARS))}' was left out: it acts on more than the image`);

@@ -6,7 +6,7 @@ import { Sandbox } from '../sandbox/sandbox.ts';
 import { SandboxOutput } from '../sandbox/sandbox-output.ts';
 import { sandboxTable } from '../sandbox/sandbox-table.ts';
 import { Timeline } from '../sandbox/time-travel.ts';
-import { commandTable } from '../shell/commands/index.ts';
+import { commandsOf } from '../shell/commands/index.ts';
 import type { Output } from '../shell/output/output.ts';
 import type { Invocation } from './arguments.ts';
 import { makeDemoImage } from './demo.ts';
@@ -20,7 +20,7 @@ export function makeSandboxed(invocation: Invocation, own: Output, programName: 
   checkOptions(invocation);
   const output = new SandboxOutput(own);
   const sandbox = new Sandbox(drivers);
-  const commands = sandboxTable(commandTable, 'and is not to be had in a sandbox', harmless);
+  const commands = sandboxTable(commandsOf(invocation.compat), 'and is not to be had in a sandbox', harmless);
   const session = makeSession(invocation, output, programName, { ...sandbox.parts, commands });
   sandbox.serve(session);
   const demo = invocation.demo && invocation.file === null ? makeDemoImage() : null;

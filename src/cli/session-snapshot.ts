@@ -17,7 +17,7 @@ export function listenerOptions(session: Session, command: readonly string[]): O
     bus: context.trace,
     nowNs: () => loop.clock.nowNs(),
     snapshot: () => snapshotOf(session),
-    program: versionText().trim(),
+    program: versionText(context.compat).trim(),
     command,
   };
 }

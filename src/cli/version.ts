@@ -1,15 +1,15 @@
 /** The version that `--version` prints and recordings carry. */
 
+import type { Compat } from '../block/compat.ts';
+
 declare const __BLKSCOPE_VERSION__: string | undefined;
 
-/** The version of qemu-io whose behaviour is the measure; scripts look for it. */
-const QEMU_VERSION = '7.2';
-
-function version(): string {
+/** The version of blkscope. */
+export function ownVersion(): string {
   return typeof __BLKSCOPE_VERSION__ === 'string' ? __BLKSCOPE_VERSION__ : 'source';
 }
 
 /** The version of qemu-io whose behaviour this is, then our own. */
-export function versionText(): string {
-  return `qemu-io version ${QEMU_VERSION} (blkscope ${version()})\n`;
+export function versionText({ version }: Compat): string {
+  return `qemu-io version ${version} (blkscope ${ownVersion()})\n`;
 }

@@ -4,7 +4,7 @@ import { parseOptionString } from '../block/options/option-string.ts';
 import { drivers } from '../drivers/index.ts';
 import { makeTemporaryOverlay } from '../drivers/qcow2/temporary-overlay.ts';
 import type { Output } from '../shell/output/output.ts';
-import { commandTable } from '../shell/commands/index.ts';
+import { commandsOf } from '../shell/commands/index.ts';
 import type { CommandTable } from '../shell/command.ts';
 import type { SessionOptions } from '../shell/session-state.ts';
 import { type OpenRequest, Session } from '../shell/session.ts';
@@ -34,16 +34,16 @@ export function makeSession(
   programName: string,
   sandbox: SandboxParts | null = null,
 ): Session {
-  const { misalign, imageOptions, bail, objects } = invocation;
+  const { misalign, imageOptions, bail, objects, compat } = invocation;
   const exit = (status: number): never => {
     output.flush();
     output.drop();
     process.exit(status);
   };
-  const common = { output, objects, programName, misalign, imageOptions, exit };
+  const common = { output, objects, compat, programName, misalign, imageOptions, exit };
   const session =
     sandbox === null
-      ? new Session({ ...common, drivers, makeOverlay: makeTemporaryOverlay }, commandTable)
+      ? new Session({ ...common, drivers, makeOverlay: makeTemporaryOverlay }, commandsOf(compat))
       : new Session({ ...common, drivers: sandbox.drivers, clock: sandbox.clock }, sandbox.commands);
   session.bail = bail;
   return session;

@@ -8,6 +8,7 @@
  * It knows no driver: the table comes from outside. Its driver `file` takes the place of the one there, and nodes with
  * rules (blkdebug) are asked by way of their debug ports.
  */
+import type { Compat } from '../block/compat.ts';
 import { portOf } from '../block/debug/port.ts';
 import type { RegisteredDriver } from '../block/driver.ts';
 import type { BlockNode } from '../block/graph/node.ts';
@@ -53,6 +54,7 @@ export interface WorldParts {
   /** The drivers; `file` and those of devices are replaced. */
   readonly drivers: readonly RegisteredDriver[];
   readonly commands: CommandTable;
+  readonly compat?: Compat;
   readonly memoryMaxBytes?: number;
 }
 
@@ -105,6 +107,7 @@ export class World {
         drivers: sandboxDrivers(this.#parts.drivers, host, REFUSAL, hooks),
         objects,
         clock: new JumpingClock(),
+        ...(this.#parts.compat === undefined ? {} : { compat: this.#parts.compat }),
         misalign,
         imageOptions,
         ...(watcher === null ? {} : { makeBackend: (root) => new WatchedBackend(root, watcher, beginning) }),

@@ -223,7 +223,7 @@ export class CommandRunner implements Shell {
   /** The status for what a command threw, after everything about it has been said. */
   #failure(command: Command, error: unknown): number {
     if (error instanceof CommandFailure) {
-      if (error.wantsUsage) this.session.output.stdout(usageLine(command));
+      if (error.wantsUsage) this.session.output.stdout(usageLine(command, this.session.context.compat));
       error.hint?.();
       return -error.errno;
     }

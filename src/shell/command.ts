@@ -1,4 +1,5 @@
 /** A shell command: one literal, from which usage, help, completion and manual come. */
+import type { Change, Compat } from '../block/compat.ts';
 import { assert } from '../util/assert.ts';
 import type { Answer } from '../util/steps.ts';
 import type { SessionState } from './session-state.ts';
@@ -8,10 +9,12 @@ import type { OptionTable } from './words/options.ts';
 export interface Command {
   readonly name: string;
   readonly aliases?: readonly string[];
+  /** The change of QEMU that brought it; left out for a command of 7.2 or of ours. */
+  readonly since?: Change;
   /** The operands in the usage line, behind the options; left out if it takes none. */
   readonly args?: string;
   /** All that follows the name in the usage line, where qemu-io's line is not what its options are. */
-  readonly usage?: string;
+  readonly usage?: string | ((compat: Compat) => string);
   readonly oneline: string;
   /** Bounds for the number of words behind the name, options included. */
   readonly minArgs: number;
@@ -87,9 +90,10 @@ export type OperandKind =
   | 'word';
 
 /** "name options operands -- oneline", under the name given. */
-export function usageLine(command: Command, name: string = command.name): string {
+export function usageLine(command: Command, compat: Compat, name: string = command.name): string {
   const { usage, options, args, oneline } = command;
-  const words = usage === undefined ? [options?.usage, args].filter(Boolean) : [usage];
+  const given = typeof usage === 'function' ? usage(compat) : usage;
+  const words = given === undefined ? [options?.usage(compat), args].filter(Boolean) : [given];
   return `${[name, ...words].join(' ')} -- ${oneline}\n`;
 }
 

@@ -1,5 +1,6 @@
 /** The state of a session that commands work on: the open image, its buffers, its requests, and its messages. */
 import type { BlockBackend } from '../block/backend.ts';
+import type { Compat } from '../block/compat.ts';
 import { suspendedRequests } from '../block/debug/port.ts';
 import type { RegisteredDriver } from '../block/driver.ts';
 import type { UserObject } from '../block/user-object.ts';
@@ -36,6 +37,8 @@ export interface SessionOptions {
   /** Objects that nodes may use, by id. */
   readonly objects?: ReadonlyMap<string, UserObject>;
   readonly clock?: Clock;
+  /** The version of QEMU whose behaviour this is: 7.2 by default. */
+  readonly compat?: Compat;
   /** Ends the program at once. Left out where the session is only a part of it. */
   readonly exit?: ((status: number) => never) | undefined;
   /** The prefix of messages. */
@@ -128,6 +131,7 @@ export class SessionState {
       makeOverlay: options.makeOverlay ?? null,
       makeBackend: options.makeBackend,
       ...(options.objects === undefined ? {} : { objects: options.objects }),
+      compat: options.compat,
       ...(trace === null ? {} : { trace }),
       programName: this.#programName,
       stdout: (line) => output.stdout(`${line}\n`),

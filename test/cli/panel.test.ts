@@ -91,7 +91,7 @@ describe('the panel of a session', () => {
     const commands = all.slice(from + 1).map((row) => row.split(' ')[0]);
     expect(commands.slice(0, 3)).toEqual(['!', 'abort', 'aio_discard']);
     expect(commands.indexOf('map')).toBeGreaterThan(commands.indexOf('length'));
-    expect(commands).toContain('zone_reset');
+    expect(commands).toContain('until');
   });
 
   it('stays above Ctrl-L, and above lines longer than the screen is wide', async () => {

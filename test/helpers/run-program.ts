@@ -62,7 +62,8 @@ export function runProgram(
  * Messages in English, no colours, nothing of the test runner; `npm run coverage` has what the program reaches counted.
  */
 export function plainEnvironment(): NodeJS.ProcessEnv {
-  const { PATH, HOME, TMPDIR, PROGRAM_COVERAGE } = process.env;
+  const { PATH, HOME, TMPDIR, PROGRAM_COVERAGE, BLKSCOPE_COMPAT } = process.env;
   const counting = PROGRAM_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE: PROGRAM_COVERAGE };
-  return { PATH, HOME, TMPDIR, LC_ALL: 'C', TERM: 'dumb', ...counting };
+  const compat = BLKSCOPE_COMPAT === undefined ? {} : { BLKSCOPE_COMPAT };
+  return { PATH, HOME, TMPDIR, LC_ALL: 'C', TERM: 'dumb', ...counting, ...compat };
 }

@@ -1,4 +1,5 @@
 /** A session over an image in memory, below blkdebug and raw, for tests of the shell. */
+import { type Compat, defaultCompat } from '../../src/block/compat.ts';
 import type { Clock } from '../../src/block/loop/clock.ts';
 import type { Driver } from '../../src/block/driver.ts';
 import { BlockError } from '../../src/block/error.ts';
@@ -8,7 +9,7 @@ import { absorbOptions, Options, type OptionValue } from '../../src/block/option
 import { blkdebug } from '../../src/drivers/blkdebug/name.ts';
 import { raw } from '../../src/drivers/raw/driver.ts';
 import type { Output } from '../../src/shell/output/output.ts';
-import { commandTable } from '../../src/shell/commands/index.ts';
+import { commandsOf } from '../../src/shell/commands/index.ts';
 import { Session } from '../../src/shell/session.ts';
 import type { Paint } from '../../src/util/style.ts';
 import { Errno } from '../../src/util/errno.ts';
@@ -113,6 +114,7 @@ export async function testShell(
     name?: string;
     writethrough?: boolean;
     clock?: Clock;
+    compat?: Compat;
     /** Gives what stands between the session and its output. */
     wrap?: (output: Output) => Output;
   } = {},
@@ -136,9 +138,10 @@ export async function testShell(
     paint: settings.paint,
   };
   const output = settings.wrap?.(own) ?? own;
+  const compat = settings.compat ?? defaultCompat;
   const session = new Session(
-    { output, drivers: [memoryFile, raw, blkdebug], clock: settings.clock ?? new FakeClock() },
-    commandTable,
+    { output, drivers: [memoryFile, raw, blkdebug], clock: settings.clock ?? new FakeClock(), compat },
+    commandsOf(compat),
   );
   if (options !== null) {
     const isOpen = await session.open({

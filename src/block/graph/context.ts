@@ -3,6 +3,7 @@
  */
 import { Errno } from '../../util/errno.ts';
 import type { BlockBackend } from '../backend.ts';
+import { type Compat, defaultCompat } from '../compat.ts';
 import { BlockError } from '../error.ts';
 import type { DriverTable } from '../open/driver-table.ts';
 import type { OverlayMaker } from '../open/overlay.ts';
@@ -27,6 +28,8 @@ export interface ContextSettings {
   readonly makeBackend?: BackendMaker | undefined;
   /** Objects that nodes may use, by id. */
   readonly objects?: ReadonlyMap<string, UserObject>;
+  /** The version of QEMU whose behaviour this is: 7.2 by default. */
+  readonly compat?: Compat | undefined;
   /** The prefix of messages: "qemu-io" by default. */
   readonly programName?: string;
   readonly stdout?: (line: string) => void;
@@ -45,6 +48,7 @@ export class GraphContext {
   readonly makeOverlay: OverlayMaker | null;
   readonly makeBackend: BackendMaker | undefined;
   readonly objects: ReadonlyMap<string, UserObject>;
+  readonly compat: Compat;
   /** The open nodes by name; kept by `block/graph/graph.ts`, which numbers those without a name of the user's. */
   readonly nodes = new Map<string, BlockNode>();
   nextNodeNumber = 0;
@@ -62,13 +66,14 @@ export class GraphContext {
   #allocate: Allocator = (bytes) => Buffer.alloc(bytes);
 
   constructor(settings: ContextSettings) {
-    const { loop, drivers, makeOverlay, makeBackend, objects, programName, stdout, stderr, trace } = settings;
+    const { loop, drivers, makeOverlay, makeBackend, objects, compat, programName, stdout, stderr, trace } = settings;
     this.loop = loop;
     this.trace = trace ?? new TraceBus(loop.clock);
     this.drivers = drivers;
     this.makeOverlay = makeOverlay ?? null;
     this.makeBackend = makeBackend;
     this.objects = objects ?? new Map();
+    this.compat = compat ?? defaultCompat;
     this.#programName = programName ?? 'qemu-io';
     this.say = stdout ?? (() => {});
     this.warn = stderr ?? (() => {});

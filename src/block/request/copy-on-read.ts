@@ -8,7 +8,7 @@ import { Event } from '../events/events.ts';
 import { Req, REQUEST_MAX_BYTES } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { canZero, driverPreadv, driverPwritev } from './driver-io.ts';
-import { clusterBytes } from './info.ts';
+import { copiedBytes } from './info.ts';
 import type { TrackedRequest } from './serialise.ts';
 import { isAllocated } from './status.ts';
 import { zeroRange } from './zero.ts';
@@ -25,7 +25,7 @@ export function* copyOnRead(
 ): Steps<void> {
   assert(request.isSerialising, 'a request that copies keeps others out of its clusters');
   const maxTransfer = minNonZero(node.limits.maxTransfer, REQUEST_MAX_BYTES);
-  const cluster = clusterBytes(node) || 1;
+  const cluster = copiedBytes(node) || 1;
   const prefetch = (flags & Req.PREFETCH) !== 0;
   let position = alignDown(offset, cluster);
   let rest = alignUp(offset + data.length, cluster) - position;
@@ -39,7 +39,7 @@ export function* copyOnRead(
     const bytes = allocated ? found.bytes : Math.min(found.bytes, MAX_BOUNCE_BYTES);
     // The image ends in the middle of the last cluster.
     if (bytes === 0) break;
-    // A cluster of subclusters has runs before and behind what is wanted; there qemu-io 7.2 crashes.
+    // In 7.2 a cluster of subclusters has runs before and behind what is wanted; there qemu-io 7.2 crashes.
     const before = Math.min(skip, bytes);
     const wantedBytes = prefetch ? 0 : Math.max(0, Math.min(bytes - before, data.length - progress));
 

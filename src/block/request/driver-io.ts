@@ -3,7 +3,7 @@ import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
-import { Req } from '../flags.ts';
+import { Open, Req } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { flush } from './flush.ts';
 
@@ -50,9 +50,16 @@ export function driverPwritev(node: BlockNode, offset: number, data: Buffer, fla
   assert(offset % align === 0 && data.length % align === 0, 'a request to a driver is aligned');
   if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
   if (driver.pwritev === undefined) throw new BlockError(Errno.ENOTSUP);
+  if ((flags & Req.FUA) !== 0 && ignoresFua(node))
+    return driver.pwritev(node, offset, data, flags & supportedWriteFlags & ~Req.FUA);
   const writing = driver.pwritev(node, offset, data, flags & supportedWriteFlags);
   if ((flags & ~supportedWriteFlags & Req.FUA) === 0) return writing;
   return writing === undefined ? flush(node) : run(flushAfter(node, writing));
+}
+
+/** In cache mode unsafe: from 10.0 on not even the driver's own caches are flushed. */
+function ignoresFua({ openFlags, context }: BlockNode): boolean {
+  return (openFlags & Open.NO_FLUSH) !== 0 && context.compat.has('fuaInFile');
 }
 
 function* flushAfter(node: BlockNode, writing: Promise<void>): Steps<void> {

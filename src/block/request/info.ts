@@ -25,6 +25,20 @@ export function clusterBytes(node: BlockNode): number {
   }
 }
 
+/**
+ * The unit of a copy on read in bytes: a cluster, from QEMU 8.2 on a subcluster; 0 if there are none.
+ */
+export function copiedBytes(node: BlockNode): number {
+  if (!node.context.compat.has('copiesSubclusters')) return clusterBytes(node);
+  try {
+    const info = driverInfo(node);
+    return info.subclusterBytes ?? info.clusterBytes;
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+    return 0;
+  }
+}
+
 /** The node's cluster size in bytes, or its request alignment if it has no clusters. */
 export function blockCluster(node: BlockNode): number {
   return clusterBytes(node) || node.limits.requestAlignment;

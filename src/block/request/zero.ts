@@ -3,7 +3,7 @@ import { alignDown, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Pending, Steps } from '../../util/steps.ts';
 import { BlockError, isNotSupported } from '../error.ts';
-import { Req } from '../flags.ts';
+import { Open, Req } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { driverPwritev, driverPwriteZeroes } from './driver-io.ts';
 import { flush } from './flush.ts';
@@ -16,7 +16,14 @@ const MAX_BOUNCE_BYTES = 16 * 1024 * 1024;
  * Zeroes a range that is aligned to the node's requests, once `told` has ended. The driver gets whole blocks of its
  * zero alignment, and edges.
  */
-export function* zeroRange(told: Pending, node: BlockNode, offset: number, bytes: number, flags: number): Steps<void> {
+export function* zeroRange(
+  told: Pending,
+  node: BlockNode,
+  offset: number,
+  bytes: number,
+  wantedFlags: number,
+): Steps<void> {
+  const flags = mayUnmap(node) ? wantedFlags : wantedFlags & ~Req.MAY_UNMAP;
   if (told !== undefined) yield told;
   if ((flags & ~node.supportedZeroFlags & Req.NO_FALLBACK) !== 0) throw new BlockError(Errno.ENOTSUP);
   forgetDataRange(node, offset, bytes);
@@ -68,4 +75,8 @@ export function* zeroRange(told: Pending, node: BlockNode, offset: number, bytes
     rest -= piece;
   }
   if (owesFlush) yield flush(node);
+}
+
+function mayUnmap({ openFlags, context }: BlockNode): boolean {
+  return (openFlags & Open.UNMAP) !== 0 || !context.compat.has('unmapNeedsDiscard');
 }

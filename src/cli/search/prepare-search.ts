@@ -10,9 +10,9 @@ import { drivers } from '../../drivers/index.ts';
 import { type Baseline, readBaseline } from '../../search/aftermath.ts';
 import { openAsIs } from '../../search/case.ts';
 import { numberOption, type Units } from '../../search/strategy.ts';
-import { REFUSED_COMMAND, type Scenario, World } from '../../search/world.ts';
+import { REFUSED_COMMAND, type Scenario, World, type WorldParts } from '../../search/world.ts';
 import { refusedLine } from '../../sandbox/sandbox-table.ts';
-import { commandTable } from '../../shell/commands/index.ts';
+import { commandsOf } from '../../shell/commands/index.ts';
 import { LineSplitter } from '../../shell/data/line-splitter.ts';
 import type { OpenRequest } from '../../shell/session.ts';
 import { Exit, type Invocation, parseArguments } from '../arguments.ts';
@@ -33,7 +33,9 @@ export interface PreparedSearch {
   readonly image: string;
 }
 
-const parts = { drivers, commands: commandTable };
+function partsOf({ compat }: Invocation): WorldParts {
+  return { drivers, commands: commandsOf(compat), compat };
+}
 
 /**
  * Reads the script, opens the image and lets the strategy look at both. Throws BlockError if that cannot be. `complain`
@@ -50,7 +52,7 @@ export async function prepareLines(
   complain: (text: string) => void,
 ): Promise<PreparedSearch> {
   const invocation = parseProgramWords(words, complain);
-  const refused = refusedLine(commandTable, lines, REFUSED_COMMAND);
+  const refused = refusedLine(commandsOf(invocation.compat), lines, REFUSED_COMMAND);
   if (refused !== null) throw invalidArgument(`${words.script}: ${refused}`);
   const world = await makeWorld(invocation, lines);
   const baseline = await readBaseline(world);
@@ -93,11 +95,11 @@ function readLines(file: string): string[] {
 async function makeWorld(invocation: Invocation, lines: readonly string[]): Promise<World> {
   const plain = new World(
     scenarioOf(invocation, lines, (options) => options),
-    parts,
+    partsOf(invocation),
   );
   const found = await lookAt(plain);
   if (found.hasRules || found.failure !== null) return plain;
-  const ruled = new World(scenarioOf({ ...invocation, blkdebug: true }, lines, withBlkdebug), parts);
+  const ruled = new World(scenarioOf({ ...invocation, blkdebug: true }, lines, withBlkdebug), partsOf(invocation));
   if (!(await lookAt(ruled)).hasRules) return plain;
   plain.close();
   return ruled;
@@ -130,10 +132,10 @@ function scenarioOf(invocation: Invocation, lines: readonly string[], change: (o
 /** The units of the search over other lines; null if it cannot be. `close` gives back what it holds. */
 export async function searchOver(
   { strategy, own }: SearchWords,
-  { scenario, baseline, seed }: PreparedSearch,
+  { invocation, scenario, baseline, seed }: PreparedSearch,
   lines: readonly string[],
 ): Promise<{ readonly units: Units; close(): void } | null> {
-  const world = new World({ ...scenario, lines }, parts);
+  const world = new World({ ...scenario, lines }, partsOf(invocation));
   try {
     const quiet = new Map([...own].filter(([name]) => strategy.writtenOnce?.includes(name) !== true));
     const units = await strategy.prepare(world, baseline, { seed, casesMax: Number.MAX_SAFE_INTEGER, own: quiet });
@@ -149,7 +151,7 @@ export async function searchOver(
 export function worldOf(invocation: Invocation): World {
   return new World(
     scenarioOf(invocation, [], (options) => options),
-    parts,
+    partsOf(invocation),
   );
 }
 

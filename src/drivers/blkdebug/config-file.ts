@@ -27,13 +27,18 @@ const LINE_BYTES_MAX = 1023;
 /** Far above every real file; a device that never ends must not eat the memory. */
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
 
-/** The sections of a file, one after the other. Throws when it comes to a line that cannot be. */
-export function* readConfigFile(path: string): Generator<ConfigSection> {
-  yield* parseConfig(readWhole(path), path);
+const UNREADABLE = 'Could not read blkdebug config file';
+
+/**
+ * The sections of a file, one after the other. Throws when it comes to a line that cannot be. `unreadable` is the
+ * context of the error for a file that cannot be opened.
+ */
+export function* readConfigFile(path: string, unreadable = UNREADABLE): Generator<ConfigSection> {
+  yield* parseConfig(readWhole(path, unreadable), path);
 }
 
-function readWhole(path: string): Buffer {
-  const file = withContext('Could not read blkdebug config file', () => new FileReader(path));
+function readWhole(path: string, unreadable: string): Buffer {
+  const file = withContext(unreadable, () => new FileReader(path));
   try {
     const chunks: Buffer[] = [];
     for (let total = 0; total <= FILE_BYTES_MAX; ) {

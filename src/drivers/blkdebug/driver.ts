@@ -51,7 +51,7 @@ export const blkdebug = defineFilter<BlkdebugState>({
     const settings = takeSettings(options);
     const configPath = settings.config ?? null;
     const rules = new RuleTable((change, rule) => announceRuleChange(node, change, rule));
-    for (const rule of takeRules(configPath, options)) rules.add(rule);
+    for (const rule of takeRules(configPath, options, node.context.compat)) rules.add(rule);
     const permissions = takePermissions(options);
     node.state = {
       configPath,

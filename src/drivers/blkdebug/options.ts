@@ -3,6 +3,7 @@ import { atPlace, invalidArgument } from '../../block/error.ts';
 import { isIdentifier } from '../../block/options/option-string.ts';
 import { Options, takeSub } from '../../block/options/options.ts';
 import { type Attributes, takeAttributes } from './attributes.ts';
+import { defaultCompat } from '../../block/compat.ts';
 import { type ConfigSection, readConfigFile } from './config-file.ts';
 import { limitTypes } from './limits.ts';
 import { parsePermissions, type PermissionOverrides } from './permissions.ts';
@@ -26,10 +27,13 @@ export function takePermissions(options: Options): PermissionOverrides {
  * The rules of the config file and of the options, in the order in which they are to be added: by group; within one,
  * those of the file come first. All sections are read before the first rule is made.
  */
-export function takeRules(configPath: string | null, options: Options): Rule[] {
+export function takeRules(configPath: string | null, options: Options, compat = defaultCompat): Rule[] {
   const sections = new Sections();
   if (configPath !== null) {
-    for (const section of readConfigFile(configPath)) sections.addFromFile(section, `${configPath}:${section.line}`);
+    const unreadable = compat.has('namesRuleFile') ? `Could not open '${configPath}'` : undefined;
+    for (const section of readConfigFile(configPath, unreadable)) {
+      sections.addFromFile(section, `${configPath}:${section.line}`);
+    }
   }
   for (const group of ruleGroups) sections.addFromOptions(group, takeSub(options, `${group}.`));
   return sections.makeRules();

@@ -3,7 +3,8 @@ import { closeSync, fstatSync } from 'node:fs';
 import type { Driver } from '../../block/driver.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { asBlockError, BlockError } from '../../block/error.ts';
-import { SECTOR_BYTES } from '../../block/flags.ts';
+import { Req, SECTOR_BYTES } from '../../block/flags.ts';
+import { flush } from '../../block/request/flush.ts';
 import { alignedBuffer, isBufferAligned } from '../../sys/aligned-memory.ts';
 import { readRange, writeRange } from '../../sys/positional-io.ts';
 import { lengthOf } from '../../sys/seek.ts';
@@ -112,10 +113,13 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
     data.length <= MOVED_AT_ONCE
       ? hostCall(node, readInto, offset, data)
       : run(hostCalls(node, longRead(node, offset, data))),
-  pwritev: (node, offset, data) =>
-    data.length <= MOVED_AT_ONCE
-      ? hostCall(node, writeFrom, offset, data)
-      : run(hostCalls(node, longWrite(node, offset, data))),
+  pwritev(node, offset, data, flags) {
+    const writing =
+      data.length <= MOVED_AT_ONCE
+        ? hostCall(node, writeFrom, offset, data)
+        : run(hostCalls(node, longWrite(node, offset, data)));
+    return (flags & Req.FUA) === 0 ? writing : run(flushAfter(node, writing));
+  },
   peek: peekAt,
   pwriteZeroes(node, offset, bytes, flags) {
     // A file that is being made longer is not written to behind its end: some hosts would lose that.
@@ -139,6 +143,11 @@ function peekAt(node: FileNode, offset: number, data: Buffer): Pending {
     throw asBlockError(error);
   }
   return undefined;
+}
+
+function* flushAfter(node: FileNode, writing: Pending): Steps<void> {
+  yield writing;
+  yield flush(node);
 }
 
 function* zeroAfter(waiting: Promise<void>, ...zeroing: Parameters<typeof zeroHostRange>): Steps<void> {

@@ -64,6 +64,7 @@ function adoptDescriptor(node: FileNode, fd: number, hostFlags: number, locking:
     lostWriteErrno: 0,
     memoryAlignment: 1,
   };
+  if (node.context.compat.has('fuaInFile')) node.supportedWriteFlags = Req.FUA;
   node.supportedZeroFlags = Req.MAY_UNMAP | Req.NO_FALLBACK;
   // What a longer file has behind its old end is zero.
   if (stat.isFile()) node.supportedTruncateFlags = Req.ZERO_WRITE;

@@ -1,7 +1,7 @@
 /** `aio_read`: starts a read and goes on. */
 import type { Pending } from '../../util/steps.ts';
 import type { Command } from '../command.ts';
-import { dump, offsetAndVector, quiet, rangeCommand, readRequest, terse } from '../requests/reading.ts';
+import { dump, offsetAndVector, quiet, rangeCommand, readRequest, registered, terse } from '../requests/reading.ts';
 import { startRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { patternArgument } from '../words/arguments.ts';
@@ -13,6 +13,7 @@ const options = new OptionTable({
   isInvalid: flag('i', 'count an invalid request and do nothing', { endsParsing: true }),
   pattern: setting('P', 'pattern', 'complain unless every byte has this value', patternArgument),
   quiet,
+  registered,
   dump,
 });
 

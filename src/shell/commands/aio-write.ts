@@ -2,7 +2,7 @@
 import { Perm } from '../../block/flags.ts';
 import type { Pending } from '../../util/steps.ts';
 import type { Command } from '../command.ts';
-import { offsetAndVector, quiet, rangeCommand, terse } from '../requests/reading.ts';
+import { offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/reading.ts';
 import { startRequest } from '../requests/run-request.ts';
 import {
   DEFAULT_PATTERN,
@@ -10,6 +10,7 @@ import {
   mayUnmap,
   pattern,
   requestFlags,
+  refuseRegisteredZeroes,
   writeRequest,
   zeroes,
 } from '../requests/writing.ts';
@@ -24,6 +25,7 @@ const options = new OptionTable({
   // What comes behind it is not even looked at.
   isInvalid: flag('i', 'count an invalid request and do nothing', { endsParsing: true }),
   quiet,
+  registered,
   mayUnmap,
   zeroes,
   pattern,
@@ -55,6 +57,7 @@ function runAioWrite(session: SessionState, argv: string[]): Pending {
   const isZeroes = parsed.options.zeroes;
   if (isZeroes && more.length > 0) throw refuse(session, '-z supports only a single length parameter');
   if (parsed.options.mayUnmap && !isZeroes) throw refuse(session, '-u requires -z to be specified');
+  refuseRegisteredZeroes(session, parsed.options);
 
   const { offset, bytes } = isZeroes
     ? { offset: sizeArgument(session, offsetText), bytes: sizeArgument(session, lengthText) }

@@ -1,4 +1,5 @@
 /** `help`: lists the commands, or says more about one, or about a debug event. */
+import type { Compat } from '../../block/compat.ts';
 import { eventByName, eventName, eventNames } from '../../block/events/events.ts';
 import { Errno } from '../../util/errno.ts';
 import { type Command, type CommandTable, type Shell, usageLine } from '../command.ts';
@@ -41,19 +42,21 @@ async function runHelp(session: SessionState, argv: string[], shell: Shell): Pro
 
 async function helpOn(session: SessionState, [, name, event]: string[], { commands }: Shell): Promise<string> {
   const { isTerminal } = session.output;
+  const { compat } = session.context;
   if (event !== undefined) return helpOnEvent(session, event, 'event', eventNames);
   // Lines in a pipe mean what they mean to qemu-io: what needs another meaning is not listed there.
-  if (name === undefined) return isTerminal ? groupsText(commands) : usagesText(commands.all.filter(isForPipes));
+  if (name === undefined)
+    return isTerminal ? groupsText(commands) : usagesText(commands.all.filter(isForPipes), compat);
   if (name === 'event') return (await eventTexts()).eventList();
   if (isTerminal && name === 'gdb') return gdbText();
   const command = commands.find(isTerminal ? (fromGdbWords([name])?.[0] ?? name) : name);
   if (command !== undefined) {
     const shown = commands.find(name) === command ? name : undefined;
-    const text = usageLine(command, shown) + helpText(command, session.output.columns);
+    const text = usageLine(command, compat, shown) + helpText(command, compat, session.output.columns);
     return command.name === 'events' ? `${text}${(await eventTexts()).eventList()}\n` : text;
   }
   const group = name === 'all' ? commands.all : commands.groups[name];
-  if (group !== undefined && isTerminal) return usagesText(group);
+  if (group !== undefined && isTerminal) return usagesText(group, compat);
   return helpOnEvent(session, name, 'command', [...commands.names, ...Object.keys(commands.groups)]);
 }
 
@@ -84,8 +87,8 @@ function gdbText(): string {
     .join('');
 }
 
-function usagesText(members: readonly Command[]): string {
-  return `${members.map((command) => usageLine(command)).join('')}\nUse 'help commandname' for extended help.\n`;
+function usagesText(members: readonly Command[], compat: Compat): string {
+  return `${members.map((command) => usageLine(command, compat)).join('')}\nUse 'help commandname' for extended help.\n`;
 }
 
 /** The guide to the events is long, and few sessions ask for it. */
@@ -108,9 +111,9 @@ async function helpOnEvent(
 }
 
 /** Everything below the usage line; empty for a command that needs no more words. */
-function helpText(command: Command, columns?: number): string {
+function helpText(command: Command, compat: Compat, columns?: number): string {
   if (command.help === undefined) return '';
-  const options = (command.options?.help ?? []).map(({ letter, help: text }) => ` -${letter}  ${text}\n`);
+  const options = (command.options?.help(compat) ?? []).map(({ letter, help: text }) => ` -${letter}  ${text}\n`);
   const gap = options.length === 0 ? '' : '\n';
   const lines = wrapParagraphs(command.help, columns === undefined ? undefined : columns - 1);
   return `\n${lines.map((line) => ` ${line}\n`).join('')}${gap}${options.join('')}\n`;

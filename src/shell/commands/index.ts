@@ -1,5 +1,6 @@
-/** The table of the shell's commands, by purpose. */
-import { CommandTable } from '../command.ts';
+/** The shell's commands, by purpose. */
+import { type Compat, defaultCompat } from '../../block/compat.ts';
+import { type Command, CommandTable } from '../command.ts';
 import { abort } from './abort.ts';
 import { aioFlush } from './aio-flush.ts';
 import { aioRead } from './aio-read.ts';
@@ -57,7 +58,7 @@ import { write } from './write.ts';
 import { writev } from './writev.ts';
 import { zoneCommands } from './zones.ts';
 
-export const commandTable = new CommandTable({
+const groups: Readonly<Record<string, readonly Command[]>> = {
   images: [create, open, close, reopen, info, nodes, length, truncate, snapshot, compare, commit],
   data: [read, readv, write, writev, discard, flush, alloc, map],
   metadata: [where, who, dump, diff, check, poke],
@@ -70,4 +71,18 @@ export const commandTable = new CommandTable({
   scripts: [source, repeat, bail, sleep],
   zones: zoneCommands,
   program: [help, hostCommand, quit, abort, sigraise],
-});
+};
+
+/** The commands of a version of qemu-io, and ours. */
+export function commandsOf(compat: Compat): CommandTable {
+  return compat === defaultCompat ? commandTable : tableOf(compat);
+}
+
+function tableOf(compat: Compat): CommandTable {
+  const isThere = ({ since }: Command): boolean => since === undefined || compat.has(since);
+  const ofVersion = Object.entries(groups).map(([name, members]) => [name, members.filter(isThere)] as const);
+  return new CommandTable(Object.fromEntries(ofVersion.filter(([, members]) => members.length > 0)));
+}
+
+/** The commands where no version was asked for. */
+export const commandTable = tableOf(defaultCompat);

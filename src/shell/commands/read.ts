@@ -7,6 +7,7 @@ import {
   quiet,
   rangeCommand,
   readRequest,
+  registered,
   terse,
 } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
@@ -22,6 +23,7 @@ const options = new OptionTable({
   ignored: flag('p', 'ignored, for old scripts'),
   pattern: expectedPattern,
   quiet,
+  registered,
   compareOffset: setting('s', 'off', 'with -P: where in the data to begin to compare', sizeArgument),
   dump,
 });
@@ -29,7 +31,7 @@ const options = new OptionTable({
 export const read = {
   name: 'read',
   aliases: ['r'],
-  usage: '[-abCqv] [-P pattern [-s off] [-l len]] off len',
+  usage: (compat) => `[-abCq${compat.has('registeredBuffers') ? 'r' : ''}v] [-P pattern [-s off] [-l len]] off len`,
   oneline: 'reads a number of bytes at a specified offset',
   ...rangeCommand,
   options,
@@ -51,6 +53,9 @@ function runRead(session: SessionState, argv: string[]): Outcome {
   if (vmState) {
     requireSector(session, offset, 'offset');
     requireSector(session, bytes, 'count');
+    if (parsed.options.registered) {
+      throw refuse(session, 'I/O buffer registration is not supported when reading from vmstate');
+    }
   }
   const place = { name: 'read', offset, bytes, vmState };
   return runRequest(session, readRequest(session, place, parsed.options, compared));

@@ -7,13 +7,14 @@ import {
   quiet,
   rangeCommand,
   readRequest,
+  registered,
   terse,
 } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { OptionTable } from '../words/options.ts';
 
-const options = new OptionTable({ terse, pattern: expectedPattern, quiet, dump });
+const options = new OptionTable({ terse, pattern: expectedPattern, quiet, registered, dump });
 
 export const readv = {
   name: 'readv',

@@ -2,7 +2,7 @@
 import { Perm, REQUEST_MAX_BYTES, Req } from '../../block/flags.ts';
 import type { Command, Outcome } from '../command.ts';
 import { leaseFromFile } from '../data/pattern-file.ts';
-import { quiet, rangeCommand, terse } from '../requests/reading.ts';
+import { quiet, rangeCommand, registered, terse } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import {
   DEFAULT_PATTERN,
@@ -10,6 +10,7 @@ import {
   mayUnmap,
   pattern,
   requestFlags,
+  refuseRegisteredZeroes,
   writeRequest,
   zeroes,
 } from '../requests/writing.ts';
@@ -26,6 +27,7 @@ const options = new OptionTable({
   noFallback: flag('n', 'with -z: fail where zeroes would have to be written as data'),
   ignored: flag('p', 'ignored, for old scripts'),
   quiet,
+  registered,
   mayUnmap,
   zeroes,
   pattern,
@@ -35,7 +37,7 @@ const options = new OptionTable({
 export const write = {
   name: 'write',
   aliases: ['w'],
-  usage: '[-bcCfnquz] [-P pattern | -s source_file] off len',
+  usage: (compat) => `[-bcCfnq${compat.has('registeredBuffers') ? 'r' : ''}uz] [-P pattern | -s source_file] off len`,
   oneline: 'writes a number of bytes at a specified offset',
   ...rangeCommand,
   perm: Perm.WRITE,
@@ -66,6 +68,7 @@ function runWrite(session: SessionState, argv: string[]): Outcome {
     requireSector(session, offset, 'offset');
     requireSector(session, bytes, 'count');
   }
+  refuseRegisteredZeroes(session, parsed.options);
   const target = vmState ? 'vm-state' : compressed ? 'compressed' : 'guest';
   const lease = leaseData(session, parsed.options, Number(bytes));
   const place = { name: 'write', offset, bytes, lease, flags, target } as const;

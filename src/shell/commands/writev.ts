@@ -1,13 +1,13 @@
 /** `writev`: writes a pattern from several buffers. */
 import { Perm } from '../../block/flags.ts';
 import type { Command, Outcome } from '../command.ts';
-import { offsetAndVector, quiet, rangeCommand, terse } from '../requests/reading.ts';
+import { offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import { DEFAULT_PATTERN, forceUnitAccess, pattern, requestFlags, writeRequest } from '../requests/writing.ts';
 import type { SessionState } from '../session-state.ts';
 import { OptionTable } from '../words/options.ts';
 
-const options = new OptionTable({ terse, forceUnitAccess, quiet, pattern });
+const options = new OptionTable({ terse, forceUnitAccess, quiet, registered, pattern });
 
 export const writev = {
   name: 'writev',

@@ -1,4 +1,4 @@
-/** `zone_…`: what newer qemu-io answers for an image that is no zoned device. */
+/** `zone_…`: what qemu-io answers from 8.1 on for an image that is no zoned device. */
 import { MAX_LENGTH } from '../../block/flags.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import type { Command } from '../command.ts';
@@ -15,6 +15,7 @@ const appendOptions = new OptionTable({ printsPlace: flag('p', 'print where the 
 const zoneAppend = {
   name: 'zone_append',
   aliases: ['zap'],
+  since: 'zones',
   args: 'offset len [len..]',
   oneline: 'append write a number of bytes at a specified offset',
   minArgs: 3,
@@ -23,7 +24,7 @@ const zoneAppend = {
   options: appendOptions,
   operands: ['offset', 'length'],
   run(session, argv): never {
-    const words = new Getopt(argv, appendOptions.letters, session.complain);
+    const words = new Getopt(argv, appendOptions.letters(session.context.compat), session.complain);
     // qemu-io looks for one option only, and takes every one for -p.
     words.next();
     const [offsetText, ...lengths] = words.operands;
@@ -37,6 +38,7 @@ const zoneAppend = {
 const zoneReport = {
   name: 'zone_report',
   aliases: ['zrp'],
+  since: 'zones',
   args: 'offset number',
   oneline: 'report zone information',
   minArgs: 2,
@@ -62,6 +64,7 @@ function manager(action: string, alias: string, oneline: string): Command {
   return {
     name: `zone_${action}`,
     aliases: [alias],
+    since: 'zones',
     args: 'offset len',
     oneline,
     minArgs: 2,

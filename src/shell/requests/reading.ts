@@ -15,6 +15,7 @@ const COMPARED_AT_ONCE = 16 << 20;
 
 export const terse = flag('C', 'report as one line of comma-separated values');
 export const quiet = flag('q', 'print only errors');
+export const registered = flag('r', 'register the buffer with the host', { since: 'registeredBuffers' });
 export const dump = flag('v', 'dump the data in hexadecimal and text');
 export const expectedPattern = setting('P', 'pattern', 'fail unless every byte has this value', patternArgument);
 

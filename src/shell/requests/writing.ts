@@ -1,6 +1,7 @@
 /** Writes of data: the options and the report that `write`, `writev` and `aio_write` share. */
 import { Req } from '../../block/flags.ts';
 import type { Pending } from '../../util/steps.ts';
+import { refuse } from '../failure.ts';
 import type { Lease } from '../data/buffer-pool.ts';
 import { printDone } from '../output/request-report.ts';
 import type { SessionState } from '../session-state.ts';
@@ -30,6 +31,16 @@ export function requestFlags(options: FlagOptions): number {
     (options.mayUnmap === true ? Req.MAY_UNMAP : 0) |
     (options.noFallback === true ? Req.NO_FALLBACK : 0)
   );
+}
+
+/** Zeroes have no buffer to be registered. */
+export function refuseRegisteredZeroes(
+  session: SessionState,
+  options: { readonly zeroes: boolean; readonly registered: boolean },
+): void {
+  if (options.zeroes && options.registered) {
+    throw refuse(session, 'cannot combine zero write with registered I/O buffer');
+  }
 }
 
 /** Where and how a write goes. */

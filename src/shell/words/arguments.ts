@@ -1,6 +1,7 @@
 /** Sizes, patterns and vectors as commands take them, with qemu-io's complaints on standard output. */
 import { SECTOR_BYTES, REQUEST_MAX_BYTES } from '../../block/flags.ts';
 import { Errno } from '../../util/errno.ts';
+import { parseExactSize } from '../../util/exact-size.ts';
 import { isScaledHex, parseLong, parseSize, parseSum } from '../../util/size.ts';
 import { CommandFailure, refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
@@ -16,9 +17,10 @@ export function twoOperands(operands: readonly string[]): readonly [string, stri
 
 /** A size; a wrong one is refused with EINVAL or ERANGE. `shown` is what the complaint quotes. */
 export function sizeArgument(session: SessionState, text: string, shown: string = text): Size {
-  let size = parseSize(text);
+  const isExact = session.context.compat.has('exactSizes');
+  let size = isExact ? parseExactSize(text) : parseSize(text);
   if (size === 'invalid' && session.acceptsExtensions) size = parseSum(text);
-  if (isScaledHex(text)) {
+  if (!isExact && isScaledHex(text)) {
     session.warn(`Using a multiplier suffix on hex numbers is deprecated: ${text}`);
   }
   if (size === 'invalid') {

@@ -39,9 +39,9 @@ function candidatesBehind(shell: Shell, before: readonly string[], word: string)
   if (command === undefined) return [];
   const pending = optionThatWants(command, before.at(-1) ?? '');
   if (pending !== null && before.length > 1) return command.options?.valuesOf(pending) ?? [];
-  const operands = operandsOf(command, before);
+  const operands = operandsOf(shell, command, before);
   if (isFull(shell, command, [...before, word])) return [];
-  if (word.startsWith('-') && !before.includes('--')) return optionWords(command, word);
+  if (word.startsWith('-') && !before.includes('--')) return optionWords(shell, command, word);
   const kind = operandKind(shell.session, command, operands, word);
   return kind === undefined ? [] : operandCandidates(shell, kind, word);
 }
@@ -71,12 +71,12 @@ function optionThatWants(command: Command, word: string): string | null {
   return null;
 }
 
-function lettersOf({ options }: Command): string {
-  return options?.letters ?? '';
+function lettersOf({ session }: Shell, { options }: Command): string {
+  return options?.letters(session.context.compat) ?? '';
 }
 
-function operandsOf(command: Command, before: readonly string[]): string[] {
-  const options = new Getopt([...before], lettersOf(command), () => {});
+function operandsOf(shell: Shell, command: Command, before: readonly string[]): string[] {
+  const options = new Getopt([...before], lettersOf(shell, command), () => {});
   while (options.next()) {
     // Only the operands are wanted.
   }
@@ -84,8 +84,8 @@ function operandsOf(command: Command, before: readonly string[]): string[] {
 }
 
 /** A further letter behind those of the word. */
-function optionWords(command: Command, word: string): string[] {
-  const letters = lettersOf(command).replaceAll(':', '');
+function optionWords(shell: Shell, command: Command, word: string): string[] {
+  const letters = lettersOf(shell, command).replaceAll(':', '');
   return letters
     .split('')
     .filter((letter) => !word.includes(letter))

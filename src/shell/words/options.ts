@@ -1,6 +1,7 @@
 /**
  * Options of commands: declared once, typed; letters, usage, help, completion and the parsed record come from there.
  */
+import type { Change, Compat } from '../../block/compat.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { Errno } from '../../util/errno.ts';
@@ -18,6 +19,8 @@ interface OptionLetter<T> {
   readonly isHidden?: boolean;
   /** Nothing behind it is looked at. */
   readonly endsParsing?: boolean;
+  /** The change of QEMU that brought it; left out for a letter of 7.2 or of ours. */
+  readonly since?: Change;
   /**
    * The option's value once this letter was read; `before` is the value so far. Refuses a bad argument as it is met.
    */
@@ -30,7 +33,7 @@ export interface Option<T> {
   readonly letters: readonly OptionLetter<T>[];
 }
 
-type Extras = Partial<Pick<OptionLetter<unknown>, 'values' | 'isHidden' | 'endsParsing'>>;
+type Extras = Partial<Pick<OptionLetter<unknown>, 'values' | 'isHidden' | 'endsParsing' | 'since'>>;
 
 /** An option without an argument: whether it was given. */
 export function flag(letter: string, help: string, extras: Extras = {}): Option<boolean> {
@@ -75,8 +78,9 @@ export interface ParsedWords<O extends Options> {
 
 /** The options of one command. Usage lists them as they are declared: first those without an argument. */
 export class OptionTable<O extends Options = Options> {
-  /** The letters as getopt takes them. */
-  readonly letters: string;
+  /** The letters as getopt takes them, of the version that was asked for last: a session has one. */
+  #letters = '';
+  #lettersOf: Compat | null = null;
   readonly #initial: OptionValues<O>;
   readonly #byLetter = new Map<string, { readonly name: keyof O; readonly letter: OptionLetter<unknown> }>();
 
@@ -87,11 +91,22 @@ export class OptionTable<O extends Options = Options> {
       for (const letter of option.letters) this.#byLetter.set(letter.letter, { name, letter });
     }
     this.#initial = initial as OptionValues<O>;
-    this.letters = this.#all.map(({ letter, argument }) => letter + (argument === undefined ? '' : ':')).join('');
   }
 
-  get #all(): OptionLetter<unknown>[] {
-    return [...this.#byLetter.values()].map(({ letter }) => letter);
+  #all(compat: Compat): OptionLetter<unknown>[] {
+    return [...this.#byLetter.values()]
+      .map(({ letter }) => letter)
+      .filter(({ since }) => since === undefined || compat.has(since));
+  }
+
+  /** The letters of a version as getopt takes them. */
+  letters(compat: Compat): string {
+    if (compat !== this.#lettersOf) {
+      this.#lettersOf = compat;
+      const letters = this.#all(compat).map(({ letter, argument }) => letter + (argument === undefined ? '' : ':'));
+      this.#letters = letters.join('');
+    }
+    return this.#letters;
   }
 
   /**
@@ -99,7 +114,7 @@ export class OptionTable<O extends Options = Options> {
    * argument, ends in the usage line; a bad argument is refused when it is met.
    */
   parse(session: SessionState, argv: string[]): ParsedWords<O> {
-    const words = new Getopt(argv, this.letters, session.complain);
+    const words = new Getopt(argv, this.letters(session.context.compat), session.complain);
     let options = this.#initial;
     while (words.next()) {
       const found = this.#byLetter.get(words.name);
@@ -118,14 +133,15 @@ export class OptionTable<O extends Options = Options> {
   /** A letter that is one in the other case was meant so; else the letters are listed. */
   #hintLetter(session: SessionState, letter: string): void {
     const other = letter === letter.toLowerCase() ? letter.toUpperCase() : letter.toLowerCase();
-    if (this.#byLetter.has(letter)) session.hint(`-${letter} needs a value`);
-    else if (this.#byLetter.has(other)) session.hint(`did you mean -${other}?`);
-    else session.hint(`the options are ${[...this.#byLetter.keys()].map((known) => `-${known}`).join(' ')}`);
+    const letters = this.#all(session.context.compat).map((known) => known.letter);
+    if (letters.includes(letter)) session.hint(`-${letter} needs a value`);
+    else if (letters.includes(other)) session.hint(`did you mean -${other}?`);
+    else session.hint(`the options are ${letters.map((known) => `-${known}`).join(' ')}`);
   }
 
   /** The options in the usage line: "[-Cq] [-P pattern]". */
-  get usage(): string {
-    const shown = this.#all.filter(({ isHidden }) => isHidden !== true);
+  usage(compat: Compat): string {
+    const shown = this.#all(compat).filter(({ isHidden }) => isHidden !== true);
     const flags = shown.filter(({ argument }) => argument === undefined).map(({ letter }) => letter);
     return [
       ...(flags.length === 0 ? [] : [`[-${flags.join('')}]`]),
@@ -134,9 +150,9 @@ export class OptionTable<O extends Options = Options> {
   }
 
   /** Each letter with its help, in the order of the alphabet, small letters first. */
-  get help(): readonly { readonly letter: string; readonly help: string }[] {
+  help(compat: Compat): readonly { readonly letter: string; readonly help: string }[] {
     const key = (letter: string): string => letter.toLowerCase() + (letter === letter.toLowerCase() ? '0' : '1');
-    return this.#all.toSorted((a, b) => (key(a.letter) < key(b.letter) ? -1 : 1));
+    return this.#all(compat).toSorted((a, b) => (key(a.letter) < key(b.letter) ? -1 : 1));
   }
 
   /** Whether a letter is followed by an argument. */

@@ -89,10 +89,11 @@ function* looksPreallocated(image: Qcow2Image): Steps<boolean> {
   }
 }
 
-/** The numbers for `info`: cluster size and the offset of the VM state in bytes. */
+/** The numbers for `info`: the sizes of clusters and subclusters, and the offset of the VM state in bytes. */
 export function infoOf(image: Qcow2Image): DriverInfo {
   return {
     clusterBytes: image.clusterBytes,
+    subclusterBytes: image.subclusterBytes,
     vmStateOffset: image.vmStateOffset,
     isDirty: !image.needsAccurateRefcounts,
   };

@@ -1,0 +1,68 @@
+/** The versions of QEMU whose answers, bytes and events can be given, and the changes between them. */
+import { invalidArgument } from './error.ts';
+
+/** Each change that is told apart, with the release of QEMU that brought it. */
+const changes = {
+  /** Reads and writes take `-r`, which registers their buffer with the host. */
+  registeredBuffers: [8, 0],
+  /** The commands `zone_…`. */
+  zones: [8, 1],
+  /** Sizes: no suffix behind hexadecimal digits, none needed behind ".0"; ".5k"; a negative one is out of range. */
+  exactSizes: [8, 1],
+  /** Copy on read copies subclusters, and not whole clusters. */
+  copiesSubclusters: [8, 2],
+  /** A zero write frees space only where the node was opened with discard=unmap, whoever asked for it. */
+  unmapNeedsDiscard: [9, 1],
+  /** `file` puts a write on stable storage itself, so that a flush of the nodes above it is not needed. */
+  fuaInFile: [10, 0],
+  /** A file of rules that cannot be opened is "Could not open 'FILE'". */
+  namesRuleFile: [10, 2],
+} as const;
+
+/** A change between two versions of QEMU. */
+export type Change = keyof typeof changes;
+
+const versions = { '7.2': [7, 2], '10.2': [10, 2] } as const;
+
+/** A version of QEMU that can be given. */
+export type Version = keyof typeof versions;
+
+export const versionNames = Object.keys(versions) as readonly Version[];
+
+/** The behaviour of one version of QEMU. */
+export class Compat {
+  readonly version: Version;
+  readonly #changes: ReadonlySet<Change>;
+
+  constructor(version: Version) {
+    this.version = version;
+    const [major, minor] = versions[version];
+    const isThere = ([, [since, sinceMinor]]: [string, readonly [number, number]]): boolean =>
+      since < major || (since === major && sinceMinor <= minor);
+    this.#changes = new Set(
+      Object.entries(changes)
+        .filter(isThere)
+        .map(([name]) => name as Change),
+    );
+  }
+
+  /** Whether the version has a change. */
+  has(change: Change): boolean {
+    return this.#changes.has(change);
+  }
+}
+
+/** The behaviour of the version that a name stands for. EINVAL for one that is not known. */
+export function compatOf(name: string): Compat {
+  const version = versionNames.find((known) => known === name);
+  if (version === undefined) {
+    throw invalidArgument(`There is no behaviour of QEMU ${name} here; the versions are ${versionNames.join(' and ')}`);
+  }
+  return version === defaultCompat.version ? defaultCompat : new Compat(version);
+}
+
+/** The measure where nothing else is asked for. */
+export const defaultCompat = new Compat('7.2');
+
+/** Of all versions; documents have the commands and options of each. */
+export const newestCompat = new Compat('10.2');
