@@ -1,14 +1,12 @@
 /** The command line: qemu-io's options with its checks and messages, and a few of ours. */
-import { accessSync, constants } from 'node:fs';
 import { type Compat, compatOf, defaultCompat } from '../block/compat.ts';
 import { parseAio, CACHE_FLAGS, parseCacheMode, parseDiscard } from '../block/options/cache-mode.ts';
 import { BlockError, invalidArgument } from '../block/error.ts';
 import { Open } from '../block/flags.ts';
-import { parseOptionString } from '../block/options/option-string.ts';
 import { Getopt, type LongOption } from '../shell/words/getopt.ts';
-import { hostErrno, strerror } from '../util/errno.ts';
 import type { UserObject } from '../block/user-object.ts';
 import { createObject } from './objects.ts';
+import { checkTraceOption } from './trace-option.ts';
 import { versionText } from './version.ts';
 
 /** A command line, checked. */
@@ -252,7 +250,7 @@ class ArgumentParser {
         this.#takeCacheMode(value);
         break;
       case 'T':
-        this.#takeTrace(value);
+        this.#takeTrace(checkTraceOption(value, this.#console));
         break;
       case 'object':
         if (createObject(value, this.#objects, (text) => this.#console.stdout(text)) === 'help') throw new Exit(0);
@@ -315,43 +313,17 @@ class ArgumentParser {
     return name === '' ? defaultCompat : compatOf(name);
   }
 
+  #takeTrace(status: 0 | 1 | null): void {
+    if (status !== null) throw new Exit(status);
+    this.#wantsTrace = true;
+  }
+
   #takeCacheMode(mode: string): void {
     const { flags, writethrough } = known(parseCacheMode(mode), 'cache', mode);
     this.#flags = (this.#flags & ~CACHE_FLAGS) | flags;
     this.#writethrough = writethrough;
   }
-
-  /** The argument of `-T`, for QEMU's trace backends. It is checked, and then without effect. */
-  #takeTrace(text: string): void {
-    const options = parseOptionString(text, 'enable', { acceptsId: true });
-    for (const key of options.keys()) {
-      if (!traceOptions.has(key)) throw invalidArgument(`Invalid parameter '${key}'`);
-    }
-    const pattern = options.get('enable');
-    if (pattern === 'help' || pattern === '?') {
-      this.#console.stdout("The trace events of QEMU's own code do not exist here.\n");
-      throw new Exit(0);
-    }
-    this.#wantsTrace = true;
-    // QEMU says this of a name that it does not have; patterns match what there is, which is nothing here.
-    if (typeof pattern === 'string' && pattern !== '' && !pattern.includes('*')) {
-      this.#console.stderr(`${this.#console.programName}: warning: trace event '${pattern}' does not exist\n`);
-    }
-    const events = options.get('events');
-    if (typeof events === 'string') this.#checkReadable(events);
-  }
-
-  #checkReadable(filename: string): void {
-    try {
-      accessSync(filename, constants.R_OK);
-    } catch (error) {
-      this.#console.stderr(`${this.#console.programName}:${filename}: ${strerror(hostErrno(error))}\n`);
-      throw new Exit(1);
-    }
-  }
 }
-
-const traceOptions: ReadonlySet<string> = new Set(['enable', 'events', 'file', 'id']);
 
 /** Whether an option is there in full, with or without its argument. */
 function isWrittenOut(name: string, words: readonly string[]): boolean {

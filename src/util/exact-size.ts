@@ -1,4 +1,4 @@
-/** Sizes as QEMU reads them from 8.1 on: a fraction may be all there is, and only one that is not zero needs a suffix. */
+/** Sizes as QEMU reads them from 8.1 on: a fraction may stand alone, and needs a suffix only if it is not zero. */
 import type { ParsedSize } from './size.ts';
 
 const MAX_U64 = (1n << 64n) - 1n;
@@ -8,8 +8,8 @@ const SUFFIXES = 'bkmgtpe';
 const PARTS = /^[ \t\n\v\f\r]*([+-]?)(\d*)(\.\d*)?(.*)$/s;
 
 /**
- * Parses a size in bytes, 0 to 2^63-1: "512", "64k", "1.5M", "1.0", ".5k", "0x1000". A negative one is 'range', as is one
- * that is too large. Every corner is as observed with qemu-io 10.2.50: no suffix goes with hexadecimal digits, and an
+ * Parses a size in bytes, 0 to 2^63-1: "512", "64k", "1.5M", "1.0", ".5k", "0x1000". A negative one is 'range', as is
+ * one that is too large. Every corner is as observed with qemu-io 10.2.50: no suffix goes with hexadecimal digits, and an
  * overflow with anything behind the digits is 'invalid'.
  */
 export function parseExactSize(text: string): ParsedSize {

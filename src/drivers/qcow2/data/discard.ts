@@ -5,9 +5,9 @@ import { Errno } from '../../../util/errno.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
-import { clusterType, isAllocated } from '../format/l2-entry.ts';
+import { Cluster, clusterType, isAllocated } from '../format/l2-entry.ts';
 import { advance, type GuestOffset, ZERO } from '../format/offsets.ts';
-import { freeEntry } from '../refcounts/refcounts.ts';
+import { discardEntry, freeEntry } from '../refcounts/refcounts.ts';
 
 /** A discard by the guest. ENOTSUP, which counts as done, for parts of clusters, and where old content could show. */
 export function* discardRange(image: Qcow2Image, guest: GuestOffset, bytes: number): Steps<void> {
@@ -83,20 +83,24 @@ function* discardInSlice(
       const zero = hasSubclusters ? table.readUInt32BE(at + 8) : 0;
       const allocated = hasSubclusters ? table.readUInt32BE(at + 12) : 0;
       // What has nothing and hides nothing can stay as it is.
-      const mustChange = full || image.node.backing !== null || isAllocated(clusterType(image, high, low));
+      const type = clusterType(image, high, low);
+      const mustChange = full || image.node.backing !== null || isAllocated(type);
       if (!mustChange) continue;
-      const newLow = !full && !hasSubclusters && image.version >= 3 ? ZERO : 0;
+      const keeps = image.keepsDiscarded && reason === DiscardReason.REQUEST && !full && type !== Cluster.COMPRESSED;
+      const newHigh = keeps ? high : 0;
+      const mark = !full && !hasSubclusters && image.version >= 3 ? ZERO : 0;
+      const newLow = ((keeps ? low : 0) | mark) >>> 0;
       const newZero = !full && hasSubclusters ? 0xffff_ffff : 0;
-      if (high === 0 && low === newLow && zero === newZero && allocated === 0) continue;
+      if (high === newHigh && low === newLow && zero === newZero && allocated === 0) continue;
 
       l2Cache.markDirty(slot);
-      table.writeUInt32BE(0, at);
+      table.writeUInt32BE(newHigh, at);
       table.writeUInt32BE(newLow, at + 4);
       if (hasSubclusters) {
         table.writeUInt32BE(newZero, at + 8);
         table.writeUInt32BE(0, at + 12);
       }
-      yield* freeEntry(image, high, low, reason);
+      yield* keeps ? discardEntry(image, high, low, reason) : freeEntry(image, high, low, reason);
     }
   } finally {
     l2Cache.put(slot);

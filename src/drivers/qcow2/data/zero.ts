@@ -14,7 +14,7 @@ import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
 import { bitRange, Cluster, clusterType, isAllocated, Subcluster } from '../format/l2-entry.ts';
 import { lookUp, Mapping } from './mapping.ts';
 import { advance, type GuestOffset, ZERO } from '../format/offsets.ts';
-import { freeEntry } from '../refcounts/refcounts.ts';
+import { discardEntry, freeEntry } from '../refcounts/refcounts.ts';
 
 /**
  * A zero write of whole subclusters, or of a part of one. ENOTSUP, which asks for a write of zeroes, if the rest of
@@ -123,8 +123,9 @@ function* zeroInSlice(image: Qcow2Image, guest: GuestOffset, clusterCount: numbe
       const low = readBe32(table, at + 4);
       const type = clusterType(image, high, low);
       const unmaps = type === Cluster.COMPRESSED || ((flags & Req.MAY_UNMAP) !== 0 && isAllocated(type));
-      const newHigh = unmaps ? 0 : high;
-      let newLow = unmaps ? 0 : low;
+      const keeps = image.keepsDiscarded && type !== Cluster.COMPRESSED;
+      const newHigh = unmaps && !keeps ? 0 : high;
+      let newLow = unmaps && !keeps ? 0 : low;
       if (hasSubclusters) {
         const isZeroed = readBe32(table, at + 8) === 0xffff_ffff && readBe32(table, at + 12) === 0;
         if (newHigh === high && newLow === low && isZeroed) continue;
@@ -137,7 +138,10 @@ function* zeroInSlice(image: Qcow2Image, guest: GuestOffset, clusterCount: numbe
       l2Cache.markDirty(slot);
       table.writeUInt32BE(newHigh, at);
       table.writeUInt32BE(newLow, at + 4);
-      if (unmaps) yield* freeEntry(image, high, low, DiscardReason.REQUEST);
+      if (!unmaps) continue;
+      yield* keeps
+        ? discardEntry(image, high, low, DiscardReason.REQUEST)
+        : freeEntry(image, high, low, DiscardReason.REQUEST);
     }
   } finally {
     l2Cache.put(slot);

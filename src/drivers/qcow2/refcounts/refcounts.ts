@@ -272,15 +272,12 @@ export function* freeClusters(image: Qcow2Image, offset: number, bytes: number, 
 
 /** Gives back the clusters that an L2 entry points to, of any type. */
 export function* freeEntry(image: Qcow2Image, high: number, low: number, reason: number): Steps<void> {
-  const type = clusterType(image, high, low);
-  const offset = entryOffset(high, low);
   if (image.hasDataFile) {
-    const hasCluster = type === Cluster.NORMAL || type === Cluster.ZERO_ALLOC;
-    if (image.discardPassthrough[reason] === true && hasCluster) {
-      yield* discardHint(image.dataFile, offset, image.clusterBytes);
-    }
+    yield* discardEntry(image, high, low, reason);
     return;
   }
+  const type = clusterType(image, high, low);
+  const offset = entryOffset(high, low);
   if (type === Cluster.COMPRESSED) {
     const range = image.compressedRange(high, low);
     yield* freeClusters(image, range.offset, range.bytes, reason);
@@ -291,4 +288,14 @@ export function* freeEntry(image: Qcow2Image, high: number, low: number, reason:
       yield* freeClusters(image, offset, image.clusterBytes, reason);
     }
   }
+}
+
+/** Tells the file that the content of the cluster behind an L2 entry is not needed, which stays the entry's. */
+export function* discardEntry(image: Qcow2Image, high: number, low: number, reason: number): Steps<void> {
+  const type = clusterType(image, high, low);
+  const hasCluster = type === Cluster.NORMAL || type === Cluster.ZERO_ALLOC;
+  if (image.discardPassthrough[reason] !== true || !hasCluster) return;
+  const offset = entryOffset(high, low);
+  if (image.hasDataFile) yield* discardHint(image.dataFile, offset, image.clusterBytes);
+  else image.discards.add(offset, image.clusterBytes);
 }

@@ -97,6 +97,8 @@ export class Qcow2Image extends Geometry {
   bitmaps: readonly Bitmap[] = [];
 
   useLazyRefcounts = false;
+  /** Clusters that are discarded stay where they are, marked as zero (`discard-no-unref`). */
+  keepsDiscarded = false;
   /** Bits of `Overlap`. */
   overlapChecks = 0;
   /** By `DiscardReason`. */

@@ -36,8 +36,10 @@ const spec = {
   'cache-clean-interval': 'number',
 } as const;
 
+const newerSpec = { ...spec, 'discard-no-unref': 'bool' } as const;
+
 /** Every run-time option may change in a reopen. */
-export const mutableOptions: readonly string[] = Object.keys(spec);
+export const mutableOptions: readonly string[] = Object.keys(newerSpec);
 
 const MIN_L2_SLOTS = 2;
 /** Growing the refcount table holds this many blocks. */
@@ -47,7 +49,7 @@ const DEFAULT_ENTRY_BYTES = 4096;
 const INT_MAX = 0x7fff_ffff;
 const UINT_MAX = 0xffff_ffff;
 
-type Given = ReturnType<typeof absorbOptions<typeof spec>>;
+type Given = ReturnType<typeof absorbOptions<typeof spec>> & { readonly 'discard-no-unref'?: boolean };
 
 /** Options that were checked and wait to be put into effect. */
 export interface PreparedOptions {
@@ -55,6 +57,7 @@ export interface PreparedOptions {
   readonly refcountCache: TableCache;
   readonly sliceEntries: number;
   readonly useLazyRefcounts: boolean;
+  readonly keepsDiscarded: boolean;
   readonly overlapChecks: number;
   readonly discardPassthrough: readonly boolean[];
   readonly keySecret: string | null;
@@ -63,7 +66,8 @@ export interface PreparedOptions {
 /** Takes the run-time options out of `options`, and checks them. Caches that exist are flushed. */
 export function* prepareOptions(image: Qcow2Image, options: Options, flags: number): Steps<PreparedOptions> {
   const encryption = takeSub(options, 'encrypt.');
-  const given = absorbOptions(options, spec);
+  const hasNewer = image.node.context.compat.has('discardNoUnref');
+  const given: Given = absorbOptions(options, hasNewer ? newerSpec : spec);
   const sizes = cacheSizes(image, given);
   const l2Slots = Math.max(MIN_L2_SLOTS, Math.floor(sizes.l2Bytes / sizes.entryBytes));
   if (l2Slots > INT_MAX) throw invalidArgument('L2 cache size too big');
@@ -88,6 +92,11 @@ export function* prepareOptions(image: Qcow2Image, options: Options, flags: numb
     yield* stepsWithContext('Failed to disable lazy refcounts', markClean(image));
   }
 
+  const keepsDiscarded = given['discard-no-unref'] ?? false;
+  if (keepsDiscarded && image.version < 3) {
+    throw invalidArgument('discard-no-unref is only supported since qcow2 version 3');
+  }
+
   const overlapChecks = overlapBits(given);
   const keySecret = checkEncryption(image, encryption);
   return {
@@ -95,6 +104,7 @@ export function* prepareOptions(image: Qcow2Image, options: Options, flags: numb
     refcountCache,
     sliceEntries: sizes.entryBytes / image.l2EntryBytes,
     useLazyRefcounts,
+    keepsDiscarded,
     overlapChecks,
     keySecret,
     // By DiscardReason: never, always, request, snapshot, other.
