@@ -65,7 +65,10 @@ const makers: Readonly<Record<string, Maker>> = {
     const settings = cipher === undefined ? {} : { cipher: cipher as 'aes-xts-plain64', keyBytes: Number(keyBytes) };
     return Buffer.concat([makeVolume(settings), Buffer.alloc(lengthBytes)]);
   },
-  qcow2: (lengthBytes, word) => makeImage({ lengthBytes, encryption: word === 'luks' ? makeVolume() : 'aes' }),
+  qcow2: (lengthBytes, word) =>
+    word === undefined
+      ? makeImage({ lengthBytes })
+      : makeImage({ lengthBytes, encryption: word === 'luks' ? makeVolume() : 'aes' }),
   qed: (lengthBytes, backing) => makeQed({ lengthBytes, backing, clusters: [0, 5, 6] }),
   qcow: (lengthBytes, word) =>
     word === 'aes'

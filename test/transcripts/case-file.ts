@@ -3,7 +3,7 @@
  *
  *     # a comment, anywhere among the inputs; lines before the first case are the defaults of all cases
  *     image disk.raw 1M                 a sparse file (also: fill NAME OFFSET LENGTH BYTE, bytes NAME OFFSET HEX,
- *                                       luks NAME LENGTH [CIPHER KEYBYTES], qcow2 NAME LENGTH luks|aes, dir NAME,
+ *                                       luks NAME LENGTH [CIPHER KEYBYTES], qcow2 NAME LENGTH [luks|aes], dir NAME,
  *                                       qed NAME LENGTH [BACKING], qcow NAME LENGTH [BACKING|aes], …)
  *     file rules.conf                   a file of the lines that follow
  *     | [inject-error]                  (`\xHH` is a byte)
@@ -166,4 +166,25 @@ export function renderCaseFile(file: CaseFile, version: string, results: readonl
     [`## ${one.name}`, ...one.source, ...(results[index] ?? one.golden), ''].join('\n'),
   );
   return [`${recordedWith}${version}`, ...header, '', blocks.join('\n')].join('\n');
+}
+
+/** The golden lines of another version by the names of their cases: only of those whose answers are others. */
+export function parseGolden(text: string): Map<string, string[]> {
+  const blocks = text.split(/^## /m).slice(1);
+  return new Map(
+    blocks.map((block) => {
+      const [name = '', ...lines] = block.split('\n');
+      return [name, lines.filter((line) => golden.test(line))];
+    }),
+  );
+}
+
+/** The file that `parseGolden` reads; empty if all answers are those of the cases. */
+export function renderGolden(file: CaseFile, version: string, results: readonly (readonly string[])[]): string {
+  const blocks = file.cases.flatMap((one, index) => {
+    const lines = results[index];
+    if (lines === undefined || lines.join('\n') === one.golden.join('\n')) return [];
+    return [[`## ${one.name}`, ...lines, ''].join('\n')];
+  });
+  return blocks.length === 0 ? '' : [`${recordedWith}${version}`, '', blocks.join('\n')].join('\n');
 }

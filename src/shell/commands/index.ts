@@ -1,5 +1,5 @@
 /** The shell's commands, by purpose. */
-import { type Compat, defaultCompat } from '../../block/compat.ts';
+import { type Compat, defaultCompat, type Version } from '../../block/compat.ts';
 import { type Command, CommandTable } from '../command.ts';
 import { abort } from './abort.ts';
 import { aioFlush } from './aio-flush.ts';
@@ -75,7 +75,9 @@ const groups: Readonly<Record<string, readonly Command[]>> = {
 
 /** The commands of a version of qemu-io, and ours. */
 export function commandsOf(compat: Compat): CommandTable {
-  return compat === defaultCompat ? commandTable : tableOf(compat);
+  const table = tables.get(compat.version) ?? tableOf(compat);
+  tables.set(compat.version, table);
+  return table;
 }
 
 function tableOf(compat: Compat): CommandTable {
@@ -84,5 +86,7 @@ function tableOf(compat: Compat): CommandTable {
   return new CommandTable(Object.fromEntries(ofVersion.filter(([, members]) => members.length > 0)));
 }
 
+const tables = new Map<Version, CommandTable>();
+
 /** The commands where no version was asked for. */
-export const commandTable = tableOf(defaultCompat);
+export const commandTable = commandsOf(defaultCompat);
