@@ -17,6 +17,8 @@ const changes = {
   unmapNeedsDiscard: [9, 1],
   /** `file` puts a write on stable storage itself, so that a flush of the nodes above it is not needed. */
   fuaInFile: [10, 0],
+  /** The look for zeroes around a new cluster asks the host for holes, piece by piece. */
+  looksForZeroes: [10, 1],
   /** A file of rules that cannot be opened is "Could not open 'FILE'". */
   namesRuleFile: [10, 2],
 } as const;

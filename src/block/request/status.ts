@@ -11,16 +11,22 @@ import { checkOpen } from './check.ts';
 const END: Omit<BlockStatus, 'flags'> = { bytes: 0, map: 0, file: null };
 
 /**
+ * The care that an answer is made with: an exact one; one that tells zeroes as far as the driver knows of them; or only
+ * whether the range is allocated, where the driver may look less and say more bytes.
+ */
+type Care = 'exact' | 'zeroes' | 'allocation';
+
+/**
  * The state of a range of one node, without its backing file.
  *
  * `wantZero` asks for an exact answer; without it the driver may look less and say more bytes. The result covers at
  * least one byte, except at and behind the end: then `bytes` is 0 and the flags are EOF.
  */
 export function blockStatus(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus> {
-  return run(statusOf(node, wantZero, offset, bytes));
+  return run(statusOf(node, wantZero ? 'exact' : 'allocation', offset, bytes));
 }
 
-function* statusOf(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Steps<BlockStatus> {
+function* statusOf(node: BlockNode, care: Care, offset: number, bytes: number): Steps<BlockStatus> {
   checkOpen(node);
   const length = node.getLength();
   if (offset >= length) return { ...END, flags: Status.EOF };
@@ -33,17 +39,17 @@ function* statusOf(node: BlockNode, wantZero: boolean, offset: number, bytes: nu
     // The driver is asked for the range rounded out to the node's alignment; its answer is cut back again.
     const align = node.limits.requestAlignment;
     const skip = offset % align;
-    const asking = askDriver(node, wantZero, offset - skip, alignUp(skip + wanted, align));
+    const asking = askDriver(node, care, offset - skip, alignUp(skip + wanted, align));
     const own: BlockStatus = isPromise(asking) ? yield asking : asking;
     const { file } = own;
     const found = Math.min(own.bytes - skip, wanted);
     const map = (own.flags & Status.OFFSET_VALID) !== 0 ? own.map + skip : own.map;
     if ((own.flags & Status.RAW) !== 0) {
       assert(file !== null, 'a driver that says RAW names a node');
-      status = yield* statusOf(file, wantZero, map, found);
+      status = yield* statusOf(file, care, map, found);
     } else {
-      status = { flags: withAllocation(node, wantZero, offset, own.flags), bytes: found, map, file };
-      if (wantZero && (status.flags & REFINED) === MAY_REFINE && file !== null && file !== node) {
+      status = { flags: withAllocation(node, care, offset, own.flags), bytes: found, map, file };
+      if (care === 'exact' && (status.flags & REFINED) === MAY_REFINE && file !== null && file !== node) {
         status = yield* refine(status, file);
       }
     }
@@ -59,8 +65,9 @@ const MAY_REFINE = Status.RECURSE | Status.DATA | Status.OFFSET_VALID;
 const REFINED = MAY_REFINE | Status.ZERO;
 
 /** Asks the driver; of a node without children what it said last of data is remembered. */
-function askDriver(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus> {
+function askDriver(node: BlockNode, care: Care, offset: number, bytes: number): Answer<BlockStatus> {
   const { driver } = node;
+  const wantZero = care !== 'allocation';
   if (driver.blockStatus === undefined) {
     const isProtocol = driver.protocolName !== undefined;
     const flags = Status.DATA | (isProtocol ? Status.OFFSET_VALID : 0);
@@ -71,17 +78,12 @@ function askDriver(node: BlockNode, wantZero: boolean, offset: number, bytes: nu
     const flags = Status.DATA | Status.OFFSET_VALID;
     return { flags, bytes: node.dataRangeEnd - offset, map: offset, file: node };
   }
-  return run(askAndRemember(node, wantZero, offset, driver.blockStatus(node, wantZero, offset, bytes)));
+  return run(askAndRemember(node, care, offset, driver.blockStatus(node, wantZero, offset, bytes)));
 }
 
-function* askAndRemember(
-  node: BlockNode,
-  wantZero: boolean,
-  offset: number,
-  answer: Answer<BlockStatus>,
-): Steps<BlockStatus> {
+function* askAndRemember(node: BlockNode, care: Care, offset: number, answer: Answer<BlockStatus>): Steps<BlockStatus> {
   const status: BlockStatus = yield answer;
-  if (wantZero && status.flags === (Status.DATA | Status.OFFSET_VALID)) {
+  if (care === 'exact' && status.flags === (Status.DATA | Status.OFFSET_VALID)) {
     node.dataRangeStart = offset;
     node.dataRangeEnd = offset + status.bytes;
   }
@@ -89,18 +91,18 @@ function* askAndRemember(
 }
 
 /** The flags of a driver's answer, with what follows from having data or zeroes, or no backing file. */
-function withAllocation(node: BlockNode, wantZero: boolean, offset: number, flags: number): number {
+function withAllocation(node: BlockNode, care: Care, offset: number, flags: number): number {
   if ((flags & (Status.DATA | Status.ZERO)) !== 0) return flags | Status.ALLOCATED;
   if (node.driver.supportsBacking !== true) return flags;
   const backing = node.cowChild;
-  return backing === null || (wantZero && offset >= backing.node.getLength()) ? flags | Status.ZERO : flags;
+  return backing === null || (care === 'exact' && offset >= backing.node.getLength()) ? flags | Status.ZERO : flags;
 }
 
 /** Refines data by the answer of the node below: there may be zeroes behind it. */
 function* refine(own: BlockStatus, file: BlockNode): Steps<BlockStatus> {
   const { flags, bytes, map } = own;
   try {
-    const below = yield* statusOf(file, true, map, bytes);
+    const below = yield* statusOf(file, 'exact', map, bytes);
     const isBehindEnd = (below.flags & Status.EOF) !== 0 && (below.bytes === 0 || (below.flags & Status.ZERO) !== 0);
     // A format may map what lies behind the end of its file; that reads as zeroes.
     if (isBehindEnd) return { flags: flags | Status.ZERO, bytes, map, file };
@@ -146,18 +148,23 @@ export function blockStatusAbove(
   offset: number,
   bytes: number,
 ): Answer<ChainStatus> {
-  return run(statusAbove(top, query, offset, bytes));
+  return run(statusAbove(top, query, query.wantZero ? 'exact' : 'allocation', offset, bytes));
 }
 
-function* statusAbove(top: BlockNode, query: ChainQuery, offset: number, bytes: number): Steps<ChainStatus> {
-  const { base, includeBase, wantZero } = query;
+function* statusAbove(
+  top: BlockNode,
+  { base, includeBase }: Omit<ChainQuery, 'wantZero'>,
+  care: Care,
+  offset: number,
+  bytes: number,
+): Steps<ChainStatus> {
   let depth = 0;
   let status: BlockStatus = { flags: 0, bytes, map: 0, file: null };
   let endOfTop = 0;
   let node: BlockNode | null = top;
   while (node !== null && (includeBase || node !== base)) {
     const wanted = status.bytes;
-    status = yield* statusOf(node, wantZero, offset, wanted);
+    status = yield* statusOf(node, care, offset, wanted);
     depth += 1;
     if (depth === 1) {
       // At and behind the end of the top there is nothing, whatever lies below.
@@ -193,7 +200,7 @@ export function isAllocated(node: BlockNode, offset: number, bytes: number): Ans
 }
 
 function* allocationOf(node: BlockNode, offset: number, bytes: number): Steps<Allocation> {
-  const status = yield* statusAbove(node, { base: node, includeBase: true, wantZero: false }, offset, bytes);
+  const status = yield* statusAbove(node, { base: node, includeBase: true }, 'allocation', offset, bytes);
   return { allocated: (status.flags & Status.ALLOCATED) !== 0, bytes: status.bytes };
 }
 
@@ -207,11 +214,22 @@ function* isWhole(node: BlockNode, offset: number, bytes: number): Steps<boolean
   return own.allocated && own.bytes === bytes;
 }
 
-const wholeChain: ChainQuery = { base: null, includeBase: false, wantZero: false };
+const wholeChain = { base: null, includeBase: false } as const;
 
 /** True if a quick look proves that the whole range reads as zeroes through the chain; false if that is not known. */
 export function* isZeroFast(node: BlockNode, offset: number, bytes: number): Steps<boolean> {
+  // In 7.2 the host is not asked for holes, and the range must be of one kind.
+  if (node.context.compat.has('looksForZeroes')) return yield* areZeroes(node, offset, bytes);
   if (bytes === 0) return true;
-  const status = yield* statusAbove(node, wholeChain, offset, bytes);
+  const status = yield* statusAbove(node, wholeChain, 'allocation', offset, bytes);
   return status.bytes === bytes && (status.flags & Status.ZERO) !== 0;
+}
+
+function* areZeroes(node: BlockNode, offset: number, bytes: number): Steps<boolean> {
+  for (let done = 0; done < bytes; ) {
+    const status = yield* statusAbove(node, wholeChain, 'zeroes', offset + done, bytes - done);
+    if ((status.flags & Status.ZERO) === 0) return false;
+    done += status.bytes;
+  }
+  return true;
 }
