@@ -31,7 +31,7 @@ const versions = { '7.2': [7, 2], '10.2': [10, 2] } as const;
 /** A version of QEMU that can be given. */
 export type Version = keyof typeof versions;
 
-export const versionNames = Object.keys(versions) as readonly Version[];
+const versionNames = Object.keys(versions) as readonly Version[];
 
 /** The behaviour of one version of QEMU. */
 export class Compat {
