@@ -25,7 +25,11 @@ class Session {
 
   constructor(program: Program, args: readonly string[], cwd: string, limitMs: number) {
     this.#limitMs = limitMs;
-    this.#child = spawn(program.command, [...program.args, ...args], { cwd, env: plainEnvironment(), stdio: 'pipe' });
+    this.#child = spawn(program.command, [...program.args, ...args], {
+      cwd,
+      env: { ...plainEnvironment(), ...program.env },
+      stdio: 'pipe',
+    });
     const take = (data: Buffer) => {
       this.#output += data.toString('latin1');
       this.#notify();
