@@ -7,13 +7,13 @@ const changes = {
   registeredBuffers: [8, 0],
   /** The commands `zone_…`. */
   zones: [8, 1],
-  /** Sizes: no suffix behind hexadecimal digits, none needed behind ".0"; ".5k"; a negative one is out of range. */
+  /** Sizes: no suffix behind hexadecimal digits, none needed behind ".0"; ".5k"; negative ones are out of range. */
   exactSizes: [8, 1],
   /** The option discard-no-unref of qcow2: discarded clusters stay with their entries. */
   discardNoUnref: [8, 1],
   /** Copy on read copies subclusters, and not whole clusters. */
   copiesSubclusters: [8, 2],
-  /** A zero write frees space only where the node was opened with discard=unmap, and not for every user of the image. */
+  /** A zero write frees space only where the node was opened with discard=unmap, also one of the image's user. */
   unmapNeedsDiscard: [9, 1],
   /** `file` puts a write on stable storage itself, so that a flush of the nodes above it is not needed. */
   fuaInFile: [10, 0],

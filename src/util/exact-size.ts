@@ -9,8 +9,8 @@ const PARTS = /^[ \t\n\v\f\r]*([+-]?)(\d*)(\.\d*)?(.*)$/s;
 
 /**
  * Parses a size in bytes, 0 to 2^63-1: "512", "64k", "1.5M", "1.0", ".5k", "0x1000". A negative one is 'range', as is
- * one that is too large. Every corner is as observed with qemu-io 10.2.50: no suffix goes with hexadecimal digits, and an
- * overflow with anything behind the digits is 'invalid'.
+ * one that is too large. Every corner is as observed with qemu-io 10.2.50: no suffix goes with hexadecimal digits, and
+ * an overflow with anything behind the digits is 'invalid'.
  */
 export function parseExactSize(text: string): ParsedSize {
   const [, sign, digits = '', fraction, rest = ''] = PARTS.exec(text) ?? [];

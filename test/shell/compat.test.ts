@@ -1,4 +1,4 @@
-/** Changes of newer versions of qemu-io in the shell: commands, letters, usage lines, refusals (observed with 10.2.50). */
+/** Changes of newer versions of qemu-io in the shell: commands, letters, usage lines, refusals (as in 10.2.50). */
 import { describe, expect, it } from 'vitest';
 import { Compat, compatOf, newestCompat } from '../../src/block/compat.ts';
 import { Errno } from '../../src/util/errno.ts';

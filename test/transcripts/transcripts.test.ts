@@ -3,8 +3,8 @@
  * them is what it says with that version asked for. `10.2/*.golden` has the answers of 10.2 that are others.
  *
  * With `RECORD=1` (`npm run record-transcripts`) the real qemu-io (`QEMU_IO`) runs instead and its answers are written
- * into the files of its version; a case that answers differently twice is refused. With `WATCHED=1` blkscope is recorded
- * and listens for watchers.
+ * into the files of its version; a case that answers differently twice is refused. With `WATCHED=1` blkscope is
+ * recorded and listens for watchers.
  */
 import { constants, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
