@@ -167,12 +167,13 @@ class Program {
     const { stdoutIsTerminal } = this.#stdio;
     const { commands, serves } = invocation;
     const isInteractive = stdoutIsTerminal && isTerminal(0) && commands.length === 0 && !serves;
-    if (isInteractive && invocation.demo) await this.#greet();
     await this.#showPanel(
       views,
       settings,
       invocation.live || (isInteractive && (invocation.demo || settings?.live === true)),
     );
+    // Below the panel, which shows it again after a resize.
+    if (isInteractive && invocation.demo) await this.#greet();
     if (isInteractive && settings !== null) {
       const { withoutAlias } = await import('./user-settings.ts');
       const change = (line: string): string => withoutAlias(line, settings.aliases);

@@ -65,6 +65,7 @@ describe('the panel of a session', () => {
     shell.resize(70, 24);
     let screen = await shell.until((rows) => rows[0]?.endsWith('┐') === true && rows[0].length === 70);
     expect(has('RULES')(screen)).toBe(false);
+    expect(screen.join('\n')).toContain('"help" lists the commands');
     shell.resize(59, 24);
     screen = await shell.until((rows) => rows[0]?.startsWith('blkscope ── state 1 ── in flight 0') === true);
     expect(screen.filter((row) => row === 'blkscope> length')).toHaveLength(1);
