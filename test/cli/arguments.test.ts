@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { defaultCompat } from '../../src/block/compat.ts';
 import { Open } from '../../src/block/flags.ts';
 import { Exit, type Invocation, parseArguments } from '../../src/cli/arguments.ts';
 import { useFolder } from '../helpers/sandbox.ts';
@@ -58,6 +59,7 @@ describe('options', () => {
       objects: new Map(),
       misalign: false,
       bail: false,
+      compat: defaultCompat,
       demo: false,
       sandbox: false,
       live: false,

@@ -150,8 +150,8 @@ describe('export', () => {
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line))
-      .filter(({ kind, node }) => kind === 'request-begin' && String(node).startsWith('#'));
-    expect(new Set(begins.map(({ offset, client: from }) => `${offset} ${from}`))).toEqual(
+      .filter(({ kind, guestOffset }) => kind === 'request-begin' && guestOffset !== undefined);
+    expect(new Set(begins.map(({ guestOffset, client: from }) => `${guestOffset} ${from}`))).toEqual(
       new Set(['512 client 1', '0 undefined']),
     );
   });

@@ -101,7 +101,8 @@ describe('explore', () => {
     const fewer = await outcomesOf(discarded, { preemptions: '0' });
     expect(fewer.length).toBeLessThan(all.length);
     const drawn = await outcomesOf(discarded, { orders: '1', walks: '64' });
-    expect(drawn.length).toBeGreaterThanOrEqual(64);
+    // A unit whose orders are those of another one draws none.
+    expect(drawn.length).toBeGreaterThanOrEqual(32);
     expect(drawn).toEqual(await outcomesOf(discarded, { orders: '1', walks: '64' }));
   });
 });
