@@ -49,9 +49,9 @@ export class CommandLines {
     return true;
   }
 
-  /** Shows what a command printed, or a request after its command. */
+  /** Shows what a command printed, or a request after its command. Hints and errors come behind what they are of. */
   takeOutput({ stdout, stderr }: { readonly stdout?: unknown; readonly stderr?: unknown }): void {
-    for (const text of [stderr, stdout]) if (typeof text === 'string' && text !== '') this.#host.log.add(text);
+    for (const text of [stdout, stderr]) if (typeof text === 'string' && text !== '') this.#host.log.add(text);
     this.#host.changed();
   }
 

@@ -26,8 +26,8 @@ export interface ControlHost {
   snapshot(): Snapshot;
   /** The clients of the socket, for `clients`. */
   clients(): readonly object[];
-  /** The client has subscribed to something else, or has gone. */
-  changed(): void;
+  /** A client has subscribed to something, which is given then, or follows nothing any more. */
+  changed(subscribed?: ControlClient): void;
   /** A client that takes nothing for so long is disconnected. */
   readonly patienceMs: number;
   /** So often a client is written to while nothing is read from it. */
@@ -91,7 +91,7 @@ export class ControlClient implements MethodContext {
   subscribe(to: readonly Stream[], filter: RecordFilter): void {
     this.#streams = new Set(to);
     this.#subscription = to.includes('records') ? new Subscription(filter, this.#host.snapshot().requests) : null;
-    this.#host.changed();
+    this.#host.changed(this);
     if (to.includes('snapshots')) this.#droppable(notificationLine('snapshot', this.#host.snapshot()));
   }
 

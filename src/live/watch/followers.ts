@@ -43,8 +43,11 @@ export class Followers {
     this.latest = new Broadcast(session.snapshot);
   }
 
-  /** Subscribes to what clients want. Without a client that wants records, none is even built. */
-  follow(): void {
+  /**
+   * Subscribes to what clients want. Without a client that wants records, none is even built. One that has just asked
+   * for the latest events gets those of before at once.
+   */
+  follow(subscribed?: ControlClient): void {
     const { bus } = this.#session;
     const clients = [...this.clients];
     if (this.records.size === 0 && !clients.some((client) => client.follows('records'))) {
@@ -66,6 +69,9 @@ export class Followers {
     this.#unfollowHistory =
       this.latest.size > 0 || follows ? bus.history.atNextChange(() => this.eventsChanged()) : null;
     if (this.#unsubscribe === null && this.#unfollowHistory === null) this.#stopTimer();
+    if (subscribed?.follows('events') !== true) return;
+    const events = latestEvents(bus.history, this.#session.snapshot());
+    if (events.latest.length > 0) subscribed.take('events', eventsLine(events));
   }
 
   /** The latest events, or rules or the image, are to be sent. */

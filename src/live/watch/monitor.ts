@@ -208,7 +208,7 @@ export class Monitor {
       patienceMs,
       probeMs: this.#probeMs,
       clients: () => [...this.#sockets.values()].map((view) => view()),
-      changed: () => this.#followers.follow(),
+      changed: (subscribed) => this.#followers.follow(subscribed),
     });
     this.#followers.clients.add(client);
     return client;

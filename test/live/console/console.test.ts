@@ -94,7 +94,8 @@ describe('commands', () => {
     await screen.run('write 0 512');
     const shown = await screen.untilRow(/^blkscope \[1 suspended\]>$/);
     expect(shown[0]).toMatch(/^┌ blkscope .*in flight 1 ── suspended 1 ┐?/);
-    expect(shown).toContain("blkdebug: Suspended request 'A'");
+    const at = shown.indexOf("blkdebug: Suspended request 'A'");
+    expect(shown[at + 1]).toBe('(write is suspended at pwritev; "resume A" lets it go on)');
     await screen.run('resume A');
     await screen.untilRow(/^wrote 512\/512 bytes at offset 0$/);
     expect(rig.shell.out()).toBe('');
@@ -176,6 +177,15 @@ describe('views', () => {
     screen.key('escape');
     const rows = await screen.untilRow('aio_write failed: Operation canceled');
     expect(rows).toContain('wrote 512/512 bytes at offset 4096');
+  });
+
+  it('of a session that has done something already shows it, and takes it for no rate', async () => {
+    await screen.run('write -q 0 512');
+    const second = await Console.open(rig.socketPath);
+    expect(second.terminal.screen.join('\n')).toMatch(/EVENTS +\d+ in all +│/);
+    expect(second.terminal.screen.join('\n')).not.toContain('none yet');
+    second.console.leave();
+    await second.end;
   });
 
   it('of the events follows, scrolls back and stands still then, and is filtered', async () => {
