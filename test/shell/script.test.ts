@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { complete } from '../../src/shell/words/completion.ts';
-import { runLines, runList } from '../../src/shell/script.ts';
+import { arrival, runLines, runList } from '../../src/shell/script.ts';
 import { Errno } from '../../src/util/errno.ts';
 import { testShell } from '../helpers/shell.ts';
 import { useFolder } from '../helpers/sandbox.ts';
@@ -15,6 +15,13 @@ function script(name: string, ...lines: string[]): string {
   writeFileSync(file, `${lines.join('\n')}\n`);
   return file;
 }
+
+describe('an answer that is waited for', () => {
+  it('is the failure of the one who waits, also if it came before the loop has turned', async () => {
+    const { session } = await testShell();
+    await expect(arrival(session, Promise.reject(new Error('too long')))).rejects.toThrow('too long');
+  });
+});
 
 describe('a list of commands', () => {
   it('runs to its end, and counts the last failure', async () => {
