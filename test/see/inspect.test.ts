@@ -10,6 +10,7 @@ import { whoFields } from '../../src/shell/inspect/show-owners.ts';
 import { addSnapshot } from '../drivers/qcow2/add-snapshot.ts';
 import { type ImageSettings, makeImage } from '../drivers/qcow2/make-image.ts';
 import { Errno } from '../../src/util/errno.ts';
+import { makeVolume } from '../helpers/luks-volume.js';
 import { useFolder } from '../helpers/sandbox.ts';
 import { expectGolden, hashOf, overDebug, seeSession } from './see-session.ts';
 
@@ -121,6 +122,20 @@ describe('where, who and dump', () => {
     const see = await seeSession(overDebug(image('sub.qcow2', { extendedL2: true })));
     const text = await see.talk('write 4k 6k', 'write -z 32k 8k', 'dump l2', 'where 4k', 'where 32k', 'where 0');
     expectGolden('subclusters', text.replaceAll(folder, 'FOLDER'));
+    await see.close();
+  });
+
+  it('tell of a LUKS header, and check the image without its key', async () => {
+    const see = await seeSession(
+      overDebug(image('luks.qcow2', { encryption: makeVolume() }), { 'encrypt.key-secret': 's' }),
+      { objects: new Map([['s', { kind: 'secret', content: Buffer.from('hunter2') }]]) },
+    );
+    await see.talk('write 4k 6k');
+    const rows = await see.json<{ refcount: number; owner: string | null }[]>('who -j 0 1M');
+    const owners = rows.filter(({ refcount }) => refcount > 0).map(({ owner }) => owner);
+    expect(owners).toContain('luks header');
+    expect(owners).not.toContain(null);
+    expect(await see.talk('check', 'check -d')).toMatch(/^> check\nNo errors [^>]*> check -d\nNo errors /);
     await see.close();
   });
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { expect } from 'vitest';
 import { Open } from '../../src/block/flags.ts';
 import { Options, type OptionValue } from '../../src/block/options/options.ts';
+import type { UserObject } from '../../src/block/user-object.ts';
 import { drivers } from '../../src/drivers/index.ts';
 import { commandTable } from '../../src/shell/commands/index.ts';
 import { Session } from '../../src/shell/session.ts';
@@ -21,7 +22,12 @@ export interface SeeSession {
 /** Opens an image with these options of its nodes. */
 export async function seeSession(
   options: Readonly<Record<string, OptionValue>>,
-  settings: { readonly isTerminal?: boolean; readonly flags?: number; readonly writethrough?: boolean } = {},
+  settings: {
+    readonly isTerminal?: boolean;
+    readonly flags?: number;
+    readonly writethrough?: boolean;
+    readonly objects?: ReadonlyMap<string, UserObject>;
+  } = {},
 ): Promise<SeeSession> {
   let text = '';
   const write = (part: string): void => {
@@ -37,6 +43,7 @@ export async function seeSession(
         isTerminal: settings.isTerminal ?? false,
       },
       drivers,
+      ...(settings.objects === undefined ? {} : { objects: settings.objects }),
     },
     commandTable,
   );

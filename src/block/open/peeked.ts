@@ -40,7 +40,8 @@ export function openPeeked(
     options.set(`${name}.driver`, FORMAT_NAME);
     options.set(`${name}.child`, name);
   }
-  return openBackend(context, { filename: null, options, flags: Open.CHECK | Open.NO_BACKING });
+  // Data is not read: an encrypted image needs no key.
+  return openBackend(context, { filename: null, options, flags: Open.CHECK | Open.NO_BACKING | Open.NO_IO });
 }
 
 /** A protocol that reads from the children of a node of another graph. */

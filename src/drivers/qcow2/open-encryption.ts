@@ -24,7 +24,6 @@ export function headerOpener(image: Qcow2Image): HeaderOpener {
     );
     // Where the data lies, as the guest's own offsets would tell where it was overwritten.
     image.encryption = {
-      header,
       info: { format: 'luks', ...luksInfo(volume) },
       encrypt: (host, _guest, source, target) => volume.sectors.encrypt(host / SECTOR_BYTES, source, target),
       decrypt: (host, _guest, data) => volume.sectors.decrypt(host / SECTOR_BYTES, data, data),
@@ -36,7 +35,6 @@ export function headerOpener(image: Qcow2Image): HeaderOpener {
 export function openAes(image: Qcow2Image): Encryption {
   const sectors = aesOfPassphrase(passphraseOf(image));
   return {
-    header: null,
     info: { format: 'aes' },
     encrypt: (_host, guest, source, target) => sectors.encrypt(guest / SECTOR_BYTES, source, target),
     decrypt: (_host, guest, data) => sectors.decrypt(guest / SECTOR_BYTES, data, data),

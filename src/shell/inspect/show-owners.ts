@@ -13,7 +13,7 @@ export const whoFields: readonly Field[] = [
   {
     key: 'owner',
     title: 'OWNER',
-    help: 'header, l1 table, l2 table, refcount table, refcount block, data, compressed data, snapshot table, bitmap directory, bitmap table, bitmap data, "taken by" a request in flight; null for none',
+    help: 'header, l1 table, l2 table, refcount table, refcount block, data, compressed data, snapshot table, luks header, bitmap directory, bitmap table, bitmap data, "taken by" a request in flight; null for none',
   },
   { key: 'snapshot', title: 'SNAPSHOT', help: 'the number of the snapshot that the owner belongs to; null for none' },
   { key: 'guest', title: 'GUEST', unit: 'offset', help: 'the guest offset that it is for; null for what has none' },

@@ -116,8 +116,8 @@ function* countReferences(image: Qcow2Image, state: CheckState): Steps<void> {
   const { refcountTable } = image;
   const tableBytes = refcountTable.entryCount * REFCOUNT_ENTRY_BYTES;
   map.addReference(result, refcountTable.offset, tableBytes, refcountTable.offsetText);
-  const header = image.encryption?.header ?? null;
-  if (header !== null) map.addReference(result, header.offset, header.bytes);
+  const { luksHeader } = image;
+  if (luksHeader !== null) map.addReference(result, luksHeader.offset, luksHeader.bytes);
   yield* countBitmaps(image, state);
   yield* checkRefcountBlocks(image, state);
 }

@@ -25,7 +25,8 @@ export function* setEncryption(image: Qcow2Image, { luks, secret }: NewEncryptio
     try {
       const made = yield* createLuks(luks, passphrase, (begin) => image.loop.parkOutside({ kind: 'key' }, begin));
       const place = yield* takePlace(image, made.payloadOffset);
-      image.encryption = withoutData(place);
+      image.luksHeader = place;
+      image.encryption = withoutData();
       yield writeFile(image, place.offset, made.header);
       yield writeFile(image, place.offset + made.materialOffset, made.material);
     } catch (error) {
@@ -48,7 +49,7 @@ function* takePlace(image: Qcow2Image, bytes: number): Steps<LuksPlace> {
 }
 
 /** The encryption of an image that is closed before data comes. */
-function withoutData(header: LuksPlace): Encryption {
+function withoutData(): Encryption {
   const refuse = (): void => assert(false, 'a new image gets no data');
-  return { header, info: { format: 'luks' }, encrypt: refuse, decrypt: refuse };
+  return { info: { format: 'luks' }, encrypt: refuse, decrypt: refuse };
 }

@@ -43,6 +43,10 @@ export function* eachReference(view: MetadataView, tell: Told): Steps<void> {
   if (image.snapshots.length > 0) {
     tell({ ...none, owner: 'snapshot table', offset: image.snapshotsOffset, bytes: image.snapshotsBytes }, 'both');
   }
+  if (image.luksHeader !== null) {
+    const { offset, bytes } = image.luksHeader;
+    tell({ ...none, owner: 'luks header', offset, bytes }, 'both');
+  }
   const table = yield* view.refcountTable();
   tell({ ...none, owner: 'refcount table', offset: table.offset, bytes: table.memory.length }, 'both');
   for (let index = 0; index * REFCOUNT_ENTRY_BYTES < table.memory.length; index++) {

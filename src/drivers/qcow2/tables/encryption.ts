@@ -15,8 +15,6 @@ export interface LuksPlace {
 
 /** An image's encryption, with its key. Offsets and lengths are multiples of a sector. */
 export interface Encryption {
-  /** Null without a LUKS header. */
-  readonly header: LuksPlace | null;
   /** Facts for `info`. */
   readonly info: SpecificInfo;
   /** Encrypts the data of a place from `source` into `target`, which may be the same memory. */

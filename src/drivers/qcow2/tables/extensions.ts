@@ -79,9 +79,8 @@ export function* readExtensions(
         break;
       case Extension.CRYPTO_HEADER:
         checkCryptoExtension(image, bytes);
-        if (openHeader !== undefined) {
-          yield* openHeader(luksPlace(image, yield* read('Unable to read CRYPTO header extension')));
-        }
+        image.luksHeader = luksPlace(image, yield* read('Unable to read CRYPTO header extension'));
+        if (openHeader !== undefined) yield* openHeader(image.luksHeader);
         break;
       case Extension.BITMAPS:
         if (bytes !== BITMAPS_EXTENSION_BYTES) throw invalidArgument('bitmaps_ext: Invalid extension length');

@@ -32,7 +32,7 @@ function headerCluster(image: Qcow2Image): Buffer {
   room.add(image.unknownHeaderFields);
   if (image.backingFormat !== null) room.addExtension(Extension.BACKING_FORMAT, image.backingFormat);
   if (image.hasDataFile && image.dataFileName !== null) room.addExtension(Extension.DATA_FILE, image.dataFileName);
-  const luks = image.encryption?.header ?? null;
+  const luks = image.luksHeader;
   if (luks !== null) room.addExtension(Extension.CRYPTO_HEADER, luks.extension);
   if (isV3 && image.clusterBytes > MIN_CLUSTER_FOR_FEATURES) room.addExtension(Extension.FEATURE_TABLE, featureTable());
   if (image.bitmapCount > 0) room.addExtension(Extension.BITMAPS, bitmapsExtension(image));

@@ -15,7 +15,7 @@ import { Geometry } from '../format/geometry.ts';
 import type { Header } from '../format/header.ts';
 import type { Bitmap } from './bitmap-bits.ts';
 import type { DiscardQueue } from './discard-queue.ts';
-import type { Encryption } from './encryption.ts';
+import type { Encryption, LuksPlace } from './encryption.ts';
 import type { L1Table } from './l1.ts';
 import { PendingUpdates, type WriteOrdering } from './pending-update.ts';
 import type { GuestOffset } from '../format/offsets.ts';
@@ -50,6 +50,8 @@ export class Qcow2Image extends Geometry {
   cryptMethod: number;
   /** Null if the guest's data is stored as it is. */
   encryption: Encryption | null = null;
+  /** Null without a LUKS header. It is known without a key, too. */
+  luksHeader: LuksPlace | null = null;
   /** The id of the secret with the passphrase, as the options have it. */
   keySecret: string | null = null;
   /** The threads that data is encrypted and compressed in; undefined before the first such work. */
