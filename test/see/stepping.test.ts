@@ -62,8 +62,19 @@ it('a stop is for one request, and a breakpoint for one request or operation', a
   expectGolden('request', text.replaceAll(/\b\d+\.\ds\b/g, 'TIME'));
   expectGolden(
     'request-refused',
-    await see.talk('break * D request=x', 'break * D nth=2', 'break pwritev D request=x'),
+    await see.talk('break * D request=x', 'break * D nth=2', 'break pwritev D request=x', 'break pwritev D op=aio_write'),
   );
+  await see.close();
+});
+
+it('without blkdebug it is said how to open the image', async () => {
+  const file = path.join(folder, 'plain.raw');
+  writeFileSync(file, Buffer.alloc(4096));
+  const see = await seeSession({ driver: 'raw', 'file.driver': 'file', 'file.filename': file });
+  const refusal = 'qemu-io: this image has no rules: open it through blkdebug ("blkdebug::FILE")\n';
+  for (const line of ['step', 'until pwritev', 'watch range 0 A']) {
+    expect(await see.talk(line)).toBe(`> ${line}\n${refusal}`);
+  }
   await see.close();
 });
 

@@ -6,6 +6,7 @@ import { requestName } from '../../util/compact.ts';
 import type { Command, Shell } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
+import { rulesOf } from '../words/rule-words.ts';
 import { namedSuspended, onlySuspended } from '../words/tags.ts';
 
 export const step = {
@@ -52,6 +53,7 @@ async function goOn(
   event: string | null,
   tag: string | undefined,
 ): Promise<void> {
+  rulesOf(session, null);
   const port = debugPort(session.top);
   const request = chosen(session, tag);
   const takeBack = port.stopAt(request.tag, { request: request.request, event });

@@ -9,7 +9,7 @@ import { run } from '../../util/steps.ts';
 import { hinted } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { sizeArgument } from '../words/arguments.ts';
-import { hintSettings, settingsFrom } from '../words/rule-words.ts';
+import { hintSettings, rulesOf, settingsFrom } from '../words/rule-words.ts';
 
 /** Sets a watch on a part of the image. ENOTSUP if no node sees its file's writes, EINVAL for words that make none. */
 export async function setWatch(
@@ -19,6 +19,7 @@ export async function setWatch(
   tag: string,
   words: readonly string[],
 ): Promise<void> {
+  rulesOf(session, null);
   const port = breakpointPort(session.top);
   const debug = debugNode(session.top) as BlockNode;
   const conditions = settingsFrom(words);

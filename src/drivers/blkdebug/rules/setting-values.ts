@@ -38,6 +38,32 @@ export function parseRequest(text: string): number {
   return Number(digits);
 }
 
+/** The first words of the operations that the views show while an event can fire. */
+const operations = [
+  'read',
+  'write',
+  'discard',
+  'flush',
+  'truncate',
+  'map',
+  'cache',
+  'open',
+  'close',
+  'reopen',
+  'commit',
+  'check',
+  'snapshot',
+  'alloc',
+  'drain',
+];
+
+/** An operation, such as "write" or "write -z". EINVAL for a word that no request has, "aio_write" among them. */
+export function parseOperation(text: string): string {
+  const [first = ''] = text.split(' ', 1);
+  if (operations.includes(first)) return text;
+  throw invalidArgument(`'op' expects an operation such as read, write, discard or flush, not '${text}'`);
+}
+
 /** "0.5": a number from 0 to 1. EINVAL for anything else. */
 export function parseProbability(text: string): Probability {
   if (!/^(?:[0-9]+\.?|[0-9]*\.[0-9]+)$/.test(text) || Number(text) > 1) {
