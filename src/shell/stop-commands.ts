@@ -5,7 +5,7 @@ import type { Shell } from './command.ts';
 /** Commands for stops. Made by the first `display` or `on`: until then a stop costs nothing. */
 export class StopCommands {
   /** Run at every stop. */
-  readonly displays: string[] = [];
+  readonly displays = new Set<string>();
   /** Run at stops under a tag. */
   readonly onTag = new Map<string, readonly string[]>();
   /** The stops that were seen. */
@@ -14,7 +14,7 @@ export class StopCommands {
 
   /** Nothing is to be run. */
   get isEmpty(): boolean {
-    return this.displays.length === 0 && this.onTag.size === 0;
+    return this.displays.size === 0 && this.onTag.size === 0;
   }
 
   /** Those that are there now are not new. */
@@ -43,7 +43,7 @@ export class StopCommands {
           if (!shell.session.wasInterrupted) await shell.execute(line);
         }
       }
-      for (const line of this.displays) if (!shell.session.wasInterrupted) await shell.execute(line);
+      for (const line of Array.from(this.displays)) if (!shell.session.wasInterrupted) await shell.execute(line);
     } finally {
       this.#isRunning = false;
       this.look(shell);

@@ -62,8 +62,22 @@ it('a stop is for one request, and a breakpoint for one request or operation', a
   expectGolden('request', text.replaceAll(/\b\d+\.\ds\b/g, 'TIME'));
   expectGolden(
     'request-refused',
-    await see.talk('break * D request=x', 'break * D nth=2', 'break pwritev D request=x', 'break pwritev D op=aio_write'),
+    await see.talk(
+      'break * D request=x',
+      'break * D nth=2',
+      'break pwritev D request=x',
+      'break pwritev D op=aio_write',
+    ),
   );
+  await see.close();
+});
+
+it('a display given twice runs once at a stop, and one that displays itself comes to an end', async () => {
+  const see = await session('twice');
+  await see.talk('display state', 'display state', 'display display nodes', 'break * A');
+  expect((await see.talk('aio_write 0 4k')).match(/state 1/g)).toHaveLength(1);
+  await see.talk('step', 'step');
+  expect(await see.talk('display')).toBe('> display\nstate\ndisplay nodes\nnodes\n');
   await see.close();
 });
 

@@ -25,10 +25,10 @@ export const display = {
     if (words.length === 0) {
       for (const line of session.stops?.displays ?? []) session.output.stdout(`${line}\n`);
     } else if (words.length === 1 && words[0] === 'off') {
-      session.stops?.displays.splice(0);
+      session.stops?.displays.clear();
     } else {
       checkCommand(shell, words[0] ?? '');
-      stopsOf(session, shell).displays.push(words.join(' '));
+      stopsOf(session, shell).displays.add(words.join(' '));
     }
   },
 } satisfies Command;
