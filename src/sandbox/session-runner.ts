@@ -82,16 +82,14 @@ export class SessionRunner {
     if (watch !== undefined && (await watch(root))) return;
     const breather = new Breather(session.loop.clock);
     for (const step of path) {
-      await this.#runAgain(step);
+      await this.#runAgain(step, isInterruptible);
       await breather.breathe();
-      if (isInterruptible && (session.wasInterrupted || session.quitRequested)) {
-        throw new BlockError(Errno.EINTR, 'interrupted');
-      }
+      if (isInterruptible && (session.wasInterrupted || session.quitRequested)) throw interrupted();
       if (watch !== undefined && (await watch(step))) return;
     }
   }
 
-  async #runAgain(step: Step): Promise<void> {
+  async #runAgain(step: Step, isInterruptible: boolean): Promise<void> {
     const { session, sandbox } = this.#options;
     const { loop, background, shell } = session;
     if (step.kind === 'changes') {
@@ -117,6 +115,8 @@ export class SessionRunner {
       session.sourceDepth = 0;
       sandbox.clock.hold();
     }
+    // A file of commands that was interrupted is not at its end. A stop interrupts, too.
+    if (isInterruptible && stop?.isMet !== true && session.wasInterrupted) throw interrupted();
     if (stop === null) {
       if (session.context.trace.history.total !== step.events) throw ranOtherwise();
       return;
@@ -145,7 +145,12 @@ export class SessionRunner {
       }
     });
     if (failure !== undefined) throw failure;
+    if (session.wasInterrupted) throw interrupted();
     if (!ended) throw new BlockError(Errno.EDEADLK, 'the check waits for a request that stands still');
     return hasFailed;
   }
+}
+
+function interrupted(): BlockError {
+  return new BlockError(Errno.EINTR, 'interrupted');
 }

@@ -29,6 +29,7 @@ const marking: ReadonlySet<string> = new Set(['checkpoint', 'goto', 'back', 'com
 /** The commands of a session so far, and its moments. */
 export class Timeline implements SessionTimeline {
   settles = false;
+  isReturning = false;
   readonly #options: TimelineOptions;
   readonly #history = new History();
   readonly #names = new Map<string, Step>();
@@ -216,8 +217,7 @@ export class Timeline implements SessionTimeline {
         this.#history.current = target;
         return { ...momentOf(target), stopped: this.#runner.stopped, culprit };
       } catch (error) {
-        if (journeys !== this.#runner.journeys && !session.quitRequested)
-          await this.#runner.runTo(from, this.#history.root, { isInterruptible: false });
+        if (journeys !== this.#runner.journeys && !session.quitRequested) await this.#return(from);
         throw error;
       }
     } finally {
@@ -225,6 +225,16 @@ export class Timeline implements SessionTimeline {
       this.#isTravelling = false;
       // The file that led here goes on.
       session.sourceDepth = sourceDepth;
+    }
+  }
+
+  /** Leads back to a moment; a Ctrl-C on the way would leave the session halfway there. */
+  async #return(to: Step): Promise<void> {
+    this.isReturning = true;
+    try {
+      await this.#runner.runTo(to, this.#history.root, { isInterruptible: false });
+    } finally {
+      this.isReturning = false;
     }
   }
 

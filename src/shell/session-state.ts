@@ -191,7 +191,7 @@ export class SessionState {
 
   /** Ends what the running command waits for (Ctrl-C). Requests in flight live on. */
   interrupt(): void {
-    this.background.interrupt();
+    if (this.timeline?.isReturning !== true) this.background.interrupt();
   }
 
   /** Whether the command that ran last was interrupted. */

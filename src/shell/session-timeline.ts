@@ -48,6 +48,8 @@ export interface WrittenFile {
 export interface SessionTimeline {
   /** The loop turns before each line of the session's own source. */
   settles: boolean;
+  /** It leads back to where it was, after a journey that failed or was interrupted. */
+  readonly isReturning: boolean;
   /** Runs a line by `body`, and remembers it unless it is part of another one. */
   run(line: string, body: () => Answer<number>): Answer<number>;
   /** A command reads a file of the host: what it reads may be another thing next time. */

@@ -99,3 +99,36 @@ it('the end, and a checkpoint between two commands, come back as they were', asy
     { numRuns, ...seed },
   );
 });
+
+it('Ctrl-C on the way leads back to where the session was, within a file of commands and on the way back, too', async () => {
+  const file = path.join(folder, 'writes');
+  writeFileSync(file, Array.from({ length: 20 }, (_, index) => `write -q ${index * 64}k 64k\n`).join(''));
+  const time = await timeSession(image);
+  const { session } = time;
+  await time.run('write -q 0 4k', `source ${file}`);
+  const before = await time.picture();
+  // Each way fires the events from the start on: the one there, and the one back.
+  let interrupts = 0;
+  const end = session.context.trace.subscribe(({ kind }) => {
+    if (kind !== 'event' || session.context.trace.history.total !== 60) return;
+    interrupts += 1;
+    session.interrupt();
+  });
+  expect(await time.run('goto -1')).toMatch(/: interrupted\n$/);
+  end();
+  expect(interrupts).toBe(2);
+  expect(await time.picture()).toBe(before);
+  expect(await time.run('back')).toMatch(/after command 1: write -q 0 4k/);
+  await time.close();
+});
+
+it('what only looks is no command of the way, and begins no time line', async () => {
+  const time = await timeSession(image, { isTerminal: true });
+  await time.run('write -q 0 4k', 'write -q 64k 4k', 'back');
+  for (const line of ['state', 'state -aj', 'state -n #block022', 'snapshot', 'snapshot -lj']) {
+    expect(await time.run(line)).not.toMatch(/time line/);
+  }
+  expect(await time.run('state 2')).toMatch(/a new time line begins here/);
+  expect(await time.run('back')).toMatch(/after command 1: write -q 0 4k/);
+  await time.close();
+});

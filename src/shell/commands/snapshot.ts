@@ -17,6 +17,7 @@ export const snapshot = {
   minArgs: 0,
   maxArgs: 3,
   needsFile: true,
+  looksOnly: (argv) => argv.slice(1).every((word) => /^-[lj]+$/.test(word)),
   options,
   help: [
     'Does what qemu-img snapshot does, to the open image. It waits until no request is in flight.',

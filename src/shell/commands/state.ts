@@ -23,6 +23,7 @@ export const state = {
   minArgs: 0,
   maxArgs: 5,
   needsFile: true,
+  looksOnly: (argv) => argv.slice(1).every((word, at) => word.startsWith('-') || /^-[a-z]*n$/.test(argv[at] ?? '')),
   options,
   help: [
     'Shows the state and its latest changes, oldest first: from which state to which, by which rule at which event of which',
