@@ -167,8 +167,7 @@ export class Stdio implements Output {
 
   #handOver(): void {
     if (this.#committed === 0) return;
-    const text = this.guard === null ? '' : this.#buffer.toString('utf8', 0, this.#committed);
-    this.#guarded(text, () => this.#writeCommitted());
+    this.#guarded('', () => this.#writeCommitted());
   }
 
   /** The orderly end: nothing is held back any more. */
@@ -224,10 +223,11 @@ export class Stdio implements Output {
     writeQuietly(this.#err, '\r\x1b[K');
   }
 
+  /** Runs `write`, which writes what is committed and then `text`. */
   #guarded(text: string, write: () => void): void {
     this.#eraseProgress();
     if (this.guard === null) write();
-    else this.guard(write, text);
+    else this.guard(write, this.#buffer.toString('utf8', 0, this.#committed) + text);
   }
 
   #sayFarewell(): void {

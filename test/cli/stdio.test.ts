@@ -111,6 +111,21 @@ it('the guard is around every write', () => {
   expect([['outerr'], ['out', 'outerr']]).toContainEqual(guarded);
 });
 
+it('the guard is told of what standard error sends ahead, too', () => {
+  let told = '';
+  stdio.guard = (write, text) => {
+    told += text;
+    write();
+  };
+  stdio.stdout('out ');
+  stdio.flush();
+  stdio.stderr('err ');
+  stdio.stdout('end');
+  stdio.end();
+  expect(told).toBe(written());
+  expect(told).toBe('out err end');
+});
+
 it('a full disk ends the stream, not the program', () => {
   const full = openSync('/dev/full', 'w');
   const lost = new Stdio(full, full);
