@@ -63,7 +63,8 @@ describe('attach on a terminal', () => {
     console.resize(70, 16);
     await console.until((screen) => screen[0]?.length === 70 && screen.at(-1)?.startsWith('blkscope>') === true);
     console.resize(50, 8);
-    await console.until((screen) => screen[0]?.startsWith('blkscope ── state 1') === true);
+    // A line in the place of the panel: the name goes first where the last event does not fit.
+    await console.until((screen) => screen[0]?.startsWith('state 1 ── in flight 0 ── #') === true);
     console.resize(120, 40);
     await console.until((screen) => screen[0]?.length === 120 && has('64 MiB')(screen));
   });
