@@ -5,6 +5,25 @@ import { BlockError } from './error.ts';
 import { Errno } from '../util/errno.ts';
 import type { BlockNode } from './graph/node.ts';
 
+/** The counts while they are made. */
+export type CheckCounts = { -readonly [Key in keyof CheckResult]: CheckResult[Key] };
+
+/** All counts 0. */
+export function noCounts(): CheckCounts {
+  return {
+    checkErrors: 0,
+    corruptions: 0,
+    leaks: 0,
+    corruptionsFixed: 0,
+    leaksFixed: 0,
+    imageEndOffset: 0,
+    totalClusters: 0,
+    allocatedClusters: 0,
+    fragmentedClusters: 0,
+    compressedClusters: 0,
+  };
+}
+
 /** The exit status of `qemu-img check` for an image that can be checked. */
 export type CheckStatus = 0 | 1 | 2 | 3;
 

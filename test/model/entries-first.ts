@@ -13,11 +13,11 @@ const entriesFirst: WriteOrdering = {
 
 function* linkThenWrite(image: Qcow2Image, data: Buffer, allocation: Allocation): Steps<void> {
   try {
-    yield* image.locked(link(image, allocation));
+    yield* image.lock.holding(link(image, allocation));
     yield image.fire(Event.WRITE_AIO);
     yield pwritev(image.dataFile, allocation.host, data, 0);
   } finally {
-    yield* image.locked(end(image, allocation));
+    yield* image.lock.holding(end(image, allocation));
   }
 }
 

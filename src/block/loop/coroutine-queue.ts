@@ -89,6 +89,26 @@ export class CoroutineMutex {
     return answer;
   }
 
+  /** Runs steps of the same coroutine under the lock. */
+  *holding<T>(steps: Steps<T>): Steps<T> {
+    yield this.lock();
+    try {
+      return yield* steps;
+    } finally {
+      this.unlock();
+    }
+  }
+
+  /** Runs steps without the lock, which their coroutine holds before and after them. */
+  *releasing<T>(steps: Steps<T>): Steps<T> {
+    this.unlock();
+    try {
+      return yield* steps;
+    } finally {
+      yield this.lock();
+    }
+  }
+
   *#holdAfter<T>(locking: Promise<void>, body: () => Answer<T>): Steps<T> {
     yield locking;
     return yield* this.#unlockAfter(body);

@@ -1,6 +1,6 @@
 /** The node below a blkdebug node, as faults use it for one request. */
 import { BlockError } from '../../block/error.ts';
-import type { ErrorPlace } from '../../block/events/history.ts';
+import type { ErrorPlace } from '../../util/compact.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
 import { rootOf } from '../../block/loop/coroutine.ts';
 import { pdiscard } from '../../block/request/discard.ts';

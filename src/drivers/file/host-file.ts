@@ -4,7 +4,7 @@ import type { Driver } from '../../block/driver.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { asBlockError, BlockError } from '../../block/error.ts';
 import { Req, SECTOR_BYTES } from '../../block/flags.ts';
-import { flush } from '../../block/request/flush.ts';
+import { flushAfter } from '../../block/request/flush.ts';
 import { alignedBuffer, isBufferAligned } from '../../sys/aligned-memory.ts';
 import { readRange, writeRange } from '../../sys/positional-io.ts';
 import { lengthOf } from '../../sys/seek.ts';
@@ -118,7 +118,7 @@ export const hostFile: Omit<Driver<FileState>, 'formatName' | 'open'> = {
       data.length <= MOVED_AT_ONCE
         ? hostCall(node, writeFrom, offset, data)
         : run(hostCalls(node, longWrite(node, offset, data)));
-    return (flags & Req.FUA) === 0 ? writing : run(flushAfter(node, writing));
+    return (flags & Req.FUA) === 0 ? writing : flushAfter(node, writing);
   },
   peek: peekAt,
   pwriteZeroes(node, offset, bytes, flags) {
@@ -143,11 +143,6 @@ function peekAt(node: FileNode, offset: number, data: Buffer): Pending {
     throw asBlockError(error);
   }
   return undefined;
-}
-
-function* flushAfter(node: FileNode, writing: Pending): Steps<void> {
-  yield writing;
-  yield flush(node);
 }
 
 function* zeroAfter(waiting: Promise<void>, ...zeroing: Parameters<typeof zeroHostRange>): Steps<void> {

@@ -41,7 +41,7 @@ export const qcow: Driver<QcowImage> = {
 
 function* statusOf(image: QcowImage, offset: number, bytes: number): Steps<BlockStatus> {
   const { clusterBytes, file, cipher } = image;
-  const place = yield* image.locked(findCluster(image, offset, { kind: 'read' }));
+  const place = yield* image.lock.holding(findCluster(image, offset, { kind: 'read' }));
   const into = offset % clusterBytes;
   if (place.kind === 'none') return { flags: 0, bytes: Math.min(bytes, gapAfter(image, offset)), map: 0, file: null };
   const status = { bytes: Math.min(bytes, clusterBytes - into), map: 0, file: null };

@@ -13,7 +13,7 @@ import type { QcowImage } from './qcow-image.ts';
 
 /** Fills `data` from `offset` of the guest's disk. */
 export function* readRange(image: QcowImage, offset: number, data: Buffer): Steps<void> {
-  yield* image.locked(readClusters(image, offset, data));
+  yield* image.lock.holding(readClusters(image, offset, data));
 }
 
 function* readClusters(image: QcowImage, offset: number, data: Buffer): Steps<void> {
@@ -28,7 +28,7 @@ function* readClusters(image: QcowImage, offset: number, data: Buffer): Steps<vo
       (yield* unpack(image, place)).copy(part, 0, into);
     } else {
       checkPlace(place.offset);
-      yield* image.unlocked(readPlain(image, place.offset + into, part));
+      yield* image.lock.releasing(readPlain(image, place.offset + into, part));
       image.cipher?.decrypt(position / SECTOR_BYTES, part, part);
     }
     done += part.length;
@@ -41,7 +41,7 @@ function* readBacking(image: QcowImage, position: number, data: Buffer): Steps<v
     data.fill(0);
     return;
   }
-  yield* image.unlocked(
+  yield* image.lock.releasing(
     (function* () {
       yield image.fire(Event.READ_BACKING_AIO);
       yield preadv(backing, position, data, 0);
@@ -62,7 +62,7 @@ function checkPlace(offset: number): void {
 /** Writes `data` to the guest's disk. */
 export function* writeRange(image: QcowImage, offset: number, data: Buffer): Steps<void> {
   image.unpackedOffset = -1;
-  yield* image.locked(writeClusters(image, offset, data));
+  yield* image.lock.holding(writeClusters(image, offset, data));
 }
 
 function* writeClusters(image: QcowImage, offset: number, data: Buffer): Steps<void> {
@@ -75,7 +75,7 @@ function* writeClusters(image: QcowImage, offset: number, data: Buffer): Steps<v
     checkPlace(place.offset);
     const stored = image.cipher === null ? part : image.node.context.allocate(part.length);
     image.cipher?.encrypt(position / SECTOR_BYTES, part, stored);
-    yield* image.unlocked(writePlain(image, place.offset + into, stored));
+    yield* image.lock.releasing(writePlain(image, place.offset + into, stored));
     done += part.length;
   }
 }
@@ -102,7 +102,9 @@ export function* writeCompressed(image: QcowImage, offset: number, data: Buffer)
     yield* writeRange(image, offset, data);
     return;
   }
-  const place = yield* image.locked(findCluster(image, offset, { kind: 'write-compressed', bytes: packed.length }));
+  const place = yield* image.lock.holding(
+    findCluster(image, offset, { kind: 'write-compressed', bytes: packed.length }),
+  );
   if (place.kind === 'none') throw new BlockError(Errno.EIO);
   yield image.fire(Event.WRITE_COMPRESSED);
   yield pwritev(image.file, place.offset % 2 ** (63 - image.clusterBits), packed, 0);

@@ -6,7 +6,7 @@ import { CoroutineMutex } from '../../block/loop/coroutine-queue.ts';
 import { traceWait } from '../../block/request/traced.ts';
 import type { SectorCipher } from '../../crypto/sector-cipher.ts';
 import { assert } from '../../util/assert.ts';
-import type { Pending, Steps } from '../../util/steps.ts';
+import type { Pending } from '../../util/steps.ts';
 import { L1Table } from './l1-table.ts';
 import { L2Slots } from './l2-slots.ts';
 import { type Header, l1EntryCount } from './qcow-header.ts';
@@ -58,25 +58,5 @@ export class QcowImage {
   /** Fires the event of the next step on the image file. Pending only if a breakpoint suspends the request. */
   fire(event: DebugEvent): Pending {
     return this.file.node.debugEvent(event);
-  }
-
-  /** Runs steps with the lock held. */
-  *locked<T>(steps: Steps<T>): Steps<T> {
-    yield this.lock.lock();
-    try {
-      return yield* steps;
-    } finally {
-      this.lock.unlock();
-    }
-  }
-
-  /** Runs steps without the lock, which is held before and after them. */
-  *unlocked<T>(steps: Steps<T>): Steps<T> {
-    this.lock.unlock();
-    try {
-      return yield* steps;
-    } finally {
-      yield this.lock.lock();
-    }
   }
 }

@@ -1,6 +1,7 @@
 /** The check of a qed image: each cluster is referred to once, by entries that can be. The lock is held. */
 import { BlockError, errnoOf } from '../../block/error.ts';
 import type { CheckResult } from '../../block/driver.ts';
+import { type CheckCounts, noCounts } from '../../block/image-check.ts';
 import { flush } from '../../block/request/flush.ts';
 import { divRoundUp } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
@@ -9,8 +10,6 @@ import type { QedImage } from './qed-image.ts';
 import { Entry, entryAt, type L2Table, setEntry } from './l2-tables.ts';
 import { loadL2, writeHeader, writeL1, writeL2 } from './table-io.ts';
 
-type Counts = { -readonly [Key in keyof CheckResult]: CheckResult[Key] };
-
 /** The bits of used clusters may take as much memory. */
 const MAX_USED_BYTES = 2 ** 31;
 
@@ -18,7 +17,7 @@ const MAX_USED_BYTES = 2 ** 31;
 class Check {
   readonly image: QedImage;
   readonly fixes: boolean;
-  readonly counts: Counts;
+  readonly counts: CheckCounts;
   readonly clusterCount: number;
   /** One bit for each cluster of the file. */
   readonly #used: Buffer;
@@ -32,16 +31,8 @@ class Check {
     if (usedBytes > MAX_USED_BYTES) throw new BlockError(Errno.ENOMEM);
     this.#used = Buffer.alloc(usedBytes);
     this.counts = {
-      checkErrors: 0,
-      corruptions: 0,
-      leaks: 0,
-      corruptionsFixed: 0,
-      leaksFixed: 0,
-      imageEndOffset: 0,
+      ...noCounts(),
       totalClusters: divRoundUp(Number(image.header.imageBytes), image.clusterBytes),
-      allocatedClusters: 0,
-      fragmentedClusters: 0,
-      compressedClusters: 0,
     };
   }
 

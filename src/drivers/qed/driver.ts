@@ -49,7 +49,7 @@ export const qed: Driver<QedImage> = {
 
   truncate: ({ state }, bytes, options) => run(grow(state, bytes, options)),
   blockStatus: ({ state }, _wantZero, offset, bytes) => run(statusOf(state, offset, bytes)),
-  check: ({ state }, { repair }) => run(state.locked(checkImage(state, repair !== 'none'))),
+  check: ({ state }, { repair }) => run(state.lock.holding(checkImage(state, repair !== 'none'))),
 };
 
 function* grow(image: QedImage, bytes: number, { preallocation }: TruncateOptions): Steps<void> {
@@ -72,7 +72,7 @@ function* grow(image: QedImage, bytes: number, { preallocation }: TruncateOption
 function* statusOf(image: QedImage, offset: number, bytes: number): Steps<BlockStatus> {
   const request = new Request();
   try {
-    const found = yield* image.locked(findClusters(image, request, offset, bytes));
+    const found = yield* image.lock.holding(findClusters(image, request, offset, bytes));
     if (found.kind === 'allocated') {
       const map = found.offset + image.intoCluster(offset);
       return { flags: Status.DATA | Status.OFFSET_VALID, bytes: found.bytes, map, file: image.file.node };

@@ -55,7 +55,7 @@ export function readRange(image: QedImage, offset: number, data: Buffer): Steps<
       const position = offset + done;
       const mapping = yield* findClusters(image, request, position, data.length - done);
       const part = data.subarray(done, done + mapping.bytes);
-      yield* image.unlocked(readPart(image, mapping, position, part));
+      yield* image.lock.releasing(readPart(image, mapping, position, part));
       done += part.length;
     }
   });
@@ -91,7 +91,7 @@ export function writeRange(image: QedImage, offset: number, data: Buffer | null,
       const part = data?.subarray(done, done + mapping.bytes) ?? null;
       if (mapping.kind === 'allocated') {
         const stored = part ?? image.node.context.allocate(mapping.bytes);
-        yield* image.unlocked(writeData(image, mapping.offset + image.intoCluster(position), stored));
+        yield* image.lock.releasing(writeData(image, mapping.offset + image.intoCluster(position), stored));
       } else if (image.allocating !== request || image.isPlugged) {
         yield* takeTurn(image, request);
         // The tables may have changed meanwhile.
@@ -139,7 +139,7 @@ function* allocate(
     image.needsCheck = true;
     yield* updateHeader(image);
   }
-  if (data !== null) yield* image.unlocked(writeClusters(image, cluster, position, data));
+  if (data !== null) yield* image.lock.releasing(writeClusters(image, cluster, position, data));
   yield* link(image, request, kind, { position, count, cluster });
 }
 

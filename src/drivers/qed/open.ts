@@ -28,10 +28,10 @@ export async function openImage(node: QedNode, options: Options, flags: number):
   node.state = image;
   await readBackingName(image);
   if (header.autoclearFeatures !== 0n && !file.node.isReadOnly) await clearAutoclear(image);
-  await saying('Failed to read L1 table', () => run(image.locked(readTable(image, image.l1Offset, image.l1))));
+  await saying('Failed to read L1 table', () => run(image.lock.holding(readTable(image, image.l1Offset, image.l1))));
 
   const isChecked = (flags & Open.CHECK) === 0 && image.needsCheck && !file.node.isReadOnly;
-  if (isChecked) await saying('Image corrupted', () => run(image.locked(repair(image))));
+  if (isChecked) await saying('Image corrupted', () => run(image.lock.holding(repair(image))));
   if (image.needsCheck) image.needCheck.start();
 }
 

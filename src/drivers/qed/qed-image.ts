@@ -6,7 +6,7 @@ import type { EventLoop, WaitReason } from '../../block/loop/loop.ts';
 import { traceWait } from '../../block/request/traced.ts';
 import { alignDown } from '../../util/align.ts';
 import { assert } from '../../util/assert.ts';
-import type { Pending, Steps } from '../../util/steps.ts';
+import type { Pending } from '../../util/steps.ts';
 import { Feature, type Header } from './qed-header.ts';
 import { NeedCheck } from './need-check.ts';
 import { ENTRY_BYTES, L2Cache } from './l2-tables.ts';
@@ -82,26 +82,6 @@ export class QedImage {
   /** Fires the event of the next step on the image file. Pending only if a breakpoint suspends the request. */
   fire(event: DebugEvent): Pending {
     return this.file.node.debugEvent(event);
-  }
-
-  /** Runs steps with the lock held. */
-  *locked<T>(steps: Steps<T>): Steps<T> {
-    yield this.lock.lock();
-    try {
-      return yield* steps;
-    } finally {
-      this.lock.unlock();
-    }
-  }
-
-  /** Runs steps without the lock, which is held before and after them. */
-  *unlocked<T>(steps: Steps<T>): Steps<T> {
-    this.lock.unlock();
-    try {
-      return yield* steps;
-    } finally {
-      yield this.lock.lock();
-    }
   }
 
   /** New clusters at the end of the file, which grows when they are written; the offset of the first. */

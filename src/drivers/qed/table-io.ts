@@ -22,7 +22,7 @@ export function* loadL2(image: QedImage, offset: number): Steps<L2Table> {
 
 /** Fills a table from the file. */
 export function* readTable(image: QedImage, offset: number, table: Buffer): Steps<void> {
-  yield* image.unlocked(transfer(() => preadv(image.file, offset, table, 0)));
+  yield* image.lock.releasing(transfer(() => preadv(image.file, offset, table, 0)));
 }
 
 /** Writes `count` entries of an L2 table from `index` on, and flushes then if asked to. */
@@ -50,7 +50,7 @@ function* writeEntries(image: QedImage, offset: number, table: Buffer, index: nu
   const end = alignUp((index + count) * ENTRY_BYTES, SECTOR_BYTES);
   const data = image.node.context.allocate(end - start);
   table.copy(data, 0, start, end);
-  yield* image.unlocked(transfer(() => pwritev(image.file, offset + start, data, 0)));
+  yield* image.lock.releasing(transfer(() => pwritev(image.file, offset + start, data, 0)));
 }
 
 function* transfer(request: () => Pending): Steps<void> {

@@ -6,6 +6,7 @@
  */
 import type { CheckRepair, CheckResult } from '../../../block/driver.ts';
 import { BlockError } from '../../../block/error.ts';
+import { type CheckCounts, noCounts } from '../../../block/image-check.ts';
 import { Errno, strerror } from '../../../util/errno.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { L1_ENTRY_BYTES, MAX_L1_BYTES, REFCOUNT_ENTRY_BYTES } from '../format/header-fields.ts';
@@ -19,7 +20,7 @@ import { checkCopiedFlags } from './copied.ts';
 import { RefcountMap } from './map.ts';
 import { rebuildRefcounts } from './rebuild.ts';
 import { checkSnapshotTable, fixSnapshotTable } from './snapshots.ts';
-import { addCounts, type CheckCounts, type CheckState, exactRefcount, type FixMode, noCounts } from './state.ts';
+import { addCounts, type CheckState, exactRefcount, type FixMode } from './state.ts';
 import { countL1 } from './tables.ts';
 
 const fixesNothing: FixMode = { fixesLeaks: false, fixesErrors: false };
@@ -33,11 +34,11 @@ const INT_MAX = 0x7fff_ffff;
 export function* checkImage(image: Qcow2Image, repair: CheckRepair): Steps<CheckResult> {
   const fix: FixMode = { fixesLeaks: repair !== 'none', fixesErrors: repair === 'all' };
   const snapshots = noCounts();
-  const total = yield* image.locked(checkTables(image, snapshots, fix));
+  const total = yield* image.lock.holding(checkTables(image, snapshots, fix));
   yield* fixSnapshotTable(image, snapshots, fix);
   addCounts(total, snapshots);
   if ((fix.fixesErrors || fix.fixesLeaks) && total.checkErrors === 0 && total.corruptions === 0) {
-    yield* image.locked(clearFlags(image));
+    yield* image.lock.holding(clearFlags(image));
   }
   return total;
 }

@@ -1,8 +1,9 @@
 /** Checking the copied flag of L1 and L2 entries: set if, and only if, the cluster has one reference. */
 import { BlockError } from '../../../block/error.ts';
+import type { CheckCounts } from '../../../block/image-check.ts';
 import type { Pending, Steps } from '../../../util/steps.ts';
 import { emptyEntries } from './tables.ts';
-import { type CheckCounts, exactRefcount, failing, type FixMode, verb } from './state.ts';
+import { exactRefcount, failing, type FixMode, verb } from './state.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { readFile, writeFile } from '../tables/io.ts';
 import { writeL1Entry } from '../tables/l1.ts';

@@ -3,8 +3,8 @@
  * something is counted. A file can claim to be longer than any memory.
  */
 import { BlockError } from '../../../block/error.ts';
+import type { CheckCounts } from '../../../block/image-check.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { CheckCounts } from './state.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { hex64, highOf, lowOf } from '../format/offsets.ts';
 

@@ -1,5 +1,6 @@
 /** Checking and repairing the table of internal snapshots. */
 import { BlockError } from '../../../block/error.ts';
+import type { CheckCounts } from '../../../block/image-check.ts';
 import { strerror } from '../../../util/errno.ts';
 import { run, type Steps } from '../../../util/steps.ts';
 import { HeaderField, POINTER_BYTES } from '../format/header-fields.ts';
@@ -10,7 +11,7 @@ import { writeSnapshots } from '../refcounts/snapshot-write.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { readFile, writeFileSync } from '../tables/io.ts';
 import { readSnapshots, type SnapshotRepair } from '../tables/snapshot-table.ts';
-import { type CheckCounts, failing, type FixMode, verb } from './state.ts';
+import { failing, type FixMode, verb } from './state.ts';
 
 /** Bytes of extra data that version 3 wants with every snapshot: the sizes of VM state and disk. */
 const MIN_EXTRA_BYTES = 16;

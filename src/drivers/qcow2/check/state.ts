@@ -1,13 +1,10 @@
 /** The state of a check: its counts, what it may repair, and how its messages begin. */
-import type { CheckResult } from '../../../block/driver.ts';
 import { BlockError } from '../../../block/error.ts';
+import type { CheckCounts } from '../../../block/image-check.ts';
 import { strerror } from '../../../util/errno.ts';
 import type { Pending, Steps } from '../../../util/steps.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import type { RefcountMap } from './map.ts';
-
-/** The counts while they are made. */
-export type CheckCounts = { -readonly [Key in keyof CheckResult]: CheckResult[Key] };
 
 /** The problems that a check may repair. A leak only wastes space; an error endangers data. */
 export interface FixMode {
@@ -23,22 +20,6 @@ export interface CheckState {
   needsRebuild: boolean;
   /** The index of the last cluster that is in use or counted as such. */
   lastUsedCluster: number;
-}
-
-/** All counts 0. */
-export function noCounts(): CheckCounts {
-  return {
-    checkErrors: 0,
-    corruptions: 0,
-    leaks: 0,
-    corruptionsFixed: 0,
-    leaksFixed: 0,
-    imageEndOffset: 0,
-    totalClusters: 0,
-    allocatedClusters: 0,
-    fragmentedClusters: 0,
-    compressedClusters: 0,
-  };
 }
 
 /** Adds the counts of `part` to those of `sum`. */

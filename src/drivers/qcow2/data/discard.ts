@@ -17,13 +17,15 @@ export function* discardRange(image: Qcow2Image, guest: GuestOffset, bytes: numb
     const isTail = image.intoCluster(guest) === 0 && guest + bytes === image.lengthBytes;
     if (!isTail) throw new BlockError(Errno.ENOTSUP);
   }
-  yield* image.locked(discardClusters(image, guest, bytes, { reason: DiscardReason.REQUEST, full: false }));
+  yield* image.lock.holding(discardClusters(image, guest, bytes, { reason: DiscardReason.REQUEST, full: false }));
 }
 
 /** Gives back every cluster of the disk: the backing file shows through. */
 export function* emptyImage(image: Qcow2Image): Steps<void> {
   const end = image.alignUpToCluster(image.lengthBytes);
-  yield* image.locked(discardClusters(image, 0 as GuestOffset, end, { reason: DiscardReason.SNAPSHOT, full: true }));
+  yield* image.lock.holding(
+    discardClusters(image, 0 as GuestOffset, end, { reason: DiscardReason.SNAPSHOT, full: true }),
+  );
 }
 
 /** How clusters are given back. */

@@ -27,7 +27,7 @@ export function* truncateImage(image: Qcow2Image, length: number, options: Trunc
   if (length % SECTOR_BYTES !== 0) {
     throw invalidArgument(`The new size must be a multiple of ${SECTOR_BYTES}`);
   }
-  yield* image.locked(truncateLocked(image, length, options));
+  yield* image.lock.holding(truncateLocked(image, length, options));
 }
 
 function* truncateLocked(

@@ -74,7 +74,7 @@ function* writeCluster(image: Qcow2Image, guest: GuestOffset, data: Buffer): Ste
     yield writeRange(image, guest, data);
     return;
   }
-  const host = yield* image.locked(allocateCompressed(image, guest, compressed.length));
+  const host = yield* image.lock.holding(allocateCompressed(image, guest, compressed.length));
   const writing = (): Pending => run(writeStream(image, host, compressed));
   const { hazards } = image;
   yield hazards === null ? writing() : inPlace(hazards, 'write', host, compressed.length, guest, writing);

@@ -29,7 +29,7 @@ export function* writeZeroes(image: Qcow2Image, guest: GuestOffset, bytes: numbe
   if (isPart && !((yield* isZero(image, guest - head, head)) && (yield* isZero(image, end, tail)))) {
     throw new BlockError(Errno.ENOTSUP);
   }
-  yield* image.locked(
+  yield* image.lock.holding(
     isPart ? zeroOneSubcluster(image, advance(guest, -head), flags) : zeroSubclusters(image, guest, bytes, flags),
   );
 }

@@ -75,7 +75,7 @@ export function* applySnapshot(image: Qcow2Image, which: string): Steps<void> {
   if (diskBytes !== image.lengthBytes) {
     yield* truncateImage(image, diskBytes, { exact: true, preallocation: 'off', flags: 0 });
   }
-  yield* image.locked(growL1(image, l1EntryCount, { exact: true }));
+  yield* image.lock.holding(growL1(image, l1EntryCount, { exact: true }));
   const { l1 } = image;
   const table = Buffer.alloc(l1.entryCount * L1_ENTRY_BYTES);
   yield readFile(image, l1Offset, table.subarray(0, l1EntryCount * L1_ENTRY_BYTES));

@@ -9,7 +9,7 @@ import type { BlockNode, ChildLink } from '../../../block/graph/node.ts';
 import { traceWait } from '../../../block/request/traced.ts';
 import { assert } from '../../../util/assert.ts';
 import { Errno } from '../../../util/errno.ts';
-import { type Pending, run, type Steps } from '../../../util/steps.ts';
+import type { Pending } from '../../../util/steps.ts';
 import { Autoclear, Incompatible } from '../format/features.ts';
 import { Geometry } from '../format/geometry.ts';
 import type { Header } from '../format/header.ts';
@@ -169,11 +169,6 @@ export class Qcow2Image extends Geometry {
   /** Fires the event of the next step on the image file. Pending only if a breakpoint suspends the request. */
   fire(event: DebugEvent): Pending {
     return this.node.file?.node.debugEvent(event);
-  }
-
-  /** Runs steps with the lock held. */
-  *locked<T>(steps: Steps<T>): Steps<T> {
-    return yield this.lock.hold(() => run(steps));
   }
 
   /** Throws ENOMEDIUM if the image was found corrupt while it was open. */
