@@ -1,6 +1,7 @@
 /** How often each debug event has fired, and the latest of them: cheap enough to be kept of every run. */
 import { type DebugEvent, type EventName, eventName, eventNames } from './events.ts';
 import type { Coroutine } from '../loop/loop.ts';
+import type { ErrorPlace } from '../../util/compact.ts';
 
 /** A consequence of an event. `errno` is positive; `rule` is 0 if a command did it. */
 export type EventNote =
@@ -10,21 +11,6 @@ export type EventNote =
   | { readonly kind: 'wait'; readonly on: string }
   /** Something that must not happen to an image; the text names the requests. */
   | { readonly kind: 'hazard'; readonly text: string };
-
-/**
- * The place of an injected error: the user's request that it came to, and where. Left out: what it does not have.
- * Offsets and lengths in bytes.
- */
-export interface ErrorPlace {
-  /** The request of the user, and its operation: the one that failed, or the one that this is a part of. */
-  readonly root?: number;
-  readonly operation?: string;
-  readonly guestOffset?: number;
-  readonly guestBytes?: number;
-  /** Of what failed, in the image file. */
-  readonly fileOffset?: number;
-  readonly fileBytes?: number;
-}
 
 /** An event that has fired. */
 export interface FiredEvent {

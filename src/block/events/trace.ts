@@ -1,6 +1,7 @@
 /** The event bus: typed records of what happens in the block layer. Free without subscribers. */
 import type { Clock } from '../loop/clock.ts';
-import { type ErrorPlace, EventHistory, type EventNote } from './history.ts';
+import type { ErrorPlace } from '../../util/compact.ts';
+import { EventHistory, type EventNote } from './history.ts';
 import type { EventName } from './events.ts';
 import type { FaultKind, RuleView } from '../debug/rules.ts';
 

@@ -81,6 +81,11 @@ export function isSameRequest(one: Coroutine | null, other: Coroutine | null): b
   return rootOf(one) === rootOf(other);
 }
 
+/** The client that asked for a request; null for the shell, and outside of requests. */
+export function askerOf(request: Coroutine | null): string | null {
+  return request === null ? null : rootOf(request).origin;
+}
+
 /** "w7": the request of the user. */
 export function nameOf(request: Coroutine | null): string {
   if (request === null) return 'the session';

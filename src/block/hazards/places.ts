@@ -2,8 +2,7 @@
 import type { Coroutine } from '../loop/coroutine.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { compactBytes } from '../../util/compact.ts';
-import { rootOf } from '../loop/coroutine.ts';
-import { describe, hasAskedHost, isSameRequest, nameOf, tellHazard } from './detector.ts';
+import { askerOf, describe, hasAskedHost, isSameRequest, nameOf, tellHazard } from './detector.ts';
 
 /** The use of a place: `taken` space is written later, and belongs to its request until an entry points there. */
 export type Use = 'read' | 'write' | 'taken';
@@ -160,11 +159,7 @@ function isOver(place: Place): boolean {
 /** Whether two writes may meet: metadata comes one after the other, and an asker may write its own data twice. */
 function mayShare(one: Place, other: Place): boolean {
   if (one.guest === null || other.guest === null) return one.guest === other.guest;
-  return one.guest - one.offset === other.guest - other.offset && originOf(one) === originOf(other);
-}
-
-function originOf({ request }: Place): string | null {
-  return request === null ? null : rootOf(request).origin;
+  return one.guest - one.offset === other.guest - other.offset && askerOf(one.request) === askerOf(other.request);
 }
 
 function described({ request, guest }: Place): string {

@@ -4,7 +4,7 @@ import { debugNode } from '../debug/port.ts';
 import { rootOf } from '../loop/coroutine.ts';
 import type { BlockNode } from '../graph/node.ts';
 import type { TrackedRequest } from '../request/serialise.ts';
-import { describe, hasAskedHost, isSameRequest, type RequestWatch, tellHazard } from './detector.ts';
+import { askerOf, describe, hasAskedHost, isSameRequest, type RequestWatch, tellHazard } from './detector.ts';
 
 /** Watches the node with rules below a raw image, if there is one. `start` is where the image begins in the file. */
 export function watchRaw(raw: BlockNode, file: BlockNode, start: () => number): void {
@@ -35,7 +35,7 @@ class RawWatch implements RequestWatch {
       if (other.kind !== 'write' || other.offset >= start + bytes || start >= other.offset + other.bytes) continue;
       if (isSameRequest(other.coroutine, current) || other.waits || hasAskedHost(other.coroutine)) continue;
       // An asker may write its own data twice.
-      if (kind === 'write' && originOf(other.coroutine) === originOf(current)) continue;
+      if (kind === 'write' && askerOf(other.coroutine) === askerOf(current)) continue;
       if (this.#isNew(other)) this.#tell(kind, other, start, bytes);
     }
   }
@@ -72,8 +72,4 @@ class RawWatch implements RequestWatch {
   losesWrite(): void {}
 
   losesFlush(): void {}
-}
-
-function originOf(request: TrackedRequest['coroutine']): string | null {
-  return request === null ? null : rootOf(request).origin;
 }

@@ -1,18 +1,10 @@
 /** The place of a request among the others: its parts and its whole, for which it waits, and which wait for it. */
-import { describeWait } from './in-flight.ts';
+import { describeWait, type RequestInFlight, viewOf } from './in-flight.ts';
 import type { Coroutine } from './coroutine.ts';
 import type { EventLoop } from './loop.ts';
 
 /** A request with a reason: why it waits, or why another one waits for it. */
-export interface PathStep {
-  readonly request: number;
-  readonly operation: string;
-  /** In bytes; null for a request without a range. */
-  readonly offset: number | null;
-  readonly bytes: number | null;
-  /** "breakpoint A", "lock qcow2", "allocation of w5". */
-  readonly waitsFor: string;
-}
+export type PathStep = Omit<RequestInFlight, 'startedNs' | 'sinceNs'>;
 
 /** A request and those that have to do with it. */
 export interface RequestPath {
@@ -54,6 +46,6 @@ function blockedBy({ waitsFor }: Coroutine): Coroutine | null {
   }
 }
 
-function stepOf({ id, operation, offset, bytes, waitsFor }: Coroutine): PathStep {
-  return { request: id, operation, offset: offset ?? null, bytes: bytes ?? null, waitsFor: describeWait(waitsFor) };
+function stepOf(coroutine: Coroutine): PathStep {
+  return { ...viewOf(coroutine), waitsFor: describeWait(coroutine.waitsFor) };
 }

@@ -39,7 +39,7 @@ export function* copyOnRead(
     const bytes = allocated ? found.bytes : Math.min(found.bytes, MAX_BOUNCE_BYTES);
     // The image ends in the middle of the last cluster.
     if (bytes === 0) break;
-    // In 7.2 a cluster of subclusters has runs before and behind what is wanted; there qemu-io 7.2 crashes.
+    // A cluster of subclusters has runs before and behind what is wanted; there qemu-io 7.2 crashes.
     const before = Math.min(skip, bytes);
     const wantedBytes = prefetch ? 0 : Math.max(0, Math.min(bytes - before, data.length - progress));
 

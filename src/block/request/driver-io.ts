@@ -1,11 +1,11 @@
 /** The last step of a request: the call of the driver, with the flags that it does not know emulated. */
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
-import { type Pending, run, type Steps } from '../../util/steps.ts';
+import type { Pending } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Open, Req } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
-import { flush } from './flush.ts';
+import { flushAfter } from './flush.ts';
 
 /** Nodes that a read passes through on one stack of calls: a chain of backing files may be deeper than the stack. */
 const NODES_PER_STACK = 64;
@@ -50,21 +50,14 @@ export function driverPwritev(node: BlockNode, offset: number, data: Buffer, fla
   assert(offset % align === 0 && data.length % align === 0, 'a request to a driver is aligned');
   if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
   if (driver.pwritev === undefined) throw new BlockError(Errno.ENOTSUP);
-  if ((flags & Req.FUA) !== 0 && ignoresFua(node))
-    return driver.pwritev(node, offset, data, flags & supportedWriteFlags & ~Req.FUA);
-  const writing = driver.pwritev(node, offset, data, flags & supportedWriteFlags);
-  if ((flags & ~supportedWriteFlags & Req.FUA) === 0) return writing;
-  return writing === undefined ? flush(node) : run(flushAfter(node, writing));
+  const wanted = (flags & Req.FUA) !== 0 && ignoresFua(node) ? flags & ~Req.FUA : flags;
+  const writing = driver.pwritev(node, offset, data, wanted & supportedWriteFlags);
+  return (wanted & ~supportedWriteFlags & Req.FUA) === 0 ? writing : flushAfter(node, writing);
 }
 
 /** In cache mode unsafe: from 10.0 on not even the driver's own caches are flushed. */
 function ignoresFua({ openFlags, context }: BlockNode): boolean {
   return (openFlags & Open.NO_FLUSH) !== 0 && context.compat.has('fuaInFile');
-}
-
-function* flushAfter(node: BlockNode, writing: Promise<void>): Steps<void> {
-  yield writing;
-  yield flush(node);
 }
 
 /** Whether the driver can zero a range without being given zeroes. */

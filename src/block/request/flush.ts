@@ -16,6 +16,16 @@ export function flush(node: BlockNode): Pending {
   return runRequest(node, 'flush', 0, 0, () => run(flushInTurn(node)));
 }
 
+/** Flushes a node when a write to it has ended. */
+export function flushAfter(node: BlockNode, writing: Pending): Pending {
+  return writing === undefined ? flush(node) : run(flushWhenWritten(node, writing));
+}
+
+function* flushWhenWritten(node: BlockNode, writing: Promise<void>): Steps<void> {
+  yield writing;
+  yield flush(node);
+}
+
 /**
  * One flush of a node at a time; those that come meanwhile wait for their turn.
  *

@@ -17,25 +17,25 @@ export function driverInfo(node: BlockNode): DriverInfo {
 
 /** The node's cluster size in bytes; 0 if it has no clusters. */
 export function clusterBytes(node: BlockNode): number {
-  try {
-    return driverInfo(node).clusterBytes;
-  } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
-    return 0;
-  }
+  return infoOrNull(node)?.clusterBytes ?? 0;
 }
 
 /**
  * The unit of a copy on read in bytes: a cluster, from QEMU 8.2 on a subcluster; 0 if there are none.
  */
 export function copiedBytes(node: BlockNode): number {
-  if (!node.context.compat.has('copiesSubclusters')) return clusterBytes(node);
+  const info = infoOrNull(node);
+  if (info === null) return 0;
+  const subcluster = node.context.compat.has('copiesSubclusters') ? info.subclusterBytes : undefined;
+  return subcluster ?? info.clusterBytes;
+}
+
+function infoOrNull(node: BlockNode): DriverInfo | null {
   try {
-    const info = driverInfo(node);
-    return info.subclusterBytes ?? info.clusterBytes;
+    return driverInfo(node);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
-    return 0;
+    return null;
   }
 }
 
