@@ -14,6 +14,7 @@ export interface Invocation {
   /** The lines of `-c`. With any, standard input is not read. */
   readonly commands: readonly string[];
   readonly file: string | null;
+  /** Files of commands that run first. */
   readonly scripts: readonly string[];
   /** A blkdebug node goes between the format and the file. */
   readonly blkdebug: boolean;
@@ -36,6 +37,7 @@ export interface Invocation {
   readonly demo: boolean;
   /** Work on a copy in memory. */
   readonly sandbox: boolean;
+  /** Show the panel above the prompt. */
   readonly live: boolean;
   /** Keep the run in this file. */
   readonly record: string | null;

@@ -223,13 +223,12 @@ export function makeProgram(
     .argument('[image]', 'for a recording: the image as it was then, if the one that it names has changed')
     .addHelpText(
       'after',
-      [
-        '',
+      prose(
         'A find runs as it was found; on a terminal, in a shell before its end. A recorded session runs command by command on',
         'copies in memory, and its records and its output, times and rates aside, are held against the recording: the status',
         'is 0 if all are the same, 1 after saying where they differ, and 2 if it cannot be run. Files are only read; commands',
         'that act on more than the image are left out.',
-      ].join('\n'),
+      ),
     )
     .action(async (file: string, image?: string) => setStatus((await actions.replay?.(file, image)) ?? 0));
   subcommand('completion SHELL', `print the completions for ${completedShells.join(', ')}`, [])

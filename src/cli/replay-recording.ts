@@ -7,7 +7,7 @@ import { drivers } from '../drivers/index.ts';
 import { readRecording } from '../live/record/report.ts';
 import { type HeaderLine, isRecord, type RecordingLine } from '../live/record/schema.ts';
 import { Sandbox } from '../sandbox/sandbox.ts';
-import { sandboxTable } from '../sandbox/sandbox-table.ts';
+import { actsOutside, sandboxTable } from '../sandbox/sandbox-table.ts';
 import { commandsOf } from '../shell/commands/index.ts';
 import type { Output, OutputTap } from '../shell/output/output.ts';
 import { settle } from '../shell/script.ts';
@@ -187,12 +187,11 @@ class Replay {
     if (this.difference !== null) return;
     const words = tokenize(line.replace(/^\s*!/, '! '));
     const command = commandsOf(this.#invocation.compat).find(words[0] ?? '');
-    const { actsOutside } = command ?? {};
-    if (actsOutside === true || actsOutside?.(words) === true) {
+    if (command !== undefined && actsOutside(command, words)) {
       this.notes.push(`'${printable(line.slice(0, SHOWN_CHARS))}' was left out: it acts on more than the image`);
       this.#comparison.skipCommand();
       // It had a number, as requests do.
-      if (command?.polls !== true || command.name === '!') await session.loop.run('left out', () => undefined);
+      if (command.polls !== true || command.name === '!') await session.loop.run('left out', () => undefined);
       return;
     }
     session.background.origin = client ?? null;

@@ -30,12 +30,16 @@ export async function runSubcommand(words: readonly string[], stdio: Stdio): Pro
   return runProgram('blkscope', words, actions, streams);
 }
 
+/** Enough to tell a recording from what is made of one. */
+const HEAD_BYTES = 32;
+
 /** One word for both: a recording says what it is in its first line, everything else is taken for a find. */
 async function replay(file: string, image: string | null, stdio: Stdio): Promise<number> {
-  if (beginsAs(file, '{"kind":"header"')) {
+  const head = headOf(file);
+  if (head.startsWith('{"kind":"header"')) {
     return (await import('./replay-recording.ts')).replayRecording(file, image, stdio);
   }
-  if (beginsAs(file, '<!doctype html>') || beginsAs(file, '{"displayTimeUnit"')) {
+  if (head.startsWith('<!doctype html>') || head.startsWith('{"displayTimeUnit"')) {
     stdio.stderr(`blkscope replay: '${file}' shows a recording; one that can be run again is NAME.ndjson\n`);
     return 2;
   }
@@ -46,18 +50,18 @@ async function replay(file: string, image: string | null, stdio: Stdio): Promise
   return (await import('./search/replay-find.ts')).replayFind(file, stdio);
 }
 
-/** False also for a file that cannot be read: then another place says why. */
-function beginsAs(file: string, beginning: string): boolean {
+/** The first characters of a file; none if it cannot be read: then another place says why. */
+function headOf(file: string): string {
   try {
     const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      const head = Buffer.alloc(beginning.length);
-      return readSync(fd, head) === head.length && head.toString('latin1') === beginning;
+      const head = Buffer.alloc(HEAD_BYTES);
+      return head.toString('latin1', 0, readSync(fd, head));
     } finally {
       closeSync(fd);
     }
   } catch {
-    return false;
+    return '';
   }
 }
 

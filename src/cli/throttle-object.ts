@@ -96,18 +96,26 @@ function isLength(key: string): boolean {
   return key.endsWith(suffixes.burstSeconds);
 }
 
+interface Limit {
+  readonly average: bigint;
+  readonly burst: bigint;
+  readonly burstSeconds: bigint;
+}
+
 function makeGroup(valueOf: (key: string) => bigint | undefined): ThrottleGroup {
   const number = (name: string, part: Part, initial: bigint): bigint =>
     BigInt.asUintN(64, valueOf(name + suffixes[part]) ?? initial);
-  const limits = bucketNames.map((name) => ({
-    average: number(name, 'average', 0n),
-    burst: number(name, 'burst', 0n),
-    burstSeconds: number(name, 'burstSeconds', 1n),
-  }));
+  const limits = bucketNames.map(
+    (name): Limit => ({
+      average: number(name, 'average', 0n),
+      burst: number(name, 'burst', 0n),
+      burstSeconds: number(name, 'burstSeconds', 1n),
+    }),
+  );
   const [bpsTotal, bpsRead, bpsWrite, iopsTotal, iopsRead, iopsWrite] = limits;
-  const isSet = (...which: readonly ((typeof limits)[number] | undefined)[]): boolean =>
+  const isSet = (...which: readonly (Limit | undefined)[]): boolean =>
     which.some((limit) => limit !== undefined && limit.average > 0n);
-  const hasBurst = (...which: readonly ((typeof limits)[number] | undefined)[]): boolean =>
+  const hasBurst = (...which: readonly (Limit | undefined)[]): boolean =>
     which.some((limit) => limit !== undefined && limit.burst > 0n);
   if (
     (isSet(bpsTotal) && isSet(bpsRead, bpsWrite)) ||
@@ -130,12 +138,6 @@ function makeGroup(valueOf: (key: string) => bigint | undefined): ThrottleGroup 
     }),
   );
   return { kind: 'throttle-group', buckets, requestBytes: Number(sizeBytes) };
-}
-
-interface Limit {
-  readonly average: bigint;
-  readonly burst: bigint;
-  readonly burstSeconds: bigint;
 }
 
 function checkLimit({ average, burst, burstSeconds }: Limit): void {

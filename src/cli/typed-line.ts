@@ -97,12 +97,10 @@ export class MovableLine implements TypedLine {
   }
 
   show(text: TypedText): void {
-    const { columns, rows } = this.#terminal.size;
-    const bare = stripVTControlCharacters(text.prompt);
-    const layout = layOut(bare + displayed(text.line), bare.length + text.cursor, Math.max(1, columns));
+    const { columns } = this.#terminal.size;
     const before = this.#drawn;
-    const { first, last } = this.#window(layout, Math.max(1, rows));
-    this.#drawn = { text, columns, layout, first, last };
+    this.#drawn = this.#layOut(text);
+    const { layout, first, last } = this.#drawn;
     if (before?.columns !== columns || before.text.prompt !== text.prompt || before.first !== first) {
       this.#redraw(before);
     } else if (before.text.line === text.line && before.last === last) {
@@ -141,11 +139,15 @@ export class MovableLine implements TypedLine {
 
   reflow(): void {
     if (this.#drawn === null) return;
-    const { text } = this.#drawn;
+    this.#drawn = { ...this.#layOut(this.#drawn.text), columns: -1 };
+  }
+
+  /** The place of a text on the terminal as wide as it is now. */
+  #layOut(text: TypedText): Drawn {
     const { columns, rows } = this.#terminal.size;
     const bare = stripVTControlCharacters(text.prompt);
     const layout = layOut(bare + displayed(text.line), bare.length + text.cursor, Math.max(1, columns));
-    this.#drawn = { text, columns: -1, layout, ...this.#window(layout, Math.max(1, rows)) };
+    return { text, columns, layout, ...this.#window(layout, Math.max(1, rows)) };
   }
 
   /** The rows to be shown: all that fit, those that are shown already if the cursor is among them. */

@@ -29,7 +29,8 @@ function guarded(command: Command, reason: string): Command {
   };
 }
 
-function actsOutside({ actsOutside: where }: Command, argv: readonly string[]): boolean {
+/** Whether a command line acts on more than the image. */
+export function actsOutside({ actsOutside: where }: Command, argv: readonly string[]): boolean {
   return where === true || (where !== undefined && where(argv));
 }
 

@@ -37,18 +37,23 @@ export function partName(operation: string, request: number, parent = 0): string
   return parent === 0 ? name : `${name} of ${requestName(operation, parent)}`;
 }
 
-/** The place of an injected error. Offsets and lengths in bytes; members that it does not have are left out. */
-interface Place {
+/**
+ * The place of an injected error: the user's request that it came to, and where. Left out: what it does not have.
+ * Offsets and lengths in bytes.
+ */
+export interface ErrorPlace {
+  /** The request of the user, and its operation: the one that failed, or the one that this is a part of. */
   readonly root?: number;
   readonly operation?: string;
   readonly guestOffset?: number;
   readonly guestBytes?: number;
+  /** Of what failed, in the image file. */
   readonly fileOffset?: number;
   readonly fileBytes?: number;
 }
 
 /** "EIO by rule 4 in w7, write 64k at guest offset 128k, file offset 320k" */
-export function injectedText(errno: number, rule: number, place: Place): string {
+export function injectedText(errno: number, rule: number, place: ErrorPlace): string {
   const { root = 0, operation = '', guestOffset, guestBytes, fileOffset } = place;
   const parts = [`${errnoText(errno)} by rule ${rule}`];
   if (root !== 0) parts[0] += ` in ${requestName(operation, root)}`;

@@ -42,8 +42,8 @@ function whoText({ step: { operation, request } }: PathRow): string {
   return requestName(operation, request);
 }
 
-function rangeText({ relation, step: { operation, offset, bytes, waitsFor } }: PathRow): string {
-  const request = requestText(operation.replace(/^aio_/, ''), offset, bytes);
+function rangeText({ relation, step: { operation, guestOffset, bytes, waitsFor } }: PathRow): string {
+  const request = requestText(operation.replace(/^aio_/, ''), guestOffset, bytes);
   return relation === '\u2192 holds up' ? `${request}, ${waitsFor}` : `${request}: ${waitsFor}`;
 }
 

@@ -5,6 +5,7 @@ import { refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import type { Place } from '../session-timeline.ts';
 import { sayArrival, timelineOf } from '../words/moments.ts';
+import { check } from './check.ts';
 
 /** The checks that `goto -1 until` takes. */
 const CHECK = 'check';
@@ -65,7 +66,7 @@ function placeOf(session: SessionState, text: string, words: readonly string[]):
   const [until, command, ...options] = words;
   if (until !== undefined) {
     if (until !== 'until' || command !== CHECK || text !== '-1') throw usage();
-    if (options.some((word) => /^-[a-z]*r/.test(word))) throw refuse(session, 'a check that repairs changes the image');
+    if (!check.looksOnly(options)) throw refuse(session, 'a check that repairs changes the image');
     return { kind: 'before failure', line: [CHECK, ...options].join(' ') };
   }
   const number = /^(#|-|)(\d{1,15})$/.exec(text);
