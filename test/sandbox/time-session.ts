@@ -15,7 +15,7 @@ export interface TimeSession {
   readonly sandbox: Sandbox;
   /** Runs lines; what they and the requests that end meanwhile print, standard error behind it. */
   run(...lines: readonly string[]): Promise<string>;
-  /** The views of the session as JSON, and a digest of its disks. */
+  /** The views of the session as JSON, its hazards, and a digest of its disks. */
   picture(): Promise<string>;
   close(): Promise<void>;
 }
@@ -74,7 +74,8 @@ export async function timeSession(
     sandbox,
     run,
     async picture() {
-      let all = `${sandbox.disks.digest()}\n`;
+      const { hazards, firstHazards } = session.context.trace.history;
+      let all = `${sandbox.disks.digest()}\n${JSON.stringify({ hazards, firstHazards })}\n`;
       // Each number is one more request: all must be looked at in one order.
       for (const line of pictures) {
         text = '';

@@ -132,3 +132,20 @@ it('what only looks is no command of the way, and begins no time line', async ()
   expect(await time.run('back')).toMatch(/after command 1: write -q 0 4k/);
   await time.close();
 });
+
+it('the hazards are those up to the moment, however often the session has come there', async () => {
+  const time = await timeSession(image);
+  const lines = ['write -q 0 64k', 'break pwritev A', 'aio_write -q 0 4k', 'discard -q 0 64k', 'write -q 64k 4k'];
+  await time.run(...lines);
+  const { history } = time.session.context.trace;
+  expect(history.hazards).toMatchObject({ count: 2 });
+  await time.run('back');
+  expect(history.hazards).toMatchObject({ count: 1 });
+  expect(history.firstHazards).toHaveLength(1);
+  await time.run('goto end');
+  expect(history.hazards).toMatchObject({ count: 2 });
+  await time.run('goto start');
+  expect(history.hazards).toBeNull();
+  expect(history.firstHazards).toEqual([]);
+  await time.close();
+});

@@ -92,6 +92,8 @@ export class EventHistory {
     this.#notes.clear();
     this.#total = 0;
     this.#stateChangedAt = 0;
+    this.#hazards = null;
+    this.firstHazards.length = 0;
     this.notify();
   }
 

@@ -38,16 +38,6 @@ function rowKeys({ suspended, requests }: Snapshot): string[] {
   ];
 }
 
-/** Whether an event is one that a filter means: of a request (w7), of a number (#5), or with a text in a column. */
-export function passes(filter: string, { number, event, request, operation, node, notes }: FiredEvent): boolean {
-  if (filter === '') return true;
-  if (filter.startsWith('#')) return filter === `#${number}`;
-  const who = request === 0 ? '' : requestName(operation, request);
-  if (/^[a-z][0-9]+$/.test(filter)) return who === filter;
-  const columns = [event, who, node, ...notes.map((note) => Object.values(note).join(' '))];
-  return columns.some((text) => text.includes(filter));
-}
-
 const MAX_FILTER_CHARS = 100;
 
 /** The state of the keys, from the one that chose the panel to the one that leaves it. */

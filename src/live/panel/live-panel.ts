@@ -1,10 +1,11 @@
 /** The panel in a session's terminal: draws when something has changed, and shares the screen with the shell. */
 import type { Key } from 'node:readline';
 import { stripVTControlCharacters } from 'node:util';
+import { eventFilter } from '../../block/events/event-filter.ts';
 import type { EventHistory } from '../../block/events/history.ts';
 import type { RequestPath } from '../../block/loop/request-path.ts';
 import type { EventsLine } from '../record/schema.ts';
-import { PanelFocus, type PanelWish, passes } from './focus.ts';
+import { PanelFocus, type PanelWish } from './focus.ts';
 import { latestEvents, LiveModel } from './model.ts';
 import { FRAME_ROWS, type PanelColumn, panelRows, renderPanel, THREE_COLUMNS } from './panel.ts';
 import type { Snapshot } from '../snapshot.ts';
@@ -123,7 +124,8 @@ export class LivePanel {
     const { history } = this.#options;
     const focus = this.#focus;
     if (focus === null) return latestEvents(history, snapshot);
-    return latestEvents(history, snapshot, Number.POSITIVE_INFINITY, (fired) => passes(focus.filter, fired));
+    const isWanted = eventFilter(focus.filter, history.newestFirst());
+    return latestEvents(history, snapshot, Number.POSITIVE_INFINITY, isWanted);
   }
 
   /** Makes room at the top and begins to follow what happens. */

@@ -1,6 +1,6 @@
 /** `events`: the debug events that have fired, and how often. Not in qemu-io. */
-import { injectedText, requestName } from '../../util/compact.ts';
-import { CAPACITY, type EventNote, type FiredEvent } from '../../block/events/history.ts';
+import { eventFilter, noteText } from '../../block/events/event-filter.ts';
+import { CAPACITY, type FiredEvent } from '../../block/events/history.ts';
 import { eventNames } from '../../block/events/events.ts';
 import { parseLong } from '../../util/size.ts';
 import { refuse, usage } from '../failure.ts';
@@ -96,52 +96,17 @@ function latest(
 ): { rows: readonly Row[]; leftOut: number } {
   const { history } = session.context.trace;
   const onlyDebugNodes = !all && history.counts.onDebugNodes.some((count) => count > 0);
-  const isWanted = filterOf(filter, history.newestFirst());
+  const isWanted = eventFilter(filter, history.newestFirst());
   const rows: Row[] = [];
   let leftOut = 0;
-  for (const { onDebugNode, notes, ...fired } of history.newestFirst()) {
+  for (const fired of history.newestFirst()) {
     if (rows.length >= limit) break;
-    const row = { ...fired, notes: notes.map(noteText) };
-    if (!isWanted(row)) continue;
-    if (onDebugNode || !onlyDebugNodes) rows.push(row);
+    if (!isWanted(fired)) continue;
+    const { onDebugNode, notes, ...shown } = fired;
+    if (onDebugNode || !onlyDebugNodes) rows.push({ ...shown, notes: notes.map(noteText) });
     else leftOut += 1;
   }
   return { rows: rows.toReversed(), leftOut };
-}
-
-function noteText(note: EventNote): string {
-  switch (note.kind) {
-    case 'suspend':
-      return `suspended ${note.tag}`;
-    case 'resume':
-      return `resumed ${note.tag}`;
-    case 'error':
-      return injectedText(note.errno, note.rule, note);
-    case 'state':
-      return `state ${note.from} to ${note.to}`;
-    case 'wait':
-      return `waits for ${note.on}`;
-    case 'hazard':
-      return `hazard: ${note.text}`;
-  }
-}
-
-/**
- * "#5" and "5" are an event, "w7" a request if there is one of this name ("l2" seldom is one), anything else a part of
- * a text.
- */
-function filterOf(filter: string, fired: Iterable<FiredEvent>): (row: Row) => boolean {
-  if (/^#?\d+$/.test(filter)) return ({ number }) => number === Number(filter.replace('#', ''));
-  if (/^[a-z]\d+$/.test(filter)) {
-    const isNamed = ({ operation, request, parent }: Pick<FiredEvent, 'operation' | 'request' | 'parent'>): boolean =>
-      requestName(operation, request) === filter || requestName(operation, parent) === filter;
-    for (const one of fired) if (isNamed(one)) return isNamed;
-  }
-  return (row) => passes(row, filter);
-}
-
-function passes({ event, operation, node, notes }: Row, filter: string): boolean {
-  return [event, operation, node, ...notes].some((text) => text.includes(filter));
 }
 
 interface CountRow {
