@@ -41,15 +41,24 @@ const ivs = ['plain', 'plain64', 'essiv'];
 const hashes = ['md5', 'sha1', 'sha256', 'sha512', 'sha224', 'sha384', 'ripemd160'];
 const ITER_TIME_MS = 2000;
 
-/** The choices of options, without their prefix. CryptoError with QEMU's text for a value that is not known. */
-export function luksChoices(given: (name: string) => string | null, iterTimeMs: number | null): LuksChoices {
+/**
+ * The choices of options whose names begin with `prefix`. CryptoError with QEMU's text for a value that is not known;
+ * `parseNumber` reads the value of an option by its whole name, and throws as it likes.
+ */
+export function luksChoices(
+  values: ReadonlyMap<string, string>,
+  prefix: string,
+  parseNumber: (name: string, text: string) => number,
+): LuksChoices {
   const choice = (name: string, known: readonly string[]): string | null => {
-    const value = given(name);
+    const value = values.get(prefix + name) ?? null;
     if (value !== null && !known.includes(value)) {
       throw new CryptoError(`Parameter '${name}' does not accept value '${value}'`);
     }
     return value;
   };
+  const iterTime = values.get(`${prefix}iter-time`);
+  const iterTimeMs = iterTime === undefined ? ITER_TIME_MS : parseNumber(`${prefix}iter-time`, iterTime);
   const cipher = choice('cipher-alg', ciphers) ?? 'aes-256';
   const modeName = choice('cipher-mode', modes) ?? 'xts';
   const iv = choice('ivgen-alg', ivs) ?? 'plain64';
@@ -60,5 +69,5 @@ export function luksChoices(given: (name: string) => string | null, iterTimeMs: 
   const keyBytes = (Number(bits) / 8) * (mode === 'xts' ? 2 : 1);
   cipherByName(cipherName, mode, keyBytes);
   const cipherMode = `${mode}-${iv}${ivHash === null ? '' : `:${ivHash}`}`;
-  return { cipherName, cipherMode, hashSpec, keyBytes, iterTimeMs: iterTimeMs ?? ITER_TIME_MS };
+  return { cipherName, cipherMode, hashSpec, keyBytes, iterTimeMs };
 }

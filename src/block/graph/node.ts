@@ -11,6 +11,7 @@ import type { Options } from '../options/options.ts';
 import type { RequestTracker } from '../request/serialise.ts';
 import type { GraphContext } from './context.ts';
 import type { TraceBus } from '../events/trace.ts';
+import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { divRoundUp } from '../../util/align.ts';
 
@@ -220,4 +221,10 @@ export class BlockNode<S = unknown> {
     }
     return this.driver.debugEvent?.(this, event);
   }
+}
+
+/** The file of a node whose driver has opened one. */
+export function fileOf({ file }: { readonly file: ChildLink | null }): ChildLink {
+  assert(file !== null, 'the driver has opened a file');
+  return file;
 }

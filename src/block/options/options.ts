@@ -131,6 +131,11 @@ export function parseOption(key: string, text: string, type: OptionType): string
   }
 }
 
+/** `parseOption` for an option of type number. */
+export function parseNumber(key: string, text: string): number {
+  return Number(parseOption(key, text, 'number'));
+}
+
 const sizeHint =
   'Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.';
 

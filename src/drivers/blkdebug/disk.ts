@@ -1,7 +1,7 @@
 /** The node below a blkdebug node, as faults use it for one request. */
 import { BlockError } from '../../block/error.ts';
 import type { ErrorPlace } from '../../util/compact.ts';
-import type { BlockNode } from '../../block/graph/node.ts';
+import { type BlockNode, fileOf } from '../../block/graph/node.ts';
 import { rootOf } from '../../block/loop/coroutine.ts';
 import { pdiscard } from '../../block/request/discard.ts';
 import { flush } from '../../block/request/flush.ts';
@@ -13,7 +13,7 @@ import { assert } from '../../util/assert.ts';
 import type { Pending, Steps } from '../../util/steps.ts';
 import type { Disk, DiskRequest, FaultRule } from './actions/fault.ts';
 import { IoType } from './rules/condition.ts';
-import { type BlkdebugNode, fileOf } from './state.ts';
+import type { BlkdebugNode } from './state.ts';
 import { StoppedRequest, suspend } from './suspended-requests.ts';
 
 /** Passes a request on to the node below. A query of the status goes on by itself. */

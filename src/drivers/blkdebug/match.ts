@@ -1,4 +1,5 @@
 /** Evaluates rules when events fire and requests pass, and does what a rule that matches says. */
+import { fileOf } from '../../block/graph/node.ts';
 import type { FaultKind } from '../../block/debug/rules.ts';
 import { BlockError } from '../../block/error.ts';
 import { type DebugEvent, Event, eventName } from '../../block/events/events.ts';
@@ -16,7 +17,7 @@ import { type Condition, IoType, ioTypeName } from './rules/condition.ts';
 import type { Rule } from './rules/index.ts';
 import type { InjectErrorRule } from './rules/inject-error.ts';
 import type { SetStateRule } from './rules/set-state.ts';
-import { type BlkdebugNode, fileOf } from './state.ts';
+import type { BlkdebugNode } from './state.ts';
 import { ANY_EVENT } from './rules/rule.ts';
 import type { StoppingRule, Verdict } from './rules/stopping-rule.ts';
 import { StoppedRequest, suspend } from './suspended-requests.ts';

@@ -1,6 +1,5 @@
 /** The state of a blkdebug node: its rules, the requests that it suspends, and what it overrides. */
-import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
-import { assert } from '../../util/assert.ts';
+import type { BlockNode } from '../../block/graph/node.ts';
 import type { LimitOverrides } from './limits.ts';
 import type { PermissionOverrides } from './permissions.ts';
 import type { RuleTable } from './rule-table.ts';
@@ -26,12 +25,6 @@ export interface BlkdebugState {
 
 /** A node of this driver. */
 export type BlkdebugNode = BlockNode<BlkdebugState>;
-
-/** The link to the image below. */
-export function fileOf({ file }: BlkdebugNode): ChildLink {
-  assert(file !== null, 'a blkdebug node has an image');
-  return file;
-}
 
 /** The surroundings of the events of one node, as they are whenever they are read. */
 export class NodeContext implements EventContext {

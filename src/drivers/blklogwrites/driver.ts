@@ -4,7 +4,7 @@
  */
 import { BlockError, invalidArgument } from '../../block/error.ts';
 import { Role, SECTOR_BYTES } from '../../block/flags.ts';
-import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { type BlockNode, type ChildLink, fileOf } from '../../block/graph/node.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { openChild, openFileChild } from '../../block/open/open.ts';
 import { absorbOptions, type Options, optionText } from '../../block/options/options.ts';
@@ -89,11 +89,6 @@ export const blklogwrites = defineFilter<LogState>({
     return run(logged(node, entry, () => flush(fileOf(node).node)));
   },
 });
-
-function fileOf(node: LogNode): ChildLink {
-  assert(node.file !== null, 'a blklogwrites node has a file');
-  return node.file;
-}
 
 /** The sector size as a number of 64 bits, for a message; undefined if it is not given or not a size. */
 function sectorSizeText(options: Options): string | undefined {

@@ -4,7 +4,7 @@
  */
 import { BlockError, invalidArgument } from '../../block/error.ts';
 import { Req, Role } from '../../block/flags.ts';
-import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { type BlockNode, type ChildLink, fileOf } from '../../block/graph/node.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { sideBySide } from '../../block/loop/side-by-side.ts';
 import { openChild, openFileChild } from '../../block/open/open.ts';
@@ -44,7 +44,7 @@ export const blkverify = defineFilter<BlkverifyState>(
     },
 
     refreshFilename(node) {
-      const raw = rawOf(node).node.exactFilename;
+      const raw = fileOf(node).node.exactFilename;
       const test = node.state.test.node.exactFilename;
       if (raw === '' || test === '') return;
       const filename = `blkverify:${raw}:${test}`;
@@ -69,11 +69,6 @@ export const blkverify = defineFilter<BlkverifyState>(
   ['pwriteZeroes', 'pdiscard'],
 );
 
-function rawOf(node: BlkverifyNode): ChildLink {
-  assert(node.file !== null, 'a blkverify node has a raw copy');
-  return node.file;
-}
-
 interface Verified {
   readonly isWrite: boolean;
   readonly offset: number;
@@ -83,7 +78,7 @@ interface Verified {
 /** Does a request to both at the same time. Its errors have to be the same. */
 function* both(node: BlkverifyNode, verified: Verified, request: (child: ChildLink) => () => Pending): Steps<void> {
   const { test } = node.state;
-  const [ret = 0, rawRet = 0] = yield* sideBySide(node.loop, [request(test), request(rawOf(node))]);
+  const [ret = 0, rawRet = 0] = yield* sideBySide(node.loop, [request(test), request(fileOf(node))]);
   if (ret !== rawRet) complain(node, verified, `return value mismatch ${-ret} != ${-rawRet}`);
   if (ret !== 0) throw new BlockError(ret);
 }

@@ -1,18 +1,13 @@
 /** compress: a filter that turns every write into a compressed one. */
 import { BlockError } from '../../block/error.ts';
 import { Req } from '../../block/flags.ts';
-import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { fileOf } from '../../block/graph/node.ts';
 import { openFileChild } from '../../block/open/open.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { driverInfo } from '../../block/request/info.ts';
 import { pwritev } from '../../block/request/write.ts';
 import { Errno } from '../../util/errno.ts';
 import { defineFilter } from '../../block/request/filter.ts';
-
-function fileOf(node: BlockNode<null>): ChildLink {
-  if (node.file === null) throw new Error('a compress node without a file');
-  return node.file;
-}
 
 export const compress = defineFilter<null>({
   formatName: 'compress',

@@ -2,7 +2,7 @@
 import { invalidArgument } from '../../block/error.ts';
 import { Perm, Req } from '../../block/flags.ts';
 import { findNode } from '../../block/graph/graph.ts';
-import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { type BlockNode, fileOf } from '../../block/graph/node.ts';
 import { absorbOptions } from '../../block/options/options.ts';
 import { openFileChild } from '../../block/open/open.ts';
 import { preadv } from '../../block/request/read.ts';
@@ -20,11 +20,6 @@ interface CopyOnReadState {
 type CopyOnReadNode = BlockNode<CopyOnReadState>;
 
 const PASSED_ON = Perm.CONSISTENT_READ | Perm.WRITE | Perm.RESIZE;
-
-function fileOf(node: CopyOnReadNode): ChildLink {
-  if (node.file === null) throw new Error('a copy-on-read node without a file');
-  return node.file;
-}
 
 function findBottom(node: CopyOnReadNode, name: string | undefined): BlockNode | null {
   if (name === undefined) return null;

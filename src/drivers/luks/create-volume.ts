@@ -7,7 +7,7 @@ import type { GraphContext } from '../../block/graph/context.ts';
 import { closeBackend } from '../../block/graph/graph.ts';
 import { setBackendPermissions } from '../../block/graph/permissions.ts';
 import { openBackend } from '../../block/open/open.ts';
-import { Options, parseOption } from '../../block/options/options.ts';
+import { Options, parseNumber, parseOption } from '../../block/options/options.ts';
 import { truncate } from '../../block/request/truncate.ts';
 import { pwritev } from '../../block/request/write.ts';
 import { passphraseBytes } from '../../block/user-object.ts';
@@ -37,11 +37,7 @@ async function fillFile(context: GraphContext, filename: string, values: CreateV
   const mode = values.get('preallocation') ?? 'off';
   const preallocation = preallocations.find((candidate) => candidate === mode);
   if (preallocation === undefined) throw invalidArgument(`invalid parameter value: ${mode}`);
-  const iterTime = values.get('iter-time');
-  const choices = luksChoices(
-    (name) => values.get(name) ?? null,
-    iterTime === undefined ? null : Number(parseOption('iter-time', iterTime, 'number')),
-  );
+  const choices = luksChoices(values, '', parseNumber);
   const secret = values.get('key-secret');
   if (secret === undefined) throw invalidArgument("Parameter 'key-secret' is required for cipher");
   const passphrase = passphraseBytes(context.objects, secret);

@@ -2,7 +2,7 @@
 import type { Driver } from '../../block/driver.ts';
 import { BlockError, withContext } from '../../block/error.ts';
 import { MAX_LENGTH, Perm, Req } from '../../block/flags.ts';
-import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { type BlockNode, fileOf } from '../../block/graph/node.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { openFileChild } from '../../block/open/open.ts';
 import { absorbOptions, inQemuOrder } from '../../block/options/options.ts';
@@ -16,7 +16,6 @@ import { openLuks, type LuksVolume } from '../../crypto/luks.ts';
 import { luksInfo } from '../../crypto/luks-info.ts';
 import { luksCreateOptions } from '../../crypto/luks-options.ts';
 import { SECTOR_BYTES } from '../../crypto/sector-cipher.ts';
-import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { run, type Steps } from '../../util/steps.ts';
 
@@ -78,11 +77,6 @@ export const luks: Driver<LuksVolume> = {
   getInfo: (node) => ({ clusterBytes: driverInfo(fileOf(node).node).clusterBytes, vmStateOffset: 0 }),
   getSpecificInfo: async ({ state }) => inQemuOrder(luksInfo(state)),
 };
-
-function fileOf(node: LuksNode): ChildLink {
-  assert(node.file !== null, 'a luks node has a file');
-  return node.file;
-}
 
 function* openVolume(node: LuksNode, passphrase: Buffer): Steps<LuksVolume> {
   const file = fileOf(node);

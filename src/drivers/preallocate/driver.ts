@@ -5,7 +5,7 @@
 import type { TruncateOptions } from '../../block/driver.ts';
 import { BlockError, invalidArgument, prependError } from '../../block/error.ts';
 import { Perm, Req, SECTOR_BYTES } from '../../block/flags.ts';
-import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { type BlockNode, fileOf } from '../../block/graph/node.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { openFileChild } from '../../block/open/open.ts';
 import { absorbOptions, type Options } from '../../block/options/options.ts';
@@ -14,7 +14,6 @@ import { flush } from '../../block/request/flush.ts';
 import { truncate } from '../../block/request/truncate.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { alignUp, isAligned } from '../../util/align.ts';
-import { assert } from '../../util/assert.ts';
 import { run, type Steps } from '../../util/steps.ts';
 
 interface Settings {
@@ -92,11 +91,6 @@ export const preallocate = defineFilter<PreallocateState>({
   flush: (node) => flush(fileOf(node).node),
   truncate: (node, bytes, options) => run(resize(node, bytes, options)),
 });
-
-function fileOf(node: PreallocateNode): ChildLink {
-  assert(node.file !== null, 'a preallocate node has a file');
-  return node.file;
-}
 
 function takeSettings(options: Options, file: BlockNode): Settings {
   const given = absorbOptions(options, { 'prealloc-align': 'size', 'prealloc-size': 'size' });

@@ -1,11 +1,10 @@
 /** The state of an opened qcow image: its geometry, its tables in memory, and the cluster that was unpacked last. */
 import type { DebugEvent } from '../../block/events/events.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
-import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { type BlockNode, type ChildLink, fileOf } from '../../block/graph/node.ts';
 import { CoroutineMutex } from '../../block/loop/coroutine-queue.ts';
 import { traceWait } from '../../block/request/traced.ts';
 import type { SectorCipher } from '../../crypto/sector-cipher.ts';
-import { assert } from '../../util/assert.ts';
 import type { Pending } from '../../util/steps.ts';
 import { L1Table } from './l1-table.ts';
 import { L2Slots } from './l2-slots.ts';
@@ -45,9 +44,7 @@ export class QcowImage {
   }
 
   get file(): ChildLink {
-    const { file } = this.node;
-    assert(file !== null, 'a qcow node has a file');
-    return file;
+    return fileOf(this.node);
   }
 
   /** Of the guest's disk. */

@@ -1,11 +1,10 @@
 /** The state of an opened qed image: its geometry, its tables in memory, and which request allocates. */
 import type { DebugEvent } from '../../block/events/events.ts';
-import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { type BlockNode, type ChildLink, fileOf } from '../../block/graph/node.ts';
 import { CoroutineMutex, CoroutineQueue } from '../../block/loop/coroutine-queue.ts';
 import type { EventLoop, WaitReason } from '../../block/loop/loop.ts';
 import { traceWait } from '../../block/request/traced.ts';
 import { alignDown } from '../../util/align.ts';
-import { assert } from '../../util/assert.ts';
 import type { Pending } from '../../util/steps.ts';
 import { Feature, type Header } from './qed-header.ts';
 import { NeedCheck } from './need-check.ts';
@@ -61,9 +60,7 @@ export class QedImage {
   }
 
   get file(): ChildLink {
-    const { file } = this.node;
-    assert(file !== null, 'a qed node has a file');
-    return file;
+    return fileOf(this.node);
   }
 
   get l1Offset(): number {

@@ -1,4 +1,5 @@
 /** Counting votes: which of several values most have. */
+import { BlockError } from '../../block/error.ts';
 
 /** Those who voted for the same. */
 export interface Version<T> {
@@ -28,8 +29,9 @@ export function winnerOf<T>(versions: readonly Version<T>[]): Version<T> | undef
   return winner;
 }
 
-/** The commonest error among the errnos of all copies; 0 if none failed. */
-export function votedErrno(errnos: readonly number[]): number {
+/** Throws the commonest error if fewer copies than the threshold succeeded, which have errno 0. */
+export function checkThreshold(errnos: readonly number[], threshold: number): void {
   const failures = [...errnos.entries()].filter(([, errno]) => errno !== 0);
-  return winnerOf(countVotes(failures, (a, b) => a === b))?.value ?? 0;
+  if (errnos.length - failures.length >= threshold) return;
+  throw new BlockError(winnerOf(countVotes(failures, (a, b) => a === b))?.value ?? 0);
 }

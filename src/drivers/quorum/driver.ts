@@ -13,7 +13,7 @@ import { Errno } from '../../util/errno.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { openQuorum, type QuorumNode, type QuorumState } from './open.ts';
 import { readByVote } from './vote.ts';
-import { votedErrno } from './ballot.ts';
+import { checkThreshold } from './ballot.ts';
 
 const PASSED_ON = Perm.CONSISTENT_READ | Perm.WRITE | Perm.RESIZE;
 
@@ -71,20 +71,19 @@ function* readFirst({ state }: QuorumNode, offset: number, data: Buffer): Steps<
   }
 }
 
-/** Writes to all copies at the same time. It fails if fewer than the threshold succeed, with the commonest error. */
+/** Writes to all copies at the same time. */
 function* writeAll(node: QuorumNode, request: (copy: ChildLink) => Pending): Steps<void> {
-  const { copies, threshold } = node.state;
   const errnos = yield* sideBySide(
     node.loop,
-    copies.map((copy) => () => request(copy)),
+    node.state.copies.map((copy) => () => request(copy)),
   );
-  if (errnos.filter((errno) => errno === 0).length < threshold) throw new BlockError(votedErrno(errnos));
+  checkThreshold(errnos, node.state.threshold);
 }
 
 /** One after the other; those before the threshold is missed do not matter. */
-function* flushAll({ state: { copies, threshold } }: QuorumNode): Steps<void> {
+function* flushAll({ state }: QuorumNode): Steps<void> {
   const errnos: number[] = [];
-  for (const copy of copies) {
+  for (const copy of state.copies) {
     try {
       yield flush(copy.node);
       errnos.push(0);
@@ -93,7 +92,7 @@ function* flushAll({ state: { copies, threshold } }: QuorumNode): Steps<void> {
       errnos.push(error.errno);
     }
   }
-  if (errnos.filter((errno) => errno === 0).length < threshold) throw new BlockError(votedErrno(errnos));
+  checkThreshold(errnos, state.threshold);
 }
 
 /** Zeroes where all copies have them; data as far as any of them has. */

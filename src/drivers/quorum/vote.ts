@@ -7,7 +7,7 @@ import { pwritev } from '../../block/request/write.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Steps } from '../../util/steps.ts';
-import { countVotes, type Version, votedErrno, winnerOf } from './ballot.ts';
+import { checkThreshold, countVotes, type Version, winnerOf } from './ballot.ts';
 import type { QuorumNode } from './open.ts';
 
 /** Fills `data` with what the most copies have. EIO if these are fewer than the threshold. */
@@ -18,8 +18,8 @@ export function* readByVote(node: QuorumNode, offset: number, data: Buffer, flag
     node.loop,
     copies.map((copy, index) => () => preadv(copy, offset, parts[index] ?? data, 0)),
   );
+  checkThreshold(errnos, threshold);
   const votes = [...parts.entries()].filter(([index]) => errnos[index] === 0);
-  if (votes.length < threshold) throw new BlockError(votedErrno(errnos));
   const [[, first] = []] = votes;
   assert(first !== undefined, 'the threshold is at least one');
   if (node.state.isBlkverify) compare(node, offset, votes);

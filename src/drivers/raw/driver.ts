@@ -2,7 +2,7 @@
 import type { Driver } from '../../block/driver.ts';
 import { BlockError, invalidArgument, withContext } from '../../block/error.ts';
 import { watchRaw } from '../../block/hazards/raw-watch.ts';
-import { type BlockNode, type ChildLink } from '../../block/graph/node.ts';
+import { type BlockNode, fileOf } from '../../block/graph/node.ts';
 import { Event } from '../../block/events/events.ts';
 import { MAX_LENGTH, Perm, Req, Role, SECTOR_BYTES, Status } from '../../block/flags.ts';
 import { type Options, absorbOptions, optionText } from '../../block/options/options.ts';
@@ -39,11 +39,6 @@ type RawNode = BlockNode<RawState>;
 
 /** How much of an image is looked at to guess its format, and so how much of a guessed one is protected. */
 const PROBE_BYTES = 512;
-
-function fileOf(node: RawNode): ChildLink {
-  if (node.file === null) throw new Error('a raw node without a file');
-  return node.file;
-}
 
 function readWindow(options: Options): RawWindow {
   const given = options.clone();

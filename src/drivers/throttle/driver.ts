@@ -1,7 +1,7 @@
 /** throttle: a filter whose requests wait so that they keep the limits of a group. */
 import { invalidArgument } from '../../block/error.ts';
 import { Req } from '../../block/flags.ts';
-import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { type BlockNode, fileOf } from '../../block/graph/node.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { openFileChild } from '../../block/open/open.ts';
 import { absorbOptions, type Options } from '../../block/options/options.ts';
@@ -11,7 +11,6 @@ import { flush } from '../../block/request/flush.ts';
 import { preadv } from '../../block/request/read.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import type { ThrottleGroup } from '../../block/throttle-limits.ts';
-import { assert } from '../../util/assert.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { type Group, groupOf, type Member } from './group.ts';
 import type { Direction } from './leaky-buckets.ts';
@@ -78,11 +77,6 @@ export const throttle = defineFilter<ThrottleState>({
   },
   flush: (node) => flush(fileOf(node).node),
 });
-
-function fileOf(node: ThrottleNode): ChildLink {
-  assert(node.file !== null, 'a throttle node has a file');
-  return node.file;
-}
 
 function* admitted(node: ThrottleNode, direction: Direction, bytes: number, request: () => Pending): Steps<void> {
   const { group, member } = node.state;

@@ -2,7 +2,7 @@
 import type { CreateOption, CreateValues, Preallocation } from '../../../block/driver.ts';
 import { type BlockError, invalidArgument } from '../../../block/error.ts';
 import { SECTOR_BYTES } from '../../../block/flags.ts';
-import { parseOption } from '../../../block/options/options.ts';
+import { parseNumber, parseOption } from '../../../block/options/options.ts';
 import { CryptoError } from '../../../crypto/algorithms.ts';
 import type { LuksChoices } from '../../../crypto/luks-create.ts';
 import { luksChoices, luksCreateOptions } from '../../../crypto/luks-options.ts';
@@ -121,13 +121,8 @@ function encryptionFrom(values: CreateValues): NewEncryption | null {
     return { luks: null, secret };
   }
   if (format !== 'luks') throw refused('format', format);
-  const iterTime = own.get('encrypt.iter-time');
   try {
-    const luks = luksChoices(
-      (name) => own.get(`encrypt.${name}`) ?? null,
-      iterTime === undefined ? null : Number(parseOption('encrypt.iter-time', iterTime, 'number')),
-    );
-    return { luks, secret };
+    return { luks: luksChoices(own, 'encrypt.', parseNumber), secret };
   } catch (error) {
     throw error instanceof CryptoError ? invalidArgument(error.message) : error;
   }

@@ -1,5 +1,6 @@
 /** Reads: each part of the range from where it is, several parts at the same time. */
 import { Event } from '../../../block/events/events.ts';
+import { TaskPool } from '../../../block/loop/task-pool.ts';
 import { preadv, readAnywhere } from '../../../block/request/read.ts';
 import { assert } from '../../../util/assert.ts';
 import { type Pending, run, type Steps } from '../../../util/steps.ts';
@@ -10,7 +11,6 @@ import type { Qcow2Image } from '../tables/image.ts';
 import { inPlace } from '../tables/io.ts';
 import { readCompressed } from './compressed.ts';
 import { lookUp, Mapping } from './mapping.ts';
-import { TaskPool } from './task-pool.ts';
 import { inThread } from '../tables/worker.ts';
 
 const INT_MAX = 0x7fff_ffff;

@@ -1,5 +1,6 @@
 /** Writes of compressed clusters. */
 import { BlockError } from '../../../block/error.ts';
+import { TaskPool } from '../../../block/loop/task-pool.ts';
 import { Event } from '../../../block/events/events.ts';
 import { SECTOR_BYTES } from '../../../block/flags.ts';
 import { truncate } from '../../../block/request/truncate.ts';
@@ -23,7 +24,6 @@ import { countsOf } from '../tables/pending-update.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { codecOf } from './compressed.ts';
 import { noteEntry } from './note-entry.ts';
-import { TaskPool } from './task-pool.ts';
 import { inThread } from '../tables/worker.ts';
 import { writeRange } from './write.ts';
 

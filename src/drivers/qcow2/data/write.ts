@@ -1,5 +1,6 @@
 /** Writes: space for each part of the range, the data into it, then the metadata that makes it visible. */
 import { BlockError } from '../../../block/error.ts';
+import { TaskPool } from '../../../block/loop/task-pool.ts';
 import { Event } from '../../../block/events/events.ts';
 import { pwritev } from '../../../block/request/write.ts';
 import { type Pending, run, type Steps } from '../../../util/steps.ts';
@@ -11,7 +12,6 @@ import { checkDataOverlap } from '../tables/overlap.ts';
 import { Allocation, type PendingL2Update, type WriteOrdering } from '../tables/pending-update.ts';
 import { allocate } from './allocate.ts';
 import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
-import { TaskPool } from './task-pool.ts';
 import { inThread } from '../tables/worker.ts';
 
 const INT_MAX = 0x7fff_ffff;

@@ -5,9 +5,8 @@ import { SECTOR_BYTES } from '../../../block/flags.ts';
 import type { ImageHazards } from '../../../block/hazards/image-hazards.ts';
 import { CoroutineMutex } from '../../../block/loop/coroutine-queue.ts';
 import type { EventLoop } from '../../../block/loop/loop.ts';
-import type { BlockNode, ChildLink } from '../../../block/graph/node.ts';
+import { type BlockNode, type ChildLink, fileOf } from '../../../block/graph/node.ts';
 import { traceWait } from '../../../block/request/traced.ts';
-import { assert } from '../../../util/assert.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Pending } from '../../../util/steps.ts';
 import { Autoclear, Incompatible } from '../format/features.ts';
@@ -131,9 +130,7 @@ export class Qcow2Image extends Geometry {
 
   /** Where the metadata is. */
   get file(): ChildLink {
-    const { file } = this.node;
-    assert(file !== null, 'a qcow2 node has a file');
-    return file;
+    return fileOf(this.node);
   }
 
   /** Where the guest's data is. */

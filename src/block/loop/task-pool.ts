@@ -1,9 +1,8 @@
 /** The parts of one request that are under way at the same time: a bounded number of coroutines. */
-import { assert } from '../../../util/assert.ts';
-import type { Pending, Steps } from '../../../util/steps.ts';
-import type { Coroutine, EventLoop, RequestLabel, WaitReason } from '../../../block/loop/loop.ts';
+import { assert } from '../../util/assert.ts';
+import type { Pending, Steps } from '../../util/steps.ts';
+import type { Coroutine, EventLoop, RequestLabel, WaitReason } from './loop.ts';
 
-const MAX_BUSY = 8;
 const waitsForParts: WaitReason = { kind: 'parts' };
 
 /** The pool of one request. */
@@ -11,13 +10,16 @@ export class TaskPool {
   readonly #loop: EventLoop;
   readonly #main: Coroutine;
   readonly #label: RequestLabel;
+  readonly #maxBusy: number;
   #busy = 0;
   #isWaiting = false;
   #failure: unknown = undefined;
 
-  constructor(loop: EventLoop) {
+  /** At most `maxBusy` parts are under way at a time: as many as the parts of a request of qcow2 by default. */
+  constructor(loop: EventLoop, maxBusy = 8) {
     assert(loop.current !== null, 'a request runs in a coroutine');
     this.#loop = loop;
+    this.#maxBusy = maxBusy;
     this.#main = loop.current;
     const { operation, offset, bytes, origin } = this.#main;
     this.#label = { operation, offset, bytes, origin, parent: this.#main };
@@ -28,9 +30,9 @@ export class TaskPool {
     return this.#failure !== undefined;
   }
 
-  /** Starts a part, when fewer than eight are under way. Returns as soon as it waits for something. */
+  /** Starts a part, when there is room for it. Returns as soon as it waits for something. */
   *start(part: () => Pending): Steps<void> {
-    if (this.#busy >= MAX_BUSY) yield this.#waitForOne();
+    if (this.#busy >= this.#maxBusy) yield this.#waitForOne();
     this.#busy += 1;
     yield this.#loop.begin(this.#label, part, (error) => this.#end(error));
   }
