@@ -218,6 +218,20 @@ describe('an entry that is written before what it points to', () => {
     ]);
   });
 
+  it('is told of old data whose copy was dropped, or whose flush was a lie, and not of dropped data of the guest', async () => {
+    writeFileSync(path.join(folder, 'base.raw'), Buffer.alloc(1 << 20, 0xbb));
+    const overBase: HazardImage = { qcow2: { backing: { filename: path.join(folder, 'base.raw'), format: 'raw' } } };
+    const told = 'f (flush) writes the L2 entry of w for guest 0 before the old data copied to file 320k is on disk';
+    const write = ['write -q 0 4k', 'flush'];
+    // One write of the copy and the data, and the flush that the entry depends on.
+    expect(plain(await hazards(overBase, 'rule add drop event=cow_write once=on', ...write))).toEqual([told]);
+    expect(plain(await hazards(overBase, 'rule add drop iotype=flush event=write_aio', ...write))).toContain(told);
+    expect(await hazards(overBase, ...write)).toEqual([]);
+    // Without a copy all of it is the guest's.
+    const whole = ['write -q 0 64k', 'flush'];
+    expect(await hazards(overBase, 'rule add drop event=write_aio once=on', ...whole)).toEqual([]);
+  });
+
   it('is none without the error, where the disk counts the cluster still, and where refcounts are lazy', async () => {
     expect(await hazards(qcow2, ...before, 'write -q -P 3 128k 128k', 'flush')).toEqual([]);
     // The write takes the cluster that was given back, and that is counted on the disk.

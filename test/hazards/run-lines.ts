@@ -22,6 +22,8 @@ export async function runLines(
 ): Promise<{ readonly hazards: readonly string[]; readonly stdout: string; readonly stderr: string }> {
   const file = path.join(folder, 'disk');
   writeFileSync(file, qcow2 === null ? Buffer.alloc(1 << 20, 0xaa) : makeImage(qcow2));
+  const dataFile = path.join(folder, 'data');
+  if (qcow2?.dataFile !== undefined) writeFileSync(dataFile, Buffer.alloc(qcow2.lengthBytes ?? 1 << 20));
   const driver = qcow2 === null ? 'raw' : 'qcow2';
   const words = [
     `driver=${driver}`,
@@ -29,6 +31,7 @@ export async function runLines(
     'file.driver=blkdebug',
     'file.image.driver=file',
     `file.image.filename=${file}`,
+    ...(qcow2?.dataFile === undefined ? [] : ['data-file.driver=file', `data-file.filename=${dataFile}`]),
     ...options,
   ];
   const world = worldOf(scenarioOf(words.join(','), lines, writethrough));

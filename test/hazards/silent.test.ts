@@ -20,6 +20,7 @@ const anyImage = fc
     extendedL2: fc.boolean(),
     lazyRefcounts: fc.boolean(),
     hasBacking: fc.boolean(),
+    dataFile: fc.constantFrom(null, null, null, 'plain' as const, 'raw' as const),
     hasBitmap: fc.boolean(),
     isRaw: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
     writethrough: fc.boolean(),
@@ -34,7 +35,7 @@ const anyImage = fc
       ['detect-zeroes=unmap'],
     ),
   })
-  .map(({ isRaw, hasBacking, hasBitmap, writethrough, options, ...geometry }): HazardImage => {
+  .map(({ isRaw, hasBacking, dataFile, hasBitmap, writethrough, options, ...geometry }): HazardImage => {
     if (isRaw) return { qcow2: null, writethrough, options: options.filter((one) => one.startsWith('file.')) };
     // Without file.align: requests to clusters that share an aligned block wait for each other, and so are in flight
     // at once.
@@ -46,7 +47,11 @@ const anyImage = fc
       extendedL2: geometry.extendedL2 && version === 3 && clusterBits >= 14,
       refcountOrder: version === 3 ? geometry.refcountOrder : 4,
       lazyRefcounts: geometry.lazyRefcounts && version === 3,
-      ...(hasBacking ? { backing: { filename: 'base.raw', format: 'raw' } } : {}),
+      // Copies from a backing file into a data file are a hazard that QEMU has.
+      ...(version === 3 && dataFile !== null ? { dataFile } : {}),
+      ...(hasBacking && (version === 2 || dataFile === null)
+        ? { backing: { filename: 'base.raw', format: 'raw' } }
+        : {}),
       ...(hasBitmap && version === 3 ? { bitmap: { name: 'b', granularityBits: 12 } } : {}),
     };
     const allowed = options.filter((one) => version === 3 || !one.startsWith('lazy'));
@@ -129,11 +134,26 @@ const anyCommands = fc.oneof(
 
 const anyScript = fc.array(anyCommands, { minLength: 1, maxLength: 24, size: 'max' }).map((groups) => groups.flat());
 
+/**
+ * The event pwritev is one of the image file: where the data is elsewhere it comes with metadata alone. Around the VM
+ * state, and in a last cluster that the disk does not fill, zeroes are copied: that is the hazard of QEMU's again.
+ */
+function forDataFile(lines: readonly string[]): string[] {
+  const others = lines.filter((text) => !text.startsWith('write -q -b'));
+  return others.map((text) =>
+    text
+      .replace('break pwritev', 'break write_aio')
+      .replace(/^(truncate .*)(280k|300k)/, '$1320k')
+      .replace(/^truncate 200k/, 'truncate 192k'),
+  );
+}
+
 it('no hazard is told of scripts that are sound', { timeout: 3_600_000 }, async () => {
   writeFileSync(path.join(folder, 'base.raw'), Buffer.alloc(200 << 10, 0xbb));
   await fc.assert(
     fc.asyncProperty(anyImage, anyScript, async (image, lines) => {
-      const { hazards } = await runLines(folder, image, lines);
+      const held = image.qcow2?.dataFile === undefined ? lines : forDataFile(lines);
+      const { hazards } = await runLines(folder, image, held);
       expect(hazards).toEqual([]);
     }),
     { numRuns: Number(process.env.CASES ?? 150), seed: Number(process.env.SEED ?? 1) },

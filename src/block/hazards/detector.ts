@@ -3,12 +3,13 @@
  *
  * The detector stands beside a node with rules (blkdebug), where requests are held and failed, and belongs to the raw
  * or qcow2 image above it. It is there from the opening of the image to its close, and takes note of requests while
- * they are in flight; without such a node there is none. It never changes what a request does. Data in an external data
- * file is not followed.
+ * they are in flight; without such a node there is none. It never changes what a request does. Where a qcow2 image has
+ * its data in a file of its own, that file has places of its own, and a node with rules over either file will do.
  *
  * `freed-in-flight`: a cluster of the file is given back (its refcount falls to 0; in a raw image a range is discarded
  * or cut off) while another request is about to read or write there: it has looked up the place, and the host has not
- * been asked yet. In a raw image only writes count: a read gets the old data or zeroes.
+ * been asked yet. In a raw image, and in an external data file, only writes count: a read gets the old data or zeroes.
+ * A cluster of a data file, which has no refcount, is given back when its L2 entry is.
  *
  * `written-twice`: two requests are about to write one range of the file at the same time, for different parts of the
  * guest's disk, or one of them writes metadata there. Two writes of one asker to the same part of its disk are its own
@@ -20,7 +21,8 @@
  *   - an L2 entry that was entered for a new cluster, and the refcount of that cluster, unless the image is marked
  *     dirty for lazy refcounts (`qcow2_cache_set_dependency` of the L2 cache on that of refcount blocks);
  *   - an L2 entry, and the old data that was copied into its new cluster around the guest's
- *     (`qcow2_cache_depends_on_flush`); the guest's own data may come later: the guest flushes it;
+ *     (`qcow2_cache_depends_on_flush`); the guest's own data may come later: the guest flushes it. Where the copy is in
+ *     an external data file QEMU 7.2 flushes the image file instead, and breaks the rule (observed with strace);
  *   - an L1 entry, and its new L2 table and the refcount of that;
  *   - an entry of the refcount table, and its new refcount block.
  * "On stable storage" is: written, and a flush of the file that began after that has ended well. With cache=unsafe a
@@ -28,8 +30,8 @@
  * flush by which a rule lies puts nothing there.
  *
  * `not-counted`: a refcount falls behind the references: an L2 entry is made to point to a cluster that was given back
- * since the request took it or found it there, or a reference is given up whose refcount is 0 already. Whether the
- * whole image counts right is the business of `check`.
+ * since the request took it or found it there, or a reference is given up whose refcount is 0 already. Nothing counts
+ * the clusters of an external data file. Whether the whole image counts right is the business of `check`.
  *
  * A request and its parts are one. Each hazard between two requests is told once.
  */
@@ -61,7 +63,7 @@ export interface RequestWatch {
   losesFlush(): void;
 }
 
-/** Tells of a hazard on the bus, for the running request; `node` is the one with rules. */
+/** Tells of a hazard on the bus, for the running request; `node` holds the file that it is in. */
 export function tellHazard({ trace, loop, nodeName }: BlockNode, hazard: Hazard): void {
   const { kind, text, other, fileOffset, bytes, guestOffset } = hazard;
   trace.emit(loop.current?.id ?? 0, nodeName, {

@@ -3,12 +3,13 @@
  *
  * Time is counted in ticks of this image: each change of a refcount, and each write of a table, is a tick. A change is
  * in the file once its table has been written at a later tick, and on stable storage once the file was flushed after
- * that: the node counts its writes and knows up to which of them it was flushed.
+ * that: the node counts its writes and knows up to which of them it was flushed. The copy of old data is told by the
+ * count of the writes of the file that it is in.
  */
 import { compactBytes } from '../../util/compact.ts';
 import { readBe32 } from '../../util/big-endian.ts';
 import type { BlockNode } from '../graph/node.ts';
-import type { Coroutine } from '../loop/coroutine.ts';
+import { type Coroutine, rootOf } from '../loop/coroutine.ts';
 import { describe, isSameRequest, nameOf, type RequestWatch, tellHazard } from './detector.ts';
 
 /** A write of a table that is not known to be on stable storage: when it began, and the count of the node's writes. */
@@ -50,7 +51,7 @@ class Need implements Target {
   /** Null if refcounts need not be right. */
   readonly block: number | null;
   tick = 0;
-  /** The count of the node's writes after old data was copied; 0 if none was. */
+  /** The count of the data's writes after old data was copied; 0 if none was. */
   copied = 0;
   /** The entry's place in the table, and its halves. */
   at = 0;
@@ -74,9 +75,19 @@ const MAX_WRITTEN = 64;
 /** A write that never comes to the disk. */
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** The order of the writes of one image. `node` is the one with rules, which holds the image's file. */
+/** A range of a file. */
+interface Range {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** So many writes of one request are remembered that were lost. */
+const MAX_LOST = 64;
+
+/** The order of the writes of one image. */
 export class FlushOrder implements RequestWatch {
   readonly #node: BlockNode;
+  readonly #dataNode: BlockNode;
   #tick = 0;
   readonly #tables = new Map<number, TableState>();
   /** Tables that are not in the map were on stable storage at this tick. */
@@ -84,27 +95,61 @@ export class FlushOrder implements RequestWatch {
   #sweepSize = SWEEP_SIZE;
   /** By the table that has the entries; for each block that counts what they point to. */
   readonly #needs = new Map<number, Need[]>();
-  #lost: { readonly offset: number; readonly bytes: number } | null = null;
+  #lost: Range | null = null;
+  /** In the file with the guest's data, by request of the user. */
+  readonly #lostData = new WeakMap<Coroutine, Range[]>();
+  /** Takes note of the faults of a data file of its own. */
+  readonly dataWatch: RequestWatch = {
+    changes: () => {},
+    losesWrite: (offset, bytes) => this.#losesData({ offset, bytes }),
+    losesFlush: () => this.#losesCopies(),
+  };
 
-  constructor(node: BlockNode) {
+  /** The nodes hold the image's file, and the guest's data. */
+  constructor(node: BlockNode, dataNode: BlockNode) {
     this.#node = node;
+    this.#dataNode = dataNode;
   }
 
   changes(): void {}
 
   losesWrite(offset: number, bytes: number): void {
     this.#lost = { offset, bytes };
+    if (this.#dataNode === this.#node) this.#losesData(this.#lost);
   }
 
   losesFlush(): void {
     for (const { written } of this.#tables.values()) {
       for (const write of written) if (write.generation > this.#node.flushedGeneration) write.generation = NEVER;
     }
+    if (this.#dataNode === this.#node) this.#losesCopies();
   }
 
-  /** How many writes the file has had. */
-  get generation(): number {
-    return this.#node.writeGeneration;
+  #losesData(range: Range): void {
+    const { current } = this.#dataNode.loop;
+    if (current === null) return;
+    const request = rootOf(current);
+    const lost = this.#lostData.get(request) ?? [];
+    this.#lostData.set(request, lost);
+    lost.push(range);
+    if (lost.length > MAX_LOST) lost.shift();
+  }
+
+  #losesCopies(): void {
+    for (const needs of this.#needs.values()) {
+      for (const need of needs) if (need.copied > this.#dataNode.flushedGeneration) need.copied = NEVER;
+    }
+  }
+
+  /**
+   * How many writes the file with the guest's data has had, now that the running request has copied old data into these
+   * ranges of it. What it is for `pointsTo`.
+   */
+  copied(ranges: readonly Range[]): number {
+    const { loop, writeGeneration } = this.#dataNode;
+    const lost = loop.current === null ? undefined : this.#lostData.get(rootOf(loop.current));
+    const isLost = lost?.some((one) => ranges.some((range) => overlaps(one, range)));
+    return isLost === true ? NEVER : writeGeneration;
   }
 
   #table(offset: number): TableState {
@@ -158,12 +203,12 @@ export class FlushOrder implements RequestWatch {
   /** A table was written, without an error. */
   written(offset: number, bytes: number, tick: number): void {
     const lost = this.#lost;
-    const isLost = lost !== null && lost.offset < offset + bytes && offset < lost.offset + lost.bytes;
+    const isLost = lost !== null && overlaps(lost, { offset, bytes });
     const table = this.#table(offset);
     this.#settle(table);
     table.hasNew = false;
     table.counted = null;
-    table.written.push({ tick, generation: isLost ? NEVER : this.generation });
+    table.written.push({ tick, generation: isLost ? NEVER : this.#node.writeGeneration });
     this.#needs.delete(offset);
     if (this.#tables.size > this.#sweepSize) this.#sweep();
   }
@@ -255,8 +300,9 @@ export class FlushOrder implements RequestWatch {
       if (need.block !== null && !this.#isStable(need.block, need.tick)) {
         this.#tell('L2 entry', need, `the refcount of file ${compactBytes(need.host)}`);
       }
-      if (need.copied > this.#node.flushedGeneration) {
-        this.#tell('L2 entry', need, `the old data copied to file ${compactBytes(need.host)}`);
+      if (need.copied > this.#dataNode.flushedGeneration) {
+        const file = this.#dataNode === this.#node ? 'file' : 'data file';
+        this.#tell('L2 entry', need, `the old data copied to ${file} ${compactBytes(need.host)}`);
       }
     }
   }
@@ -294,4 +340,8 @@ export class FlushOrder implements RequestWatch {
       ...(guest === null ? {} : { guestOffset: guest }),
     });
   }
+}
+
+function overlaps(one: Range, other: Range): boolean {
+  return one.offset < other.offset + other.bytes && other.offset < one.offset + one.bytes;
 }

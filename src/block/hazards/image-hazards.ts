@@ -4,21 +4,28 @@ import type { BlockNode } from '../graph/node.ts';
 import { FlushOrder } from './flush-order.ts';
 import { Places } from './places.ts';
 
-/** Both parts of the detector of one image. */
+/** The parts of the detector of one image. */
 export class ImageHazards {
+  /** Of the image file. */
   readonly places: Places;
+  /** Of the file with the guest's data: those of the image file, unless it has one of its own. */
+  readonly data: Places;
   readonly order: FlushOrder;
 
-  /** `node` is the one with rules; it tells the detector of its faults from now on. */
-  constructor(node: BlockNode) {
-    this.places = new Places(node);
-    this.order = new FlushOrder(node);
+  /** The nodes hold the image file and the guest's data. They tell the detector of their faults from now on. */
+  constructor(node: BlockNode, dataNode: BlockNode) {
+    this.places = new Places(node, 'file');
+    this.data = dataNode === node ? this.places : new Places(dataNode, 'data file');
+    this.order = new FlushOrder(node, dataNode);
+    if (dataNode !== node) dataNode.watch = this.order.dataWatch;
     node.watch = this.order;
   }
 }
 
-/** The detector of an image whose file is `file`; null without rules there. */
-export function hazardsOver(file: BlockNode): ImageHazards | null {
+/** The detector of an image in `file` with its data in `dataFile`; null without rules at either. */
+export function hazardsOver(file: BlockNode, dataFile: BlockNode): ImageHazards | null {
   const node = debugNode(file);
-  return node === null ? null : new ImageHazards(node);
+  const dataNode = dataFile === file ? node : debugNode(dataFile);
+  if (node === null && dataNode === null) return null;
+  return new ImageHazards(node ?? file, dataNode ?? dataFile);
 }

@@ -31,16 +31,19 @@ export class Place {
   }
 }
 
-/** The places in use of one image. */
+/** The places in use of one file of an image. */
 export class Places {
   readonly #node: BlockNode;
+  /** "file", or "data file". */
+  readonly #fileName: string;
   #newest: Place | null = null;
   /** The pairs of requests that were told to write the same. */
   readonly #told = new Set<string>();
 
-  /** `node` is the one with rules. */
-  constructor(node: BlockNode) {
+  /** `node` holds the file, which messages call `fileName`. */
+  constructor(node: BlockNode, fileName: string) {
     this.#node = node;
+    this.#fileName = fileName;
   }
 
   /** A request is about to use a place; `end` must follow. */
@@ -82,7 +85,7 @@ export class Places {
     const guestOffset = other.guest === null ? undefined : other.guest + fileOffset - other.offset;
     tellHazard(this.#node, {
       kind: 'written-twice',
-      text: `${described(place)} and ${described(other)} both write file ${compactBytes(fileOffset)}`,
+      text: `${described(place)} and ${described(other)} both write ${this.#at(fileOffset)}`,
       other: other.request,
       fileOffset,
       bytes,
@@ -102,7 +105,7 @@ export class Places {
       const fileOffset = Math.max(offset, place.offset);
       tellHazard(this.#node, {
         kind: 'freed-in-flight',
-        text: `${describe(current)} frees file ${compactBytes(offset)} under ${described(place)}`,
+        text: `${describe(current)} frees ${this.#at(offset)} under ${described(place)}`,
         other: place.request,
         fileOffset,
         bytes: Math.min(offset + bytes, place.offset + place.bytes) - fileOffset,
@@ -120,13 +123,17 @@ export class Places {
     return false;
   }
 
+  #at(offset: number): string {
+    return `${this.#fileName} ${compactBytes(offset)}`;
+  }
+
   /** An entry now points to space of a request, which nothing counts any more. */
   tellUncounted(place: Place, guestOffset: number, fileOffset: number, bytes: number): void {
     const who = place.freedBy === null ? 'another request' : describe(place.freedBy);
     tellHazard(this.#node, {
       kind: 'not-counted',
       text:
-        `${describe(place.request)} points guest ${compactBytes(guestOffset)} to file ${compactBytes(fileOffset)}, ` +
+        `${describe(place.request)} points guest ${compactBytes(guestOffset)} to ${this.#at(fileOffset)}, ` +
         `which ${who} has given back: no refcount counts it`,
       other: place.freedBy,
       fileOffset,
@@ -139,7 +146,7 @@ export class Places {
   tellUnderflow(fileOffset: number, bytes: number): void {
     tellHazard(this.#node, {
       kind: 'not-counted',
-      text: `${describe(this.#node.loop.current)} gives back file ${compactBytes(fileOffset)}, whose refcount is 0 already`,
+      text: `${describe(this.#node.loop.current)} gives back ${this.#at(fileOffset)}, whose refcount is 0 already`,
       other: null,
       fileOffset,
       bytes,

@@ -62,7 +62,7 @@ export async function openImage(node: Qcow2Node, options: Options, flags: number
   node.backingFormat = image.backingFormat?.toString('latin1') ?? '';
   await openDataFile(image, options);
   await readBackingName(image, header);
-  if (!image.hasDataFile) image.hazards = hazardsOver(image.file.node);
+  image.hazards = hazardsOver(image.file.node, image.dataFile.node);
   // A check reads the snapshots itself: a table that is broken must not keep it from being opened.
   if ((flags & Open.CHECK) === 0) {
     image.snapshotsOffset = header.snapshotsOffset;

@@ -11,6 +11,8 @@ export interface ImageSettings {
   readonly bitmap?: { readonly name: string; readonly granularityBits: number };
   /** AES, or the LUKS header that is put into clusters of its own. */
   readonly encryption?: 'aes' | Buffer;
+  /** The data is in a file of its own, which with 'raw' is the guest's disk byte for byte. */
+  readonly dataFile?: 'plain' | 'raw';
   readonly backing?: { readonly filename: string; readonly format: string };
 }
 
@@ -36,6 +38,8 @@ export function makeImage(settings: ImageSettings = {}): Buffer {
   if (version === 3) {
     if (extendedL2) image.writeBigUInt64BE(16n, 72);
     if (settings.lazyRefcounts === true) image.writeBigUInt64BE(1n, 80);
+    if (settings.dataFile !== undefined) image.writeBigUInt64BE(extendedL2 ? 20n : 4n, 72);
+    if (settings.dataFile === 'raw') image.writeBigUInt64BE(2n, 88);
     image.writeUInt32BE(refcountOrder, 96);
     image.writeUInt32BE(112, 100);
   }

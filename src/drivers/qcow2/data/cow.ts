@@ -162,12 +162,17 @@ function* copyAround(image: Qcow2Image, part: PendingL2Update): Steps<void> {
   image.lock.unlock();
   try {
     yield* copyUnlocked(image, part);
-    part.copied = image.hazards?.order.generation ?? 0;
+    if (image.hazards !== null) part.copied = image.hazards.order.copied(copiedRanges(part));
   } finally {
     yield image.lock.lock();
   }
   // The copy has to be on disk before the L2 entry that points to it.
   image.l2Cache.dependOnFlush();
+}
+
+/** The ranges of the file that old data was copied into. */
+function copiedRanges({ host, head, tail }: PendingL2Update): { offset: number; bytes: number }[] {
+  return [head, tail].flatMap(({ offset, bytes }) => (bytes === 0 ? [] : [{ offset: host + offset, bytes }]));
 }
 
 function* copyUnlocked(image: Qcow2Image, part: PendingL2Update): Steps<void> {

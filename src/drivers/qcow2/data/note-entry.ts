@@ -30,7 +30,8 @@ export function noteEntry(
 /** The entries of a part are about to be made: whether its clusters are still its own. */
 export function checkOwnership(image: Qcow2Image, part: PendingL2Update, table: Buffer): void {
   const { hazards, clusterBytes, l2EntryBytes } = image;
-  if (hazards === null || part.place === null) return;
+  // Nothing counts the clusters of an external data file.
+  if (hazards === null || part.place === null || image.hasDataFile) return;
   for (let step = 0; step < part.clusterCount; step++) {
     const host = part.host + step * clusterBytes;
     const at = (image.sliceIndexOf(part.guest) + step) * l2EntryBytes;

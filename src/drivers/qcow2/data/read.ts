@@ -70,13 +70,16 @@ function isZero(image: Qcow2Image, type: number): boolean {
 
 function readPart(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping: Mapping): Pending {
   const { hazards } = image;
-  if (hazards === null) return readFrom(image, guest, data, mapping);
+  // Nothing else can come to a place of an external data file: a read there gets old data or zeroes.
+  if (hazards === null || image.hasDataFile) return readFrom(image, guest, data, mapping);
   if (mapping.type === Subcluster.NORMAL) {
-    return inPlace(hazards, 'read', mapping.host, data.length, guest, () => readFrom(image, guest, data, mapping));
+    return inPlace(hazards.places, 'read', mapping.host, data.length, guest, () =>
+      readFrom(image, guest, data, mapping),
+    );
   }
   if (mapping.type === Subcluster.COMPRESSED) {
     const { offset, bytes } = image.compressedRange(mapping.high, mapping.low);
-    return inPlace(hazards, 'read', offset, bytes, guest, () => readFrom(image, guest, data, mapping));
+    return inPlace(hazards.places, 'read', offset, bytes, guest, () => readFrom(image, guest, data, mapping));
   }
   return readFrom(image, guest, data, mapping);
 }

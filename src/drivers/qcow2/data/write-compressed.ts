@@ -77,7 +77,7 @@ function* writeCluster(image: Qcow2Image, guest: GuestOffset, data: Buffer): Ste
   const host = yield* image.lock.holding(allocateCompressed(image, guest, compressed.length));
   const writing = (): Pending => run(writeStream(image, host, compressed));
   const { hazards } = image;
-  yield hazards === null ? writing() : inPlace(hazards, 'write', host, compressed.length, guest, writing);
+  yield hazards === null ? writing() : inPlace(hazards.places, 'write', host, compressed.length, guest, writing);
 }
 
 function* writeStream(image: Qcow2Image, host: HostOffset, compressed: Buffer): Steps<void> {

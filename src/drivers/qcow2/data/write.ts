@@ -112,7 +112,7 @@ function* writeEncrypted(
   const stored = image.node.context.allocate(data.length);
   const encrypting = (): Pending => run(inThread(image, () => encryption.encrypt(space.host, guest, data, stored)));
   const { hazards } = image;
-  yield hazards === null ? encrypting() : inPlace(hazards, 'write', space.host, data.length, guest, encrypting);
+  yield hazards === null ? encrypting() : inPlace(hazards.data, 'write', space.host, data.length, guest, encrypting);
   yield writeStored(image, guest, stored, space);
 }
 
@@ -133,7 +133,7 @@ function writeStored(image: Qcow2Image, guest: GuestOffset, data: Buffer, space:
 function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, space: Allocation): Pending {
   const { hazards } = image;
   if (hazards === null) return writeAt(image, guest, data, space);
-  return inPlace(hazards, 'write', space.host, data.length, guest, () => writeAt(image, guest, data, space));
+  return inPlace(hazards.data, 'write', space.host, data.length, guest, () => writeAt(image, guest, data, space));
 }
 
 function writeAt(image: Qcow2Image, guest: GuestOffset, data: Buffer, { host, parts }: Allocation): Pending {

@@ -6,11 +6,12 @@ import { blockStatusAbove } from '../../../block/request/status.ts';
 import { pwriteZeroes } from '../../../block/request/write.ts';
 import { assert } from '../../../util/assert.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { Steps } from '../../../util/steps.ts';
+import type { Pending, Steps } from '../../../util/steps.ts';
 import { readBe32 } from '../../../util/big-endian.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { discardClusters, withHeldDiscards } from './discard.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
+import { inPlace } from '../tables/io.ts';
 import { bitRange, Cluster, clusterType, isAllocated, Subcluster } from '../format/l2-entry.ts';
 import { lookUp, Mapping } from './mapping.ts';
 import { advance, type GuestOffset, ZERO } from '../format/offsets.ts';
@@ -76,7 +77,7 @@ export function* zeroSubclusters(image: Qcow2Image, guest: GuestOffset, bytes: n
   assert(image.lock.isLocked, 'the lock is held');
   assert(guest % image.subclusterBytes === 0, 'subclusters are zeroed as a whole');
   // A raw data file has to show the same content.
-  if (image.hasRawDataFile) yield pwriteZeroes(image.dataFile, guest, bytes, flags);
+  if (image.hasRawDataFile) yield zeroRawData(image, guest, bytes, flags);
   if (image.version < 3) {
     if (image.node.backing !== null) throw new BlockError(Errno.ENOTSUP);
     yield* discardClusters(image, guest, bytes, { reason: DiscardReason.REQUEST, full: false });
@@ -87,6 +88,12 @@ export function* zeroSubclusters(image: Qcow2Image, guest: GuestOffset, bytes: n
   const isAtEnd = end >= image.lengthBytes;
   const lastCluster = (isAtEnd ? end : Math.max(firstCluster, image.startOfCluster(end))) as GuestOffset;
   yield* withHeldDiscards(image, zeroParts(image, { guest, end, firstCluster, lastCluster, flags }));
+}
+
+/** Zeroes a range of a raw data file, which is where the guest has it. */
+function zeroRawData(image: Qcow2Image, guest: GuestOffset, bytes: number, flags: number): Pending {
+  const zeroing = (): Pending => pwriteZeroes(image.dataFile, guest, bytes, flags);
+  return image.hazards === null ? zeroing() : inPlace(image.hazards.data, 'write', guest, bytes, guest, zeroing);
 }
 
 /** A range to be zeroed: whole clusters, between parts of the clusters before and behind them. */

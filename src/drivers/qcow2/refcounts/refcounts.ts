@@ -272,12 +272,14 @@ export function* freeClusters(image: Qcow2Image, offset: number, bytes: number, 
 
 /** Gives back the clusters that an L2 entry points to, of any type. */
 export function* freeEntry(image: Qcow2Image, high: number, low: number, reason: number): Steps<void> {
+  const type = clusterType(image, high, low);
+  const offset = entryOffset(high, low);
   if (image.hasDataFile) {
+    const hasCluster = type === Cluster.NORMAL || type === Cluster.ZERO_ALLOC;
+    if (hasCluster) image.hazards?.data.freed(offset, image.clusterBytes);
     yield* discardEntry(image, high, low, reason);
     return;
   }
-  const type = clusterType(image, high, low);
-  const offset = entryOffset(high, low);
   if (type === Cluster.COMPRESSED) {
     const range = image.compressedRange(high, low);
     yield* freeClusters(image, range.offset, range.bytes, reason);

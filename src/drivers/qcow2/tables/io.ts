@@ -1,6 +1,5 @@
 /** Reads and writes of metadata on the image file. Offsets are in bytes; all throw what the file below throws. */
 import { BlockError } from '../../../block/error.ts';
-import type { ImageHazards } from '../../../block/hazards/image-hazards.ts';
 import type { Place, Places, Use } from '../../../block/hazards/places.ts';
 import type { ChildLink } from '../../../block/graph/node.ts';
 import { pdiscard } from '../../../block/request/discard.ts';
@@ -18,15 +17,15 @@ export function readFile(image: Qcow2Image, offset: number, data: Buffer): Pendi
 /** Writes to the image file. */
 export function writeFile(image: Qcow2Image, offset: number, data: Buffer): Pending {
   const write = (): Pending => pwritev(image.file, offset, data, 0);
-  return image.hazards === null ? write() : inPlace(image.hazards, 'write', offset, data.length, null, write);
+  return image.hazards === null ? write() : inPlace(image.hazards.places, 'write', offset, data.length, null, write);
 }
 
 /**
- * Does I/O of the running request at a place of the image file, known to the detector of hazards from now to its end.
+ * Does I/O of the running request at a place of a file, known to the detector of hazards from now to its end.
  * `guest` is the offset of the guest's disk, null for metadata; all in bytes.
  */
 export function inPlace(
-  { places }: ImageHazards,
+  places: Places,
   use: Use,
   offset: number,
   bytes: number,

@@ -64,7 +64,8 @@ export class PendingL2Update {
     this.next = part.next;
     this.owner = image.loop.current;
     this.dependents = new CoroutineQueue(image.loop);
-    this.counted = part.keepsOldClusters ? [] : countsOf(image, part.host, part.clusterCount * image.clusterBytes);
+    const isCounted = !part.keepsOldClusters && !image.hasDataFile;
+    this.counted = isCounted ? countsOf(image, part.host, part.clusterCount * image.clusterBytes) : [];
   }
 
   /** Guest offsets between which everything is written, copied parts included. */
@@ -131,7 +132,7 @@ export class PendingUpdates {
     const { hazards, clusterBytes } = this.#image;
     if (hazards !== null) {
       const { host, clusterCount, guest, owner } = update;
-      update.place = hazards.places.begin('taken', host, clusterCount * clusterBytes, guest, owner);
+      update.place = hazards.data.begin('taken', host, clusterCount * clusterBytes, guest, owner);
     }
     update.older = this.#newest;
     if (this.#newest !== null) this.#newest.newer = update;
@@ -161,7 +162,7 @@ export class PendingUpdates {
   delete(update: PendingL2Update): boolean {
     if (update.order === -1) return false;
     update.order = -1;
-    if (update.place !== null) this.#image.hazards?.places.end(update.place);
+    if (update.place !== null) this.#image.hazards?.data.end(update.place);
     if (update.newer === null) this.#newest = update.older;
     else update.newer.older = update.older;
     if (update.older !== null) update.older.newer = update.newer;
