@@ -8,6 +8,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // They need the real qemu-io and a kernel: `npm run test:differential`, `npm run test:guest`.
     exclude: ['test/differential/**', 'test/guest/**'],
+    globalSetup: ['test/helpers/temporary-folder.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // Failures in full; passes are dots at most.
