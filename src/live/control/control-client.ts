@@ -16,7 +16,8 @@ import {
   type RpcRequest,
 } from './messages.ts';
 import { callMethod, goesFirst, type MethodContext, type Stream } from './methods.ts';
-import type { ConsoleOutput, SessionControl } from './session-control.ts';
+import { Outbox } from './outbox.ts';
+import type { SessionControl } from './session-control.ts';
 import { type RecordFilter, Subscription } from './subscription.ts';
 
 /** The session around a client. */
@@ -36,14 +37,8 @@ export interface ControlHost {
 
 /** With more calls waiting nothing more is read. */
 const MAX_WAITING = 100;
-/** With so much waiting for the client its next call is not served. */
-const FULL_BYTES = 1 << 20;
-/** With so much waiting records and snapshots are left out, and counted. */
-const MAX_BACKLOG_BYTES = 4 << 20;
 /** Calls that never wait are served so long before others have a turn. */
 const TURN_MS = 5;
-/** Records are handed to the socket in pieces of this size at least, or by `flush`. */
-const BATCH_CHARS = 64 << 10;
 
 /** One client. */
 export class ControlClient implements MethodContext {
@@ -52,6 +47,7 @@ export class ControlClient implements MethodContext {
   /** Calls of methods so far. */
   calls = 0;
   readonly #socket: Socket;
+  readonly #outbox: Outbox;
   readonly #host: ControlHost;
   readonly #waiting: (RpcCall | readonly RpcCall[])[] = [];
   #isServing = false;
@@ -61,19 +57,14 @@ export class ControlClient implements MethodContext {
   #isGone = false;
   #subscription: Subscription | null = null;
   #streams: ReadonlySet<Stream> = new Set();
-  /** Records that are not handed to the socket yet. */
-  #batch = '';
-  /** Notifications that were left out since it fell behind. */
-  #dropped = 0;
-  #patience: NodeJS.Timeout | null = null;
   #probing: NodeJS.Timeout | null = null;
-  #roomWaiter: (() => void) | null = null;
 
   constructor(socket: Socket, client: string, host: ControlHost) {
     this.#socket = socket;
     this.client = client;
     this.#host = host;
-    host.control.join(client, (output) => this.#late(output));
+    this.#outbox = new Outbox(socket, host.patienceMs, () => this.#drop());
+    host.control.join(client, (output) => this.#outbox.sendUnasked(notificationLine('output', output)));
   }
 
   get control(): SessionControl {
@@ -92,7 +83,7 @@ export class ControlClient implements MethodContext {
     this.#streams = new Set(to);
     this.#subscription = to.includes('records') ? new Subscription(filter, this.#host.snapshot().requests) : null;
     this.#host.changed(this);
-    if (to.includes('snapshots')) this.#droppable(notificationLine('snapshot', this.#host.snapshot()));
+    if (to.includes('snapshots')) this.#outbox.sendIfRoom(notificationLine('snapshot', this.#host.snapshot()));
   }
 
   unsubscribe(): void {
@@ -113,7 +104,7 @@ export class ControlClient implements MethodContext {
   /** It as `clients` lists it. */
   get view(): object {
     const { client, label, calls } = this;
-    return { client, label, follows: [...this.#streams], calls, backlogBytes: this.#socket.writableLength };
+    return { client, label, follows: [...this.#streams], calls, backlogBytes: this.#outbox.backlogBytes };
   }
 
   /** Takes a line of the client. */
@@ -149,7 +140,7 @@ export class ControlClient implements MethodContext {
 
   /** A client that nothing is read from, and that is gone, shows when it is written to. */
   #probe(): void {
-    if (this.#socket.writableLength === 0) this.#write(notificationLine('alive', {}));
+    if (this.#outbox.backlogBytes === 0) this.#outbox.send(notificationLine('alive', {}));
   }
 
   #startProbing(): void {
@@ -167,71 +158,44 @@ export class ControlClient implements MethodContext {
     if (this.#isGone) return;
     this.#isGone = true;
     this.#waiting.length = 0;
-    this.#stopPatience();
     this.#stopProbing();
     this.control.leave(this.client);
     this.unsubscribe();
-    this.#roomWaiter?.();
+    this.#outbox.close();
   }
 
   /** It has taken what waited for it. */
   drained(): void {
-    this.#stopPatience();
-    const dropped = this.#dropped;
-    this.#dropped = 0;
-    if (dropped > 0) {
-      this.#write(notificationLine('note', { text: 'records left out for a slow client', dropped }));
-      if (this.follows('snapshots')) this.#write(notificationLine('snapshot', this.#host.snapshot()));
+    if (this.#outbox.hasDropped) {
+      this.#outbox.tellDropped();
+      if (this.follows('snapshots')) this.#outbox.send(notificationLine('snapshot', this.#host.snapshot()));
     }
-    this.#roomWaiter?.();
+    this.#outbox.drained();
   }
 
   /** Takes a record of the bus; `line` makes its notification, once for all clients. */
   record(record: TraceRecord, line: () => string): void {
-    if (this.#subscription?.wants(record) !== true) return;
-    if (this.#isBehind()) {
-      this.#dropped += 1;
-      return;
-    }
-    this.#batch += line();
-    if (this.#batch.length > BATCH_CHARS) this.flush();
+    if (this.#subscription?.wants(record) === true) this.#outbox.batchIfRoom(line);
   }
 
   /** Hands the records so far to the socket. */
   flush(): void {
-    const batch = this.#batch;
-    this.#batch = '';
-    if (batch !== '') this.#write(batch);
+    this.#outbox.flush();
   }
 
   /** Takes a line of the stream of snapshots, or of the latest events. */
   take(stream: Stream, line: string): void {
-    if (this.follows(stream)) this.#droppable(line);
+    if (this.follows(stream)) this.#outbox.sendIfRoom(line);
   }
 
   /** The last lines: the session has ended. */
   dismiss(snapshot: string, events: string, end: string): void {
-    this.flush();
     this.#leaves = true;
-    if (this.#dropped > 0) this.drained();
-    if (this.follows('events')) this.#write(events);
-    if (this.follows('snapshots')) this.#write(snapshot);
-    this.#write(end);
-  }
-
-  #isBehind(): boolean {
-    if (this.#socket.writableLength <= MAX_BACKLOG_BYTES) return false;
-    this.#startPatience();
-    return true;
-  }
-
-  #droppable(line: string): void {
-    if (this.#isBehind()) {
-      this.#dropped += 1;
-      return;
-    }
-    this.flush();
-    this.#write(line);
+    this.#outbox.flush();
+    if (this.#outbox.hasDropped) this.drained();
+    if (this.follows('events')) this.#outbox.send(events);
+    if (this.follows('snapshots')) this.#outbox.send(snapshot);
+    this.#outbox.send(end);
   }
 
   async #serve(): Promise<void> {
@@ -248,7 +212,7 @@ export class ControlClient implements MethodContext {
         await hostTurn();
         turnedMs = performance.now();
       }
-      await this.#room();
+      await this.#outbox.room();
     }
     this.#isServing = false;
     if (this.#leaves || (this.#hasEnded && this.#streams.size === 0 && this.#waiting.length === 0)) this.#sayGoodbye();
@@ -261,17 +225,6 @@ export class ControlClient implements MethodContext {
     this.#socket.end();
     this.#socket.resume();
     setTimeout(() => this.#socket.destroy(), this.#host.patienceMs).unref();
-  }
-
-  /** Waits until a client that is slow has taken most of what waits for it. */
-  async #room(): Promise<void> {
-    while (!this.#isGone && this.#socket.writableLength > FULL_BYTES) {
-      this.#startPatience();
-      await new Promise<void>((resolve) => {
-        this.#roomWaiter = resolve;
-      });
-      this.#roomWaiter = null;
-    }
   }
 
   async #answerAll(message: RpcCall | readonly RpcCall[]): Promise<string> {
@@ -304,30 +257,7 @@ export class ControlClient implements MethodContext {
 
   /** The records of what a call did come before its answer. */
   #send(text: string): void {
-    if (text === '') return;
-    this.flush();
-    this.#write(`${text}\n`);
-  }
-
-  #late(output: ConsoleOutput): void {
-    this.flush();
-    this.#write(notificationLine('output', output));
-    // No call waits for it: text without end is not kept without end.
-    if (this.#socket.writableLength > 2 * MAX_BACKLOG_BYTES) this.#drop();
-  }
-
-  #write(text: string): void {
-    if (!this.#isGone && this.#socket.writable) this.#socket.write(text);
-  }
-
-  #startPatience(): void {
-    this.#patience ??= setTimeout(() => this.#drop(), this.#host.patienceMs);
-    this.#patience.unref();
-  }
-
-  #stopPatience(): void {
-    if (this.#patience !== null) clearTimeout(this.#patience);
-    this.#patience = null;
+    if (text !== '') this.#outbox.send(`${text}\n`);
   }
 
   #drop(): void {
