@@ -221,6 +221,8 @@ export interface Driver<S = unknown> extends DriverIdentity {
   isInserted?(node: BlockNode<S>): boolean;
   /** Sets `node.limits` beyond what was merged from the children. */
   refreshLimits?(node: BlockNode<S>): void;
+  /** Whether a child, other than the backing file, is part of the `json:{}` name. Default: each is. */
+  namesChild?(name: string): boolean;
   /** Sets `node.exactFilename` (empty: only `json:{}` can say it). */
   refreshFilename?(node: BlockNode<S>): void;
   /**

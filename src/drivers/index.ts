@@ -13,6 +13,7 @@ import { qcow2 } from './qcow2/probe.ts';
 import { qed } from './qed/probe.ts';
 import { raw } from './raw/driver.ts';
 import { recognisedFormats } from './recognised/driver.ts';
+import { vmdk } from './vmdk/probe.ts';
 
 /** A driver that is found by its name alone, and loaded with the first node that names it. */
 function byName(formatName: string, load: LazyDriver['load']): LazyDriver {
@@ -40,5 +41,6 @@ export const drivers: readonly (Driver<any> | LazyDriver)[] = [
   byName('quorum', async () => (await import('./quorum/driver.ts')).quorum),
   raw,
   byName('throttle', async () => (await import('./throttle/driver.ts')).throttle),
+  vmdk,
   ...recognisedFormats,
 ];

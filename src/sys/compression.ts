@@ -5,6 +5,7 @@
  * on this host writes it. zstd came to Node with version 22.15. Loaded on first need; where a library cannot be loaded,
  * Node's own is used, if it has one.
  */
+import type { ZlibOptions } from 'node:zlib';
 import { loadKoffi } from './koffi.ts';
 import { libc } from './libc.ts';
 import { loadNow } from '../util/load-now.ts';
@@ -17,9 +18,22 @@ export interface Codec {
   decompress(data: Buffer, bytes: number): Buffer | null;
 }
 
+/** A codec of streams that say where they end. */
+export interface StreamCodec extends Codec {
+  /** All that a stream unpacks to; null if that is more than `maxBytes`, or the stream is damaged or cut. */
+  decompressAll(data: Buffer, maxBytes: number): Buffer | null;
+}
+
+/** How deflate is to work; a window in bits below 0 stands for raw data, without a head and a checksum. */
+interface DeflateSettings {
+  readonly windowBits: number;
+  readonly memoryLevel: number;
+}
+
 /** Raw deflate with a window of 4 KiB. */
-const WINDOW_BITS = 12;
-const MEMORY_LEVEL = 9;
+const RAW: DeflateSettings = { windowBits: -12, memoryLevel: 9 };
+/** zlib's own defaults. */
+const ZLIB: DeflateSettings = { windowBits: 15, memoryLevel: 8 };
 const Z_FINISH = 4;
 const Z_OK = 0;
 const Z_STREAM_END = 1;
@@ -29,13 +43,25 @@ const Z_STREAM_BYTES = 112;
 /** zlib looks at the first character only. */
 const ZLIB_VERSION = '1';
 
-let deflateCodec: Codec | undefined;
+let deflateCodec: StreamCodec | undefined;
+let zlibCodec: StreamCodec | undefined;
 let zstdCodec: Codec | null | undefined;
 
 /** Raw deflate streams. */
 export function deflate(): Codec {
-  deflateCodec ??= hostZlib() ?? nodeZlib;
+  deflateCodec ??= deflateBy(RAW);
   return deflateCodec;
+}
+
+/** Streams of zlib, with its head and checksum. */
+export function zlib(): StreamCodec {
+  zlibCodec ??= deflateBy(ZLIB);
+  return zlibCodec;
+}
+
+function deflateBy(settings: DeflateSettings): StreamCodec {
+  const own = nodeZlib(settings);
+  return hostZlib(settings, own) ?? own;
 }
 
 /** zstd streams; null without a library that has it. */
@@ -70,7 +96,8 @@ function addressOf(data: Buffer): bigint {
   return libc()?.address(data) ?? 0n;
 }
 
-function hostZlib(): Codec | null {
+/** `own` takes over where a stream cannot be set up. */
+function hostZlib({ windowBits, memoryLevel }: DeflateSettings, own: StreamCodec): StreamCodec | null {
   const z = loadFunctions('libz.so.1', {
     deflateInit:
       'int deflateInit2_(uint64 stream, int level, int method, int bits, int memory, int strategy, const char *version, int size)',
@@ -81,39 +108,39 @@ function hostZlib(): Codec | null {
     inflateEnd: 'int inflateEnd(uint64 stream)',
   });
   if (z === null) return null;
+  /** The status that inflate ends with, and the bytes of `output` that it has not filled; null without a stream. */
+  const inflateInto = (output: Buffer, data: Buffer): { status: number; left: number } | null => {
+    const stream = zStream(data, output);
+    if (z.inflateInit(addressOf(stream), windowBits, ZLIB_VERSION, Z_STREAM_BYTES) !== Z_OK) return null;
+    const status = z.inflate(addressOf(stream), Z_FINISH);
+    const left = stream.readUInt32LE(32);
+    z.inflateEnd(addressOf(stream));
+    return { status, left };
+  };
   return {
     compress(data, maxBytes) {
       const output = Buffer.allocUnsafeSlow(maxBytes);
       const stream = zStream(data, output);
-      if (
-        z.deflateInit(
-          addressOf(stream),
-          -1,
-          Z_DEFLATED,
-          -WINDOW_BITS,
-          MEMORY_LEVEL,
-          0,
-          ZLIB_VERSION,
-          Z_STREAM_BYTES,
-        ) !== Z_OK
-      ) {
-        return nodeZlib.compress(data, maxBytes);
+      const address = addressOf(stream);
+      if (z.deflateInit(address, -1, Z_DEFLATED, windowBits, memoryLevel, 0, ZLIB_VERSION, Z_STREAM_BYTES) !== Z_OK) {
+        return own.compress(data, maxBytes);
       }
-      const ended = z.deflate(addressOf(stream), Z_FINISH) === Z_STREAM_END;
+      const ended = z.deflate(address, Z_FINISH) === Z_STREAM_END;
       const bytes = maxBytes - stream.readUInt32LE(32);
-      z.deflateEnd(addressOf(stream));
+      z.deflateEnd(address);
       return ended ? output.subarray(0, bytes) : null;
     },
     decompress(data, bytes) {
       const output = Buffer.allocUnsafeSlow(bytes);
-      const stream = zStream(data, output);
-      if (z.inflateInit(addressOf(stream), -WINDOW_BITS, ZLIB_VERSION, Z_STREAM_BYTES) !== Z_OK) {
-        return nodeZlib.decompress(data, bytes);
-      }
-      const status = z.inflate(addressOf(stream), Z_FINISH);
-      const isFull = stream.readUInt32LE(32) === 0;
-      z.inflateEnd(addressOf(stream));
-      return isFull && (status === Z_STREAM_END || status === Z_BUF_ERROR) ? output : null;
+      const end = inflateInto(output, data);
+      if (end === null) return own.decompress(data, bytes);
+      return end.left === 0 && (end.status === Z_STREAM_END || end.status === Z_BUF_ERROR) ? output : null;
+    },
+    decompressAll(data, maxBytes) {
+      const output = Buffer.allocUnsafeSlow(maxBytes);
+      const end = inflateInto(output, data);
+      if (end === null) return own.decompressAll(data, maxBytes);
+      return end.status === Z_STREAM_END ? output.subarray(0, maxBytes - end.left) : null;
     },
   };
 }
@@ -133,26 +160,31 @@ function ownZlib(): typeof import('node:zlib') {
   return loadNow('node:zlib');
 }
 
-const nodeZlib: Codec = {
-  compress(data, maxBytes) {
-    const packed = ownZlib().deflateRawSync(data, { windowBits: WINDOW_BITS, memLevel: MEMORY_LEVEL });
-    return packed.length <= maxBytes ? packed : null;
-  },
-  decompress(data, bytes) {
+function nodeZlib({ windowBits: bits, memoryLevel: memLevel }: DeflateSettings): StreamCodec {
+  const isRaw = bits < 0;
+  const windowBits = Math.abs(bits);
+  const inflate = (data: Buffer, options: ZlibOptions): Buffer | null => {
     try {
-      // The data may go on behind the stream's end, and the stream may be cut.
-      const { constants, inflateRawSync } = ownZlib();
-      const unpacked = inflateRawSync(data, {
-        windowBits: WINDOW_BITS,
-        finishFlush: constants.Z_SYNC_FLUSH,
-        maxOutputLength: bytes,
-      });
-      return unpacked.length === bytes ? unpacked : null;
+      const { inflateRawSync, inflateSync } = ownZlib();
+      return (isRaw ? inflateRawSync : inflateSync)(data, { windowBits, ...options });
     } catch {
       return null;
     }
-  },
-};
+  };
+  return {
+    compress(data, maxBytes) {
+      const { deflateRawSync, deflateSync } = ownZlib();
+      const packed = (isRaw ? deflateRawSync : deflateSync)(data, { windowBits, memLevel });
+      return packed.length <= maxBytes ? packed : null;
+    },
+    decompress(data, bytes) {
+      // The data may go on behind the stream's end, and the stream may be cut.
+      const unpacked = inflate(data, { finishFlush: ownZlib().constants.Z_SYNC_FLUSH, maxOutputLength: bytes });
+      return unpacked?.length === bytes ? unpacked : null;
+    },
+    decompressAll: (data, maxBytes) => inflate(data, { maxOutputLength: maxBytes }),
+  };
+}
 
 const ZSTD_END = 2;
 

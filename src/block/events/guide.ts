@@ -48,7 +48,7 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   },
   l2_load: {
     meaning: 'An L2 table (or a slice of it) is about to be read into the cache.',
-    firedBy: 'qcow2, qed and qcow, at a cache miss of the look-up of a guest offset; qcow also for a new table.',
+    firedBy: 'qcow2, qed, qcow and vmdk, at a cache miss of the look-up of a guest offset; qcow also for a new table.',
     onDisk: 'As before; a read changes nothing.',
     before: [],
     after: ['read_aio', 'write_aio', 'cluster_alloc'],
@@ -56,7 +56,7 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   l2_update: {
     meaning: 'A changed L2 table of the cache is about to be written.',
     firedBy:
-      'qcow2, when the cache is flushed or needs the place for another table; qed and qcow, in every write that allocates.',
+      'qcow2, when the cache is flushed or needs the place for another table; qed, qcow and vmdk, in every write that allocates.',
     onDisk: 'The data and the refcounts that the table depends on are there; the table on disk is the old one.',
     before: ['refblock_update_part', 'flush_to_os'],
     after: ['pwritev', 'pwritev_done'],
@@ -85,35 +85,35 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   read_aio: {
     meaning: 'Guest data is about to be read from the image file.',
     firedBy:
-      'raw for every read; qcow2 and qed for each run of clusters that the image has as plain data, qcow for each one.',
+      'raw for every read; qcow2 and qed for each run of clusters that the image has as plain data, qcow and vmdk for each one.',
     onDisk: 'As before; a read changes nothing.',
     before: ['l2_load'],
     after: [],
   },
   read_backing_aio: {
     meaning: 'Guest data is about to be read from the backing file.',
-    firedBy: 'qcow2, qed and qcow, for clusters that the image does not have.',
+    firedBy: 'qcow2, qed, qcow and vmdk, for clusters that the image does not have.',
     onDisk: 'As before; a read changes nothing.',
     before: [],
     after: [],
   },
   read_compressed: {
     meaning: 'The bytes of a compressed cluster are about to be read.',
-    firedBy: 'qcow2 and qcow, for reads of compressed clusters.',
+    firedBy: 'qcow2, qcow and vmdk, for reads of compressed clusters.',
     onDisk: 'As before; a read changes nothing.',
     before: [],
     after: [],
   },
   write_aio: {
     meaning: 'Guest data is about to be written to the image file.',
-    firedBy: 'raw for every write; qcow2, qed and qcow once the clusters of the write are allocated.',
+    firedBy: 'raw for every write; qcow2, qed, qcow and vmdk once the clusters of the write are allocated.',
     onDisk: 'Refcounts may count the new clusters (or the cache holds that); no L2 entry points to them yet.',
     before: ['l2_load', 'cluster_alloc', 'cow_read'],
     after: ['pwritev', 'cow_write', 'l2_update'],
   },
   write_compressed: {
     meaning: 'The bytes of a compressed cluster are about to be written.',
-    firedBy: 'qcow2 and qcow, for compressed writes.',
+    firedBy: 'qcow2 and qcow, for compressed writes; vmdk, for every write to a streamOptimized image.',
     onDisk: 'The space is counted and the L2 entry is set in the cache; the data is not there.',
     before: ['l2_update_compressed'],
     after: ['pwritev', 'pwritev_done'],
@@ -134,14 +134,15 @@ export const eventGuide: Readonly<Record<EventName, EventGuide>> = {
   },
   cow_read: {
     meaning: 'What a new cluster takes over from its old place is about to be read.',
-    firedBy: 'qcow2, for the parts of a new cluster that the write leaves out.',
+    firedBy: 'qcow2, and vmdk over a parent, for the parts of a new cluster that the write leaves out.',
     onDisk: 'The new cluster is counted; the L2 entry names the old place, or none.',
     before: ['cluster_alloc'],
     after: ['read_backing_aio', 'cow_write', 'write_aio'],
   },
   cow_write: {
     meaning: 'What a new cluster takes over is about to be written to it.',
-    firedBy: 'qcow2, unless the guest data next to it could be written together with it; qed, before the guest data.',
+    firedBy:
+      'qcow2, unless the guest data next to it could be written together with it; qed and vmdk, before the guest data.',
     onDisk: 'The new cluster has the guest data, not the rest; no L2 entry names it.',
     before: ['write_aio', 'cow_read'],
     after: ['l2_update'],

@@ -15,6 +15,7 @@ export function refreshFilename(node: BlockNode): void {
   const hasStrongOptions = gatherStrongOptions(node, tree);
   // The oldest child last: a list is gathered from its end.
   for (const child of node.children) {
+    if (child !== node.backing && node.driver.namesChild?.(child.name) === false) continue;
     if (child !== node.backing || isOverridden) putChild(tree, child.name, child.node.fullOpenOptions);
   }
   if (isOverridden && node.backing === null) tree.set('backing', null);

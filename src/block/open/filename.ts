@@ -32,7 +32,7 @@ export function stripProtocol(filename: string, prefix: string, options: Options
 }
 
 /** The folder of a node's image, with a slash at its end. EINVAL if there is none. */
-function folderOf(node: BlockNode): string {
+export function folderOf(node: BlockNode): string {
   if (node.driver.folder !== undefined) return node.driver.folder(node);
   const primary = node.primaryChild;
   if (primary !== null) return folderOf(primary.node);

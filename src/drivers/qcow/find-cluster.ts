@@ -10,7 +10,8 @@ import { deflate } from '../../sys/compression.ts';
 import { alignDown, alignUp } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Steps } from '../../util/steps.ts';
-import { ENTRY_BYTES, type L2Slot } from './l2-slots.ts';
+import type { TableSlot } from '../../util/table-slots.ts';
+import { ENTRY_BYTES } from './l1-table.ts';
 import type { QcowImage } from './qcow-image.ts';
 
 /** The bit of an entry that says "compressed", in its upper half. */
@@ -56,7 +57,7 @@ export function* findCluster(image: QcowImage, position: number, purpose: Purpos
 }
 
 /** A table that is not in a slot yet. A slot that cannot be filled is taken for the table that it had (as in QEMU). */
-function* loadTable(image: QcowImage, offset: number, isNew: boolean): Steps<L2Slot> {
+function* loadTable(image: QcowImage, offset: number, isNew: boolean): Steps<TableSlot> {
   const slot = image.l2.least();
   yield image.fire(Event.L2_LOAD);
   if (isNew) {
@@ -70,7 +71,7 @@ function* loadTable(image: QcowImage, offset: number, isNew: boolean): Steps<L2S
   return slot;
 }
 
-function placeAt({ clusterBits, clusterBytes }: QcowImage, { bytes }: L2Slot, index: number): Place {
+function placeAt({ clusterBits, clusterBytes }: QcowImage, { bytes }: TableSlot, index: number): Place {
   const high = bytes.readUInt32BE(index * ENTRY_BYTES);
   const low = bytes.readUInt32BE(index * ENTRY_BYTES + 4);
   if (high === 0 && low === 0) return nowhere;
@@ -126,7 +127,7 @@ function* encryptAround(
 function* enter(
   image: QcowImage,
   l2Offset: number,
-  { bytes: table }: L2Slot,
+  { bytes: table }: TableSlot,
   index: number,
   place: Exclude<Place, { kind: 'none' }>,
 ): Steps<void> {

@@ -3,7 +3,8 @@ import type { ChildLink } from '../../block/graph/node.ts';
 import { readAnywhere } from '../../block/request/read.ts';
 import type { Steps } from '../../util/steps.ts';
 
-const ENTRY_BYTES = 8;
+/** Of an entry of an L1 or L2 table. */
+export const ENTRY_BYTES = 8;
 
 /** The offsets of the L2 tables; 0 where there is none. */
 export class L1Table {

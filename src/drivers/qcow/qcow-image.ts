@@ -6,8 +6,8 @@ import { CoroutineMutex } from '../../block/loop/coroutine-queue.ts';
 import { traceWait } from '../../block/request/traced.ts';
 import type { SectorCipher } from '../../crypto/sector-cipher.ts';
 import type { Pending } from '../../util/steps.ts';
-import { L1Table } from './l1-table.ts';
-import { L2Slots } from './l2-slots.ts';
+import { TableSlots } from '../../util/table-slots.ts';
+import { ENTRY_BYTES, L1Table } from './l1-table.ts';
 import { type Header, l1EntryCount } from './qcow-header.ts';
 
 /** A node of this driver. */
@@ -24,7 +24,7 @@ export class QcowImage {
   /** Guards all that follows. */
   readonly lock: CoroutineMutex;
   readonly l1: L1Table;
-  readonly l2: L2Slots;
+  readonly l2: TableSlots;
   /** Null if the guest's data is stored as it is. */
   readonly cipher: SectorCipher | null;
   /** The compressed cluster that was unpacked last, by its offset in the file; -1 for none. */
@@ -39,7 +39,7 @@ export class QcowImage {
     this.l2Reach = this.l2Entries * this.clusterBytes;
     this.lock = new CoroutineMutex(node.loop, 'qcow', (reason) => traceWait(node, reason));
     this.l1 = new L1Table(header.l1Offset, l1EntryCount(header));
-    this.l2 = new L2Slots(this.l2Entries);
+    this.l2 = new TableSlots(this.l2Entries * ENTRY_BYTES);
     this.cipher = cipher;
   }
 

@@ -28,11 +28,6 @@ function marks(...texts: readonly string[]): Probe {
 
 const CLOOP_SCRIPT = '#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0 && mount -r -t iso9660 /dev/cloop $1\n';
 
-/** A VMDK descriptor: comments and blank lines, then the line that says its version. */
-function isVmdkDescriptor(head: Buffer): boolean {
-  return /^(?:#[^\n]*\n| +\r?\n)*version=[123]\r?\n/.test(head.toString('latin1'));
-}
-
 /** Signatures: the formats' own specifications, and what qemu-io 7.2.22 recognises. */
 const probes: Readonly<Record<string, Probe>> = {
   bochs: (head) => {
@@ -48,7 +43,6 @@ const probes: Readonly<Record<string, Probe>> = {
   },
   vdi: (head) => (head.length >= 512 && head.readUInt32LE(64) === 0xbeda107f ? CERTAIN : 0),
   vhdx: marks('vhdxfile'),
-  vmdk: (head) => (startsWith(head, 'COWD') || startsWith(head, 'KDMV') || isVmdkDescriptor(head) ? CERTAIN : 0),
   vpc: marks('conectix'),
 };
 
