@@ -178,7 +178,7 @@ async function checkBacking(context: GraphContext, request: CreateRequest, value
 }
 
 /** A backing file's name as it is seen from here. */
-function besides(filename: string, backing: string): string {
+export function besides(filename: string, backing: string): string {
   if (hasProtocol(backing) || backing.startsWith('/') || filename.startsWith('json:')) return backing;
   const start = hasProtocol(filename) ? filename.indexOf(':') + 1 : 0;
   return filename.slice(start, filename.lastIndexOf('/') + 1) + backing;

@@ -9,6 +9,8 @@ import { run, type Steps } from '../../util/steps.ts';
 import { checkImage, gapAfter } from './check.ts';
 import { findGrain } from './find-grain.ts';
 import { readGrains, writeGrains, zeroGrains } from './grain-data.ts';
+import { createDisk } from './create-disk.ts';
+import { vmdkCreateOptions } from './disk-options.ts';
 import { imageInfo, specificInfo } from './image-info.ts';
 import { openImage } from './open.ts';
 import type { VmdkImage } from './vmdk-image.ts';
@@ -18,6 +20,9 @@ export const vmdk: Driver<VmdkImage> = {
   formatName: 'vmdk',
   isFormat: true,
   supportsBacking: true,
+
+  createOptions: vmdkCreateOptions,
+  create: createDisk,
 
   open: openImage,
 

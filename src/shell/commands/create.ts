@@ -7,7 +7,7 @@ import { CommandFailure, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { flag, type Option, OptionTable, textSetting } from '../words/options.ts';
 
-const formats: readonly string[] = ['raw', 'qcow2', 'luks'];
+const formats: readonly string[] = ['raw', 'qcow2', 'luks', 'vmdk'];
 
 /** Several of them are one list. */
 const createOptions: Option<string> = {
@@ -33,7 +33,7 @@ const options = new OptionTable({
       {
         letter: 'f',
         argument: 'fmt',
-        help: 'the format: raw, qcow2, luks',
+        help: 'the format: raw, qcow2, luks, vmdk',
         values: formats,
         take: (_before: string, text) => text,
       },
