@@ -103,6 +103,40 @@ it('a discard that takes data away stops, and one of zeroes does not', async () 
   await see.close();
 });
 
+it('a shorter file stops where it takes something away that is watched, of a raw image and of a qcow2 one', async () => {
+  const see = await raw('cut');
+  await see.talk('watch range 512k..768k A', 'watch range 0..256k B', 'watch range 900k C iotype=discard');
+  const cut = await see.talk('truncate 640k', 'suspended');
+  expect(cut).toMatch(/rule 1: t\d+ cuts off the data at 0xa0000\n/);
+  expect(cut).not.toMatch(/rule [23]:/);
+  expect(timeless(cut)).toMatch(/A +t\d+ +truncate +640k +- +file truncate @0xa0000 +TIME/);
+  expect(readFileSync(see.file)).toHaveLength(1 << 20);
+  await see.talk('resume A', 'aio_flush');
+  expect(readFileSync(see.file)).toHaveLength(640 << 10);
+  // Longer again, and shorter behind it: nothing of the range is there any more.
+  expect(await see.talk('truncate 1M', 'truncate 800k')).toBe('> truncate 1M\n> truncate 800k\n');
+  const before = hashOf(see.file);
+  const stuck = await see.talk('truncate 600k', 'aio_flush');
+  expect(stuck).toMatch(/aio_flush: 'A': truncate at offset 614400, suspended at file truncate @0x96000 for 0\.\d s\n/);
+  expect(await see.talk('cancel A', 'aio_flush')).toContain('Operation canceled');
+  expect(hashOf(see.file)).toBe(before);
+  await see.close();
+
+  const formatted = await qcow2('cut');
+  await formatted.talk('write -q 0 64k', 'write -q 512k 64k', 'flush');
+  await formatted.talk('watch cluster 0x60000 C', 'watch l2 0 A', 'watch l2 512k B', 'watch refcount 0x60000 R');
+  const on = ['resume', 'aio_flush'];
+  const text = await formatted.talk('truncate 256k', ...on, ...on, ...on, ...on);
+  expect(text.split('\n').filter((line) => line.startsWith('blkdebug: rule'))).toEqual([
+    'blkdebug: rule 1: t9 changes the cluster, at 0x60000',
+    'blkdebug: rule 3: t9 changes the L2 entry of guest 0x80000 at 0x40040 from 0x8000000000060000 to 0x0',
+    'blkdebug: rule 4: t9 changes the refcount of cluster 0x60000 at 0x2000c from 0x1 to 0x0',
+    'blkdebug: rule 1: t9 cuts off the cluster at 0x60000',
+  ]);
+  expect(readFileSync(formatted.file)).toHaveLength(0x60000);
+  await formatted.close();
+});
+
 it('the same bytes again, neighbours, reads and other requests do not stop', async () => {
   const see = await raw('silent');
   await see.talk('watch range 64k..128k A', 'watch range 0..1M B op=discard', 'watch range 0..1M C state=2');

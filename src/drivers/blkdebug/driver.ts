@@ -2,7 +2,7 @@
  * blkdebug: a filter that injects errors by rules, suspends requests at events, and narrows the limits of its child.
  * Found by `name.ts`.
  */
-import type { BlockStatus } from '../../block/driver.ts';
+import type { BlockStatus, TruncateOptions } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Event } from '../../block/events/events.ts';
 import { Req, Status } from '../../block/flags.ts';
@@ -17,11 +17,12 @@ import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { isAligned } from '../../util/align.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
+import { run, type Steps } from '../../util/steps.ts';
 import { announceRuleChange } from './announce.ts';
 import { BlkdebugPort } from './debug-port.ts';
 import { refreshFilename, strongOptions } from './filename.ts';
 import { applyLimits, noOverrides, parseLimits } from './limits.ts';
-import { checkRules, fireEvent } from './match.ts';
+import { checkRules, fireEvent, stopAtCut } from './match.ts';
 import { takePermissions, takeRules, takeSettings } from './options.ts';
 import { RuleTable } from './rule-table.ts';
 import { IoType } from './rules/condition.ts';
@@ -38,6 +39,12 @@ function checkRequest({ limits }: BlkdebugNode, offset: number, bytes: number): 
   const { requestAlignment, maxTransfer } = limits;
   assert(isAligned(offset, requestAlignment) && isAligned(bytes, requestAlignment), 'the request is aligned');
   assert(maxTransfer === 0 || bytes <= maxTransfer, 'the request is within max-transfer');
+}
+
+/** Makes the file shorter once the request may go on. */
+function* cutAfter(node: BlkdebugNode, stopped: Promise<void>, bytes: number, options: TruncateOptions): Steps<void> {
+  yield stopped;
+  yield truncate(fileOf(node), bytes, options);
 }
 
 /** The driver itself. */
@@ -123,9 +130,14 @@ export const blkdebug = defineFilter<BlkdebugState>({
   },
 
   truncate(node, bytes, options) {
+    const end = node.getLength();
     // What is made longer overwrites nothing.
-    if (bytes < node.getLength()) node.watch?.changes('truncate', bytes, Number.MAX_SAFE_INTEGER - bytes);
-    return truncate(fileOf(node), bytes, options);
+    if (bytes >= end) return truncate(fileOf(node), bytes, options);
+    node.watch?.changes('truncate', bytes, Number.MAX_SAFE_INTEGER - bytes);
+    const stopped = stopAtCut(node, bytes, end);
+    return stopped === undefined
+      ? truncate(fileOf(node), bytes, options)
+      : run(cutAfter(node, stopped, bytes, options));
   },
 
   flushToDisk(node) {

@@ -3,7 +3,7 @@ import { fileOf } from '../../block/graph/node.ts';
 import type { FaultKind } from '../../block/debug/rules.ts';
 import { BlockError } from '../../block/error.ts';
 import { type DebugEvent, Event, eventName } from '../../block/events/events.ts';
-import type { WaitReason } from '../../block/loop/loop.ts';
+import type { Coroutine, WaitReason } from '../../block/loop/loop.ts';
 import { traceWait } from '../../block/request/traced.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
@@ -182,19 +182,52 @@ function applyRule(node: BlkdebugNode, rule: ActiveRule, request: DiskRequest): 
 }
 
 /** Suspends the running request if rules stop it at this request to the node below; null if none does. */
-function* stopAtRequest(node: BlkdebugNode, request: DiskRequest): Steps<StoppedRequest | null> {
+function stopAtRequest(node: BlkdebugNode, request: DiskRequest): Steps<StoppedRequest | null> {
+  const child = fileOf(node).node;
+  return stopWhere(node, ioText(request), function* (rule, current) {
+    if (rule.kind === 'suspend') return rule.judge(request, current);
+    return yield* rule.judge(request, (at, data) => peek(child, at, data));
+  });
+}
+
+/**
+ * Suspends the running request if it is about to cut off something that is watched, from `bytes` to the file's `end`.
+ * Undefined if it may go on; ECANCELED if it was cancelled. Nothing else of the rules is about lengths.
+ */
+export function stopAtCut(node: BlkdebugNode, bytes: number, end: number): Pending {
+  const { stopping } = node.state.rules;
+  if (!stopping.some(({ kind }) => kind === 'watch')) return undefined;
+  return run(waitAtCut(node, bytes, end));
+}
+
+function* waitAtCut(node: BlkdebugNode, bytes: number, end: number): Steps<void> {
+  const { loop } = node;
+  loop.checkCancelled();
+  const stopped = yield* stopWhere(node, `file truncate @0x${bytes.toString(16)}`, function* (rule) {
+    return rule.kind === 'watch' ? yield* rule.judgeCut(bytes, end) : null;
+  });
+  if (stopped === null) return;
+  yield* stopped.wait(loop);
+  loop.checkCancelled();
+}
+
+/**
+ * Suspends the running request at a place of this name if rules stop it there, which `judge` says; null of a rule for
+ * which the place is none.
+ */
+function* stopWhere(
+  node: BlkdebugNode,
+  place: string,
+  judge: (rule: StoppingRule, current: Coroutine) => Steps<Verdict | null>,
+): Steps<StoppedRequest | null> {
   const { loop, state } = node;
   const { current } = loop;
   if (current === null) return null;
-  const child = fileOf(node).node;
-  const judged = function* (rule: StoppingRule): Steps<Verdict> {
-    if (rule.kind === 'suspend') return rule.judge(request, current);
-    return yield* rule.judge(request, (at, data) => peek(child, at, data));
-  };
   let stopped: StoppedRequest | null = null;
   for (const rule of state.rules.stopping.toReversed()) {
     const unmet = unmetByRunning(node, rule);
-    const verdict = unmet === null ? yield* judged(rule) : { unmet };
+    const verdict = unmet === null ? yield* judge(rule, current) : { unmet };
+    if (verdict === null) continue;
     if (verdict.unmet !== null) {
       rule.lastSkip = verdict.unmet;
       continue;
@@ -204,7 +237,7 @@ function* stopAtRequest(node: BlkdebugNode, request: DiskRequest): Steps<Stopped
       node.context.say(`blkdebug: rule ${rule.number}: ${requestName(current.operation, current.id)} ${verdict.says}`);
     }
     if (rule.once || rule.isExhausted) state.rules.exhaust(rule);
-    stopped ??= new StoppedRequest(current, ioText(request));
+    stopped ??= new StoppedRequest(current, place);
     suspend(node, rule.tag, stopped);
   }
   return stopped;

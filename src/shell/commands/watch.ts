@@ -16,9 +16,9 @@ export const watch = {
   acceptsAlso: ({ length }, session) => length === 3 && session.acceptsExtensions,
   needsFile: true,
   help: [
-    'The request stops before what it writes has reached the file, whoever changed it in memory: a flush, too. It is told what',
-    'changes, and from what to what. Writes of the same bytes do not stop. It stops every time, until remove_break; with',
-    'once=on the first time. The conditions are those of breakpoints.',
+    'The request stops before what it writes has reached the file, whoever changed it in memory: a flush, too, and one that cuts',
+    'the file. It is told what changes, and from what to what. Writes of the same bytes do not stop. It stops every time, until',
+    'remove_break; with once=on the first time. The conditions are those of breakpoints.',
     '  watch l2 64k A            the L2 entry of the guest offset 64k, and the L1 entry above it',
     '  watch refcount 0x50000 A  the refcount of the cluster at this offset of the file, and the table entry above it',
     '  watch cluster 0x50000 A   the bytes of the cluster at this offset of the file',

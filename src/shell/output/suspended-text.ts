@@ -7,7 +7,8 @@ import { formatFixed } from '../../util/format.ts';
 export function suspendedLines(suspended: readonly SuspendedRequest[], nowNs: number): string[] {
   return suspended.toReversed().map((request) => {
     const age = formatFixed((nowNs - request.sinceNs) / 1e9, 1);
-    const range = request.guestOffset === null ? '' : ` of ${request.bytes} bytes at offset ${request.guestOffset}`;
+    const count = request.bytes === null ? '' : ` of ${request.bytes} bytes`;
+    const range = request.guestOffset === null ? '' : `${count} at offset ${request.guestOffset}`;
     const client = request.client === undefined ? '' : ` of ${request.client}`;
     return `'${request.tag}': ${request.operation}${client}${range}, suspended at ${request.event} for ${age} s`;
   });

@@ -20,6 +20,7 @@ export type Verdict = { readonly unmet: Condition } | { readonly unmet: null; re
 export type StoppingRule = IoBreakpoint | WatchRule;
 
 const notYet: Condition = { name: 'event', unmet: () => 'the request has not come to the event' };
+const noData: Condition = { name: 'iotype', unmet: () => 'a shorter file is none of this iotype' };
 const unchanged: Condition = { name: 'watch', unmet: () => 'changes nothing that is watched' };
 
 /** A breakpoint that stops a request behind its event, at the first I/O of a kind that it asks of the file. */
@@ -58,12 +59,15 @@ export class WatchRule extends RequestRule {
   readonly kind = 'watch';
   override readonly tag: string;
   readonly places: WatchedPlaces;
+  /** It is not about requests of one kind alone. */
+  readonly #isOfAnyKind: boolean;
 
   constructor(settings: RuleSettings, places: WatchedPlaces) {
     const { iotype } = settings;
     super(settings, iotype === undefined ? ['write', 'write-zeroes', 'discard'] : [iotype], undefined, null);
     this.tag = settings.tag ?? '';
     this.places = places;
+    this.#isOfAnyKind = iotype === undefined;
   }
 
   /** Asked of every request to the node below, before it is done. */
@@ -74,6 +78,19 @@ export class WatchRule extends RequestRule {
     const changed = yield* this.#changeBy(request, peek);
     const unmet = changed === null ? unchanged : this.countThisTime();
     return unmet === null ? { unmet, says: changed } : { unmet };
+  }
+
+  /** Asked before the file is made shorter: all from one offset to its end is cut off. */
+  *judgeCut(from: number, end: number): Steps<Verdict> {
+    if (!this.#isOfAnyKind) return { unmet: noData };
+    for (const { what, offset, bytes } of yield this.places()) {
+      if (offset + bytes <= from || offset >= end) continue;
+      const unmet = this.countThisTime();
+      return unmet === null
+        ? { unmet, says: `cuts off the ${what} at 0x${Math.max(offset, from).toString(16)}` }
+        : { unmet };
+    }
+    return { unmet: unchanged };
   }
 
   /** The first change that the request is about to make, in words; null if it makes none. */
