@@ -108,6 +108,25 @@ export type SpecificInfo = { readonly [key: string]: SpecificValue };
 /** A value in that tree. */
 export type SpecificValue = string | number | boolean | readonly SpecificValue[] | SpecificInfo;
 
+/** A dirty bitmap of a node: the granules of its disk that were written. */
+export interface DirtyBitmap {
+  readonly lengthBytes: number;
+  readonly granuleBytes: number;
+  /** The runs of dirty granules, ascending, from the first to before the end; null if the bitmap cannot be believed. */
+  readonly runs: (() => Iterable<readonly [number, number]>) | null;
+}
+
+/**
+ * The disk as it was when a node began to keep old data. Methods fail by throwing `BlockError`, with EACCES for what
+ * is not to be had any more.
+ */
+export interface SnapshotAccess<S> {
+  preadv(node: BlockNode<S>, offset: number, data: Buffer): Pending;
+  blockStatus(node: BlockNode<S>, offset: number, bytes: number): Answer<BlockStatus>;
+  /** A range that is not going to be read any more. */
+  pdiscard(node: BlockNode<S>, offset: number, bytes: number): Pending;
+}
+
 /** The problems that a check repairs: none, leaks (space that is lost), or also errors (data in danger). */
 export type CheckRepair = 'none' | 'leaks' | 'all';
 
@@ -281,6 +300,11 @@ export interface Driver<S = unknown> extends DriverIdentity {
 
   getInfo?(node: BlockNode<S>): DriverInfo;
   getSpecificInfo?(node: BlockNode<S>): Promise<SpecificInfo | null>;
+
+  /** The dirty bitmap of this name. Default: the node has none. */
+  dirtyBitmap?(node: BlockNode<S>, name: string): DirtyBitmap | null;
+  /** Default: the node keeps no old data. */
+  readonly snapshotAccess?: SnapshotAccess<S>;
 
   /** Called for every event fired on this node. A promise only if the request has to wait. */
   debugEvent?(node: BlockNode<S>, event: DebugEvent): Pending;

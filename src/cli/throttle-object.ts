@@ -2,6 +2,7 @@
 import { invalidArgument } from '../block/error.ts';
 import type { JsonValue } from '../block/options/json.ts';
 import { type Bucket, bucketNames, type ThrottleGroup } from '../block/throttle-limits.ts';
+import { parseSigned } from '../util/parse-number.ts';
 
 const VALUE_MAX = 10n ** 15n;
 const UINT_MAX = 2n ** 32n - 1n;
@@ -86,9 +87,8 @@ const integerOfJson: IntegerReader = (name, value) => {
 };
 
 const integerOfText: IntegerReader = (name, value) => {
-  const text = typeof value === 'string' ? value.trim().replace(/^\+/, '') : '';
-  const number = /^(-?\d+|0[xX][\da-fA-F]+)$/.test(text) ? BigInt(text) : null;
-  if (number !== null && BigInt.asIntN(64, number) === number) return number;
+  const number = typeof value === 'string' ? parseSigned(value) : null;
+  if (number !== null) return number;
   throw invalidArgument(`Parameter '${name}' expects integer`);
 };
 

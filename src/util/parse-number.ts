@@ -11,14 +11,26 @@ const leading = /^[ \t\n\v\f\r]*([+-]?)(.*)$/s;
 
 /** Parses a whole string as `strtoull` with base 0 does: decimal, 0x…, octal with a leading 0; "-1" wraps around. */
 export function parseUnsigned(text: string): ParsedNumber {
+  const value = parseInteger(text);
+  if (value === null) return 'invalid';
+  return value > MAX_U64 || value < -MAX_U64 ? 'range' : BigInt.asUintN(64, value);
+}
+
+/** Parses a whole string as `strtoll` with base 0 does: null if it is no number of 64 bits with a sign. */
+export function parseSigned(text: string): bigint | null {
+  const value = parseInteger(text);
+  return value !== null && BigInt.asIntN(64, value) === value ? value : null;
+}
+
+/** An integer of any length; null for what is none. */
+function parseInteger(text: string): bigint | null {
   const [, sign = '', digits = ''] = leading.exec(text) ?? [];
   let value: bigint;
   if (/^0[xX][0-9a-fA-F]+$/.test(digits)) value = BigInt(digits);
   else if (/^0[0-7]*$/.test(digits)) value = BigInt(`0o0${digits}`);
   else if (/^[1-9][0-9]*$/.test(digits)) value = BigInt(digits);
-  else return 'invalid';
-  if (value > MAX_U64) return 'range';
-  return sign === '-' && value !== 0n ? MAX_U64 + 1n - value : value;
+  else return null;
+  return sign === '-' ? -value : value;
 }
 
 /** A double as C's "%.17g" prints it. */

@@ -19,7 +19,11 @@ interface Filter {
   readonly fixed?: Options;
   /** For `--object`. */
   readonly objects?: readonly string[];
-  /** Zeroes are not written as such: qemu-io 7.2 aborts there. */
+  /** The driver of the node on top, if that is another one: a graph in which the filter is looked at. */
+  readonly driver?: string;
+  /** Changes a line of a script, or leaves it out (null): qemu-io 7.2 aborts there, or waits for ever. */
+  readonly adapt?: (line: string) => string | null;
+  /** Zeroes are not to be looked for. */
   readonly lacksZeroes?: boolean;
   readonly options: fc.Arbitrary<Options>;
 }
@@ -32,6 +36,8 @@ function kindOf(filter: Filter): ImageKind<RawContent> {
     empty = [],
     fixed = {},
     objects = [],
+    driver = name,
+    adapt = (line) => line,
     lacksZeroes = false,
     options,
   } = filter;
@@ -41,7 +47,7 @@ function kindOf(filter: Filter): ImageKind<RawContent> {
     clusterBytes: () => 1,
     hasOpenOrder: () => false,
     name,
-    driver: name,
+    driver,
     fileFormat: 'raw',
     child,
     fixed: () => fixed,
@@ -55,16 +61,29 @@ function kindOf(filter: Filter): ImageKind<RawContent> {
       .tuple(options, inPercent(lacksZeroes ? 0 : 30, fc.constantFrom('on', 'off', 'unmap')))
       .map(([own, zeroes]) => ({ ...own, ...present({ 'detect-zeroes': zeroes }) })),
     events: rawKind.events.filter((event) => event !== 'read_aio' && event !== 'write_aio'),
-    script: rawKind.script.map((units) =>
-      units.map(withoutFormatEvents).map((one) => (lacksZeroes ? withoutZeroes(one) : one)),
-    ),
+    script: rawKind.script.map((units) => units.map(withoutFormatEvents).map((one) => adapted(one, adapt))),
   };
 }
 
+function adapted({ lines, disturbs }: Unit, adapt: (line: string) => string | null): Unit {
+  return { disturbs, lines: (context) => lines(context).flatMap((line) => adapt(line) ?? []) };
+}
+
 /** Reads in the place of writes of zeroes. */
-function withoutZeroes({ lines, disturbs }: Unit): Unit {
-  const replaced = (line: string): string => line.replace(/^(aio_)?write (-\w*z\w* )/, '$1read ');
-  return { disturbs, lines: (context) => lines(context).map(replaced) };
+function withoutZeroes(line: string): string {
+  return line.replace(/^(aio_)?write (-\w*z\w* )/, '$1read ');
+}
+
+/** Breakpoints are set in the first child alone: where blkdebug is elsewhere, qemu-io waits for them for ever. */
+function withoutBreakpoints(line: string): string | null {
+  return /^(?:break|wait_break|resume|remove_break)\b/.test(line) ? null : line;
+}
+
+/** Discards of whole blocks alone: the others are reads. */
+function withWholeDiscards(line: string): string {
+  const [, offset, bytes] = /^(?:aio_)?discard (?:-\w+ )*(\S+) (\S+)$/.exec(line) ?? [];
+  const isWhole = [offset, bytes].every((text) => Number(text) % LARGEST_BLOCK === 0);
+  return isWhole ? line : line.replace(/discard (?:-\w+ )*/, 'read ');
 }
 
 const file = (name: string, filename: string): Options => ({
@@ -72,10 +91,17 @@ const file = (name: string, filename: string): Options => ({
   [`${name}.filename`]: filename,
 });
 const none = fc.constant({});
+/** The largest sector of a log, in bytes. */
+const LARGEST_BLOCK = 4096;
+
+const cbwOptions = fc
+  .record({ 'on-cbw-error': inPercent(40, fc.constantFrom('break-guest-write', 'break-snapshot')) })
+  .map(present);
 
 export const filterKinds: readonly ImageKind<RawContent>[] = [
   kindOf({
     name: 'blklogwrites',
+    adapt: withWholeDiscards,
     empty: ['log.img'],
     fixed: file('log', 'log.img'),
     options: fc
@@ -97,10 +123,11 @@ export const filterKinds: readonly ImageKind<RawContent>[] = [
   }),
   kindOf({
     name: 'blkverify',
-    child: 'test',
-    copies: ['raw.img'],
-    fixed: file('raw', 'raw.img'),
+    child: 'raw',
+    copies: ['test.img'],
+    fixed: file('test', 'test.img'),
     lacksZeroes: true,
+    adapt: withoutZeroes,
     options: none,
   }),
   kindOf({
@@ -112,6 +139,7 @@ export const filterKinds: readonly ImageKind<RawContent>[] = [
   kindOf({
     name: 'quorum',
     child: 'children.0',
+    adapt: withoutBreakpoints,
     copies: ['b.img', 'c.img'],
     fixed: { 'vote-threshold': '2', ...file('children.1', 'b.img'), ...file('children.2', 'c.img') },
     options: fc
@@ -119,6 +147,41 @@ export const filterKinds: readonly ImageKind<RawContent>[] = [
         'read-pattern': inPercent(40, fc.constantFrom('fifo', 'quorum')),
         'rewrite-corrupted': inPercent(40, fc.constant('on')),
       })
+      .map(present),
+  }),
+  kindOf({
+    name: 'copy-before-write',
+    copies: ['old.img'],
+    fixed: file('target', 'old.img'),
+    options: cbwOptions,
+  }),
+  kindOf({
+    name: 'copy-before-write-target',
+    driver: 'copy-before-write',
+    child: 'target',
+    copies: ['now.img'],
+    fixed: file('file', 'now.img'),
+    adapt: withoutBreakpoints,
+    options: cbwOptions,
+  }),
+  // Reads are those of the snapshot, which refuses writes; they are done to the disk alone.
+  kindOf({
+    name: 'snapshot-access',
+    driver: 'quorum',
+    child: 'children.0.file.file',
+    copies: ['old.img'],
+    fixed: {
+      'vote-threshold': '1',
+      'read-pattern': 'fifo',
+      'children.0.driver': 'snapshot-access',
+      'children.0.file.driver': 'copy-before-write',
+      'children.0.file.node-name': 'now',
+      ...file('children.0.file.target', 'old.img'),
+      'children.1': 'now',
+    },
+    adapt: withoutBreakpoints,
+    options: fc
+      .record({ 'children.0.file.on-cbw-error': inPercent(40, fc.constantFrom('break-guest-write', 'break-snapshot')) })
       .map(present),
   }),
 ];

@@ -5,7 +5,7 @@ import { BlockError } from '../error.ts';
 /** Names of drivers, and the prefixes of file names that ask for one. */
 const missing: ReadonlySet<string> = new Set(
   (
-    'copy-before-write replication snapshot-access vvfat fat ' +
+    'replication vvfat fat ' +
     'ftp ftps http https gluster gluster+rdma gluster+tcp gluster+unix iscsi iser nfs nvme rbd ssh'
   ).split(' '),
 );

@@ -15,7 +15,7 @@ import { pwriteZeroes, pwritev } from './write.ts';
  */
 export function defineFilter<S>(
   methods: Omit<Driver<S>, 'isFilter'>,
-  lacks: readonly ('pwriteZeroes' | 'pdiscard')[] = [],
+  lacks: readonly ('getLength' | 'pwriteZeroes' | 'pdiscard')[] = [],
 ): Driver<S> {
   const driver: Driver<S> = { ...(passThrough as Partial<Driver<S>>), ...methods, isFilter: true };
   for (const method of lacks) delete driver[method];

@@ -1,6 +1,7 @@
 /** copy-on-read: a filter that writes to its image what reads find in the backing files. */
 import { invalidArgument } from '../../block/error.ts';
 import { Perm, Req } from '../../block/flags.ts';
+import { backingBelow } from '../../block/graph/chain.ts';
 import { findNode } from '../../block/graph/graph.ts';
 import { type BlockNode, fileOf } from '../../block/graph/node.ts';
 import { absorbOptions } from '../../block/options/options.ts';
@@ -29,17 +30,6 @@ function findBottom(node: CopyOnReadNode, name: string | undefined): BlockNode |
   return bottom;
 }
 
-/** The first node of the backing chain below the image, filters left out. */
-function firstBacking(image: BlockNode): BlockNode | null {
-  return skipFilters(skipFilters(image)?.cowChild?.node ?? null);
-}
-
-function skipFilters(start: BlockNode | null): BlockNode | null {
-  let node = start;
-  while (node !== null && node.filteredChild !== null) node = node.filteredChild.node;
-  return node;
-}
-
 /** Reads piece by piece, copying only what lies in the image's chain no deeper than `bottom`. */
 function* readAbove(node: CopyOnReadNode, bottom: BlockNode, offset: number, data: Buffer, flags: number): Steps<void> {
   const file = fileOf(node);
@@ -50,7 +40,7 @@ function* readAbove(node: CopyOnReadNode, bottom: BlockNode, offset: number, dat
     const own: { readonly allocated: boolean; readonly bytes: number } = yield isAllocated(file.node, position, bytes);
     bytes = own.bytes;
     if (!own.allocated) {
-      const backing = firstBacking(file.node);
+      const backing = backingBelow(file.node);
       if (backing !== null) {
         const above: ChainStatus = yield blockStatusAbove(
           backing,

@@ -16,6 +16,7 @@ import { snapshotInfo } from './format/snapshot-entry.ts';
 import { advance, type GuestOffset } from './format/offsets.ts';
 import { openImage } from './open.ts';
 import { joinOptions, mutableOptions } from './tables/options.ts';
+import { findBitmap } from './bitmaps/bitmaps.ts';
 import { readRange } from './data/read.ts';
 import { abortReopen, afterReopen, closeImage, commitReopen, prepareReopen } from './reopen.ts';
 import { infoOf, specificInfoOf, statusOf } from './data/status.ts';
@@ -76,6 +77,7 @@ export const qcow2: Driver<Qcow2Image> = {
     state.checkUsable();
     return run(checkImage(state, repair));
   },
+  dirtyBitmap: ({ state }, name) => findBitmap(state, name),
   inspector: async ({ state }) => (await import('./inspect/inspector.ts')).inspectorOf(state),
 
   getInfo: ({ state }) => infoOf(state),

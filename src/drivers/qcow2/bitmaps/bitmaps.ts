@@ -5,7 +5,7 @@
  * is closed. One that is found in use was not stored, and cannot be believed; it stays as it is. The autoclear bit says
  * that the directory is up to date: it is off while the directory is being written.
  */
-import type { SpecificInfo } from '../../../block/driver.ts';
+import type { DirtyBitmap, SpecificInfo } from '../../../block/driver.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { BlockError, invalidArgument, stepsWithContext } from '../../../block/error.ts';
 import { Perm } from '../../../block/flags.ts';
@@ -247,6 +247,15 @@ export function* checkTruncate(image: Qcow2Image): Steps<void> {
       );
     }
   }
+}
+
+/** The bitmap of this name; null if there is none. */
+export function findBitmap(image: Qcow2Image, name: string): DirtyBitmap | null {
+  const bitmap = image.bitmaps.find((one) => one.name.equals(Buffer.from(name)));
+  if (bitmap === undefined) return null;
+  const { bits, granularityBits } = bitmap;
+  const { lengthBytes } = image;
+  return { lengthBytes, granuleBytes: 2 ** granularityBits, runs: bits === null ? null : () => bits.runs() };
 }
 
 /** Follows a change of the disk's length. */

@@ -120,6 +120,34 @@ export class BitmapBits {
     if (this.#pieces.has(last)) this.#writable(last).fill(0, byte % PIECE_BYTES);
   }
 
+  /** The runs of set bits, ascending, in granules: each from its first to before its end. */
+  *runs(): Generator<readonly [number, number]> {
+    let start = -1;
+    let end = 0;
+    for (const index of [...this.#pieces.keys()].sort((a, b) => a - b)) {
+      const piece = this.#pieces.get(index) ?? full;
+      const first = index * PIECE_BYTES * 8;
+      if (start >= 0 && end < first) {
+        yield [start, end];
+        start = -1;
+      }
+      for (let at = 0; at < piece.length; at++) {
+        const byte = piece[at] ?? 0;
+        if (byte === (start < 0 ? 0 : 0xff)) continue;
+        for (let bit = 0; bit < 8; bit++) {
+          const isSet = (byte & (1 << bit)) !== 0;
+          if (isSet === start >= 0) continue;
+          const position = Math.min(first + at * 8 + bit, this.#bitCount);
+          if (!isSet && start < position) yield [start, position];
+          start = isSet ? position : -1;
+        }
+      }
+      end = first + PIECE_BYTES * 8;
+    }
+    const last = Math.min(end, this.#bitCount);
+    if (start >= 0 && start < last) yield [start, last];
+  }
+
   /** Follows a change of the disk's length; what is new is clean. */
   resize(lengthBytes: number): void {
     this.#bitCount = Math.ceil(lengthBytes / 2 ** this.granularityBits);

@@ -1,0 +1,22 @@
+/** Chains of backing files, in which filters do not count. */
+import type { BlockNode } from './node.ts';
+
+/** The first node from `start` down that is no filter; null below the last one. */
+function skipFilters(start: BlockNode | null): BlockNode | null {
+  let node = start;
+  while (node !== null && node.filteredChild !== null) node = node.filteredChild.node;
+  return node;
+}
+
+/** The next node of the chain below `node`, filters left out; null if there is none. */
+export function backingBelow(node: BlockNode): BlockNode | null {
+  return skipFilters(skipFilters(node)?.cowChild?.node ?? null);
+}
+
+/** Whether `node` is `top`, or in the chain below it; filters count. */
+export function isInChain(top: BlockNode, node: BlockNode): boolean {
+  for (let one: BlockNode | null = top; one !== null; one = one.filterOrCowChild?.node ?? null) {
+    if (one === node) return true;
+  }
+  return false;
+}
