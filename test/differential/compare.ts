@@ -40,10 +40,11 @@ interface Answer {
 const stuck =
   /^qemu-io: (?:cancelled: |aio_flush: |reopen: |wait_break: no request in flight|\d+ requests never ended)/m;
 
-/** Node names and names of temporary overlays are random in the real program. */
+/** Names of nodes and temporary overlays, and content ids of vmdk, are random in the real program. */
 function comparable(text: string, { folder }: Sandbox): string {
   return normalise(text, folder)
     .replaceAll(/#block\d+/g, '#blockN')
+    .replaceAll(/^( +cid: )\d+$/gm, '$1N')
     .replaceAll(/'[^']*\/(?:vl\.\w+|blkscope-\w+\.qcow2)'/g, "'OVERLAY'");
 }
 

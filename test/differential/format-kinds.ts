@@ -12,7 +12,7 @@ export interface FormatContent extends ImageContent {
   readonly clusterBytes: number;
   /** The options given to `qemu-img create -o`. */
   readonly create: Readonly<Record<string, string>>;
-  /** A raw backing file with these commands run on it; null: none. */
+  /** A backing file with these commands run on it; null: none. */
   readonly backing: { readonly lengthBytes: number; readonly commands: readonly string[] } | null;
   /** Commands, and whether qemu-io then ends without closing the image. */
   readonly history: readonly string[];
@@ -24,11 +24,15 @@ interface Format {
   readonly name: string;
   readonly driver: string;
   readonly secret?: Secret;
+  /** The format of backing files; raw if it is left out. */
+  readonly backingDriver?: string;
   /** Geometries: the options of creation, the cluster that follows from them, and whether there is a backing file. */
   readonly geometry: fc.Arbitrary<{
     readonly create: Readonly<Record<string, string>>;
     readonly clusterBytes: number;
     readonly isOverlay: boolean;
+    /** Every image is longer. */
+    readonly leastBytes?: number;
   }>;
   readonly compresses: boolean;
   readonly events: readonly string[];
@@ -37,14 +41,15 @@ interface Format {
 }
 
 function contentOf({ geometry, compresses }: Format): fc.Arbitrary<FormatContent> {
-  return geometry.chain(({ create, clusterBytes, isOverlay }) => {
+  return geometry.chain(({ create, clusterBytes, isOverlay, leastBytes = 0 }) => {
     const most = Math.max(8, Math.min(400, Math.floor(3_000_000 / clusterBytes)));
     const length = fc.oneof(
       { weight: 4, arbitrary: fc.integer({ min: 1, max: most }).map((n) => n * clusterBytes) },
       { weight: 4, arbitrary: fc.integer({ min: 1, max: (most * clusterBytes) / 512 }).map((n) => n * 512) },
       { weight: 1, arbitrary: fc.integer({ min: 20, max: 60 }).map((n) => n * 1_048_576) },
     );
-    return length.chain((lengthBytes) => {
+    return length.chain((more) => {
+      const lengthBytes = leastBytes + more;
       const backing = fc.constantFrom(1, 1, 0.5, 0.3, 1.4).chain((share) => {
         const bytes = Math.max(512, Math.floor((Math.min(lengthBytes, 8 << 20) * share) / 512) * 512);
         return fc
@@ -64,17 +69,17 @@ function contentOf({ geometry, compresses }: Format): fc.Arbitrary<FormatContent
 }
 
 /** The command lines that make the image. */
-function makingOf({ driver, secret }: Format, content: FormatContent): string[][] {
+function makingOf({ driver, secret, backingDriver = 'raw' }: Format, content: FormatContent): string[][] {
   const { create, backing, history, aborts, lengthBytes } = content;
   const lines: string[][] = [];
   const perform = (words: readonly string[], file: string, commands: readonly string[]) =>
     lines.push(['qemu-io', ...words, ...commands.flatMap((command) => ['-c', command]), file]);
   const object = secret === undefined ? [] : ['--object', secret.definition];
   if (backing !== null) {
-    lines.push(['qemu-img', 'create', '-q', '-f', 'raw', 'base.img', String(backing.lengthBytes)]);
-    perform(['-f', 'raw'], 'base.img', backing.commands);
+    lines.push(['qemu-img', 'create', '-q', '-f', backingDriver, 'base.img', String(backing.lengthBytes)]);
+    perform(['-f', backingDriver], 'base.img', backing.commands);
   }
-  const over = backing === null ? [] : ['-b', 'base.img', '-F', 'raw'];
+  const over = backing === null ? [] : ['-b', 'base.img', '-F', backingDriver];
   const options = Object.entries(create).map(([key, value]) => `${key}=${value}`);
   const given = options.length === 0 ? [] : ['-o', options.join(',')];
   const words = ['-f', driver, ...given, ...over, 'disk.img', String(lengthBytes)];
@@ -179,3 +184,57 @@ export const encryptedQcowKind = kindOf({
     create: { 'encrypt.format': 'aes', 'encrypt.key-secret': 's' },
   })),
 });
+
+const GIB = 1_073_741_824;
+
+/** The options of vmdk images, and the least length of disks with two extents. */
+const vmdkGeometry = fc
+  .record({
+    subformat: fc.constantFrom(
+      'monolithicSparse',
+      'monolithicSparse',
+      'monolithicFlat',
+      'twoGbMaxExtentSparse',
+      'twoGbMaxExtentFlat',
+      'streamOptimized',
+    ),
+    isZeroed: fc.boolean(),
+    isOverlay: fc.boolean(),
+    isSplit: fc.boolean(),
+  })
+  .map(({ subformat, isZeroed, isOverlay, isSplit }) => {
+    const isFlat = subformat.endsWith('Flat');
+    return {
+      create: { subformat, ...(isZeroed && !isFlat ? { zeroed_grain: 'on' } : {}) },
+      clusterBytes: 65536,
+      isOverlay: isOverlay && !isFlat,
+      ...(isSplit && subformat.startsWith('twoGb') ? { leastBytes: 2 * GIB - 4 * 65536 } : {}),
+    };
+  });
+
+const vmdkFormat: Format = {
+  name: 'vmdk',
+  driver: 'vmdk',
+  backingDriver: 'vmdk',
+  geometry: vmdkGeometry,
+  compresses: true,
+  events: [
+    ...rawKind.events,
+    'l2_load',
+    'l2_update',
+    'read_backing_aio',
+    'cow_read',
+    'cow_write',
+    'read_compressed',
+    'write_compressed',
+  ],
+  // A request holds the lock from its beginning to its end.
+  scenes: [
+    { ...inPlace, unlocked: [] },
+    { ...reading, unlocked: [] },
+    { prepare: [], request: 'aio_write', part: 'middle', events: ['write_aio', 'pwritev', 'pwritev_done'] },
+  ],
+  twoAllocate: false,
+};
+
+export const vmdkKind = kindOf(vmdkFormat);

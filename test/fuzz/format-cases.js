@@ -1,5 +1,6 @@
 /** Cases of damaged images of other formats: the image, what was done to it, and the script that runs over it. */
 import { makeQcow, makeQed } from '../helpers/format-images.js';
+import { descriptorText, makeCowd, makeSeSparse, makeSparseExtent, makeVmdk } from '../helpers/vmdk-images.js';
 import { Random } from './random.js';
 
 /** @typedef {import('./verdict.js').Case} Case */
@@ -11,6 +12,8 @@ import { Random } from './random.js';
  * @property {readonly (readonly [number, 4 | 8])[]} fields Numbers of the header: where they are, and their length.
  * @property {readonly (readonly [number, number])[]} tables Ranges of entries of eight bytes: offset and length.
  * @property {boolean} isBigEndian
+ * @property {readonly { name: string, data: Buffer }[]} [files] The files beside the one that is damaged, `name`.
+ * @property {string} [name] "disk.img" if it is left out.
  */
 
 const LENGTH_BYTES = 512 * 1024;
@@ -71,12 +74,105 @@ const qcowSamples = [
   isBigEndian: true,
 }));
 
+/** @type {readonly (readonly [number, 4 | 8])[]} */
+const vmdkFields = [
+  [4, 4],
+  [8, 4],
+  [12, 8],
+  [20, 8],
+  [28, 8],
+  [44, 4],
+  [48, 8],
+  [56, 8],
+  [64, 8],
+  [77, 4],
+];
+
+/** Tables and their directories, of images with one table of 512 entries. */
+const vmdkTables = /** @type {const} */ ([
+  [21 * 512, 16],
+  [22 * 512, 256],
+  [26 * 512, 16],
+  [27 * 512, 256],
+]);
+
+const vmdkParent = { name: 'base.img', data: makeVmdk({ lengthBytes: LENGTH_BYTES / 2, clusters: [0, 3] }) };
+
+/** @type {readonly Sample[]} */
+const vmdkSamples = [
+  makeVmdk({ lengthBytes: LENGTH_BYTES, clusters: [0, 1, 2, 9] }),
+  makeVmdk({ lengthBytes: LENGTH_BYTES, clusters: [0, 3], zeroed: [1, 2], backing: 'base.img' }),
+  makeVmdk({ lengthBytes: LENGTH_BYTES, clusters: [0, 2], isCompressed: true }),
+  makeVmdk({ lengthBytes: LENGTH_BYTES, clusters: [0, 2], isCompressed: true, hasFooter: true }),
+].map((image) => ({
+  format: 'vmdk',
+  image,
+  fields: vmdkFields,
+  tables: vmdkTables,
+  isBigEndian: false,
+  files: [vmdkParent],
+}));
+
+const splitText = descriptorText('vmfsSparse', [
+  'RW 512 SPARSE "a.img"',
+  'RW 100 FLAT "b.img" 20',
+  'RW 128 VMFSSPARSE "c.img"',
+  'RW 256 VMFS "b.img"',
+  'RW 1024 SESPARSE "d.img"',
+]);
+const splitFiles = [
+  { name: 'disk.img', data: Buffer.from(splitText) },
+  { name: 'a.img', data: makeSparseExtent({ lengthBytes: LENGTH_BYTES / 2, clusters: [0, 2] }) },
+  { name: 'b.img', data: Buffer.alloc(LENGTH_BYTES / 4, 0x44) },
+  { name: 'c.img', data: makeCowd({ lengthBytes: LENGTH_BYTES / 8, clusters: [0, 2] }) },
+  { name: 'd.img', data: makeSeSparse({ lengthBytes: LENGTH_BYTES, clusters: [0, 2], zeroed: [1] }) },
+];
+
+/**
+ * A disk in several files, of which one is damaged.
+ * @param {string} name @param {Pick<Sample, 'fields' | 'tables'>} parts
+ */
+const split = (name, { fields, tables }) => ({
+  format: 'vmdk',
+  name,
+  image: splitFiles.find((file) => file.name === name)?.data ?? Buffer.alloc(0),
+  fields,
+  tables,
+  isBigEndian: false,
+  files: splitFiles.filter((file) => file.name !== name),
+});
+
+/** @type {readonly Sample[]} */
+const splitSamples = [
+  split('disk.img', { fields: [], tables: [] }),
+  split('disk.img', { fields: [], tables: [] }),
+  split('a.img', { fields: vmdkFields, tables: vmdkTables }),
+  split('c.img', {
+    fields: [4, 8, 12, 16, 20, 24].map((at) => /** @type {const} */ ([at, 4])),
+    tables: [
+      [4 * 512, 16],
+      [5 * 512, 64],
+    ],
+  }),
+  split('d.img', {
+    fields: [0, 8, 16, 24, 32, 40, 48, 80, 128, 136, 144, 192, 512, 536].map((at) => /** @type {const} */ ([at, 8])),
+    tables: [
+      [2 * 512, 16],
+      [3 * 512, 64],
+    ],
+  }),
+];
+
 /** The images that are damaged. */
-const samples = [...qedSamples, ...qcowSamples];
+const samples = [...qedSamples, ...qcowSamples, ...vmdkSamples, ...splitSamples];
 
 /** @type {readonly ((image: Buffer, sample: Sample, random: Random) => void)[]} */
 const kinds = [
   (image, sample, random) => {
+    if (sample.fields.length === 0) {
+      spoilText(image, random);
+      return;
+    }
     const [at, bytes] = random.pick(sample.fields);
     putNumber(image, at, bytes, sample, random);
   },
@@ -99,6 +195,35 @@ const kinds = [
     image.copy(image, random.below(image.length), random.below(image.length), random.below(image.length));
   },
 ];
+
+/** Puts a word of descriptors over another one. @param {Buffer} image @param {Random} random */
+function spoilText(image, random) {
+  const words = [...image.toString('latin1').matchAll(/[\w."]+/g)];
+  const { index } = random.pick(words);
+  const word = random.pick([
+    '0',
+    '-1',
+    '9',
+    '99999999',
+    '9223372036854775807',
+    '18446744073709551616',
+    '"',
+    'FLAT',
+    'SPARSE',
+    'SESPARSE',
+    '"disk.img"',
+    '"/dev/zero"',
+    'RW',
+    '\n',
+    '\n\n',
+    '\0',
+    'CID=',
+    'parentCID',
+    'parentFileNameHint="disk.img"',
+    'createType="seSparse"',
+  ]);
+  image.write(word, index, 'latin1');
+}
 
 /**
  * Puts another number in the place of one.
@@ -159,8 +284,8 @@ export function formatCase(seed, index) {
     format: sample.format,
     args: [],
     files: [
-      { name: 'disk.img', data: image },
-      { name: 'base.img', data: Buffer.alloc(LENGTH_BYTES / 2, 0x33) },
+      { name: sample.name ?? 'disk.img', data: image },
+      ...(sample.files ?? [{ name: 'base.img', data: Buffer.alloc(LENGTH_BYTES / 2, 0x33) }]),
     ],
     open: `open ${isReadOnly ? '-r ' : ''}-o driver=${sample.format},${below}`,
     isReadOnly,

@@ -18,8 +18,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach } from 'vitest';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
+import { withoutContentId } from './content-id.ts';
 import { makeQcow, makeQed } from './format-images.js';
 import { makeVolume } from './luks-volume.js';
+import { makeCowd, makeSeSparse, makeSparseExtent, makeVmdk } from './vmdk-images.js';
 
 const units: Record<string, number> = { '': 1, k: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
@@ -74,6 +76,15 @@ const makers: Readonly<Record<string, Maker>> = {
     word === 'aes'
       ? makeQcow({ lengthBytes, isEncrypted: true })
       : makeQcow({ lengthBytes, backing: word, clusters: [0, 5, 6] }),
+  vmdk: (lengthBytes, backing) => makeVmdk({ lengthBytes, backing, grainBytes: 65536, clusters: [0, 5, 6] }),
+  zeroedVmdk: (lengthBytes, backing) =>
+    makeVmdk({ lengthBytes, backing, grainBytes: 4096, clusters: [0, 5, 6], zeroed: [2, 3] }),
+  streamVmdk: (lengthBytes) => makeVmdk({ lengthBytes, grainBytes: 65536, clusters: [0, 5, 6], isCompressed: true }),
+  footerVmdk: (lengthBytes) =>
+    makeVmdk({ lengthBytes, grainBytes: 65536, clusters: [0, 5], isCompressed: true, hasFooter: true }),
+  sparseExtent: (lengthBytes) => makeSparseExtent({ lengthBytes, clusters: [0, 2], tableEntries: 128 }),
+  cowd: (lengthBytes) => makeCowd({ lengthBytes, clusters: [0, 2] }),
+  seSparse: (lengthBytes) => makeSeSparse({ lengthBytes, clusters: [0, 2], zeroed: [3] }),
 };
 
 export class Sandbox {
@@ -137,7 +148,7 @@ export class Sandbox {
         size > DIGEST_MAX_BYTES
           ? '-'
           : createHash('sha1')
-              .update(readFileSync(this.path(name)))
+              .update(withoutContentId(readFileSync(this.path(name))))
               .digest('hex')
               .slice(0, 12);
       files.set(name, `${size} ${digest}`);

@@ -4,7 +4,8 @@
  *     # a comment, anywhere among the inputs; lines before the first case are the defaults of all cases
  *     image disk.raw 1M                 a sparse file (also: fill NAME OFFSET LENGTH BYTE, bytes NAME OFFSET HEX,
  *                                       luks NAME LENGTH [CIPHER KEYBYTES], qcow2 NAME LENGTH [luks|aes], dir NAME,
- *                                       qed NAME LENGTH [BACKING], qcow NAME LENGTH [BACKING|aes], …)
+ *                                       qed NAME LENGTH [BACKING], qcow NAME LENGTH [BACKING|aes],
+ *                                       vmdk NAME LENGTH [BACKING], …; all of them in `test/helpers/sandbox.ts`)
  *     file rules.conf                   a file of the lines that follow
  *     | [inject-error]                  (`\xHH` is a byte)
  *     args -f raw disk.raw              the command line, quoted as in a shell; again: adds to it
@@ -78,6 +79,14 @@ interface Inputs {
   requests: string[];
 }
 
+/** The lines that prepare the sandbox. */
+const setupWords: ReadonlySet<string> = new Set(
+  (
+    'image fill bytes file dir link luks qcow2 qcow qed ' +
+    'vmdk zeroedVmdk streamVmdk footerVmdk sparseExtent cowd seSparse'
+  ).split(' '),
+);
+
 function readInput(line: string, inputs: Inputs, where: string): void {
   const [word = '', ...rest] = splitWords(line);
   const tail = line.slice(word.length + 1);
@@ -86,8 +95,7 @@ function readInput(line: string, inputs: Inputs, where: string): void {
     if (file === undefined) throw new Error(`${where}: text without a file`);
     file.text += `${line.slice(2).replaceAll(/\\x([0-9a-f]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))}\n`;
   } else if (line.startsWith('< ') || line === '<') inputs.stdin += `${line.slice(2)}\n`;
-  else if (['image', 'fill', 'bytes', 'luks', 'qcow2', 'qcow', 'qed', 'file', 'dir', 'link'].includes(word))
-    inputs.setup.push({ words: [word, ...rest], text: '' });
+  else if (setupWords.has(word)) inputs.setup.push({ words: [word, ...rest], text: '' });
   else if (word === 'args') inputs.args.push(...rest);
   else if (word === 'keep') inputs.keepLines = Number(rest[0]);
   else if (word === 'requires') inputs.requires.push(...rest);

@@ -43,7 +43,12 @@ interface Filled {
  * Completes options in place: the flags as options, the driver of a protocol, the file name split up by that driver.
  * The flag PROTOCOL is set as the driver demands. Throws ENOENT for an unknown driver, EINVAL for options at odds.
  */
-export function fillOptions(drivers: DriverTable, options: Options, filename: string | null, flags: number): Filled {
+export function fillOptions(
+  drivers: DriverTable,
+  options: Options,
+  { filename, isPlain }: { readonly filename: string | null; readonly isPlain: boolean },
+  flags: number,
+): Filled {
   const named = namedDriver(drivers, options);
   const protocol = named === null ? (flags & Open.PROTOCOL) !== 0 : isProtocol(named);
   const filledFlags = protocol ? flags | Open.PROTOCOL : flags & ~Open.PROTOCOL;
@@ -56,8 +61,8 @@ export function fillOptions(drivers: DriverTable, options: Options, filename: st
     }
     options.set('filename', filename);
   }
-  const driver = named ?? protocolDriver(drivers, options, filename !== null);
-  if (filename !== null && driver.parseFilename !== undefined) {
+  const driver = named ?? protocolDriver(drivers, options, filename !== null && !isPlain);
+  if (filename !== null && !isPlain && driver.parseFilename !== undefined) {
     driver.parseFilename(filename, options);
     if (driver.needsFilename !== true) options.delete('filename');
   }

@@ -39,7 +39,8 @@ export async function openBackend(context: GraphContext, request: OpenRequest): 
 
 /**
  * Opens a child as `options` say: `name` refers to a node, or `name.*` describe a new one. Takes these options out.
- * Null without any of them, and without `settings.filename`, if `settings.allowNone`; otherwise EINVAL.
+ * Null without any of them, and without `settings.filename`, if `settings.allowNone`; otherwise EINVAL. A name with
+ * `isPlain` is that of a file, whatever it looks like: it comes from an image, of which it is not known who wrote it.
  * Sets `parent.file` or `parent.backing` by the role.
  */
 export async function openChild(
@@ -47,10 +48,11 @@ export async function openChild(
   options: Options,
   name: string,
   role: number,
-  settings: { filename?: string | undefined; allowNone?: boolean } = {},
+  settings: { filename?: string | undefined; isPlain?: boolean; allowNone?: boolean } = {},
 ): Promise<ChildLink | null> {
   const from = inheritFrom(parent, role);
-  const child = await openChildNode(parent.context, options, name, from, settings.filename ?? null);
+  const given = { filename: settings.filename ?? null, isPlain: settings.isPlain };
+  const child = await openChildNode(parent.context, options, name, from, given);
   if (child !== null) return attachChild(parent, child, name, role);
   if (settings.allowNone === true) return null;
   throw invalidArgument(`A block device must be specified for "${name}"`);
@@ -74,18 +76,20 @@ async function openChildNode(
   options: Options,
   name: string,
   from: Inheritance,
-  filename: string | null,
+  { filename, isPlain }: { readonly filename: string | null; readonly isPlain?: boolean | undefined },
 ): Promise<BlockNode | null> {
   const childOptions = takeSub(options, `${name}.`);
   const reference = options.getString(name) ?? null;
   options.delete(name);
   if (filename === null && reference === null && childOptions.size === 0) return null;
-  return openNode(context, { filename, reference, options: childOptions, flags: 0, from });
+  return openNode(context, { filename, reference, options: childOptions, flags: 0, from, isPlain });
 }
 
 /** A node to open below another one or below a backend. */
 export interface NodeRequest {
   readonly filename: string | null;
+  /** The name has neither a prefix nor options in it. */
+  readonly isPlain?: boolean | undefined;
   /** The name of an open node to use instead of opening one. */
   readonly reference: string | null;
   readonly options: Options | null;
@@ -102,15 +106,15 @@ const MAX_DEPTH = 500;
 
 /** Opens a node, or finds an open one. The caller owns one reference to it. */
 async function openNode(context: GraphContext, request: NodeRequest): Promise<BlockNode> {
-  const { reference, from } = request;
+  const { reference, from, isPlain = false } = request;
   if (reference !== null) return referencedNode(context, request, reference);
 
   const options = request.options ?? new Options();
-  let filename = takeJsonName(request.filename, options);
+  let filename = isPlain ? request.filename : takeJsonName(request.filename, options);
   checkDepth(from?.parent ?? null, options);
   const explicitOptions = options.clone();
   let flags = from === null ? request.flags : inheritOptions(options, from);
-  const filled = fillOptions(context.drivers, options, filename, flags);
+  const filled = fillOptions(context.drivers, options, { filename, isPlain }, flags);
   ({ flags } = filled);
   filename = filled.filename;
   flags = isOn(options, 'read-only') ? flags & ~Open.READ_WRITE : flags | Open.READ_WRITE | Open.ALLOW_READ_WRITE;
@@ -228,7 +232,7 @@ async function openForProbing(
     options: request.options,
     role: Role.IMAGE,
   };
-  const node = await openChildNode(context, rest, 'file', from, filename);
+  const node = await openChildNode(context, rest, 'file', from, { filename });
   if (node === null) return null;
   return attachRoot(node, { description: 'an unnamed block device', node: null }, 0, Perm.ALL);
 }

@@ -10,8 +10,8 @@ import type { Extent } from './extent.ts';
 /** A marker: the sector of the guest's disk, eight bytes; the length of the stream, four bytes. */
 const MARKER_BYTES = 12;
 const MARKER_LENGTH = 8;
-/** No stream of zlib unpacks to so many times its length. */
-const MAX_RATIO = 1040;
+/** Grains of an image that is damaged can have 1 GiB; what is longer than this counts as damaged when it is read. */
+const MAX_UNPACKED_BYTES = 1 << 26;
 
 /** Fills `data` from within the grain at an offset of the file. EINVAL if it is damaged or too short. */
 export function* unpackGrain(extent: Extent, offset: number, into: number, data: Buffer): Steps<void> {
@@ -26,7 +26,7 @@ export function* unpackGrain(extent: Extent, offset: number, into: number, data:
   const content =
     length === 0 || length > 2 * grainBytes
       ? null
-      : zlib().decompressAll(packed.subarray(start, start + length), Math.min(grainBytes, packed.length * MAX_RATIO));
+      : zlib().decompressAll(packed.subarray(start, start + length), Math.min(grainBytes, MAX_UNPACKED_BYTES));
   if (content === null || into + data.length > content.length) throw new BlockError(Errno.EINVAL);
   content.copy(data, 0, into);
 }

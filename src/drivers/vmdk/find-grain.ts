@@ -4,7 +4,7 @@ import { Event } from '../../block/events/events.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { flush } from '../../block/request/flush.ts';
 import { preadv } from '../../block/request/read.ts';
-import { pwritev } from '../../block/request/write.ts';
+import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { alignDown } from '../../util/align.ts';
 import { assert } from '../../util/assert.ts';
 import type { Steps } from '../../util/steps.ts';
@@ -17,7 +17,7 @@ export const ZEROED = 1;
 const ENTRY_BYTES = 4;
 /** Grains begin below 2 TiB. */
 const MAX_SECTORS = 2 ** 32;
-/** Grains of an image that is damaged can have 1 GiB: they are filled in pieces. */
+/** Grains of an image that is damaged can have 1 GiB: they are filled in pieces, and with holes. */
 const PIECE_BYTES = 1 << 26;
 
 /** The entry of a grain: its table, in memory and in the file, and its place in there. */
@@ -139,13 +139,16 @@ function* fillAround(
   const start = alignDown(position - extent.startByte, grainBytes);
   const pieces = [...cut(0, from), ...cut(to, grainBytes)];
   for (const [begin, end] of pieces) {
-    const data = image.node.context.allocate(end - begin);
-    if (backing !== null && !isZero) {
+    const isCopied = backing !== null && !isZero;
+    const isHole = grainBytes > PIECE_BYTES && !(isCopied && start + begin < backing.node.getLength());
+    const data = isHole ? null : image.node.context.allocate(end - begin);
+    if (isCopied && data !== null) {
       yield extent.fire(Event.COW_READ);
       yield preadv(backing, start + begin, data, 0);
     }
     yield extent.fire(Event.COW_WRITE);
-    yield pwritev(extent.file, offset + begin, data, 0);
+    if (data === null) yield pwriteZeroes(extent.file, offset + begin, end - begin, 0);
+    else yield pwritev(extent.file, offset + begin, data, 0);
   }
   return true;
 }

@@ -84,7 +84,7 @@ async function openExtentFile(image: VmdkImage, options: Options, name: string, 
   const { node, file, extents } = image;
   const filename = name.startsWith('/') ? name : `${extentFolder(file)}${name}`;
   try {
-    const child = await openChild(node, options, `extents.${extents.length}`, role, { filename });
+    const child = await openChild(node, options, `extents.${extents.length}`, role, { filename, isPlain: true });
     if (child !== null) return child;
   } catch (error) {
     throw error instanceof BlockError ? invalidArgument(error.message) : error;
