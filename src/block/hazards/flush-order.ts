@@ -164,14 +164,19 @@ export class FlushOrder implements RequestWatch {
 
   /** A table is changed in memory. */
   changed(offset: number): void {
+    this.#change(offset);
+  }
+
+  #change(offset: number): TableState {
     this.#tick += 1;
-    this.#table(offset).changedTick = this.#tick;
+    const table = this.#table(offset);
+    table.changedTick = this.#tick;
+    return table;
   }
 
   /** A refcount is changed in memory to `refcount`; `block` is where the block with it is. */
   changedCount(block: number, cluster: number, refcount: number): void {
-    this.changed(block);
-    const table = this.#table(block);
+    const table = this.#change(block);
     if (refcount === 1) {
       if (table.counted?.has(cluster) !== true) table.hasNew = true;
     } else if (refcount === 0 && !table.hasNew) {
@@ -225,21 +230,17 @@ export class FlushOrder implements RequestWatch {
   }
 
   #settle(table: TableState): void {
+    const { written } = table;
+    if (written.length === 0) return;
     const { flushedGeneration } = this.#node;
     let count = 0;
-    for (const { tick, generation } of table.written) {
-      if (generation <= flushedGeneration) table.stableTick = Math.max(table.stableTick, tick);
-      else count += 1;
+    for (const write of written) {
+      if (write.generation > flushedGeneration) written[count++] = write;
+      else if (write.tick > table.stableTick) table.stableTick = write.tick;
     }
-    if (count < table.written.length) {
-      table.written.splice(
-        0,
-        table.written.length,
-        ...table.written.filter((one) => one.generation > flushedGeneration),
-      );
-    }
+    written.length = count;
     // Of the writes that are to be flushed, and of those that are lost, the latest is enough.
-    if (table.written.length > MAX_WRITTEN) table.written.splice(0, table.written.length - MAX_WRITTEN);
+    if (count > MAX_WRITTEN) written.splice(0, count - MAX_WRITTEN);
   }
 
   #isStable(offset: number, tick: number): boolean {

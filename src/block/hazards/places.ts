@@ -46,8 +46,22 @@ export class Places {
     this.#fileName = fileName;
   }
 
+  /** The running request; null outside of requests. */
+  get running(): Coroutine | null {
+    return this.#node.loop.current;
+  }
+
+  /** No place is in use, or only places of the running request. */
+  get areOfOneRequest(): boolean {
+    const { running } = this;
+    for (let place = this.#newest; place !== null; place = place.older) {
+      if (!isSameRequest(place.request, running)) return false;
+    }
+    return true;
+  }
+
   /** A request is about to use a place; `end` must follow. */
-  begin(use: Use, offset: number, bytes: number, guest: number | null, request = this.#node.loop.current): Place {
+  begin(use: Use, offset: number, bytes: number, guest: number | null, request = this.running): Place {
     const place = new Place(use, offset, bytes, guest, request);
     if (this.#newest !== null) {
       if (use !== 'read') this.#checkWrite(place);

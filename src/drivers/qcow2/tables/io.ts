@@ -32,6 +32,7 @@ export function inPlace(
   guest: number | null,
   request: () => Pending,
 ): Pending {
+  if (places.areOfOneRequest) return inPlaceAlone(places, use, offset, bytes, guest, request);
   const place = places.begin(use, offset, bytes, guest);
   let pending: Pending;
   try {
@@ -43,6 +44,25 @@ export function inPlace(
   if (pending !== undefined) return run(endAfter(places, place, pending));
   places.end(place);
   return undefined;
+}
+
+/**
+ * Does I/O while no other request has a place: none can meet this one before it waits, and most end without. Only one
+ * that waits is given its place.
+ */
+function inPlaceAlone(
+  places: Places,
+  use: Use,
+  offset: number,
+  bytes: number,
+  guest: number | null,
+  request: () => Pending,
+): Pending {
+  const { running } = places;
+  const pending = request();
+  return pending === undefined
+    ? undefined
+    : run(endAfter(places, places.begin(use, offset, bytes, guest, running), pending));
 }
 
 function* endAfter(places: Places, place: Place, pending: Promise<void>): Steps<void> {
