@@ -141,4 +141,19 @@ export function idleRules(folder, event, count) {
   return file;
 }
 
+/**
+ * A thousand commands of which one destroys metadata, and, if they are wanted, three that lead to the event before it.
+ * @param {string} folder
+ * @param {number} at how many of the writes come before it
+ * @param {boolean} isSearched
+ */
+export function damagedSession(folder, at, isSearched) {
+  const file = path.join(folder, `damaged-${at}-${isSearched}.txt`);
+  const writes = Array.from({ length: 999 }, (_, n) => `write -q -P ${(n % 250) + 1} ${n * 64}k 64k`);
+  const rule = `rule add misdirect event=write_aio to=64k nth=${at}`;
+  const search = isSearched ? ['goto -1 until check -d', 'events -n 3', 'where 0', 'resume A'] : [];
+  writeFileSync(file, `${[rule, ...writes, ...search].join('\n')}\n`);
+  return file;
+}
+
 export { MiB };

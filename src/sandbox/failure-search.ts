@@ -19,8 +19,8 @@ export interface SearchedSession {
   readonly fails: () => Promise<boolean>;
 }
 
-/** Looks in one run: a look may take as long as many commands. */
-const LOOKS_PER_RUN = 8;
+/** Looks in one run: a look may take as long as many commands. So many find one of a thousand in three runs. */
+const LOOKS_PER_RUN = 10;
 
 /** A moment, and the line that leads on to the failure; empty for requests in the background. */
 interface Found {
@@ -33,30 +33,35 @@ export async function findBeforeFailure(moments: readonly Step[], searched: Sear
   let low = 0;
   let high = moments.length - 1;
   let looks = new Set([low, high, ...spread(low, high)]);
+  // Of the run that has found the failure where it is looked for last.
+  let events: readonly number[] = [];
   for (let isFirst = true; looks.size > 0; isFirst = false) {
-    const { good, bad } = await firstBad(moments, looks, searched);
+    const { good, bad, fired } = await firstBad(moments, looks, searched);
     if (bad === null && isFirst) throw new BlockError(Errno.EINVAL, 'the check does not fail here');
     if (bad === 0) throw new BlockError(Errno.EINVAL, 'the check fails at the start already');
     low = Math.max(low, good);
-    high = bad ?? high;
+    if (bad !== null) [high, events] = [bad, fired];
     looks = new Set(spread(low, high));
   }
   const before = moments[low] as Step;
   const step = moments[high] as Step;
-  const event = await lastGoodEvent(before, step, searched);
+  const event = await lastGoodEvent(before, step, events, searched);
   return { target: event === null ? before : { ...step, stop: event, events: event }, culprit: step.line };
 }
 
-/** The first of these moments at which the check fails, and the last before it at which it does not. */
+/**
+ * The first of these moments at which the check fails, and the last before it at which it does not; with the events up
+ * to the failure at which a request can be stopped.
+ */
 async function firstBad(
   moments: readonly Step[],
   looks: ReadonlySet<number>,
-  { runTo, fails }: SearchedSession,
-): Promise<{ good: number; bad: number | null }> {
+  { session, runTo, fails }: SearchedSession,
+): Promise<{ good: number; bad: number | null; fired: readonly number[] }> {
   const result: { good: number; bad: number | null } = { good: 0, bad: null };
   let index = -1;
   const last = Math.max(...looks);
-  await runTo(moments[last] as Step, async () => {
+  const watch = async (): Promise<boolean> => {
     index += 1;
     if (!looks.has(index)) return false;
     if (await fails()) {
@@ -65,8 +70,9 @@ async function firstBad(
     }
     result.good = index;
     return false;
-  });
-  return result;
+  };
+  const fired = await stoppableEvents(session, () => runTo(moments[last] as Step, watch));
+  return { ...result, fired };
 }
 
 /** Numbers between two, without them, as evenly as may be. */
@@ -82,11 +88,11 @@ function spread(low: number, high: number): number[] {
 async function lastGoodEvent(
   before: Step,
   step: Step,
-  { session, runTo, fails }: SearchedSession,
+  fired: readonly number[],
+  { runTo, fails }: SearchedSession,
 ): Promise<number | null> {
   const end = step.stop ?? Number.POSITIVE_INFINITY;
-  const all = await stoppableEvents(session, () => runTo(step));
-  const events = all.filter((number) => number > before.events && number < end);
+  const events = fired.filter((number) => number > before.events && number < end);
   let low = -1;
   let high = events.length;
   while (high - low > 1) {
