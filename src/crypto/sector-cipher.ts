@@ -8,11 +8,11 @@ import { endianness } from 'node:os';
 import { type CipherAlgorithm, type CipherMode, CryptoError } from './algorithms.ts';
 import { BLOCK_BYTES, BLOCK_WORDS, BlockCipher, wordsOf } from './block-cipher.ts';
 import { ivGenerator, type IvGenerator, type IvSettings } from './iv.ts';
+import { BATCH_BYTES, tweakMixer } from './tweak-mixer.ts';
 
 /** Bytes of a sector, whatever the image's clusters are. */
 export const SECTOR_BYTES = 512;
-/** A batch fits into a processor's second cache together with what is made of it. */
-const BATCH_SECTORS = 128;
+const BATCH_SECTORS = BATCH_BYTES / SECTOR_BYTES;
 const SECTOR_WORDS = SECTOR_BYTES / Int32Array.BYTES_PER_ELEMENT;
 const SECTOR_BLOCKS = SECTOR_BYTES / BLOCK_BYTES;
 
@@ -26,11 +26,12 @@ export interface SectorSettings {
 /** Encrypts and decrypts sectors with one key. */
 export class SectorCipher {
   readonly #mode: Mode;
-  readonly #batch = Buffer.alloc(BATCH_SECTORS * SECTOR_BYTES);
+  readonly #batch: Buffer;
 
   /** CryptoError with QEMU's text for a key of a wrong length or a cipher that OpenSSL lacks. */
   constructor(settings: SectorSettings, key: Uint8Array) {
     this.#mode = modeOf(settings, key);
+    this.#batch = this.#mode.batch ?? Buffer.alloc(BATCH_BYTES);
   }
 
   /**
@@ -52,15 +53,17 @@ export class SectorCipher {
       const batch = this.#batch.subarray(0, part.length);
       // Words are aligned only here.
       batch.set(part);
-      target.set(transform(firstSector + done / SECTOR_BYTES, batch), done);
+      transform(firstSector + done / SECTOR_BYTES, batch, target.subarray(done, done + part.length));
     }
   }
 }
 
-/** Transforms a batch, and may use its memory for that; the result lies there or in new memory. */
-type Transform = (firstSector: number, batch: Buffer) => Buffer;
+/** Transforms a batch into `target`, and may use its memory for that. */
+type Transform = (firstSector: number, batch: Buffer, target: Uint8Array) => void;
 
 interface Mode {
+  /** Memory for batches, of `BATCH_BYTES`, if the mode has its own. */
+  readonly batch?: Buffer;
   readonly encrypt: Transform;
   readonly decrypt: Transform;
 }
@@ -73,7 +76,10 @@ function modeOf({ cipher, mode, iv }: SectorSettings, key: Uint8Array): Mode {
   const vectors = ivGenerator(iv, key);
   switch (mode) {
     case 'ecb':
-      return { encrypt: (_first, batch) => blocks.encrypt(batch), decrypt: (_first, batch) => blocks.decrypt(batch) };
+      return {
+        encrypt: (_first, batch, target) => target.set(blocks.encrypt(batch)),
+        decrypt: (_first, batch, target) => target.set(blocks.decrypt(batch)),
+      };
     case 'cbc':
       return { encrypt: cbcEncryption(blocks, vectors), decrypt: cbcDecryption(blocks, vectors) };
     case 'ctr': {
@@ -94,56 +100,21 @@ function checkKeyLength({ keyBytes }: CipherAlgorithm, mode: CipherMode, bytes: 
 /** XTS (IEEE 1619): each block between two XORs with its tweak; the tweaks of a sector follow from its encrypted IV. */
 function xtsMode(blocks: BlockCipher, tweaks: BlockCipher, vectors: IvGenerator): Mode {
   if (!isLittleEndian) throw new CryptoError('XTS needs a host of little-endian byte order');
-  const masks = new Int32Array(BATCH_SECTORS * SECTOR_WORDS);
-  const mask = (firstSector: number, batch: Buffer): Int32Array => {
-    const sectors = batch.length / SECTOR_BYTES;
-    mixTweaks(wordsOf(batch), masks, wordsOf(tweaks.encrypt(vectors(firstSector, sectors))));
-    return masks;
-  };
-  const unmask = (result: Buffer, used: Int32Array): Buffer => {
-    xorInto(wordsOf(result), used);
-    return result;
-  };
+  const mixer = tweakMixer();
+  const between =
+    (transform: (batch: Buffer) => Buffer): Transform =>
+    (firstSector, batch, target) => {
+      const sectors = batch.length / SECTOR_BYTES;
+      mixer.mix(sectors, tweaks.encrypt(vectors(firstSector, sectors)));
+      batch.set(transform(batch));
+      mixer.mixAgain(sectors);
+      target.set(batch);
+    };
   return {
-    encrypt(firstSector, batch) {
-      const used = mask(firstSector, batch);
-      return unmask(blocks.encrypt(batch), used);
-    },
-    decrypt(firstSector, batch) {
-      const used = mask(firstSector, batch);
-      return unmask(blocks.decrypt(batch), used);
-    },
+    batch: mixer.batch,
+    encrypt: between((batch) => blocks.encrypt(batch)),
+    decrypt: between((batch) => blocks.decrypt(batch)),
   };
-}
-
-/**
- * XORs all blocks of some sectors with their tweaks, which it leaves in `tweaks`: from the first one of each sector,
- * times x in GF(2^128) from block to block.
- */
-function mixTweaks(words: Int32Array, tweaks: Int32Array, first: Int32Array): void {
-  let at = 0;
-  for (let from = 0; from < first.length; from += BLOCK_WORDS) {
-    let a = first[from] as number;
-    let b = first[from + 1] as number;
-    let c = first[from + 2] as number;
-    let d = first[from + 3] as number;
-    for (let block = 0; block < SECTOR_BLOCKS; block++) {
-      tweaks[at] = a;
-      words[at] = (words[at] as number) ^ a;
-      tweaks[at + 1] = b;
-      words[at + 1] = (words[at + 1] as number) ^ b;
-      tweaks[at + 2] = c;
-      words[at + 2] = (words[at + 2] as number) ^ c;
-      tweaks[at + 3] = d;
-      words[at + 3] = (words[at + 3] as number) ^ d;
-      at += BLOCK_WORDS;
-      const carry = (d >> 31) & 0x87;
-      d = (d << 1) | (c >>> 31);
-      c = (c << 1) | (b >>> 31);
-      b = (b << 1) | (a >>> 31);
-      a = (a << 1) ^ carry;
-    }
-  }
 }
 
 function xorInto(words: Int32Array, others: Int32Array): void {
@@ -153,7 +124,7 @@ function xorInto(words: Int32Array, others: Int32Array): void {
 
 /** CBC: each block is XORed with the encrypted one before it. All sectors go on together, a block of each at a time. */
 function cbcEncryption(blocks: BlockCipher, vectors: IvGenerator): Transform {
-  return (firstSector, batch) => {
+  return (firstSector, batch, target) => {
     const words = wordsOf(batch);
     let previous = wordsOf(vectors(firstSector, batch.length / SECTOR_BYTES));
     const chained = new Int32Array(previous.length);
@@ -169,12 +140,12 @@ function cbcEncryption(blocks: BlockCipher, vectors: IvGenerator): Transform {
         for (let word = 0; word < BLOCK_WORDS; word++) words[to + word] = previous[at + word] as number;
       }
     }
-    return batch;
+    target.set(batch);
   };
 }
 
 function cbcDecryption(blocks: BlockCipher, vectors: IvGenerator): Transform {
-  return (firstSector, batch) => {
+  return (firstSector, batch, target) => {
     const encrypted = wordsOf(batch);
     const result = blocks.decrypt(batch);
     const words = wordsOf(result);
@@ -187,20 +158,20 @@ function cbcDecryption(blocks: BlockCipher, vectors: IvGenerator): Transform {
         words[at] = (words[at] as number) ^ (encrypted[at - BLOCK_WORDS] as number);
       }
     }
-    return result;
+    target.set(result);
   };
 }
 
 /** CTR: the data is XORed with encrypted counters, which begin at the IV and count up as big-endian numbers. */
 function counterMode(blocks: BlockCipher, vectors: IvGenerator): Transform {
   const counters = new Int32Array(BATCH_SECTORS * SECTOR_WORDS);
-  return (firstSector, batch) => {
+  return (firstSector, batch, target) => {
     const first = wordsOf(vectors(firstSector, batch.length / SECTOR_BYTES));
     for (let from = 0, at = 0; from < first.length; from += BLOCK_WORDS, at += SECTOR_WORDS) {
       fillCounters(counters.subarray(at, at + SECTOR_WORDS), first.subarray(from, from + BLOCK_WORDS));
     }
     xorInto(wordsOf(batch), wordsOf(blocks.encrypt(bytesOf(counters).subarray(0, batch.length))));
-    return batch;
+    target.set(batch);
   };
 }
 

@@ -7,7 +7,7 @@ import { luksInfo } from '../../crypto/luks-info.ts';
 import { aesOfPassphrase } from '../../crypto/passphrase-cipher.ts';
 import { SECTOR_BYTES } from '../../crypto/sector-cipher.ts';
 import type { Steps } from '../../util/steps.ts';
-import type { Encryption } from './tables/encryption.ts';
+import { type Encryption, OutgoingMemory } from './tables/encryption.ts';
 import type { HeaderOpener } from './tables/extensions.ts';
 import type { Qcow2Image } from './tables/image.ts';
 import { readFile } from './tables/io.ts';
@@ -25,6 +25,7 @@ export function headerOpener(image: Qcow2Image): HeaderOpener {
     // Where the data lies, as the guest's own offsets would tell where it was overwritten.
     image.encryption = {
       info: { format: 'luks', ...luksInfo(volume) },
+      outgoing: new OutgoingMemory(),
       encrypt: (host, _guest, source, target) => volume.sectors.encrypt(host / SECTOR_BYTES, source, target),
       decrypt: (host, _guest, data) => volume.sectors.decrypt(host / SECTOR_BYTES, data, data),
     };
@@ -36,6 +37,7 @@ export function openAes(image: Qcow2Image): Encryption {
   const sectors = aesOfPassphrase(passphraseOf(image));
   return {
     info: { format: 'aes' },
+    outgoing: new OutgoingMemory(),
     encrypt: (_host, guest, source, target) => sectors.encrypt(guest / SECTOR_BYTES, source, target),
     decrypt: (_host, guest, data) => sectors.decrypt(guest / SECTOR_BYTES, data, data),
   };

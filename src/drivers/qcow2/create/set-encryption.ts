@@ -8,7 +8,7 @@ import { assert } from '../../../util/assert.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { CryptMethod } from '../format/features.ts';
 import { allocateClusters } from '../refcounts/refcounts.ts';
-import type { Encryption, LuksPlace } from '../tables/encryption.ts';
+import { type Encryption, type LuksPlace, OutgoingMemory } from '../tables/encryption.ts';
 import { updateHeader } from '../tables/header-write.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { writeFile } from '../tables/io.ts';
@@ -51,5 +51,5 @@ function* takePlace(image: Qcow2Image, bytes: number): Steps<LuksPlace> {
 /** The encryption of an image that is closed before data comes. */
 function withoutData(): Encryption {
   const refuse = (): void => assert(false, 'a new image gets no data');
-  return { info: { format: 'luks' }, encrypt: refuse, decrypt: refuse };
+  return { info: { format: 'luks' }, outgoing: new OutgoingMemory(), encrypt: refuse, decrypt: refuse };
 }

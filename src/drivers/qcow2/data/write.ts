@@ -109,11 +109,15 @@ function* writeEncrypted(
   data: Buffer,
   space: Allocation,
 ): Steps<void> {
-  const stored = image.node.context.allocate(data.length);
+  const stored = encryption.outgoing.take(image.node, data.length);
   const encrypting = (): Pending => run(inThread(image, () => encryption.encrypt(space.host, guest, data, stored)));
   const { hazards } = image;
-  yield hazards === null ? encrypting() : inPlace(hazards.data, 'write', space.host, data.length, guest, encrypting);
-  yield writeStored(image, guest, stored, space);
+  try {
+    yield hazards === null ? encrypting() : inPlace(hazards.data, 'write', space.host, data.length, guest, encrypting);
+    yield writeStored(image, guest, stored, space);
+  } finally {
+    encryption.outgoing.giveBack(stored);
+  }
 }
 
 /** Writes data as it is to be stored. */
