@@ -9,7 +9,6 @@ import { BlockError } from '../block/error.ts';
 import { looksOnly } from '../shell/command.ts';
 import { settle } from '../shell/script.ts';
 import type { Arrival, Checkpoint, Moment, Place, SessionTimeline, WrittenFile } from '../shell/session-timeline.ts';
-import { tokenize } from '../shell/words/tokenizer.ts';
 import { Errno } from '../util/errno.ts';
 import { type Answer, isPromise } from '../util/steps.ts';
 import { stoppableEvents } from './event-stop.ts';
@@ -107,12 +106,14 @@ export class Timeline implements SessionTimeline {
 
   /** Null for a line without a command. */
   #kindOf(line: string): LineKind | null {
-    const word = /^\s*(\S+)/.exec(line)?.[1];
+    const { shell } = this.#options.session;
+    const argv = shell.wordsOf(line);
+    const [word] = argv;
     if (word === undefined || word.startsWith('#')) return null;
-    const command = this.#options.session.shell.commands.find(word);
+    const command = shell.commands.find(word);
     if (command === undefined) return 'looks';
     if (marking.has(command.name)) return 'marks';
-    return looksOnly(command, tokenize(line)) && command.changesSession !== true ? 'looks' : 'changes';
+    return looksOnly(command, argv) && command.changesSession !== true ? 'looks' : 'changes';
   }
 
   readsFile(path: string): void {

@@ -80,7 +80,7 @@ export class CommandRunner implements Shell {
 
   #execute(line: string): Answer<number> {
     const { session } = this;
-    const argv = this.#wordsOf(line);
+    const argv = this.wordsOf(line);
     const name = argv[0];
     if (name === undefined) return 0;
     session.background.begin();
@@ -97,7 +97,7 @@ export class CommandRunner implements Shell {
     return session.stops === null || session.stops.isEmpty ? recorded : this.#showStops(recorded);
   }
 
-  #wordsOf(line: string): string[] {
+  wordsOf(line: string): string[] {
     const { session } = this;
     const argv = session.acceptsExtensions ? extendedWords(line) : tokenize(line);
     const { [0]: name, length } = argv;

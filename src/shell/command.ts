@@ -58,6 +58,8 @@ export interface Shell {
   readonly commands: CommandTable;
   /** Runs a command line: 0, or the negative errno of its failure. */
   execute(line: string): Answer<number>;
+  /** The words that a line would be run as; those of gdb, at a prompt, are what they stand for. */
+  wordsOf(line: string): string[];
   /**
    * For commands with `polls`: does the part that must run as a coroutine. Fails as the body does; if the body is
    * suspended, it goes on when something wakes it, as other commands do.

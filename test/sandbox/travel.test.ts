@@ -133,6 +133,17 @@ it('what only looks is no command of the way, and begins no time line', async ()
   await time.close();
 });
 
+it('the words of gdb are commands of the way, too', async () => {
+  const time = await timeSession(image, { isTerminal: true });
+  await time.run('write -q 0 4k', 'b pwritev Z nth=900', 'write -q 64k 4k');
+  expect(await time.run('goto -2')).toMatch(/is suspended under/);
+  expect(await time.run('bt', 'n')).toMatch(/\(w\d+ is suspended at \w+\)\n\(a new time line begins here/);
+  // Two writes, the breakpoint and the step.
+  expect(await time.run('delete 1', 'back')).toMatch(/after command 4: n\n/);
+  expect(await time.run('rules', 'back 2')).toMatch(/ 1 +break +Z [^]*after command 2: b pwritev Z nth=900\n/);
+  await time.close();
+});
+
 it('the hazards are those up to the moment, however often the session has come there', async () => {
   const time = await timeSession(image);
   const lines = ['write -q 0 64k', 'break pwritev A', 'aio_write -q 0 4k', 'discard -q 0 64k', 'write -q 64k 4k'];
