@@ -5,7 +5,7 @@ import type { CheckResult } from '../block/driver.ts';
 import { Errno } from '../util/errno.ts';
 import { openAsIs } from './case.ts';
 import type { DiskModel, Violation } from './model/disk-model.ts';
-import { eachPiece, type GuestContent, readContent } from './model/guest-content.ts';
+import { ContentCopy, eachPiece, type GuestContent, type PieceVisitor, readContent } from './model/guest-content.ts';
 import type { World } from './world.ts';
 import type { Disks } from '../sandbox/disks/disks.ts';
 
@@ -33,21 +33,79 @@ export interface Expectation {
  * The disks may be changed by that.
  */
 export async function lookAfter(world: World, disks: Disks, expected: Expectation): Promise<Aftermath> {
-  let violation: Violation | null = null;
+  const comparison = new Comparison(expected);
   const found = await look(world, disks, async ({ backend }) => {
-    if (backend === null) return;
-    await eachPiece(backend, (offset, data, bytes) => {
-      violation = expected.model.compare(offset, data, bytes, expected.isFlushed);
-      return violation === null;
-    });
+    if (backend !== null) await eachPiece(backend, comparison.add);
   });
-  return { ...found, violation };
+  return { ...found, violation: comparison.violation };
+}
+
+/** Holds the pieces of a disk against what it must hold. */
+class Comparison {
+  violation: Violation | null = null;
+  readonly #expected: Expectation;
+
+  constructor(expected: Expectation) {
+    this.#expected = expected;
+  }
+
+  /** False from the first violation on. */
+  readonly add: PieceVisitor = (offset, data, bytes) => {
+    const { model, isFlushed } = this.#expected;
+    this.violation ??= model.compare(offset, data, bytes, isFlushed);
+    return this.violation === null;
+  };
+}
+
+/** Disks in one state, whatever they were to hold. */
+interface Sight {
+  readonly found: Omit<Aftermath, 'violation'>;
+  readonly content: GuestContent;
+}
+
+/** Bytes of data in one state that is remembered; disks that hold more are read each time. */
+const SIGHT_MAX_BYTES = 1 << 20;
+/** States that are remembered, those that were seen last. */
+const SIGHTS_MAX = 64;
+
+/** Looks at the disks that the cases of one search leave. Many leave the same: each of those is opened once. */
+export class Sights {
+  readonly #known = new Map<string, Sight>();
+
+  /** See `lookAfter`; `world` has the image of all calls. */
+  async lookAfter(world: World, disks: Disks, expected: Expectation): Promise<Aftermath> {
+    const state = disks.all.map(({ path, content }) => `${path} ${content.digest()}`).join('\n');
+    const comparison = new Comparison(expected);
+    const known = this.#known.get(state);
+    if (known !== undefined) {
+      this.#remember(state, known);
+      known.content.each(comparison.add);
+      return { ...known.found, violation: comparison.violation };
+    }
+    const copy = new ContentCopy(SIGHT_MAX_BYTES);
+    let content: GuestContent | null = null;
+    const found = await look(world, disks, async ({ backend }) => {
+      if (backend === null) return;
+      await eachPiece(backend, (...piece) => [comparison.add(...piece), copy.add(...piece)].includes(true));
+      if (!copy.isFull) content = copy.end(backend.getLength());
+    });
+    if (content !== null) this.#remember(state, { found, content });
+    return { ...found, violation: comparison.violation };
+  }
+
+  #remember(state: string, sight: Sight): void {
+    this.#known.delete(state);
+    this.#known.set(state, sight);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > SIGHTS_MAX && oldest !== undefined) this.#known.delete(oldest);
+  }
 }
 
 /** The image before any case: its content, and what its check says already then. */
 export interface Baseline {
   readonly content: GuestContent;
   readonly check: CheckResult | null;
+  readonly sights: Sights;
 }
 
 /** Throws BlockError if the image of the scenario cannot be opened and read. */
@@ -61,7 +119,7 @@ export async function readBaseline(world: World): Promise<Baseline> {
   if (content === null || failure !== null || readFailure !== null) {
     throw new BlockError(Errno.EIO, failure ?? readFailure ?? 'the image cannot be read');
   }
-  return { content, check };
+  return { content, check, sights: new Sights() };
 }
 
 type Opened = Awaited<ReturnType<typeof openAsIs>>['session'];

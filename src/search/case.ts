@@ -107,6 +107,12 @@ export class Case {
     return this.#host.command;
   }
 
+  /** Gives the case up, which a scheduler has left as it is: `run` never ends then. */
+  giveUp(): void {
+    this.#host.disks.abandon();
+    this.#host.disks.release();
+  }
+
   /** Entries of the log so far. */
   get logLength(): number {
     return this.#host.disks.log.length;

@@ -1,5 +1,5 @@
 /** Runs one case and judges it: the loop body of every search. */
-import { type Baseline, type Expectation, lookAfter } from './aftermath.ts';
+import type { Baseline, Expectation } from './aftermath.ts';
 import { Case, type CaseHooks, type FinishedCase } from './case.ts';
 import { ModelWatcher } from './model/model-watcher.ts';
 import { type Verdict, verdictOn } from './verdict.ts';
@@ -43,7 +43,7 @@ export async function judge(
   // One that crashed or hangs still has its files open.
   disks.abandon();
   const expected = { model: watcher.model, isFlushed };
-  const after = await lookAfter(world, disks, expected);
+  const after = await baseline.sights.lookAfter(world, disks, expected);
   disks.release();
   return { finished, expected, verdict: verdictOn({ finished, violations: watcher.violations, after, baseline }) };
 }

@@ -28,8 +28,11 @@ export interface Stop {
 
 /** One strategy, in one case. */
 export interface Scheduler {
-  /** One of `stops`, oldest stop first, by its index. `current` is the request that ran last, 0 at first. */
-  choose(stops: readonly Stop[], current: number): number;
+  /**
+   * One of `stops`, oldest stop first, by its index; null: none, the case stays as it is. `current` is the request that
+   * ran last, 0 at first.
+   */
+  choose(stops: readonly Stop[], current: number): number | null;
 }
 
 /** The requests at stops in one case. */
@@ -53,7 +56,7 @@ export class Stops {
     return this.#loop.parkOutside({ kind: 'bottom-half' }, (arrived) => this.#add(coroutine, before, arrived));
   }
 
-  /** The case is over: of requests that it has left at stops, as one that crashes does, none goes on. */
+  /** The case is over: of requests that it has left at stops, as one that crashes or is given up does, none goes on. */
   end(): void {
     this.#isOver = true;
   }
@@ -82,6 +85,7 @@ export class Stops {
       this.#waiting.map(({ stop }) => stop),
       this.#current,
     );
+    if (index === null) return this.end();
     const [chosen] = this.#waiting.splice(index, 1);
     assert(chosen !== undefined, 'a scheduler chooses one of the stops');
     this.#current = chosen.stop.request;

@@ -110,14 +110,7 @@ describe('faults of order', () => {
   });
 
   it('also one by which an invariant breaks in a request under way, which ends its case alone', async () => {
-    const [field] = orderFields;
-    const outcomes = await outcomesOf(
-      explore,
-      field === undefined ? [] : [field],
-      brokenInvariant,
-      bounds,
-      () => false,
-    );
+    const outcomes = await outcomesOf(explore, orderFields.slice(0, 2), brokenInvariant, bounds, () => false);
     const crashed = outcomes.filter(({ verdict }) => verdict === 'crashed');
     expect(new Set(crashed.map(({ detail }) => detail))).toEqual(new Set(['assertion failed: no data is written']));
     expect(crashed.length).toBeGreaterThan(1);

@@ -1,10 +1,10 @@
 /**
- * The reduced search of orders reaches what all orders reach: for 30 pairs of requests over 8 states of an image, every
- * order is tried, and the set of ends is that of the reduced search. An end is the verdict, all that the script printed
- * and the content of the disk.
+ * The reduced search of orders reaches what all orders reach: for 30 pairs of requests over 8 states of an image, with
+ * and without a write cache, every order is tried, and the set of ends is that of the reduced search. An end is the
+ * verdict, all that the script printed and the content of the disk.
  *
  * Of each pair and state the orders at events count, too, where there are few; otherwise requests take turns at their
- * requests to the file alone. `CASES=240 npm test -- test/search/reduction` takes all, and prints how many orders.
+ * requests to the file alone. `CASES=480 npm test -- test/search/reduction` takes all, and prints how many orders.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -104,9 +104,9 @@ function digesting(content: Hash): CaseViewer {
   return { ending: async ({ backend }) => void (backend !== null && (await eachPiece(backend, add))) };
 }
 
-function worldWith(lines: readonly string[], hasEvents: boolean): World {
+function worldWith(lines: readonly string[], hasEvents: boolean, writethrough: boolean): World {
   const file = hasEvents ? 'blkdebug,file.image.driver=file,file.image.filename' : 'file,file.filename';
-  return worldOf(scenarioOf(`driver=qcow2,file.driver=${file}=${image}`, lines, false));
+  return worldOf(scenarioOf(`driver=qcow2,file.driver=${file}=${image}`, lines, writethrough));
 }
 
 function secondsSince(begun: NodeJS.CpuUsage): number {
@@ -115,8 +115,13 @@ function secondsSince(begun: NodeJS.CpuUsage): number {
 }
 
 /** The ends of all orders; null if there are more than `ordersMax`. */
-async function tryAll(lines: readonly string[], hasEvents: boolean, ordersMax: number): Promise<Explored | null> {
-  const world = worldWith(lines, hasEvents);
+async function tryAll(
+  lines: readonly string[],
+  hasEvents: boolean,
+  writethrough: boolean,
+  ordersMax: number,
+): Promise<Explored | null> {
+  const world = worldWith(lines, hasEvents, writethrough);
   const baseline = await readBaseline(world);
   const walk = new OrderWalk({ isNaive: true, preemptionsMax: null, prefix: [] });
   const ends = new Set<string>();
@@ -134,8 +139,8 @@ async function tryAll(lines: readonly string[], hasEvents: boolean, ordersMax: n
 }
 
 /** The ends that the search comes to. */
-async function search(lines: readonly string[], hasEvents: boolean): Promise<Explored> {
-  const world = worldWith(lines, hasEvents);
+async function search(lines: readonly string[], hasEvents: boolean, writethrough: boolean): Promise<Explored> {
+  const world = worldWith(lines, hasEvents, writethrough);
   const baseline = await readBaseline(world);
   const begun = process.cpuUsage();
   const options = { seed: 1, casesMax: Number.MAX_SAFE_INTEGER, own: new Map() };
@@ -170,20 +175,25 @@ afterAll(() => {
   );
 });
 
-const all = states.flatMap((state) =>
-  pairs.map((pair) => ({ state, pair, name: `${pair.join(' | ')} over ${state.name}` })),
+const all = [false, true].flatMap((writethrough) =>
+  states.flatMap((state) =>
+    pairs.map((pair) => {
+      const name = `${pair.join(' | ')} over ${state.name}${writethrough ? ', without a cache' : ''}`;
+      return { state, pair, writethrough, name };
+    }),
+  ),
 );
 // Spread over all states and pairs: 7 has no divisor in common with their number.
 const chosen = Array.from({ length: Math.min(cases, all.length) }, (_, index) => all[(index * 7) % all.length]);
 
 it.each(chosen)('$name', { timeout: 120_000 }, async (one) => {
-  const { state, pair } = one as (typeof all)[number];
+  const { state, pair, writethrough } = one as (typeof all)[number];
   await prepare(state);
   const lines = [...pair, 'aio_flush'];
-  const atEvents = await tryAll(lines, true, EVENT_ORDERS_MAX);
+  const atEvents = await tryAll(lines, true, writethrough, EVENT_ORDERS_MAX);
   const hasEvents = atEvents !== null;
-  const every = atEvents ?? ((await tryAll(lines, false, Number.MAX_SAFE_INTEGER)) as Explored);
-  const reduced = await search(lines, hasEvents);
+  const every = atEvents ?? ((await tryAll(lines, false, writethrough, Number.MAX_SAFE_INTEGER)) as Explored);
+  const reduced = await search(lines, hasEvents, writethrough);
   total.pairs += 1;
   total.atEvents += hasEvents ? 1 : 0;
   total.all += every.runs;
@@ -196,11 +206,13 @@ it.each(chosen)('$name', { timeout: 120_000 }, async (one) => {
 
 it('leaves out orders that cannot make a difference', async () => {
   await prepare({ name: 'data', before: ['write -P 9 0 128k'] });
-  expect((await search(['aio_write -P 1 0 4k', 'aio_write -P 2 64k 4k', 'aio_flush'], true)).runs).toBeLessThan(30);
+  expect((await search(['aio_write -P 1 0 4k', 'aio_write -P 2 64k 4k', 'aio_flush'], true, false)).runs).toBeLessThan(
+    30,
+  );
 });
 
 it('leaves out nearly all orders of three writes that take clusters', { timeout: 120_000 }, async () => {
   await prepare({ name: 'nothing', before: [] });
   const lines = ['aio_write -P 1 0 4k', 'aio_write -P 2 8k 4k', 'aio_write -P 3 16k 4k', 'aio_flush'];
-  expect((await search(lines, true)).runs).toBeLessThan(50);
+  expect((await search(lines, true, false)).runs).toBeLessThan(50);
 });

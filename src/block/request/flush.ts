@@ -4,6 +4,7 @@ import { BlockError } from '../error.ts';
 import { Event } from '../events/events.ts';
 import { Open, Perm } from '../flags.ts';
 import type { WaitReason } from '../loop/loop.ts';
+import type { Witness } from '../loop/witness.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { checkOpen } from './check.ts';
 import { runRequest, traceWait } from './traced.ts';
@@ -26,6 +27,11 @@ function* flushWhenWritten(node: BlockNode, writing: Promise<void>): Steps<void>
   yield flush(node);
 }
 
+/** Flushes of a node that has nothing of its own to write come to the same in any order: no witness need see them. */
+function witnessOfFlush({ driver, loop }: BlockNode): Witness | null {
+  return driver.flushToOs === undefined ? null : loop.witness;
+}
+
 /**
  * One flush of a node at a time; those that come meanwhile wait for their turn.
  *
@@ -33,7 +39,8 @@ function* flushWhenWritten(node: BlockNode, writing: Promise<void>): Steps<void>
  */
 function* flushInTurn(node: BlockNode): Steps<void> {
   const generation = node.writeGeneration;
-  node.loop.witness?.locks(node.flushQueue, `flush of ${node.nodeName}`);
+  const witness = witnessOfFlush(node);
+  witness?.locks(node.flushQueue, `flush of ${node.nodeName}`);
   node.inFlight += 1;
   while (node.flushActive) {
     traceWait(node, waitsForFlush);
@@ -80,7 +87,7 @@ function* flushInTurn(node: BlockNode): Steps<void> {
   } finally {
     node.flushActive = false;
     const isPassedOn = node.flushQueue.wakeOne() !== null;
-    node.loop.witness?.unlocks(node.flushQueue, isPassedOn);
+    witness?.unlocks(node.flushQueue, isPassedOn);
     node.inFlight -= 1;
   }
 }

@@ -123,9 +123,15 @@ export class RequestTracker {
     return this.#newest;
   }
 
-  #tell({ overlapOffset, overlapBytes, isSerialising }: TrackedRequest): void {
+  /**
+   * One that makes its file longer keeps others out up to the end of the node, but touches its own range alone: those
+   * behind it wait, and come to the same in either order.
+   */
+  #tell({ offset, bytes, overlapOffset, overlapBytes, isSerialising }: TrackedRequest): void {
     const { loop, nodeName } = this.#node;
-    loop.witness?.uses(`requests of ${nodeName}`, overlapOffset, overlapBytes, isSerialising);
+    const end = overlapOffset + overlapBytes;
+    const touchedEnd = end === Number.MAX_SAFE_INTEGER ? offset + bytes : end;
+    loop.witness?.uses(`requests of ${nodeName}`, overlapOffset, touchedEnd - overlapOffset, isSerialising);
   }
 
   /** A request has waited, and counts again. */

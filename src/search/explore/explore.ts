@@ -18,7 +18,7 @@ import {
   type Units,
 } from '../strategy.ts';
 import type { World } from '../world.ts';
-import { type Chooser, type JudgedOrder, runOrder } from './explorer.ts';
+import { type Chooser, type JudgedOrder, runOrder, tryOrder } from './explorer.ts';
 import type { Footprint } from './footprint.ts';
 import { asyncForm, canBeHeld, scriptOf } from './order-script.ts';
 import { describeOrder, lineOf, linesOf } from './order-words.ts';
@@ -26,6 +26,8 @@ import { OrderWalk, type WalkOptions } from './orders.ts';
 import type { Step } from './step-recorder.ts';
 import { priorityWalk, uniformWalk } from './walks.ts';
 
+/** A scenario with so many runs at most is one unit: to divide it would take longer than to run it. */
+const UNDIVIDED_MAX = 32;
 /** Beginnings of orders are made longer until there are so many. */
 const UNITS_LEAST = 16;
 /** Orders that are tried one by one before the rest is left to chance. */
@@ -83,22 +85,44 @@ class Orders implements Units {
   readonly #world: World;
   readonly #baseline: Baseline;
   readonly #bounds: Bounds;
-  readonly #prefixes: readonly (readonly string[])[];
+  #prefixes: readonly (readonly string[])[] = [[]];
   /** The last step of each beginning that was run for what it touches. */
   readonly #footprints = new Map<string, Footprint>();
+  /** All cases, where one unit has them. */
+  #all: readonly Outcome[] | null = null;
 
-  constructor(world: World, baseline: Baseline, bounds: Bounds, prefixes: readonly (readonly string[])[]) {
+  private constructor(world: World, baseline: Baseline, bounds: Bounds) {
     this.#world = world;
     this.#baseline = baseline;
     this.#bounds = bounds;
-    this.#prefixes = prefixes;
+  }
+
+  static async prepare(world: World, baseline: Baseline, bounds: Bounds): Promise<Orders> {
+    const orders = new Orders(world, baseline, bounds);
+    orders.#all = await orders.#tryFew();
+    if (orders.#all === null) orders.#prefixes = await findPrefixes(world, baseline, { ...bounds, prefix: [] });
+    return orders;
   }
 
   get count(): number {
     return this.#prefixes.length;
   }
 
+  /** Every order; null if there are many. */
+  async #tryFew(): Promise<readonly Outcome[] | null> {
+    const walk = new OrderWalk({ ...this.#bounds, prefix: [] });
+    const outcomes: Outcome[] = [];
+    for (let runs = 0; walk.begin(); runs++) {
+      if (runs === Math.min(UNDIVIDED_MAX, this.#bounds.ordersMax)) return null;
+      const { judged, steps } = await tryOrder(this.#world, this.#baseline, walk);
+      walk.end(steps);
+      if (judged !== null) outcomes.push(this.#outcomeOf({ judged, steps }));
+    }
+    return outcomes;
+  }
+
   async run(unit: number, isStopped: () => boolean): Promise<readonly Outcome[]> {
+    if (this.#all !== null) return this.#all;
     const { isNaive, preemptionsMax, ordersMax, casesMax } = this.#bounds;
     const prefix = this.#prefixes[unit] ?? [];
     const outcomes: Outcome[] = [];
@@ -107,21 +131,19 @@ class Orders implements Units {
     const walk = new OrderWalk({ isNaive, preemptionsMax, prefix, elsewhere });
     const budget = Math.ceil(ordersMax / this.count);
     let longest = 0;
-    let repeated: Outcome | null = null;
     for (let runs = 0; walk.begin(); runs++) {
       if (runs === budget) {
         await this.#wander(unit, prefix, longest, outcomes, isStopped);
         break;
       }
-      const order = await runOrder(this.#world, this.#baseline, walk);
-      walk.end(order.steps);
-      longest = Math.max(longest, order.steps.length);
-      if (!walk.isRedundant) outcomes.push(this.#outcomeOf(order));
-      else repeated ??= this.#outcomeOf(order);
+      const { judged, steps } = await tryOrder(this.#world, this.#baseline, walk);
+      walk.end(steps);
+      longest = Math.max(longest, steps.length);
+      if (judged !== null) outcomes.push(this.#outcomeOf({ judged, steps }));
       if (outcomes.length > casesMax || isStopped()) break;
     }
     // Each unit has a case, or it would look as if it had not been run.
-    return outcomes.length === 0 && repeated !== null ? [repeated] : outcomes;
+    return outcomes.length === 0 ? [this.#outcomeOf(await this.#first(prefix))] : outcomes;
   }
 
   /**
@@ -146,12 +168,17 @@ class Orders implements Units {
     const key = beginning.join(' ');
     const known = this.#footprints.get(key);
     if (known !== undefined) return known;
-    const walk = new OrderWalk({ isNaive: true, preemptionsMax: null, prefix: beginning });
-    walk.begin();
-    const { steps } = await runOrder(this.#world, this.#baseline, walk);
+    const { steps } = await this.#first(beginning);
     const { footprint } = steps[beginning.length - 1] as Step;
     this.#footprints.set(key, footprint);
     return footprint;
+  }
+
+  /** The order that begins so and then leaves no request that can go on. */
+  #first(beginning: readonly string[]): Promise<JudgedOrder> {
+    const walk = new OrderWalk({ isNaive: true, preemptionsMax: null, prefix: beginning });
+    walk.begin();
+    return runOrder(this.#world, this.#baseline, walk);
   }
 
   /** Orders by chance, one half each by priorities and by single choices. */
@@ -272,8 +299,6 @@ export const explore: Strategy = {
       seed,
       casesMax,
     };
-    const { isNaive, preemptionsMax } = bounds;
-    const prefixes = await findPrefixes(world, baseline, { isNaive, preemptionsMax, prefix: [] });
-    return new Orders(world, baseline, bounds, prefixes);
+    return Orders.prepare(world, baseline, bounds);
   },
 };

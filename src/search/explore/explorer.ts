@@ -7,14 +7,18 @@ import type { Baseline } from '../aftermath.ts';
 import type { Case, CaseHooks, CaseViewer } from '../case.ts';
 import { judge, type Judged } from '../judge.ts';
 import type { Scheduler, Stop } from '../scheduler.ts';
+import { assert } from '../../util/assert.ts';
 import type { World } from '../world.ts';
 import type { UserRequest, UserWatcher } from '../world/watched-backend.ts';
 import { type Step, StepRecorder } from './step-recorder.ts';
 
 /** Chooses the order of one case. */
 export interface Chooser {
-  /** One of `enabled`, by name; `stops` are where they are. `steps` are those of the run so far. */
-  choose(enabled: readonly string[], stops: readonly Stop[], steps: readonly Step[]): string;
+  /**
+   * One of `enabled`, by name; null to give the case up. `stops` are where they are. `steps` are those of the run so
+   * far.
+   */
+  choose(enabled: readonly string[], stops: readonly Stop[], steps: readonly Step[]): string | null;
 }
 
 /** A judged order. */
@@ -23,19 +27,41 @@ export interface JudgedOrder {
   readonly steps: readonly Step[];
 }
 
-/** Runs the scenario of `world` in the order that `chooser` gives. */
+/** An order that was begun. */
+interface TriedOrder {
+  /** Null if it was given up. */
+  readonly judged: Judged | null;
+  readonly steps: readonly Step[];
+}
+
+/** Runs the scenario of `world` in the order that `chooser` gives, which does not give it up. */
 export async function runOrder(
   world: World,
   baseline: Baseline,
   chooser: Chooser,
   viewer?: CaseViewer,
 ): Promise<JudgedOrder> {
-  let order: OrderedCase | null = null;
-  const judged = await judge(world, baseline, (running) => {
-    order = new OrderedCase(running, chooser);
-    return { ...order.hooks, viewer };
+  const { judged, steps } = await tryOrder(world, baseline, chooser, viewer);
+  assert(judged !== null, 'the order was run to its end');
+  return { judged, steps };
+}
+
+/** `runOrder` for a chooser that may give the case up: it is not judged then. */
+export async function tryOrder(
+  world: World,
+  baseline: Baseline,
+  chooser: Chooser,
+  viewer?: CaseViewer,
+): Promise<TriedOrder> {
+  return new Promise((resolve, reject) => {
+    let order: OrderedCase | null = null;
+    const end = (judged: Judged | null): void => resolve({ judged, steps: order?.steps ?? [] });
+    const hook = (running: () => Case): CaseHooks => {
+      order = new OrderedCase(running, chooser, () => end(null));
+      return { ...order.hooks, viewer };
+    };
+    judge(world, baseline, hook).then(end, reject);
   });
-  return { judged, steps: (order as OrderedCase | null)?.steps ?? [] };
 }
 
 /** The part of a search in one case. */
@@ -43,14 +69,16 @@ class OrderedCase {
   readonly hooks: CaseHooks;
   readonly #running: () => Case;
   readonly #chooser: Chooser;
+  readonly #onGivenUp: () => void;
   #recorder: StepRecorder | null = null;
   /** The image that requests of the user went to last, and its length in bytes when a step began. */
   #image: BlockBackend | null = null;
   #length = 0;
 
-  constructor(running: () => Case, chooser: Chooser) {
+  constructor(running: () => Case, chooser: Chooser, onGivenUp: () => void) {
     this.#running = running;
     this.#chooser = chooser;
+    this.#onGivenUp = onGivenUp;
     this.hooks = {
       madeLoop: (loop) => {
         this.#recorder = new StepRecorder(loop, () => this.#running().command);
@@ -70,12 +98,17 @@ class OrderedCase {
   }
 
   readonly #scheduler: Scheduler = {
-    choose: (stops: readonly Stop[]): number => {
+    choose: (stops: readonly Stop[]): number | null => {
       const recorder = this.#recorder as StepRecorder;
       this.#noteLength();
-      recorder.end();
       const enabled = stops.map(({ request }) => recorder.nameOf(request));
+      recorder.end(enabled);
       const chosen = this.#chooser.choose(enabled, stops, recorder.steps);
+      if (chosen === null) {
+        this.#running().giveUp();
+        this.#onGivenUp();
+        return null;
+      }
       const index = enabled.indexOf(chosen);
       recorder.begin(chosen, enabled, stops[index] as Stop);
       return index;

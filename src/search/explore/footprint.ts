@@ -6,6 +6,8 @@ interface Touch {
   readonly end: number;
   /** Others may touch it at the same time if they do not change it either. */
   readonly changes: boolean;
+  /** The locks that are held meanwhile, by name. */
+  readonly locks: readonly string[];
 }
 
 const EVERYWHERE = Number.MAX_SAFE_INTEGER;
@@ -14,14 +16,12 @@ const EVERYWHERE = Number.MAX_SAFE_INTEGER;
 export class Footprint {
   readonly #touches = new Map<string, Touch[]>();
 
-  /** Notes a range; offset and length in bytes. */
-  add(name: string, offset: number, bytes: number, changes: boolean): void {
-    const end = Math.min(offset + bytes, EVERYWHERE);
+  /** Notes a range; offset and length in bytes. `locks`: the names of locks that are held. */
+  add(name: string, offset: number, bytes: number, changes: boolean, locks: readonly string[] = []): void {
+    const touch = { start: offset, end: Math.min(offset + bytes, EVERYWHERE), changes, locks };
     const known = this.#touches.get(name);
-    if (known === undefined) this.#touches.set(name, [{ start: offset, end, changes }]);
-    else if (!known.some((touch) => covers(touch, offset, end, changes))) {
-      known.push({ start: offset, end, changes });
-    }
+    if (known === undefined) this.#touches.set(name, [touch]);
+    else if (!known.some((other) => covers(other, touch))) known.push(touch);
   }
 
   /** Notes something that has no parts. */
@@ -39,10 +39,13 @@ export class Footprint {
   }
 }
 
-function covers(touch: Touch, start: number, end: number, changes: boolean): boolean {
-  return touch.start <= start && touch.end >= end && (touch.changes || !changes);
+function covers(wide: Touch, { start, end, changes, locks }: Touch): boolean {
+  const isWide = wide.start <= start && wide.end >= end && (wide.changes || !changes);
+  return isWide && wide.locks.every((lock) => locks.includes(lock));
 }
 
 function clash(one: Touch, two: Touch): boolean {
-  return (one.changes || two.changes) && one.start < two.end && two.start < one.end;
+  if (!(one.changes || two.changes) || one.start >= two.end || two.start >= one.end) return false;
+  // One lock keeps the two apart: its own touches tell what their order is.
+  return !one.locks.some((lock) => two.locks.includes(lock));
 }

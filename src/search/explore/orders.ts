@@ -57,7 +57,7 @@ export class OrderWalk {
     this.#options = options;
   }
 
-  /** The run under way repeats an order that was tried, and is not to be looked at. */
+  /** The run under way would only repeat an order that was tried, and is given up. */
   get isRedundant(): boolean {
     return this.#isRedundant;
   }
@@ -87,8 +87,8 @@ export class OrderWalk {
     return enabled.find((name) => todo.has(name) && !done.has(name) && !sleep.has(name));
   }
 
-  /** Chooses one of `enabled`; `steps` are those of the run so far. */
-  choose(enabled: readonly string[], _stops: readonly Stop[], steps: readonly Step[]): string {
+  /** Chooses one of `enabled`; null if each repeats what was tried. `steps` are those of the run so far. */
+  choose(enabled: readonly string[], _stops: readonly Stop[], steps: readonly Step[]): string | null {
     const depth = this.#depth;
     this.#depth += 1;
     const known = this.#path[depth];
@@ -98,7 +98,7 @@ export class OrderWalk {
     }
     const place = this.#makePlace(enabled, depth, steps);
     this.#path.push(place);
-    return place.chosen;
+    return this.#isRedundant ? null : place.chosen;
   }
 
   #makePlace(enabled: readonly string[], depth: number, steps: readonly Step[]): Place {
@@ -153,8 +153,9 @@ export class OrderWalk {
 
   /** A run has ended: finds the steps whose order is to be turned round. */
   end(steps: readonly Step[]): void {
-    assert(steps.length === this.#path.length, 'each choice has a step');
-    if (!this.#options.isNaive && !this.#isRedundant) this.#turnRaces(steps);
+    assert(steps.length + (this.#isRedundant ? 1 : 0) === this.#path.length, 'each choice has a step');
+    // Also of one that was given up: a request that waits for a lock in it might have taken the lock first.
+    if (!this.#options.isNaive) this.#turnRaces(steps);
     for (const [index, place] of this.#path.entries()) place.footprint = steps[index]?.footprint ?? null;
   }
 
@@ -199,7 +200,7 @@ function happensBefore(steps: readonly Step[]): Uint8Array[] {
     for (let early = late - 1; early >= 0; early--) {
       if (mine[early] === 1) continue;
       const other = steps[early] as Step;
-      if (!isOfOne(other, step) && !other.footprint.meets(step.footprint)) continue;
+      if (!goesOn(other, step) && !other.footprint.meets(step.footprint)) continue;
       mine[early] = 1;
       const earlier = before[early] as Uint8Array;
       for (let at = 0; at < early; at++) if (earlier[at] === 1) mine[at] = 1;
@@ -215,7 +216,7 @@ function immediateRaces(steps: readonly Step[], before: readonly Uint8Array[], l
   const mine = before[late] as Uint8Array;
   const races: number[] = [];
   for (let early = late - 1; early >= 0; early--) {
-    if (mine[early] !== 1 || isOfOne(steps[early] as Step, step)) continue;
+    if (mine[early] !== 1 || goesOn(steps[early] as Step, step)) continue;
     let isOrdered = false;
     for (let between = early + 1; between < late && !isOrdered; between++) {
       isOrdered = mine[between] === 1 && before[between]?.[early] === 1;
@@ -225,8 +226,10 @@ function immediateRaces(steps: readonly Step[], before: readonly Uint8Array[], l
   return races;
 }
 
-/** Whether a request ran in both. */
-function isOfOne(one: Step, two: Step): boolean {
-  for (const name of one.participants) if (two.participants.has(name)) return true;
-  return false;
+/**
+ * Whether the request of `late` ran in `early`. One that waits for a lock runs on in the step that gives the lock to
+ * it; that step could have come before the wait, and then the request had not waited.
+ */
+function goesOn(early: Step, late: Step): boolean {
+  return early.participants.has(late.chosen);
 }

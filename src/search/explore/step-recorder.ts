@@ -7,7 +7,8 @@
  *
  * The things that a lock protects are touched in sections, whose order can make a difference. So a section
  * is noted once, at the step that takes the lock or begins to wait for it: as a change if it changes something, or goes
- * on behind the step. The steps within it need not be put in another order with those of requests that only wait.
+ * on behind the step. The steps within it need not be put in another order with those of requests that only wait, and
+ * what is touched in two sections of one lock changes its order only with the sections.
  */
 import type { EventLoop } from '../../block/loop/loop.ts';
 import type { Witness } from '../../block/loop/witness.ts';
@@ -31,10 +32,17 @@ export interface Step {
 /** A lock that is held. */
 interface Section {
   readonly name: string;
-  /** The step in which it was taken, or in which the wait for it began; -1 for before the first. */
+  readonly owner: Taking;
+  /** Those who wait for it, in their order. */
+  readonly waiting: readonly Taking[];
+}
+
+/** A request that takes a lock. */
+interface Taking {
+  /** Number of its coroutine. */
+  readonly coroutine: number;
+  /** The step in which it took the lock, or in which it began to wait for it; -1 for before the first. */
   readonly step: number;
-  /** The steps in which others began to wait for it, in their order. */
-  readonly waiting: number[];
 }
 
 /** Keeps the steps of one case. */
@@ -46,6 +54,8 @@ export class StepRecorder implements Witness {
   readonly #names = new Map<number, string>();
   readonly #children = new Map<string, number>();
   readonly #sections = new Map<object, Section>();
+  /** For each request, the last step that it was chosen for. */
+  readonly #own = new Map<string, number>();
 
   constructor(loop: EventLoop, line: () => number) {
     this.#loop = loop;
@@ -58,14 +68,20 @@ export class StepRecorder implements Witness {
     return this.#names.get(request) ?? String(request);
   }
 
-  /** The running step has ended. A section that goes on behind it counts as a change. */
-  end(): void {
+  /**
+   * The running step has ended; `stopped` are the requests that can go on now. One that could not before has come to
+   * its stop in the step. A section that goes on behind the step counts as a change.
+   */
+  end(stopped: readonly string[]): void {
     const now = this.steps.length - 1;
-    for (const { name, step } of this.#sections.values()) if (step === now) this.#now?.addWhole(name, true);
+    const step = this.steps[now];
+    for (const name of stopped) if (step?.enabled.includes(name) === false) step.participants.add(name);
+    for (const { name, owner } of this.#sections.values()) if (owner.step === now) this.#now?.addWhole(name, true);
   }
 
   /** A request was chosen to go on. */
   begin(chosen: string, enabled: readonly string[], from: Stop): void {
+    this.#own.set(chosen, this.steps.length);
     this.steps.push({ chosen, enabled, from, participants: new Set([chosen]), footprint: new Footprint() });
   }
 
@@ -80,14 +96,11 @@ export class StepRecorder implements Witness {
   locks(holder: object, name: string): void {
     this.#runs();
     const held = this.#sections.get(holder);
-    const step = this.steps.length - 1;
-    if (held === undefined) {
-      this.#now?.addWhole(name, false);
-      this.#sections.set(holder, { name, step, waiting: [] });
-      return;
-    }
-    this.#now?.addWhole(name, true);
-    held.waiting.push(step);
+    const taking = { coroutine: this.#loop.current?.id ?? 0, step: this.steps.length - 1 };
+    this.#touch((footprint) => footprint.addWhole(name, held !== undefined));
+    const section =
+      held === undefined ? { name, owner: taking, waiting: [] } : { ...held, waiting: [...held.waiting, taking] };
+    this.#sections.set(holder, section);
   }
 
   unlocks(holder: object, isPassedOn: boolean): void {
@@ -95,7 +108,7 @@ export class StepRecorder implements Witness {
     const held = this.#sections.get(holder);
     if (held === undefined) return;
     const [next, ...waiting] = held.waiting;
-    if (isPassedOn && next !== undefined) this.#sections.set(holder, { name: held.name, step: next, waiting });
+    if (isPassedOn && next !== undefined) this.#sections.set(holder, { name: held.name, owner: next, waiting });
     else this.#sections.delete(holder);
   }
 
@@ -105,14 +118,21 @@ export class StepRecorder implements Witness {
     for (const held of this.#sections.values()) {
       if (held.name !== name) continue;
       isNoted = true;
-      this.steps[held.step]?.footprint.addWhole(name, true);
+      this.steps[held.owner.step]?.footprint.addWhole(name, true);
     }
-    if (!isNoted) this.#now?.addWhole(name, true);
+    if (!isNoted) this.#touch((footprint) => footprint.addWhole(name, true));
   }
 
   uses(name: string, offset: number, bytes: number, excludes: boolean): void {
     this.#runs();
-    this.#now?.add(name, offset, bytes, excludes);
+    const coroutine = this.#loop.current?.id ?? 0;
+    const locks: string[] = [];
+    for (const { name: lock, owner } of this.#sections.values()) {
+      if (owner.coroutine !== coroutine) continue;
+      locks.push(lock);
+      if (excludes) this.steps[owner.step]?.footprint.addWhole(lock, true);
+    }
+    this.#touch((footprint) => footprint.add(name, offset, bytes, excludes, locks));
   }
 
   /** A request to a file. */
@@ -121,6 +141,18 @@ export class StepRecorder implements Witness {
     if (kind === 'read') this.uses(name, offset, bytes, false);
     else if (kind === 'truncate') this.uses(name, 0, Number.MAX_SAFE_INTEGER, true);
     else if (kind !== 'flush') this.uses(name, offset, bytes, true);
+  }
+
+  /**
+   * Notes what the running request touches: in the step, and if another one has woken it in there, also in the step in
+   * which it began to wait. Put off, that one would touch it later.
+   */
+  #touch(add: (footprint: Footprint) => void): void {
+    const step = this.steps.at(-1);
+    if (step === undefined) return;
+    add(step.footprint);
+    const own = this.steps[this.#own.get(this.nameOf(this.#loop.current?.id ?? 0)) ?? -1];
+    if (own !== undefined && own !== step) add(own.footprint);
   }
 
   get #now(): Footprint | undefined {

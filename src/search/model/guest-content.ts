@@ -10,6 +10,12 @@ const PIECE_BYTES = 1 << 20;
 /** The buffer of a look that has ended: each case has one, and to take it anew costs more than to fill it. */
 let spare: Buffer | null = null;
 
+/**
+ * Is given a piece of a disk: its offset, its data (null where it is known to read as zeroes; not kept) and its length.
+ * False: no more of them.
+ */
+export type PieceVisitor = (offset: number, data: Buffer | null, bytes: number) => boolean;
+
 /** A range that reads as zeroes (null) or holds data. */
 interface Extent {
   readonly start: number;
@@ -41,6 +47,11 @@ export class GuestContent implements InitialContent {
     return true;
   }
 
+  /** Calls `visit` for its pieces, in order, until that returns false. */
+  each(visit: PieceVisitor): void {
+    for (const { start, end, data } of this.#extents) if (!visit(start, data, end - start)) return;
+  }
+
   #indexOf(at: number): number {
     let low = 0;
     let high = this.#extents.length;
@@ -53,6 +64,36 @@ export class GuestContent implements InitialContent {
   }
 }
 
+/** Collects a copy of a disk. */
+export class ContentCopy {
+  readonly #maxBytes: number;
+  readonly #extents: Extent[] = [];
+  #bytes = 0;
+
+  /** Of at most so many bytes of data. */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Adds the next piece; false if it holds no more. */
+  readonly add: PieceVisitor = (offset, data, bytes) => {
+    if (data !== null) this.#bytes += bytes;
+    if (this.isFull) return false;
+    this.#extents.push({ start: offset, end: offset + bytes, data: data && Buffer.from(data) });
+    return true;
+  };
+
+  /** Pieces were left out. */
+  get isFull(): boolean {
+    return this.#bytes > this.#maxBytes;
+  }
+
+  /** The pieces that were added, as a disk of this length. */
+  end(lengthBytes: number): GuestContent {
+    return new GuestContent(lengthBytes, this.#extents);
+  }
+}
+
 /** Whether two pieces are equal, each null where it is zeroes. */
 function isSame(one: Buffer | null, other: Buffer | null): boolean {
   if (one === null) return other === null || isAllZero(other);
@@ -61,24 +102,13 @@ function isSame(one: Buffer | null, other: Buffer | null): boolean {
 
 /** Reads the whole disk of an open image. */
 export async function readContent(image: BlockBackend): Promise<GuestContent> {
-  const extents: Extent[] = [];
-  let kept = 0;
-  await eachPiece(image, (offset, data, bytes) => {
-    if (data !== null) kept += bytes;
-    if (kept <= KEPT_MAX_BYTES) extents.push({ start: offset, end: offset + bytes, data: data && Buffer.from(data) });
-    return kept <= KEPT_MAX_BYTES;
-  });
-  return new GuestContent(image.getLength(), extents);
+  const copy = new ContentCopy(KEPT_MAX_BYTES);
+  await eachPiece(image, copy.add);
+  return copy.end(image.getLength());
 }
 
-/**
- * Calls `visit` for each piece of the disk of an open image, in order: its offset, its data (null where it is known to
- * read as zeroes; not kept) and its length. Ends when `visit` returns false.
- */
-export async function eachPiece(
-  image: BlockBackend,
-  visit: (offset: number, data: Buffer | null, bytes: number) => boolean,
-): Promise<void> {
+/** Calls `visit` for each piece of the disk of an open image, in order, until that returns false. */
+export async function eachPiece(image: BlockBackend, visit: PieceVisitor): Promise<void> {
   const buffer = spare ?? Buffer.allocUnsafeSlow(PIECE_BYTES);
   spare = null;
   try {
@@ -88,11 +118,7 @@ export async function eachPiece(
   }
 }
 
-async function eachPieceIn(
-  image: BlockBackend,
-  buffer: Buffer,
-  visit: (offset: number, data: Buffer | null, bytes: number) => boolean,
-): Promise<void> {
+async function eachPieceIn(image: BlockBackend, buffer: Buffer, visit: PieceVisitor): Promise<void> {
   const length = image.getLength();
   for (let offset = 0; offset < length; ) {
     const query = { base: null, includeBase: false, wantZero: true };
