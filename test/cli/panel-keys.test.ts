@@ -58,6 +58,15 @@ describe('the keys of the panel', () => {
     await shell.until(has('PATH'));
   });
 
+  it('show in 80 columns which request holds up which by a sign, and what it waits for', async () => {
+    const shell = await stopped({ columns: 80 });
+    shell.type(keys.f2);
+    await shell.until(has(/│ {3}w4 write 4k@0: breakpoint? ?/));
+    await shell.until(has(/│ → w6 write 4k@64k, lock/));
+    shell.type(keys.down);
+    await shell.until(has(/│ ← w4 write 4k@0: break/));
+  });
+
   it('step and resume as commands of the shell, and the line that is typed stays', async () => {
     const shell = await stopped();
     shell.type('read 0 5');

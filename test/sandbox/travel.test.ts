@@ -14,6 +14,8 @@ const folder = useFolder();
 const image = path.join(folder, 'disk.qcow2');
 writeFileSync(image, makeImage());
 const numRuns = Number(process.env.CASES ?? 60);
+/** A journey runs a script of two dozen lines several times. */
+const timeout = 60_000 + numRuns * 1000;
 const seed = process.env.SEED === undefined ? {} : { seed: Number(process.env.SEED) };
 
 /** The events that a script fires at which a request can be stopped: the line that each fires in, and its number. */
@@ -56,7 +58,7 @@ async function freshAt(lines: readonly string[], number: number): Promise<TimeSe
   return time;
 }
 
-it('at each event everything is as a new session has it, and goes on in the same way', async () => {
+it('at each event everything is as a new session has it, and goes on in the same way', { timeout }, async () => {
   await fc.assert(
     fc.asyncProperty(randomScript, fc.nat(), fc.nat(), async (lines, which, elsewhere) => {
       const fired = await eventsOf(lines);
@@ -81,7 +83,7 @@ it('at each event everything is as a new session has it, and goes on in the same
   );
 });
 
-it('the end, and a checkpoint between two commands, come back as they were', async () => {
+it('the end, and a checkpoint between two commands, come back as they were', { timeout }, async () => {
   await fc.assert(
     fc.asyncProperty(randomScript, fc.nat(), async (lines, which) => {
       const middle = which % lines.length;

@@ -152,7 +152,8 @@ const concessions: readonly (readonly [list: PlacedName, column: number, to: num
   ['events', 3, 6],
   ['rules', 4, 0],
   ['suspended', 2, 0],
-  ['path', 2, 24],
+  ['path', 3, 30],
+  ['path', 1, 0],
   ['rules', 2, 12],
   ['events', 0, 0],
   ['suspended', 0, 6],
@@ -162,8 +163,7 @@ const concessions: readonly (readonly [list: PlacedName, column: number, to: num
   ['rules', 1, 10],
   ['suspended', 3, 9],
   ['events', 3, 3],
-  ['path', 2, 10],
-  ['path', 0, 1],
+  ['path', 3, 10],
 ];
 
 /** The widths of each list and of its columns in `cells` cells; room that nothing can use goes to the events. */

@@ -5,8 +5,22 @@ import { textWidth } from '../../util/text-width.ts';
 import type { PanelList } from './lists.ts';
 import { type Part, part } from './styled-line.ts';
 
+/** The relation of a request to the one whose path it is: a sign for narrow panels, and words. */
+interface Relation {
+  readonly sign: string;
+  readonly words: string;
+}
+
+const relations = {
+  itself: { sign: '', words: '' },
+  partOf: { sign: '\u2191', words: 'part of' },
+  itsPart: { sign: '\u2193', words: 'its part' },
+  waitsFor: { sign: '\u2190', words: 'waits for' },
+  holdsUp: { sign: '\u2192', words: 'holds up' },
+} as const satisfies Record<string, Relation>;
+
 interface PathRow {
-  readonly relation: string;
+  readonly relation: Relation;
   readonly step: PathStep;
 }
 
@@ -20,7 +34,12 @@ export function pathList(path: RequestPath | null, rows: number): PanelList {
   return {
     title,
     titleEnd: [],
-    fields: [{ ideal: widest(({ relation }) => relation) }, { ideal: widest(whoText) }, { ideal: widest(rangeText) }],
+    fields: [
+      { ideal: widest(({ relation }) => relation.sign) },
+      { ideal: widest(({ relation }) => relation.words) },
+      { ideal: widest(whoText) },
+      { ideal: widest(rangeText) },
+    ],
     rows: shown.map(cellsOf),
     rest: all.length > shown.length ? [part(`and ${all.length - shown.length} more`, 'quiet')] : [],
   };
@@ -30,11 +49,11 @@ function rowsOf({ waits, heldUp, parent, parts }: RequestPath): PathRow[] {
   const [self, ...others] = waits;
   if (self === undefined) return [];
   return [
-    { relation: '', step: self },
-    ...(parent === null ? [] : [{ relation: 'part of', step: parent }]),
-    ...parts.map((step) => ({ relation: 'its part', step })),
-    ...others.map((step) => ({ relation: '\u2190 waits for', step })),
-    ...heldUp.map((step) => ({ relation: '\u2192 holds up', step })),
+    { relation: relations.itself, step: self },
+    ...(parent === null ? [] : [{ relation: relations.partOf, step: parent }]),
+    ...parts.map((step) => ({ relation: relations.itsPart, step })),
+    ...others.map((step) => ({ relation: relations.waitsFor, step })),
+    ...heldUp.map((step) => ({ relation: relations.holdsUp, step })),
   ];
 }
 
@@ -44,13 +63,14 @@ function whoText({ step: { operation, request } }: PathRow): string {
 
 function rangeText({ relation, step: { operation, guestOffset, bytes, waitsFor } }: PathRow): string {
   const request = requestText(operation.replace(/^aio_/, ''), guestOffset, bytes);
-  return relation === '\u2192 holds up' ? `${request}, ${waitsFor}` : `${request}: ${waitsFor}`;
+  return relation === relations.holdsUp ? `${request}, ${waitsFor}` : `${request}: ${waitsFor}`;
 }
 
 function cellsOf(row: PathRow): Part[][] {
   return [
-    [part(row.relation, 'quiet')],
+    [part(row.relation.sign, 'quiet')],
+    [part(row.relation.words, 'quiet')],
     [part(whoText(row), 'cyan')],
-    [part(rangeText(row), row.relation === '' ? 'bold' : 'plain')],
+    [part(rangeText(row), row.relation === relations.itself ? 'bold' : 'plain')],
   ];
 }
