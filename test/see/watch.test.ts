@@ -137,6 +137,21 @@ it('a shorter file stops where it takes something away that is watched, of a raw
   await formatted.close();
 });
 
+it('of an image with its data elsewhere the entries are watched, and it is said that the data is not', async () => {
+  const file = path.join(folder, 'elsewhere.qcow2');
+  writeFileSync(file, makeImage({ dataFile: 'plain' }));
+  writeFileSync(`${file}.data`, Buffer.alloc(1 << 20));
+  const options = { ...overDebug(file), 'data-file.driver': 'file', 'data-file.filename': `${file}.data` };
+  const see = await seeSession(options, { isTerminal: true });
+  await see.talk('write -q 0 64k', 'flush');
+  expect(await see.talk('watch range 64k..128k A')).toContain('(the data is in a file of its own, and not watched');
+  expect(await see.talk('watch l2 64k B')).not.toContain('not watched');
+  const text = await see.talk('write -q 64k 64k', 'flush');
+  expect(text).toMatch(/rule 1: f\d+ changes the L2 entry of guest 0x10000 at 0x40008 from 0x0 to 0x8/);
+  await see.talk('resume A', 'resume B', 'aio_flush');
+  await see.close();
+});
+
 it('the same bytes again, neighbours, reads and other requests do not stop', async () => {
   const see = await raw('silent');
   await see.talk('watch range 64k..128k A', 'watch range 0..1M B op=discard', 'watch range 0..1M C state=2');

@@ -32,6 +32,9 @@ export async function setWatch(
   const length = isGuests ? session.top.getLength() : Number.MAX_SAFE_INTEGER;
   const range = watchedRange(session, text, length, isGuests ? 'disk' : 'file');
   const places = await placesOf(format, what, range);
+  if (what === 'range' && format?.children.some(({ name }) => name === 'data-file') === true) {
+    session.hint('the data is in a file of its own, and not watched: only the entries that say where it is');
+  }
   const [first] = await places();
   // What cannot be read without a request cannot be compared.
   if (first !== undefined) await run(peek(debug, first.offset, Buffer.alloc(1)));
