@@ -15,6 +15,10 @@ const changes = {
   copiesSubclusters: [8, 2],
   /** A zero write frees space only where the node was opened with discard=unmap, also one of the image's user. */
   unmapNeedsDiscard: [9, 1],
+  /** copy-before-write keeps time-outs of any length, and cuts discards of its snapshot to whole clusters. */
+  wholeCopies: [9, 1],
+  /** The option min-cluster-size of copy-before-write. */
+  minClusterSize: [9, 2],
   /** `file` puts a write on stable storage itself, so that a flush of the nodes above it is not needed. */
   fuaInFile: [10, 0],
   /** The look for zeroes around a new cluster asks the host for holes, piece by piece. */

@@ -2,7 +2,8 @@
  * Options held to a schema: QEMU checks those of some nodes as the arguments of its monitor commands, with all that is
  * below them, before anything is opened. The texts are those of its visitor for options given as text.
  */
-import { parseSigned, parseUnsigned } from '../../util/parse-number.ts';
+import { parseSigned, parseSize, parseUnsigned } from '../../util/parse-number.ts';
+import type { Change, Compat } from '../compat.ts';
 import { invalidArgument } from '../error.ts';
 import { hashOrder, type Options, optionText, parseOption } from './options.ts';
 
@@ -15,8 +16,11 @@ export type SchemaType =
   | 'uint16'
   | 'uint32'
   | 'uint64'
+  | 'size'
   | { readonly values: readonly string[] }
   | { readonly listOf: SchemaType }
+  /** A member that versions of QEMU have from a change on. */
+  | { readonly since: Change; readonly type: SchemaType }
   | SchemaObject
   | SchemaAlternate;
 
@@ -42,10 +46,10 @@ export interface SchemaAlternate {
 type Tree = string | null | Tree[] | Map<string, Tree>;
 
 /** Throws EINVAL, with QEMU's text, if options are not as a schema says. */
-export function checkSchema(options: Options, schema: SchemaObject): void {
+export function checkSchema(options: Options, schema: SchemaObject, compat: Compat): void {
   const flat = new Map<string, Tree>();
   for (const [key, value] of options.ordered()) flat.set(key, value === null ? null : optionText(value));
-  check(unflatten(flat), schema, null, '');
+  new Check(compat).object(unflatten(flat), schema, '');
 }
 
 /** Splits keys at their dots. Objects whose keys are numbers are lists. */
@@ -92,15 +96,6 @@ function listOf(tree: ReadonlyMap<string, Tree>): Tree[] {
   });
 }
 
-/** Checks a value; `name` is its own, null for an item of a list, `path` the whole one. */
-function check(value: Tree, type: SchemaType, name: string | null, path: string): void {
-  if (typeof type === 'string') checkScalar(textOf(value, path), type, name, path);
-  else if ('values' in type) checkValue(textOf(value, path), type.values, name);
-  else if ('listOf' in type) checkList(value, type.listOf, path);
-  else if ('members' in type) checkObject(value, type, path);
-  else checkAlternate(value, type, name, path);
-}
-
 function textOf(value: Tree, path: string): string {
   if (value === null) throw invalidArgument(`Internal error: parameter ${path} invalid`);
   if (typeof value !== 'string') throw invalidArgument(`Parameters '${path}.*' are unexpected`);
@@ -120,6 +115,10 @@ function checkScalar(text: string, type: string, name: string | null, path: stri
     parseOption(path, text, 'bool');
     return;
   }
+  if (type === 'size') {
+    if (typeof parseSize(text) === 'string') throw invalidArgument(`Parameter '${path}' expects size`);
+    return;
+  }
   const value = type.startsWith('u') ? parseUnsigned(text) : parseSigned(text);
   if (typeof value !== 'bigint') throw invalidArgument(`Parameter '${path}' expects integer`);
   const [least = value, most = value] = shortIntegers[type] ?? [];
@@ -130,38 +129,58 @@ function checkValue(text: string, values: readonly string[], name: string | null
   if (!values.includes(text)) throw invalidArgument(`Parameter '${name ?? 'null'}' does not accept value '${text}'`);
 }
 
-function checkList(value: Tree, item: SchemaType, path: string): void {
-  if (!Array.isArray(value)) throw invalidArgument(`Invalid parameter type for '${path}', expected: array`);
-  for (const [index, one] of value.entries()) check(one, item, null, `${path}.${index}`);
-}
+/** The checks of a tree for a version of QEMU. A value has its own name, null for an item of a list, and a path. */
+class Check {
+  readonly #compat: Compat;
 
-function checkObject(value: Tree, { members, branches }: SchemaObject, path: string): void {
-  if (!(value instanceof Map)) throw invalidArgument(`Invalid parameter type for '${path}', expected: object`);
-  const left = new Map(value);
-  const prefix = path === '' ? '' : `${path}.`;
-  takeMembers(left, members, prefix);
-  if (branches !== undefined) {
-    const branch = value.get(branches.by);
-    takeMembers(left, (typeof branch === 'string' ? branches.members.get(branch) : undefined) ?? {}, prefix);
+  constructor(compat: Compat) {
+    this.#compat = compat;
   }
-  const [unexpected] = left.keys();
-  if (unexpected !== undefined) throw invalidArgument(`Parameter '${prefix}${unexpected}' is unexpected`);
-}
 
-function takeMembers(left: Map<string, Tree>, members: SchemaMembers, prefix: string): void {
-  for (const [key, type] of Object.entries(members)) {
-    const name = key.endsWith('?') ? key.slice(0, -1) : key;
-    const value = left.get(name);
-    left.delete(name);
-    if (value !== undefined) check(value, type, name, prefix + name);
-    else if (name === key) throw invalidArgument(`Parameter '${prefix}${name}' is missing`);
+  object(value: Tree, { members, branches }: SchemaObject, path: string): void {
+    if (!(value instanceof Map)) throw invalidArgument(`Invalid parameter type for '${path}', expected: object`);
+    const left = new Map(value);
+    const prefix = path === '' ? '' : `${path}.`;
+    this.#takeMembers(left, members, prefix);
+    if (branches !== undefined) {
+      const branch = value.get(branches.by);
+      const own = typeof branch === 'string' ? branches.members.get(branch) : undefined;
+      this.#takeMembers(left, own ?? {}, prefix);
+    }
+    const [unexpected] = left.keys();
+    if (unexpected !== undefined) throw invalidArgument(`Parameter '${prefix}${unexpected}' is unexpected`);
   }
-}
 
-function checkAlternate(value: Tree, type: SchemaAlternate, name: string | null, path: string): void {
-  if (value instanceof Map) checkObject(value, type.object(), path);
-  else if (typeof value === 'string') check(value, type.text, name, path);
-  else if (value !== null || type.mayBeNull !== true) {
-    throw invalidArgument(`Invalid parameter type for '${name ?? 'null'}', expected: ${type.name}`);
+  #takeMembers(left: Map<string, Tree>, members: SchemaMembers, prefix: string): void {
+    for (const [key, type] of Object.entries(members)) {
+      if (typeof type === 'object' && 'since' in type && !this.#compat.has(type.since)) continue;
+      const name = key.endsWith('?') ? key.slice(0, -1) : key;
+      const value = left.get(name);
+      left.delete(name);
+      if (value !== undefined) this.#value(value, type, name, prefix + name);
+      else if (name === key) throw invalidArgument(`Parameter '${prefix}${name}' is missing`);
+    }
+  }
+
+  #value(value: Tree, type: SchemaType, name: string | null, path: string): void {
+    if (typeof type === 'string') checkScalar(textOf(value, path), type, name, path);
+    else if ('since' in type) this.#value(value, type.type, name, path);
+    else if ('values' in type) checkValue(textOf(value, path), type.values, name);
+    else if ('listOf' in type) this.#list(value, type.listOf, path);
+    else if ('members' in type) this.object(value, type, path);
+    else this.#alternate(value, type, name, path);
+  }
+
+  #list(value: Tree, item: SchemaType, path: string): void {
+    if (!Array.isArray(value)) throw invalidArgument(`Invalid parameter type for '${path}', expected: array`);
+    for (const [index, one] of value.entries()) this.#value(one, item, null, `${path}.${index}`);
+  }
+
+  #alternate(value: Tree, type: SchemaAlternate, name: string | null, path: string): void {
+    if (value instanceof Map) this.object(value, type.object(), path);
+    else if (typeof value === 'string') this.#value(value, type.text, name, path);
+    else if (value !== null || type.mayBeNull !== true) {
+      throw invalidArgument(`Invalid parameter type for '${name ?? 'null'}', expected: ${type.name}`);
+    }
   }
 }

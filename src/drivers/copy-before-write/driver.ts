@@ -2,37 +2,28 @@
  * copy-before-write: a filter that copies what a write is about to change to a target first, so that the disk as it was
  * when the filter was put on it can be read through snapshot-access.
  */
-import type { DirtyBitmap, TruncateOptions } from '../../block/driver.ts';
-import { BlockError, errorWithErrno, invalidArgument, prependError } from '../../block/error.ts';
+import type { TruncateOptions } from '../../block/driver.ts';
+import { BlockError, prependError } from '../../block/error.ts';
 import { Perm, Req, Role, SECTOR_BYTES } from '../../block/flags.ts';
-import { backingBelow } from '../../block/graph/chain.ts';
-import { findNode } from '../../block/graph/graph.ts';
-import { type BlockNode, fileOf } from '../../block/graph/node.ts';
+import { fileOf } from '../../block/graph/node.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { CoroutineQueue } from '../../block/loop/coroutine-queue.ts';
 import type { WaitReason } from '../../block/loop/loop.ts';
 import { openChild, openFileChild } from '../../block/open/open.ts';
-import { type Options, optionText, takeSub } from '../../block/options/options.ts';
-import { checkSchema } from '../../block/options/option-schema.ts';
 import { pdiscard } from '../../block/request/discard.ts';
 import { defineFilter } from '../../block/request/filter.ts';
 import { flush } from '../../block/request/flush.ts';
-import { driverInfo } from '../../block/request/info.ts';
 import { truncate } from '../../block/request/truncate.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { alignDown } from '../../util/align.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
-import { parseUnsigned } from '../../util/parse-number.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { BlockCopy, type CopyCall } from './block-copy.ts';
 import { ClusterRuns } from './cluster-runs.ts';
-import { nodeSchema } from './node-schema.ts';
 import { snapshotAccess, waitForReads } from './old-data.ts';
-import type { CopyBeforeWriteNode, CopyBeforeWriteSettings, CopyBeforeWriteState } from './state.ts';
-
-/** Clusters are not smaller, and this long if the target has none. */
-const CLUSTER_BYTES = 65536;
+import { clusterBytesOf, clustersToCopy, findBitmap, takeSettings } from './open-options.ts';
+import type { CopyBeforeWriteNode, CopyBeforeWriteState } from './state.ts';
 
 const waitsForCopy: WaitReason = { kind: 'parts' };
 const waitsForIdle: WaitReason = { kind: 'drain' };
@@ -44,7 +35,7 @@ export const copyBeforeWrite = defineFilter<CopyBeforeWriteState>(
     snapshotAccess,
 
     async open(node, options) {
-      const { bitmap: wanted, ...settings } = takeSettings(options);
+      const { bitmap: wanted, minClusterBytes, ...settings } = takeSettings(node.context.compat, options);
       const file = await openFileChild(node, options, 'file');
       const target = await openChild(node, options, 'target', Role.DATA);
       assert(target !== null, 'the target is not optional');
@@ -56,7 +47,7 @@ export const copyBeforeWrite = defineFilter<CopyBeforeWriteState>(
       let clusterBytes: number;
       let left: ClusterRuns;
       try {
-        clusterBytes = clusterBytesOf(target.node);
+        clusterBytes = clusterBytesOf(target.node, minClusterBytes);
         left = clustersToCopy(file.node.getLength(), clusterBytes, bitmap, wanted?.name ?? '');
       } catch (error) {
         throw error instanceof BlockError ? prependError(error, 'Cannot create block-copy-state: ') : error;
@@ -82,7 +73,8 @@ export const copyBeforeWrite = defineFilter<CopyBeforeWriteState>(
       if ((role & Role.FILTERED) === 0) return { perm: Perm.WRITE, shared: Perm.ALL & ~Perm.RESIZE };
       const own = defaultPermissions(node, child, role, perm, shared);
       if (node.parents.length === 0) return own;
-      const needed = (perm & Perm.WRITE) === 0 ? 0 : Perm.CONSISTENT_READ;
+      const isRead = (perm & Perm.WRITE) !== 0 || node.context.compat.has('wholeCopies');
+      const needed = isRead ? Perm.CONSISTENT_READ : 0;
       return { perm: own.perm | needed, shared: own.shared & ~(Perm.WRITE | Perm.RESIZE) };
     },
 
@@ -105,104 +97,6 @@ export const copyBeforeWrite = defineFilter<CopyBeforeWriteState>(
   },
   ['getLength'],
 );
-
-/** A bitmap as the options name it. */
-interface BitmapName {
-  readonly node: string;
-  readonly name: string;
-}
-
-function takeSettings(options: Options): CopyBeforeWriteSettings & { readonly bitmap: BitmapName | null } {
-  const all = options.clone();
-  all.set('driver', 'copy-before-write');
-  checkSchema(all, nodeSchema);
-  const bitmap = takeSub(options, 'bitmap.');
-  const onError = options.get('on-cbw-error');
-  const timeout = options.get('cbw-timeout') ?? '0';
-  options.delete('on-cbw-error');
-  options.delete('cbw-timeout');
-  const seconds = parseUnsigned(optionText(timeout));
-  assert(typeof seconds === 'bigint', 'the schema has the time-out as a number');
-  return {
-    breaksSnapshot: onError === 'break-snapshot',
-    // A number of 32 bits in QEMU 7.2: five seconds are 0.7.
-    timeoutNs: Number(BigInt.asUintN(32, seconds * 1_000_000_000n)),
-    bitmap: bitmap.size === 0 ? null : { node: textOf(bitmap, 'node'), name: textOf(bitmap, 'name') },
-  };
-}
-
-function textOf(options: Options, key: string): string {
-  const value = options.get(key) ?? null;
-  assert(value !== null, 'the schema has a text here');
-  return optionText(value);
-}
-
-/** The bitmap that says what is to be copied. EINVAL if there is none of that name. */
-function findBitmap({ context }: BlockNode, { node, name }: BitmapName): DirtyBitmap {
-  const owner = findNode(context, node);
-  if (owner === null) throw invalidArgument(`Node '${node}' not found`);
-  const bitmap = owner.driver.dirtyBitmap?.(owner, name) ?? null;
-  if (bitmap === null) throw invalidArgument(`Dirty bitmap '${name}' not found`);
-  return bitmap;
-}
-
-/** The unit of copies: at least that of the target, which must not have to fill up a cluster of its own. */
-function clusterBytesOf(target: BlockNode): number {
-  const isOverlay = backingBelow(target) !== null;
-  try {
-    return Math.max(CLUSTER_BYTES, driverInfo(target).clusterBytes);
-  } catch (error) {
-    if (!(error instanceof BlockError)) throw error;
-    if (isOverlay) return CLUSTER_BYTES;
-    if (error.errno === Errno.ENOTSUP) {
-      target.context.report(
-        "warning: The target block device doesn't provide information about the block size and it doesn't have a " +
-          `backing file. The default block size of ${CLUSTER_BYTES} bytes is used. If the actual block size of the ` +
-          'target exceeds this default, the backup may be unusable',
-      );
-      return CLUSTER_BYTES;
-    }
-    throw errorWithErrno(
-      error.errno,
-      "Couldn't determine the cluster size of the target image, which has no backing file",
-    );
-  }
-}
-
-/** The clusters of the disk, or those of a bitmap that belongs to it. */
-function clustersToCopy(
-  lengthBytes: number,
-  clusterBytes: number,
-  bitmap: DirtyBitmap | null,
-  name: string,
-): ClusterRuns {
-  const clusters = new ClusterRuns();
-  if (bitmap === null) {
-    clusters.add(0, Math.ceil(lengthBytes / clusterBytes));
-    return clusters;
-  }
-  const refuse = (why: string): never => {
-    throw invalidArgument(`Failed to merge bitmap '${name}' to internal copy-bitmap: ${why}`);
-  };
-  if (bitmap.runs === null) {
-    return refuse(
-      `Bitmap '${name}' is inconsistent and cannot be used\n` +
-        'Try block-dirty-bitmap-remove to delete this bitmap from disk',
-    );
-  }
-  if (bitmap.lengthBytes !== lengthBytes) {
-    return refuse(
-      `Bitmaps are of different sizes (destination size is ${lengthBytes}, source size is ${bitmap.lengthBytes}) ` +
-        "and can't be merged",
-    );
-  }
-  const clustersPerGranule = bitmap.granuleBytes / clusterBytes;
-  const count = Math.ceil(lengthBytes / clusterBytes);
-  for (const [start, end] of bitmap.runs()) {
-    clusters.add(Math.floor(start * clustersPerGranule), Math.min(count, Math.ceil(end * clustersPerGranule)));
-  }
-  return clusters;
-}
 
 /** Copies the clusters of a range, and then changes them. */
 function* afterCopy(

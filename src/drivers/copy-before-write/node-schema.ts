@@ -134,6 +134,7 @@ const copyBeforeWrite: SchemaMembers = {
   'bitmap?': { members: { node: 'str', name: 'str' } },
   'on-cbw-error?': oneOf('break-guest-write break-snapshot'),
   'cbw-timeout?': 'uint32',
+  'min-cluster-size?': { since: 'minClusterSize', type: 'size' },
 };
 
 /** The options of each driver beside those of every node. */

@@ -27,6 +27,13 @@ export const snapshotAccess: SnapshotAccess<CopyBeforeWriteState> = {
     const { copy, readable, target } = node.state;
     const { clusterBytes } = copy;
     const end = offset + bytes;
+    if (node.context.compat.has('wholeCopies')) {
+      const [first, last] = [Math.ceil(offset / clusterBytes), Math.floor(end / clusterBytes)];
+      if (last <= first) return undefined;
+      readable.delete(first, last);
+      copy.left.delete(first, last);
+      return pdiscard(target, first * clusterBytes, (last - first) * clusterBytes);
+    }
     if (offset % clusterBytes !== 0 || (end % clusterBytes !== 0 && end !== node.getLength())) {
       // There qemu-io 7.2 aborts.
       node.context.warn(`a discard of a snapshot must be of whole clusters of ${clusterBytes} bytes`);

@@ -1,5 +1,6 @@
 /** Options held to a schema: what is refused, in which words. */
 import { describe, expect, it } from 'vitest';
+import { compatOf, defaultCompat } from '../../../src/block/compat.ts';
 import { Options, type OptionValue } from '../../../src/block/options/options.ts';
 import { checkSchema, type SchemaObject } from '../../../src/block/options/option-schema.ts';
 
@@ -11,14 +12,15 @@ const schema: SchemaObject = {
     'short?': 'uint16',
     'long?': 'uint64',
     'list?': { listOf: leaf },
+    'later?': { since: 'minClusterSize', type: 'size' },
     'either?': { name: 'Either', object: () => leaf, text: 'str', mayBeNull: true },
   },
   branches: { by: 'kind', members: new Map([['b', { depth: 'int32' }]]) },
 };
 
-function refusalOf(options: Record<string, OptionValue>): string {
+function refusalOf(options: Record<string, OptionValue>, compat = defaultCompat): string {
   try {
-    checkSchema(new Options(Object.entries({ kind: 'a', ...options })), schema);
+    checkSchema(new Options(Object.entries({ kind: 'a', ...options })), schema, compat);
     return '';
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -58,5 +60,11 @@ describe('options of a schema', () => {
     ["Parameter 'either.x' is unexpected", { 'either.name': 'x', 'either.x': 'y' }],
   ])('are refused: %s', (message, options) => {
     expect(refusalOf(options)).toBe(message);
+  });
+
+  it('are known from a version on', () => {
+    expect(refusalOf({ later: '64k' })).toBe("Parameter 'later' is unexpected");
+    expect(refusalOf({ later: '64k' }, compatOf('10.2'))).toBe('');
+    expect(refusalOf({ later: '64x' }, compatOf('10.2'))).toBe("Parameter 'later' expects size");
   });
 });
