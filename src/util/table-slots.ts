@@ -26,7 +26,7 @@ export class TableSlots {
   /** The slot with the table at this offset, which is counted; undefined if there is none. */
   find(offset: number): TableSlot | undefined {
     const slot = this.#slots.find((one) => one.offset === offset);
-    if (slot !== undefined && ++slot.count === COUNT_MAX) {
+    if (slot !== undefined && ++slot.count >= COUNT_MAX) {
       for (const one of this.#slots) one.count = Math.floor(one.count / 2);
     }
     return slot;

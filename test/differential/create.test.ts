@@ -1,10 +1,12 @@
-/** `create` beside `qemu-img create`: the same words, and the same bytes of every file. */
+/** `create` beside `qemu-img create`: the same words, and the same bytes of every file but for content ids of vmdk. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { withoutContentId } from '../helpers/content-id.ts';
 import { blkscope, runProgram } from '../helpers/run-program.ts';
 import { Sandbox } from '../helpers/sandbox.ts';
+import { makeVmdk } from '../helpers/vmdk-images.js';
 
 const cases = Number(process.env.CASES ?? 60);
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -22,6 +24,7 @@ async function prepare({ folder }: Sandbox): Promise<void> {
   await runProgram({ command: 'qemu-img', args: [] }, ['create', '-q', '-f', 'qcow2', 'base.qcow2', '3M'], {
     cwd: folder,
   });
+  writeFileSync(path.join(folder, 'base.vmdk'), makeVmdk({ lengthBytes: 3 << 20 }));
 }
 
 async function make(ours: boolean, words: readonly string[]): Promise<Made> {
@@ -37,7 +40,7 @@ async function make(ours: boolean, words: readonly string[]): Promise<Made> {
       exit,
       files: readdirSync(folder)
         .toSorted()
-        .map((name) => [name, readFileSync(path.join(folder, name))] as const),
+        .map((name) => [name, withoutContentId(readFileSync(path.join(folder, name)))] as const),
     };
   } finally {
     sandbox.remove();
@@ -134,6 +137,33 @@ const fixed = [
   '-f qcow2 -b base.qcow2 -F qcow2 -o preallocation=metadata new.img',
   '-f qcow2 -b base.qcow2 -F qcow2 -o preallocation=metadata,extended_l2=on new.img',
   '-f qcow2 -b base.raw -F raw -o data_file=data,data_file_raw=on new.img',
+  ...['monolithicSparse', 'monolithicFlat', 'twoGbMaxExtentSparse', 'twoGbMaxExtentFlat', 'streamOptimized'].flatMap(
+    (subformat) =>
+      [
+        'new.vmdk 0',
+        'new.vmdk 1000',
+        'new.vmdk 100M',
+        // Node reads files below 2 GiB.
+        `new.a.vmdk ${subformat.endsWith('Flat') ? '300M' : '2050M'}`,
+        'new 1M',
+        './new.vmdk 1M',
+        '-b base.vmdk -F vmdk new.vmdk',
+        '-b base.raw -F raw new.vmdk',
+        '-u -b base.raw -F vmdk new.vmdk 1M',
+        '-u -b nothing -F vmdk new.vmdk 1M',
+        '-o zeroed_grain=on new.vmdk 1M',
+        '-o adapter_type=lsilogic,compat6=on,toolsversion=77 new.vmdk 5M',
+      ].map((rest) => `-f vmdk -o subformat=${subformat} ${rest}`),
+  ),
+  '-f vmdk new.vmdk',
+  '-f vmdk new.vmdk 1T',
+  '-f vmdk nowhere/new.vmdk 1M',
+  '-f vmdk -o adapter_type=scsi new.vmdk 1M',
+  '-f vmdk -o subformat=foo new.vmdk 1M',
+  '-f vmdk -o compat6=on,hwversion=5 new.vmdk 1M',
+  '-f vmdk -o hwversion=13 new.vmdk 1M',
+  '-f vmdk -o compat6=maybe new.vmdk 1M',
+  '-f vmdk -o preallocation=full new.vmdk 1M',
   `-f qcow2 -u -b ${'x'.repeat(1024)} -F raw new.img 1M`,
   `-f qcow2 -u -o cluster_size=512 -b ${'x'.repeat(400)} -F raw new.img 1M`,
 ];

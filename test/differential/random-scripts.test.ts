@@ -15,6 +15,7 @@ import { encryptedQcowKind, qcowKind, qedKind, vmdkKind } from './format-kinds.t
 import { qcow2Kind } from './qcow2-kind.ts';
 import { randomCase } from './random-case.ts';
 import { rawKind } from './raw-kind.ts';
+import { splitVmdkKind } from './vmdk-extents.ts';
 
 /** Of the kinds that most of the code is for; of each other kind fewer. */
 const MAIN_CASES = 210;
@@ -70,4 +71,5 @@ tryKind(qedKind);
 tryKind(qcowKind);
 tryKind(encryptedQcowKind);
 tryKind(vmdkKind);
+tryKind(splitVmdkKind);
 for (const kind of filterKinds) tryKind(kind);

@@ -51,13 +51,15 @@ function peekedDriver(node: BlockNode, unwritten: readonly Unwritten[]): Driver<
     protocolName: FORMAT_NAME,
 
     async open(own, options) {
-      const { child = '' } = absorbOptions(options, { child: 'string' });
+      // A format may know the child by its name, too.
+      const { child = '' } = absorbOptions(options, { child: 'string', filename: 'string' });
       const source = node.children.find(({ name }) => name === child)?.node ?? node;
       const changes = source === node.file?.node ? unwritten : [];
       const end = Math.max(source.getLength(), ...changes.map(({ offset, bytes }) => offset + bytes.length));
       own.state = { source, unwritten: changes, lengthBytes: end };
     },
 
+    folder: () => '',
     getLength: ({ state }) => state.lengthBytes,
     preadv: ({ state }, offset, data) => run(read(state, offset, data)),
   };

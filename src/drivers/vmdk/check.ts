@@ -6,7 +6,7 @@ import { noCounts } from '../../block/image-check.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Steps } from '../../util/steps.ts';
 import type { Extent } from './extent.ts';
-import { findGrain } from './find-grain.ts';
+import { findGrain, gapAfter } from './find-grain.ts';
 import type { VmdkImage } from './vmdk-image.ts';
 
 /** Ends with the first problem, which is a line on standard error: EPERM, as QEMU has it, or what a file answered. */
@@ -24,7 +24,7 @@ export function* checkImage(image: VmdkImage): Steps<CheckResult> {
     if (grain.kind === 'data' && grain.offset >= fileBytes(extent, sector)) {
       throw problem(image, Errno.EINVAL, `cluster offset for sector ${sector} points after EOF`);
     }
-    position += grain.entry === null && grain.kind === 'none' ? gapAfter(extent, position) : extent.grainBytes;
+    position += grain.kind === 'none' ? gapAfter(extent, grain, position) : extent.grainBytes;
     yield node.loop.breathe();
   }
   return noCounts();
@@ -41,15 +41,4 @@ function fileBytes({ image, file }: Extent, sector: number): number {
   } catch (error) {
     throw problem(image, errnoOf(error), `could not get extent file length for sector ${sector}`);
   }
-}
-
-/**
- * The bytes from a position without a table up to the first grain that has one, in whole grains. QEMU goes on grain by
- * grain; a disk of terabytes would take hours so.
- */
-export function gapAfter(extent: Extent, position: number): number {
-  const { reachBytes, grainBytes, directory } = extent;
-  const within = position - extent.startByte;
-  const next = Math.max(within + 1, directory.nextUsed(Math.floor(within / reachBytes)) * reachBytes);
-  return Math.ceil((Math.min(next, extent.lengthBytes) - within) / grainBytes) * grainBytes;
 }

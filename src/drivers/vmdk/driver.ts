@@ -6,8 +6,8 @@ import { truncate } from '../../block/request/truncate.ts';
 import { alignUp } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 import { run, type Steps } from '../../util/steps.ts';
-import { checkImage, gapAfter } from './check.ts';
-import { findGrain } from './find-grain.ts';
+import { checkImage } from './check.ts';
+import { findGrain, gapAfter } from './find-grain.ts';
 import { readGrains, writeGrains, zeroGrains } from './grain-data.ts';
 import { createDisk } from './create-disk.ts';
 import { vmdkCreateOptions } from './disk-options.ts';
@@ -53,7 +53,7 @@ export const vmdk: Driver<VmdkImage> = {
   },
 
   check({ state }, { repair }) {
-    if (repair !== 'none') throw new BlockError(Errno.ENOTSUP);
+    if (repair !== 'none') throw new BlockError(Errno.ENOTSUP, 'This image format does not support checks');
     return run(checkImage(state));
   },
 };
@@ -67,8 +67,7 @@ function* statusOf(image: VmdkImage, offset: number, bytes: number): Steps<Block
   const status = { bytes: Math.min(bytes, extent.grainBytes - into), map: 0, file: null };
   if (grain.kind === 'zero') return { ...status, flags: Status.ZERO };
   if (grain.kind === 'none') {
-    if (grain.entry !== null) return { ...status, flags: 0 };
-    return { ...status, flags: 0, bytes: Math.min(bytes, gapAfter(extent, offset) - into) };
+    return { ...status, flags: 0, bytes: Math.min(bytes, gapAfter(extent, grain, offset) - into) };
   }
   const data = { ...status, flags: Status.DATA, file: extent.file.node };
   if (extent.isCompressed) return data;

@@ -108,6 +108,31 @@ function seGrainAt(extent: Extent, entry: EntryPlace): Grain {
 }
 
 /**
+ * The bytes from the beginning of a grain that has no place up to the next one that has, or to the end of its table; in
+ * whole grains. QEMU asks for each grain; a disk of terabytes would take hours so.
+ */
+export function gapAfter(extent: Extent, { entry }: Grain, position: number): number {
+  const { reachBytes, grainBytes, directory } = extent;
+  const within = alignDown(position - extent.startByte, grainBytes);
+  let count = 1;
+  if (entry === null) {
+    const next = directory.nextUsed(Math.floor(within / reachBytes)) * reachBytes;
+    count = Math.floor((next - within) / grainBytes);
+  } else {
+    const { slot, index } = entry;
+    while (index + count < extent.tableEntries && isUnused(extent, slot, index + count)) count += 1;
+    // As if each of them had been asked for: tables leave the cache in the order that they leave it in QEMU.
+    slot.count += count - 1;
+  }
+  const left = Math.ceil((extent.lengthBytes - within) / grainBytes);
+  return Math.max(1, Math.min(count, left)) * grainBytes;
+}
+
+function isUnused({ kind }: Extent, { bytes }: TableSlot, index: number): boolean {
+  return kind === 'sesparse' ? bytes.readBigUInt64LE(index * 8) === 0n : bytes.readUInt32LE(index * ENTRY_BYTES) === 0;
+}
+
+/**
  * Gives a grain a place at the end of the file, with what the backing file has around `[from, to)` of it, or zeroes:
  * the tables will never point to what is not there yet. `damaged` if that fails.
  */

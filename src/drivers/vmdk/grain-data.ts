@@ -78,8 +78,12 @@ export function* writeGrains(image: VmdkImage, offset: number, data: Buffer): St
 function* writePart(part: Part, data: Buffer): Steps<void> {
   const { extent, position, into, bytes } = part;
   let grain = yield* findGrain(extent, position);
+  if (extent.isCompressed) {
+    if (grain.kind === 'data') throw refusedOverwrite(extent);
+    // QEMU looks again to allocate: a table that could not be read may be there now.
+    grain = yield* findGrain(extent, position);
+  }
   const isNew = grain.kind !== 'data';
-  if (!isNew && extent.isCompressed) throw refusedOverwrite(extent);
   if (isNew && grain.kind !== 'damaged') {
     // A compressed grain is written whole, in the place of zeroes.
     const end = extent.isCompressed ? 0 : into + bytes;

@@ -5,11 +5,13 @@ import { Perm } from '../../block/flags.ts';
 import { closeBackend } from '../../block/graph/graph.ts';
 import { setBackendPermissions } from '../../block/graph/permissions.ts';
 import { checkAsJson, checkStatus, checkTwice, describeCheck, describeRepairs } from '../../block/image-check.ts';
+import type { BlockNode } from '../../block/graph/node.ts';
+import { inspectedNode, inspectorOf } from '../../block/inspect.ts';
 import { openPeeked } from '../../block/open/peeked.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
-import { type Inspected, inspected } from './choose.ts';
+import { namedOrTop } from './choose.ts';
 
 /** How `check` looks. */
 export interface CheckOptions {
@@ -22,15 +24,15 @@ export interface CheckOptions {
 
 /** Checks, and says what was found; fails if anything but leaks was. */
 export async function checkAndReport(session: SessionState, options: CheckOptions): Promise<void> {
-  const target = await inspected(session, options.node);
-  const { driver, filename } = target.node;
+  const node = inspectedNode(namedOrTop(session, options.node));
+  const { driver, filename } = node;
   const repair = options.repair ?? 'none';
   const print = (lines: readonly string[]): void => session.output.stdout(`${lines.join('\n')}\n`);
   const repaired = (first: CheckResult): void => {
     if (!options.json) print(describeRepairs(first));
   };
   const result = await orCheckFailed(session, () =>
-    repair === 'none' ? checkCopy(session, target, options.isDiskAlone) : checkOpen(session, target, repair, repaired),
+    repair === 'none' ? checkCopy(session, node, options.isDiskAlone) : checkOpen(session, node, repair, repaired),
   );
   print(options.json ? [JSON.stringify(checkAsJson(result, filename, driver.formatName))] : describeCheck(result));
   const status = checkStatus(result);
@@ -49,13 +51,12 @@ async function orCheckFailed(session: SessionState, body: () => Promise<CheckRes
 }
 
 /** Checks what is on disk with what is to be written: the open image does not notice. */
-async function checkCopy(
-  session: SessionState,
-  { node, inspector }: Inspected,
-  isDiskAlone: boolean,
-): Promise<CheckResult> {
+async function checkCopy(session: SessionState, node: BlockNode, isDiskAlone: boolean): Promise<CheckResult> {
+  if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
   if (node.driver.check === undefined) throw new BlockError(Errno.ENOTSUP, 'This image format does not support checks');
-  const unwritten = isDiskAlone ? [] : await inspector.unwritten();
+  // A driver without an inspector writes all metadata at once.
+  const holdsBack = node.driver.inspector !== undefined && !isDiskAlone;
+  const unwritten = holdsBack ? await (await inspectorOf(node)).unwritten() : [];
   const copy = await openPeeked(node, unwritten, (line) => session.output.stderr(`${line}\n`));
   try {
     return await checkTwice(copy.top, 'none');
@@ -67,7 +68,7 @@ async function checkCopy(
 /** Checks the open image itself, and repairs it. No request may be in flight: it would lose what it works on. */
 async function checkOpen(
   session: SessionState,
-  { node }: Inspected,
+  node: BlockNode,
   repair: CheckRepair,
   repaired: (first: CheckResult) => void,
 ): Promise<CheckResult> {
