@@ -15,6 +15,7 @@ import { assert } from '../util/assert.ts';
 import type { Pending } from '../util/steps.ts';
 import { BufferPool } from './data/buffer-pool.ts';
 import type { Output } from './output/output.ts';
+import { ReportedSize } from './output/request-report.ts';
 import { suspendedLines } from './output/suspended-text.ts';
 import { Background } from './requests/background.ts';
 import type { StopCommands } from './stop-commands.ts';
@@ -52,6 +53,7 @@ export interface SessionOptions {
 /** A session without its commands. */
 export class SessionState {
   readonly output: Output;
+  readonly reportedSize = new ReportedSize();
   readonly imageOptions: boolean;
   /** Writes to standard error as it is, as a function by itself. */
   readonly complain: (text: string) => void;

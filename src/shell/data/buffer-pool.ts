@@ -68,7 +68,7 @@ export class BufferPool {
   /** A large buffer was released, and may not have been collected yet. */
   #droppedLarge = false;
   /** Buffers that were filled with a pattern last, by pattern; some have been filled with another since. */
-  readonly #patterns = new Map<number, Lease>();
+  readonly #patterns: (Lease | null)[] = Array.from({ length: 256 }, () => null);
   #inUse = 0;
 
   /**
@@ -86,8 +86,8 @@ export class BufferPool {
    * memory for it.
    */
   lease(bytes: number, pattern: number): Lease {
-    const shared = this.#inUse > 0 ? this.#patterns.get(pattern) : undefined;
-    if (shared !== undefined && canShare(shared, pattern, bytes)) return this.#share(shared, bytes);
+    const shared = this.#inUse > 0 ? (this.#patterns[pattern] ?? null) : null;
+    if (shared !== null && canShare(shared, pattern, bytes)) return this.#share(shared, bytes);
     const lease = this.#take(bytes);
     if (!(this.#keepsPattern && lease.pattern === pattern && lease.filledBytes >= bytes)) {
       lease.pattern = pattern;
@@ -99,7 +99,7 @@ export class BufferPool {
         lease.filledBytes = bytes;
       }
     }
-    if (this.#keepsPattern && this.#patterns.get(pattern) !== lease) this.#patterns.set(pattern, lease);
+    if (this.#keepsPattern) this.#patterns[pattern] = lease;
     return lease;
   }
 
@@ -163,7 +163,7 @@ export class BufferPool {
 
   /** A buffer goes: no pattern may hold on to it. */
   #forget(lease: Lease): void {
-    for (const [pattern, known] of this.#patterns) if (known === lease) this.#patterns.delete(pattern);
+    for (const [pattern, known] of this.#patterns.entries()) if (known === lease) this.#patterns[pattern] = null;
   }
 }
 

@@ -12,8 +12,25 @@ export interface DoneRequest {
   readonly terse: boolean;
 }
 
+/** A size as reports print it, made anew only when another one comes: scripts are full of requests of one size. */
+export class ReportedSize {
+  #bytes: Size = -1;
+  /** "4096/4096". */
+  done = '';
+  /** "4 KiB". */
+  rounded = '';
+
+  set(bytes: Size): void {
+    if (bytes === this.#bytes) return;
+    this.#bytes = bytes;
+    this.done = `${bytes}/${bytes}`;
+    this.rounded = formatSize(Number(bytes));
+  }
+}
+
 /** Prints what a request did in `ns` nanoseconds. */
-export function printDone({ output }: SessionState, { verb, offset, bytes, terse }: DoneRequest, ns: number): void {
+export function printDone(session: SessionState, { verb, offset, bytes, terse }: DoneRequest, ns: number): void {
+  const { output, reportedSize } = session;
   const time = formatDuration(ns, terse);
   const seconds = ns / 1e9;
   const bytesPerSecond = Number(bytes) / seconds;
@@ -23,7 +40,7 @@ export function printDone({ output }: SessionState, { verb, offset, bytes, terse
     return;
   }
   const rates = `${formatSize(bytesPerSecond)}/sec and ${formatFixed(opsPerSecond, 4)} ops/sec`;
-  output.stdout(
-    `${verb} ${bytes}/${bytes} bytes at offset ${offset}\n${formatSize(Number(bytes))}, 1 ops; ${time} (${rates})\n`,
-  );
+  reportedSize.set(bytes);
+  const { done, rounded } = reportedSize;
+  output.stdout(`${verb} ${done} bytes at offset ${offset}\n${rounded}, 1 ops; ${time} (${rates})\n`);
 }

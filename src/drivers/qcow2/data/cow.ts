@@ -35,10 +35,8 @@ export function* zeroNewSpace(image: Qcow2Image, parts: PendingL2Update): Steps<
   if ((image.dataFile.node.supportedZeroFlags & Req.NO_FALLBACK) === 0 || image.encryption !== null) return;
   for (let part: PendingL2Update | null = parts; part !== null; part = part.next) {
     if (!part.needsCow) continue;
-    const { guest, head, tail } = part;
-    if (!(yield* isZeroFast(image.node, guest + head.offset, head.bytes))) continue;
-    if (!(yield* isZeroFast(image.node, guest + tail.offset, tail.bytes))) continue;
-
+    if (!(yield* isSurroundedByZeroes(image, part))) continue;
+    const { head, tail } = part;
     const host = part.host + head.offset;
     const bytes = tail.offset + tail.bytes - head.offset;
     const refusing = checkDataOverlap(image, host, bytes);
@@ -54,6 +52,20 @@ export function* zeroNewSpace(image: Qcow2Image, parts: PendingL2Update): Steps<
       if (error.errno !== Errno.ENOTSUP && error.errno !== Errno.EAGAIN) throw error;
     }
   }
+}
+
+/** Whether head and tail are known to read as zeroes. */
+function* isSurroundedByZeroes(image: Qcow2Image, { guest, head, tail }: PendingL2Update): Steps<boolean> {
+  const start = guest + head.offset;
+  // What is between them is mostly as they are: one look for all, where it waits for nothing and goes no deeper.
+  if (image.node.backing === null && !image.lock.isLocked) {
+    const isZero = yield* isZeroFast(image.node, start, tail.offset + tail.bytes - head.offset);
+    if (isZero) return true;
+  }
+  return (
+    (yield* isZeroFast(image.node, start, head.bytes)) &&
+    (yield* isZeroFast(image.node, guest + tail.offset, tail.bytes))
+  );
 }
 
 /** Leaves the data to the part around which head and tail are copied, if there is one that it fits into. */
