@@ -4,7 +4,7 @@ import { BlockError } from '../block/error.ts';
 import type { DebugEvent } from '../block/events/events.ts';
 import type { BlockNode } from '../block/graph/node.ts';
 import { Errno } from '../util/errno.ts';
-import type { Pending } from '../util/steps.ts';
+import { type Pending, run } from '../util/steps.ts';
 import { type DiskHost, makeDiskDriver } from './disks/disk-driver.ts';
 
 /** Protocol drivers that a sandbox may have. Others reach for devices or peers, which have no copy in memory. */
@@ -22,6 +22,8 @@ export interface NodeHooks {
    * request act in between.
    */
   readonly asked?: (node: BlockNode, what: NodeRequest | null) => void;
+  /** The driver of any node begins or ends a look at the status of a range, for the running request. */
+  readonly status?: (node: BlockNode, isBegin: boolean) => void;
   /** An event fires. A promise makes the request wait; rules added now count for this event. */
   readonly event?: (node: BlockNode, event: DebugEvent) => Pending;
 }
@@ -57,10 +59,12 @@ function refused({ formatName, protocolName = formatName }: RegisteredDriver, re
 }
 
 /** The driver with its events, openings and requests told to the hooks; itself if its nodes have no rules. */
-function hooked(driver: Driver, { opened, event, asked }: NodeHooks): Driver {
-  if (driver.debugPort === undefined) return driver;
+function hooked(driver: Driver, hooks: NodeHooks): Driver {
+  const { opened, event, asked, status } = hooks;
+  const watched = status === undefined ? driver : tellingStatus(driver, status);
+  if (driver.debugPort === undefined) return watched;
   const told: Driver = {
-    ...driver,
+    ...watched,
     async open(node, options, flags) {
       await driver.open(node, options, flags);
       opened?.(node);
@@ -71,7 +75,28 @@ function hooked(driver: Driver, { opened, event, asked }: NodeHooks): Driver {
       return pending.then(() => driver.debugEvent?.(node, fired));
     },
   };
-  return asked === undefined ? told : { ...told, ...tellingMethods(driver, asked) };
+  return asked === undefined ? told : { ...told, ...tellingMethods(watched, asked) };
+}
+
+/** The driver with its looks at a status told. */
+function tellingStatus(driver: Driver, status: NonNullable<NodeHooks['status']>): Driver {
+  const blockStatus = Reflect.get(driver, 'blockStatus') as Driver['blockStatus'];
+  if (blockStatus === undefined) return driver;
+  return {
+    ...driver,
+    blockStatus(node, ...query) {
+      return run(
+        (function* () {
+          status(node, true);
+          try {
+            return yield blockStatus.call(driver, node, ...query);
+          } finally {
+            status(node, false);
+          }
+        })(),
+      );
+    },
+  };
 }
 
 const requestMethods: readonly (readonly [method: keyof Driver, what: NodeRequest])[] = [

@@ -63,7 +63,7 @@ export type JournalEntry =
   | { readonly kind: 'failed'; readonly request: UserRequest; readonly errno: number }
   /** Something was written to standard error. */
   | { readonly kind: 'said'; readonly text: string }
-  /** The strategy has failed a request; `isHint` if that loses nothing (a discard, a question for the status). */
+  /** The strategy has failed a request; `isHint` if that loses nothing (a discard, a look at a status). */
   | { readonly kind: 'injected'; readonly text: string; readonly isHint: boolean };
 
 /** A case that has ended. Its disks are as the scenario left them; they are released by `release`. */
@@ -154,11 +154,12 @@ export class Case {
   }
 
   #makeSession(): WorldSession & { readonly stops: Stops | null } {
-    const { scheduler, event, opened, asked, request, viewer } = this.#hooks;
+    const { scheduler, event, opened, asked, status, request, viewer } = this.#hooks;
     let stops: Stops | null = null;
     const hooks: NodeHooks = {
       ...(opened === undefined ? {} : { opened }),
       ...(asked === undefined ? {} : { asked }),
+      ...(status === undefined ? {} : { status }),
       event: (node, fired) => atEvent(stops, event, node, fired),
     };
     this.#host.onRequest =

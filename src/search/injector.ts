@@ -45,6 +45,8 @@ export class Injector {
   readonly #watched = new Set<string>();
   /** The request that the rules of a node are being checked for. */
   #asked: NodeRequest | null = null;
+  /** Looks at a status under way, by the number of the coroutine. */
+  readonly #looks = new Map<number, number>();
 
   constructor(injections: readonly Injection[], running: () => Case) {
     this.#injections = injections;
@@ -56,6 +58,10 @@ export class Injector {
     request: (request) => this.#atRequest(request),
     asked: (_node, what) => {
       this.#asked = what;
+    },
+    status: ({ loop }, isBegin) => {
+      const coroutine = loop.current?.id ?? 0;
+      this.#looks.set(coroutine, (this.#looks.get(coroutine) ?? 0) + (isBegin ? 1 : -1));
     },
   };
 
@@ -72,15 +78,21 @@ export class Injector {
     return undefined;
   }
 
-  #atRequest({ kind, disk }: FileRequest): undefined {
+  #atRequest({ kind, disk, request }: FileRequest): undefined {
     const key = `${kind}#${disk}`;
     const nth = this.#count(key);
     const injection = this.#pass({ kind: 'request', request: kind, disk, nth });
     if (injection !== undefined && !injection.once) this.#failing.set(key, injection.errno);
     const errno = injection?.errno ?? this.#failing.get(key);
     if (errno === undefined) return undefined;
-    this.#running().note({ kind: 'injected', text: `${errno} for a ${kind} of the file`, isHint: kind === 'discard' });
+    this.#note(`${errno} for a ${kind} of the file`, kind === 'discard', request);
     throw new BlockError(Errno[errno]);
+  }
+
+  /** Notes an error. A range whose status is not known counts as data, and a discard need not be done. */
+  #note(text: string, isDiscard: boolean, coroutine: number): void {
+    const isHint = isDiscard || (this.#looks.get(coroutine) ?? 0) > 0;
+    this.#running().note({ kind: 'injected', text, isHint });
   }
 
   #count(key: string): number {
@@ -98,15 +110,13 @@ export class Injector {
   }
 
   /** Notes in the journal which requests the rules of a node fail from now on. */
-  #watch({ trace, nodeName }: BlockNode): void {
+  #watch({ trace, nodeName, loop }: BlockNode): void {
     if (this.#watched.has(nodeName)) return;
     this.#watched.add(nodeName);
     trace.subscribe(({ kind, node }) => {
       if (kind !== 'error-injected' || node !== nodeName) return;
       const what = this.#asked ?? 'request';
-      // A range whose status is not known counts as data, and a discard need not be done.
-      const isHint = what === 'block status' || what === 'discard';
-      this.#running().note({ kind: 'injected', text: `an error for a ${what}`, isHint });
+      this.#note(`an error for a ${what}`, what === 'discard', loop.current?.id ?? 0);
     });
   }
 }

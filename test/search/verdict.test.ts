@@ -7,10 +7,12 @@ import { Event } from '../../src/block/events/events.ts';
 import { readBaseline } from '../../src/search/aftermath.ts';
 import type { Case, CaseHooks } from '../../src/search/case.ts';
 import { judge } from '../../src/search/judge.ts';
+import type { Outcome } from '../../src/search/strategy.ts';
+import { sweep } from '../../src/search/sweep.ts';
 import type { Verdict } from '../../src/search/verdict.ts';
 import { makeImage } from '../drivers/qcow2/make-image.ts';
 import { useFolder } from '../helpers/sandbox.ts';
-import { scenarioOf, worldOf } from './search-world.ts';
+import { runOnFiles, scenarioOf, worldOf } from './search-world.ts';
 
 const folder = useFolder();
 const image = path.join(folder, 'disk.qcow2');
@@ -123,3 +125,29 @@ function noted(running: () => Case): undefined {
   if (running().command > 0) running().note({ kind: 'injected', text: 'an event', isHint: false });
   return undefined;
 }
+
+/** The verdicts of a sweep that fails reads of the backing file, once, in the first command. */
+async function readsOfBackingFailing(lines: readonly string[]): Promise<string[]> {
+  const base = path.join(folder, 'base.qcow2');
+  const overlay = path.join(folder, 'overlay.qcow2');
+  writeFileSync(base, makeImage({ lengthBytes: 1 << 20 }));
+  await runOnFiles(scenarioOf(`driver=qcow2,file.driver=file,file.filename=${base}`, ['write -P 9 0 256k']));
+  writeFileSync(overlay, makeImage({ lengthBytes: 1 << 20, backing: { filename: base, format: 'qcow2' } }));
+  const world = worldOf(scenarioOf(`driver=qcow2,file.driver=file,file.filename=${overlay}`, lines));
+  const options = { seed: 1, casesMax: Number.MAX_SAFE_INTEGER, own: new Map() };
+  const units = await sweep.prepare(world, await readBaseline(world), options);
+  const outcomes: Outcome[] = [];
+  for (let unit = 0; unit < units.count; unit++) outcomes.push(...(await units.run(unit, () => false)));
+  world.close();
+  const failed = outcomes.filter(({ title }) => /^EIO once at read \d+ of file 1 \(line 1/.test(title));
+  return failed.map(({ verdict }) => verdict);
+}
+
+describe('an error within a look at the status of a backing file', () => {
+  // Observed with qemu-io 7.2.22: the write falls back to copying, and says nothing.
+  it.each(['write -P 1 4k 4k', 'write -z 4k 4k'])('is not swallowed by %s, which does without', async (line) => {
+    const verdicts = await readsOfBackingFailing([line, 'read 0 64k']);
+    expect(verdicts.length).toBeGreaterThan(1);
+    expect(new Set(verdicts)).toEqual(new Set(['sound']));
+  });
+});
