@@ -23,6 +23,8 @@ const changes = {
   fuaInFile: [10, 0],
   /** The look for zeroes around a new cluster asks the host for holes, piece by piece. */
   looksForZeroes: [10, 1],
+  /** A wrong size of a new image is quoted. */
+  quotesImageSize: [10, 2],
   /** A file of rules that cannot be opened is "Could not open 'FILE'". */
   namesRuleFile: [10, 2],
 } as const;

@@ -9,9 +9,7 @@ import { setBackendPermissions } from './graph/permissions.ts';
 import { hasProtocol } from './open/filename.ts';
 import { openBackend } from './open/open.ts';
 import { parseOptionString } from './options/option-string.ts';
-import { Options, parseOption } from './options/options.ts';
-import { parseUnsigned } from '../util/parse-number.ts';
-import { parseUnsigned64 } from '../util/size.ts';
+import { Options, parseBool, parseNumber, parseSize, type SizeReader } from './options/options.ts';
 
 /** An image to make: the words of `qemu-img create`. */
 export interface CreateRequest {
@@ -44,7 +42,7 @@ export async function createImage(
   const formatOptions = optionsOf(driver, 'Format');
   const protocolOptions = optionsOf(protocol, 'Protocol');
   const options = unique([...formatOptions, ...protocolOptions]);
-  const values = parseValues(request.options, options);
+  const values = parseValues(request.options, options, context);
   setBacking(values, options, request);
   const backing = values.get('backing_file');
   if (backing === '') throw invalidArgument('Expected backing file name, got empty string');
@@ -86,7 +84,7 @@ export async function createFallback(
 ): Promise<void> {
   const mode = values.get('preallocation') ?? 'off';
   if (mode !== 'off') throw new BlockError(Errno.ENOTSUP, `Unsupported preallocation mode '${mode}'`);
-  const size = Number(parseOption('size', values.get('size') ?? '0', 'size'));
+  const size = Number(values.get('size') ?? 0);
   const prefix = `Protocol driver '${formatName}' does not support image creation, and opening the image failed`;
   let file;
   try {
@@ -120,16 +118,22 @@ function unique(options: readonly CreateOption[]): CreateOption[] {
   return options.filter(({ name }, index) => options.findIndex((other) => other.name === name) === index);
 }
 
-/** The values of an option string, checked for their types. */
-function parseValues(text: string, options: readonly CreateOption[]): Map<string, string> {
+/** The values of an option string, checked for their types; numbers and sizes in decimal digits. */
+function parseValues(text: string, options: readonly CreateOption[], reader: SizeReader): Map<string, string> {
   const values = new Map<string, string>();
   for (const [key, value] of parseOptionString(text)) {
     const option = options.find(({ name }) => name === key);
     if (option === undefined) throw invalidArgument(`Invalid parameter '${key}'`);
-    parseOption(key, String(value), option.type);
-    values.set(key, String(value));
+    values.set(key, checkedValue(key, String(value), option.type, reader));
   }
   return values;
+}
+
+function checkedValue(key: string, text: string, type: CreateOption['type'], reader: SizeReader): string {
+  if (type === 'number') return String(parseNumber(key, text));
+  if (type === 'size') return String(parseSize(key, text, reader));
+  if (type === 'bool') parseBool(key, text);
+  return text;
 }
 
 function setBacking(values: Map<string, string>, options: readonly CreateOption[], request: CreateRequest): void {
@@ -197,7 +201,5 @@ function describeValues(options: readonly CreateOption[], values: CreateValues):
 
 function shownValue(text: string, type: CreateOption['type']): string {
   if (type === 'string') return text.replaceAll(',', ',,');
-  if (type === 'bool') return text;
-  const value = type === 'size' ? parseUnsigned64(text) : parseUnsigned(text);
-  return typeof value === 'bigint' ? String(BigInt.asIntN(64, value)) : text;
+  return type === 'bool' ? text : String(BigInt.asIntN(64, BigInt(text)));
 }

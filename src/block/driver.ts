@@ -43,7 +43,7 @@ export const fallbackOptions: readonly CreateOption[] = [
   { name: 'preallocation', type: 'string', help: 'off' },
 ];
 
-/** Options of `create` by name, as given: their types are right. */
+/** Options of `create` by name. Their types are right; numbers and sizes stand in decimal digits. */
 export type CreateValues = ReadonlyMap<string, string>;
 
 /** A snapshot within an image. */

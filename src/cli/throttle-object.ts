@@ -81,7 +81,7 @@ function takeLimits(properties: Map<string, JsonValue>, integer: IntegerReader):
 type IntegerReader = (name: string, value: JsonValue) => bigint;
 
 const integerOfJson: IntegerReader = (name, value) => {
-  if (typeof value === 'bigint') return value;
+  if (typeof value === 'bigint' && BigInt.asIntN(64, value) === value) return value;
   if (typeof value === 'number' && Number.isSafeInteger(value)) return BigInt(value);
   throw invalidArgument(`Invalid parameter type for '${name}', expected: integer`);
 };

@@ -9,7 +9,7 @@ import {
   type TlsCredentials,
   type UserObject,
 } from '../block/user-object.ts';
-import { parseOption } from '../block/options/options.ts';
+import { parseBool } from '../block/options/options.ts';
 import { Errno } from '../util/errno.ts';
 
 /** The properties of each type, with what `help` says of their values. */
@@ -78,7 +78,7 @@ export function readTlsCredentials(
 
 function flag(take: Take, property: string): boolean {
   const text = take(property);
-  return text === undefined || parseOption(property, text, 'bool') === true;
+  return text === undefined || parseBool(property, text);
 }
 
 function passphraseOf(id: string | undefined, objects: ReadonlyMap<string, UserObject>): string | null {

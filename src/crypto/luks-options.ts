@@ -42,14 +42,10 @@ const hashes = ['md5', 'sha1', 'sha256', 'sha512', 'sha224', 'sha384', 'ripemd16
 const ITER_TIME_MS = 2000;
 
 /**
- * The choices of options whose names begin with `prefix`. CryptoError with QEMU's text for a value that is not known;
- * `parseNumber` reads the value of an option by its whole name, and throws as it likes.
+ * The choices of options whose names begin with `prefix`; numbers stand in decimal digits. CryptoError with QEMU's text
+ * for a value that is not known.
  */
-export function luksChoices(
-  values: ReadonlyMap<string, string>,
-  prefix: string,
-  parseNumber: (name: string, text: string) => number,
-): LuksChoices {
+export function luksChoices(values: ReadonlyMap<string, string>, prefix: string): LuksChoices {
   const choice = (name: string, known: readonly string[]): string | null => {
     const value = values.get(prefix + name) ?? null;
     if (value !== null && !known.includes(value)) {
@@ -57,8 +53,7 @@ export function luksChoices(
     }
     return value;
   };
-  const iterTime = values.get(`${prefix}iter-time`);
-  const iterTimeMs = iterTime === undefined ? ITER_TIME_MS : parseNumber(`${prefix}iter-time`, iterTime);
+  const iterTimeMs = Number(values.get(`${prefix}iter-time`) ?? ITER_TIME_MS);
   const cipher = choice('cipher-alg', ciphers) ?? 'aes-256';
   const modeName = choice('cipher-mode', modes) ?? 'xts';
   const iv = choice('ivgen-alg', ivs) ?? 'plain64';

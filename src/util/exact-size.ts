@@ -13,6 +13,14 @@ const PARTS = /^[ \t\n\v\f\r]*([+-]?)(\d*)(\.\d*)?(.*)$/s;
  * an overflow with anything behind the digits is 'invalid'.
  */
 export function parseExactSize(text: string): ParsedSize {
+  const bytes = parseExactSize64(text);
+  if (typeof bytes === 'string') return bytes;
+  if (bytes > MAX_I64) return 'range';
+  return bytes <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(bytes) : bytes;
+}
+
+/** Parses a size up to 2^64-1, as options of nodes have it. */
+export function parseExactSize64(text: string): bigint | 'invalid' | 'range' {
   const [, sign, digits = '', fraction, rest = ''] = PARTS.exec(text) ?? [];
   if (digits === '' && (fraction ?? '.') === '.') return 'invalid';
   const whole = BigInt(digits === '' ? 0 : digits);
@@ -28,9 +36,10 @@ export function parseExactSize(text: string): ParsedSize {
 }
 
 /** A size behind its "0x". */
-function hexSize(digits: string): ParsedSize {
+function hexSize(digits: string): bigint | 'invalid' | 'range' {
   if (!/^[0-9a-f]+$/i.test(digits)) return 'invalid';
-  return inRange(BigInt(`0x${digits}`));
+  const bytes = BigInt(`0x${digits}`);
+  return bytes > MAX_U64 ? 'range' : bytes;
 }
 
 /** A decimal fraction as a multiple of 2^-64; never zero for one that is not. */
@@ -41,14 +50,10 @@ function fixedPoint(fraction: string): bigint {
 }
 
 /** Halves are rounded up. */
-function scaled(whole: bigint, fraction: bigint, power: number): ParsedSize {
+function scaled(whole: bigint, fraction: bigint, power: number): bigint | 'invalid' | 'range' {
   // Rounded up to one, it is no fraction any more.
   if (power === 0 && fraction !== 0n && fraction !== 1n << 64n) return 'invalid';
   const multiplier = 1n << BigInt(10 * power);
-  return inRange(whole * multiplier + ((fraction * multiplier + (1n << 63n)) >> 64n));
-}
-
-function inRange(bytes: bigint): ParsedSize {
-  if (bytes > MAX_I64) return 'range';
-  return bytes <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(bytes) : bytes;
+  const bytes = whole * multiplier + ((fraction * multiplier + (1n << 63n)) >> 64n);
+  return bytes > MAX_U64 ? 'range' : bytes;
 }

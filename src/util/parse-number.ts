@@ -1,7 +1,4 @@
-/** Numbers as options have them: C's `strtoull` with its prefixes, and `%.17g`. */
-
-/** Sizes in options may have all 64 bits. */
-export { parseUnsigned64 as parseSize } from './size.ts';
+/** Numbers as options have them: C's `strtoull` and `strtoll` with their prefixes, and `%.17g`. */
 
 /** A parsed value, or why there is none: not a number at all, or beyond 64 bits. */
 export type ParsedNumber = bigint | 'invalid' | 'range';

@@ -52,14 +52,15 @@ export function parseUnsigned64(text: string): bigint | 'invalid' | 'range' {
   return typeof value === 'number' ? BigInt(value) : value;
 }
 
-/** Whether a text is a hexadecimal size with a suffix ("0x10k"): understood, with a warning that it is deprecated. */
-export function isScaledHex(text: string): boolean {
+/** The warning that a hexadecimal size with a suffix ("0x10k") is deprecated; null for every other text. */
+export function scaledHexWarning(text: string): string | null {
   // Most are too short, or decimal: they begin with another digit than 0.
-  if (text.length < 4) return false;
+  if (text.length < 4) return null;
   const first = text.charCodeAt(0);
-  if (first > ZERO && first <= NINE) return false;
+  if (first > ZERO && first <= NINE) return null;
   const hex = /^[ \t\n\v\f\r]*\+?(0[xX][0-9a-fA-F]+)[kKmMgGtTpP]/.exec(text)?.[1];
-  return hex !== undefined && BigInt(hex) <= MAX_U64;
+  if (hex === undefined || BigInt(hex) > MAX_U64) return null;
+  return `Using a multiplier suffix on hex numbers is deprecated: ${text}`;
 }
 
 function parseSize64(text: string): ParsedSize {

@@ -132,7 +132,7 @@ function rawDriver(): Driver {
     mutableOptions: ['offset', 'size'],
     probe: () => 1,
     async open(node, options) {
-      const { size } = absorbOptions(options, { size: 'size', offset: 'size' });
+      const { size } = absorbOptions(options, { size: 'size', offset: 'size' }, node.context);
       const role = size === undefined ? Role.FILTERED | Role.PRIMARY : Role.DATA | Role.PRIMARY;
       const file = await openChild(node, options, 'file', role);
       if (file === null) throw new Error('no child');
@@ -145,8 +145,8 @@ function rawDriver(): Driver {
     async preadv(node, offset, data, flags) {
       if (node.file !== null) await preadv(node.file, offset, data, flags);
     },
-    async reopenPrepare({ options }) {
-      absorbOptions(options, { size: 'size', offset: 'size' });
+    async reopenPrepare({ node, options }) {
+      absorbOptions(options, { size: 'size', offset: 'size' }, node.context);
     },
   };
 }
@@ -194,7 +194,7 @@ function passDriver(host: HostState): Driver {
       options.set('x-image', filename.slice('pass:'.length));
     },
     async open(node, options) {
-      const { align, 'x-image': image } = absorbOptions(options, { align: 'size', 'x-image': 'string' });
+      const { align, 'x-image': image } = absorbOptions(options, { align: 'size', 'x-image': 'string' }, node.context);
       await openFileChild(node, options, 'image', image);
       node.state = align ?? 0;
       host.log.push('open pass');

@@ -85,7 +85,7 @@ describe('the tree', () => {
     const others = ['test', 'scripts', '.github'].flatMap((folder) => filesIn(folder, /\.(?!ts$|js$)\w+$/));
     const texts = [...sources, ...filesIn('.github', /\.md$/), 'README.md', 'src/README.md', '.knip.json'].map(read);
     // Read by the folder: what names the extension names them all.
-    const cases = /\.(case|events)$/;
+    const cases = /\.(case|events|golden)$/;
     const dead = others.filter((file) => {
       const name = cases.test(file) ? path.extname(file) : path.basename(file);
       return !texts.some((text) => text.includes(name) || text.includes(path.parse(name).name));

@@ -5,7 +5,7 @@
 import { parseSigned, parseSize, parseUnsigned } from '../../util/parse-number.ts';
 import type { Change, Compat } from '../compat.ts';
 import { invalidArgument } from '../error.ts';
-import { hashOrder, type Options, optionText, parseOption } from './options.ts';
+import { hashOrder, type Options, optionText, parseBool } from './options.ts';
 
 /** A value of a schema; an integer may have a suffix of its bits. */
 export type SchemaType =
@@ -112,7 +112,7 @@ const shortIntegers: Readonly<Record<string, readonly [bigint, bigint]>> = {
 function checkScalar(text: string, type: string, name: string | null, path: string): void {
   if (type === 'str') return;
   if (type === 'bool') {
-    parseOption(path, text, 'bool');
+    parseBool(path, text);
     return;
   }
   if (type === 'size') {

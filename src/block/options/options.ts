@@ -3,7 +3,11 @@
  *
  * Values are strings when they come from a command line, and typed when they come from `json:{…}`.
  */
-import { formatDouble, parseSize, parseUnsigned } from '../../util/parse-number.ts';
+import { assert } from '../../util/assert.ts';
+import { parseExactSize64 } from '../../util/exact-size.ts';
+import { formatDouble, parseUnsigned } from '../../util/parse-number.ts';
+import { parseUnsigned64, scaledHexWarning } from '../../util/size.ts';
+import type { Compat } from '../compat.ts';
 import type { SpecificInfo, SpecificValue } from '../driver.ts';
 import { invalidArgument } from '../error.ts';
 
@@ -76,26 +80,56 @@ function orderedValue(value: SpecificValue): SpecificValue {
   return Array.isArray(value) ? value.map(orderedValue) : inQemuOrder(value as SpecificInfo);
 }
 
-/** The type that a driver takes an option for; `size` is a number of bytes with a suffix. */
+/** The type that an option is declared with; `size` is a number of bytes with a suffix. */
 export type OptionType = 'string' | 'bool' | 'number' | 'size';
-type OptionSpec = Readonly<Record<string, OptionType>>;
-type Absorbed<Spec extends OptionSpec> = {
-  [K in keyof Spec]?: Spec[K] extends 'bool' ? boolean : Spec[K] extends 'string' ? string : number;
-};
 
 /**
- * Removes the options that `spec` names and returns them parsed. A null counts as not given. Numbers and sizes are
- * unsigned 64-bit values: those beyond 2^53 come back rounded to a double, which no limit of the block layer can miss.
- * Throws EINVAL with QEMU's texts for a value that is not of its type.
+ * The types that a driver takes options for. Numbers and sizes are unsigned 64-bit values: as `number` and `size` those
+ * beyond 2^53 come back rounded to a double, which no limit of the block layer can miss; as `number64` and `size64` all
+ * are exact.
  */
-export function absorbOptions<const Spec extends OptionSpec>(options: Options, spec: Spec): Absorbed<Spec> {
-  const absorbed: Record<string, string | boolean | number> = {};
+type OptionSpec = Readonly<Record<string, OptionType | 'number64' | 'size64'>>;
+
+interface ValueTypes {
+  string: string;
+  bool: boolean;
+  number: number;
+  size: number;
+  number64: bigint;
+  size64: bigint;
+}
+
+type Absorbed<Spec extends OptionSpec> = { [K in keyof Spec]?: ValueTypes[Spec[K]] };
+
+/** How sizes are read, and where a warning goes: a context of nodes. */
+export interface SizeReader {
+  readonly compat: Compat;
+  report(message: string): void;
+}
+
+/** Given where there are sizes. */
+type ReaderFor<Spec extends OptionSpec> = 'size' extends Spec[keyof Spec]
+  ? [SizeReader]
+  : 'size64' extends Spec[keyof Spec]
+    ? [SizeReader]
+    : [];
+
+/**
+ * Removes the options that `spec` names and returns them parsed. A null counts as not given. Throws EINVAL with QEMU's
+ * texts for a value that is not of its type.
+ */
+export function absorbOptions<const Spec extends OptionSpec>(
+  options: Options,
+  spec: Spec,
+  ...[reader]: ReaderFor<Spec>
+): Absorbed<Spec> {
+  const absorbed: Record<string, string | boolean | number | bigint> = {};
   for (const key of options.orderedKeys()) {
     if (!Object.hasOwn(spec, key)) continue;
     const type = spec[key];
     const value = options.get(key);
     if (type !== undefined && value !== undefined && value !== null) {
-      absorbed[key] = parseOption(key, optionText(value), type);
+      absorbed[key] = valueOf(key, optionText(value), type, reader);
     }
     options.delete(key);
   }
@@ -108,38 +142,55 @@ export function optionText(value: Exclude<OptionValue, null>): string {
   return typeof value === 'number' ? formatDouble(value) : String(value);
 }
 
-/** Parses one value. Throws EINVAL with QEMU's text. */
-export function parseOption(key: string, text: string, type: OptionType): string | boolean | number {
+function valueOf(key: string, text: string, type: keyof ValueTypes, reader?: SizeReader): ValueTypes[typeof type] {
   switch (type) {
     case 'string':
       return text;
     case 'bool':
       return parseBool(key, text);
-    case 'number': {
-      const value = parseUnsigned(text);
-      if (value === 'range') throw invalidArgument(`Value '${text}' is too large for parameter '${key}'`);
-      if (value === 'invalid') throw invalidArgument(`Parameter '${key}' expects a number`);
-      return Number(value);
-    }
-    case 'size': {
-      const value = parseSize(text);
-      if (value === 'range') throw invalidArgument(`Value '${text}' is out of range for parameter '${key}'`);
-      if (value === 'invalid')
-        throw invalidArgument(`Parameter '${key}' expects a non-negative number below 2^64\n${sizeHint}`);
-      return Number(value);
+    case 'number':
+      return Number(parseNumber(key, text));
+    case 'number64':
+      return parseNumber(key, text);
+    case 'size':
+    case 'size64': {
+      assert(reader !== undefined, 'sizes have a reader');
+      const bytes = parseSize(key, text, reader);
+      return type === 'size' ? Number(bytes) : bytes;
     }
   }
 }
 
-/** `parseOption` for an option of type number. */
-export function parseNumber(key: string, text: string): number {
-  return Number(parseOption(key, text, 'number'));
+/** Parses an unsigned 64-bit number. Throws EINVAL with QEMU's text. */
+export function parseNumber(key: string, text: string): bigint {
+  const value = parseUnsigned(text);
+  if (value === 'range') throw invalidArgument(`Value '${text}' is too large for parameter '${key}'`);
+  if (value === 'invalid') throw invalidArgument(`Parameter '${key}' expects a number`);
+  return value;
+}
+
+/** Parses a size in bytes, up to 2^64-1. Throws EINVAL with QEMU's text. */
+export function parseSize(key: string, text: string, reader: SizeReader): bigint {
+  const value = readSize(text, reader);
+  if (value === 'range') throw invalidArgument(`Value '${text}' is out of range for parameter '${key}'`);
+  if (value === 'invalid') {
+    throw invalidArgument(`Parameter '${key}' expects a non-negative number below 2^64\n${sizeHint}`);
+  }
+  return value;
+}
+
+function readSize(text: string, reader: SizeReader): bigint | 'invalid' | 'range' {
+  if (reader.compat.has('exactSizes')) return parseExactSize64(text);
+  const warning = scaledHexWarning(text);
+  if (warning !== null) reader.report(`warning: ${warning}`);
+  return parseUnsigned64(text);
 }
 
 const sizeHint =
   'Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.';
 
-function parseBool(key: string, text: string): boolean {
+/** Parses a truth value. Throws EINVAL with QEMU's text. */
+export function parseBool(key: string, text: string): boolean {
   if (text === 'on' || text === 'yes' || text === 'true' || text === 'y') return true;
   if (text === 'off' || text === 'no' || text === 'false' || text === 'n') return false;
   throw invalidArgument(`Parameter '${key}' expects 'on' or 'off'`);

@@ -1,16 +1,12 @@
-/** Options of known types, with numbers exact to all 64 bits: QEMU keeps some of their bits and prints the others. */
+/** Attributes of rules, with numbers exact to all 64 bits: QEMU keeps some of their bits and prints the others. */
 import { BlockError } from '../../block/error.ts';
-import { type Options, optionText, type OptionType, parseOption } from '../../block/options/options.ts';
+import { type Options, optionText, parseBool, parseNumber } from '../../block/options/options.ts';
 import { Errno } from '../../util/errno.ts';
-import { parseUnsigned } from '../../util/parse-number.ts';
-import { parseUnsigned64 } from '../../util/size.ts';
 
 /** Attributes by name, as the options of a driver are declared. */
-export type AttributeTypes = Readonly<Record<string, OptionType>>;
+export type AttributeTypes = Readonly<Record<string, 'string' | 'bool' | 'number'>>;
 
-/**
- * Attributes that are not given are left out; numbers and sizes are unsigned 64-bit, and "-1" is the largest of them.
- */
+/** Attributes that are not given are left out; numbers are unsigned 64-bit, and "-1" is the largest of them. */
 export type Attributes<Types extends AttributeTypes> = {
   readonly [Name in keyof Types]?: Types[Name] extends 'bool'
     ? boolean
@@ -36,17 +32,13 @@ export function takeAttributes<const Types extends AttributeTypes>(
       continue;
     }
     const value = options.get(name) ?? null;
-    if (value !== null) attributes[name] = exactValue(name, optionText(value), type);
+    if (value !== null) attributes[name] = valueOf(name, optionText(value), type);
     options.delete(name);
   }
   return attributes as Attributes<Types>;
 }
 
-function exactValue(name: string, text: string, type: OptionType): string | boolean | bigint {
-  // Refuses what is not a value of this type, in QEMU's words.
-  const value = parseOption(name, text, type);
-  if (typeof value !== 'number') return value;
-  const exact = type === 'size' ? parseUnsigned64(text) : parseUnsigned(text);
-  if (typeof exact !== 'bigint') throw new Error(`'${text}' is a number and is none`);
-  return exact;
+function valueOf(name: string, text: string, type: AttributeTypes[string]): string | boolean | bigint {
+  if (type === 'string') return text;
+  return type === 'bool' ? parseBool(name, text) : parseNumber(name, text);
 }

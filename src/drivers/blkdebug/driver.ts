@@ -56,7 +56,7 @@ export const blkdebug = defineFilter<BlkdebugState>({
   refreshFilename,
 
   async open(node, options) {
-    const settings = takeSettings(options);
+    const settings = takeSettings(options, node.context);
     const configPath = settings.config ?? null;
     const rules = new RuleTable((change, rule) => announceRuleChange(node, change, rule));
     for (const rule of takeRules(configPath, options, node.context.compat)) rules.add(rule);

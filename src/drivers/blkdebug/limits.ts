@@ -3,7 +3,6 @@ import { BlockError } from '../../block/error.ts';
 import type { Limits } from '../../block/graph/node.ts';
 import { isAligned, isPowerOf2 } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
-import type { Attributes } from './attributes.ts';
 
 /** In bytes; 0 leaves the limit alone. */
 export interface LimitOverrides {
@@ -27,15 +26,15 @@ export const noOverrides: LimitOverrides = {
 
 /** The options that give them. */
 export const limitTypes = {
-  align: 'size',
-  'max-transfer': 'size',
-  'opt-write-zero': 'size',
-  'max-write-zero': 'size',
-  'opt-discard': 'size',
-  'max-discard': 'size',
+  align: 'size64',
+  'max-transfer': 'size64',
+  'opt-write-zero': 'size64',
+  'max-write-zero': 'size64',
+  'opt-discard': 'size64',
+  'max-discard': 'size64',
 } as const;
 
-type LimitOptions = Attributes<typeof limitTypes>;
+type LimitOptions = { readonly [Name in keyof typeof limitTypes]?: bigint };
 
 const INT_MAX = 0x7fff_ffffn;
 

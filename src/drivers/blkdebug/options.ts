@@ -1,8 +1,7 @@
 /** The options of a blkdebug node: settings, sections of rules (also from the config file), lists of permissions. */
 import { atPlace, invalidArgument } from '../../block/error.ts';
 import { isIdentifier } from '../../block/options/option-string.ts';
-import { Options, takeSub } from '../../block/options/options.ts';
-import { type Attributes, takeAttributes } from './attributes.ts';
+import { absorbOptions, Options, type SizeReader, takeSub } from '../../block/options/options.ts';
 import { defaultCompat } from '../../block/compat.ts';
 import { type ConfigSection, readConfigFile } from './config-file.ts';
 import { limitTypes } from './limits.ts';
@@ -10,10 +9,11 @@ import { parsePermissions, type PermissionOverrides } from './permissions.ts';
 import { readSection, type Rule, type RuleGroup, ruleGroups, type RuleMaker } from './rules/index.ts';
 
 const settingTypes = { config: 'string', 'x-image': 'string', ...limitTypes } as const;
+type Settings = ReturnType<typeof absorbOptions<typeof settingTypes>>;
 
 /** Takes everything but rules, permissions and the child's options. */
-export function takeSettings(options: Options): Attributes<typeof settingTypes> {
-  return takeAttributes(options, settingTypes);
+export function takeSettings(options: Options, reader: SizeReader): Settings {
+  return absorbOptions(options, settingTypes, reader);
 }
 
 /** Takes the two lists of permissions out of the options. EINVAL for a name that is no permission. */

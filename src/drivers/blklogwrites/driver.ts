@@ -7,14 +7,13 @@ import { Role, SECTOR_BYTES } from '../../block/flags.ts';
 import { type BlockNode, type ChildLink, fileOf } from '../../block/graph/node.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { openChild, openFileChild } from '../../block/open/open.ts';
-import { absorbOptions, type Options, optionText } from '../../block/options/options.ts';
+import { absorbOptions } from '../../block/options/options.ts';
 import { pdiscard } from '../../block/request/discard.ts';
 import { defineFilter } from '../../block/request/filter.ts';
 import { flush } from '../../block/request/flush.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { alignUp, isPowerOf2 } from '../../util/align.ts';
 import { assert } from '../../util/assert.ts';
-import { parseSize } from '../../util/parse-number.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { encodeSuper, HEAD_BYTES, LogFlag, putHead } from '../../util/log-heads.ts';
 import { findLogEnd, type LogEnd } from './append.ts';
@@ -41,24 +40,20 @@ export const blklogwrites = defineFilter<LogState>({
   childPermissions: defaultPermissions,
 
   async open(node, options) {
-    const sizeText = sectorSizeText(options);
-    const given = absorbOptions(options, {
-      'log-append': 'bool',
-      'log-sector-size': 'size',
-      'log-super-update-interval': 'number',
-    });
+    const types = { 'log-append': 'bool', 'log-sector-size': 'size64', 'log-super-update-interval': 'number' } as const;
+    const given = absorbOptions(options, types, node.context);
+    const wanted = given['log-sector-size'];
     await openFileChild(node, options, 'file');
     const log = await openChild(node, options, 'log', Role.METADATA);
     assert(log !== null, 'the log is not optional');
     let known: LogEnd | null = null;
     if (given['log-append'] === true) {
-      if (given['log-sector-size'] !== undefined) {
-        throw invalidArgument('log-append and log-sector-size are mutually exclusive');
-      }
+      if (wanted !== undefined) throw invalidArgument('log-append and log-sector-size are mutually exclusive');
       known = await run(findLogEnd(log, isSectorSize));
     }
-    const sectorBytes = known?.sectorBytes ?? (given['log-sector-size'] ?? SECTOR_BYTES) % 2 ** 32;
-    if (!isSectorSize(sectorBytes)) throw invalidArgument(`Invalid log sector size ${sizeText ?? sectorBytes}`);
+    const sectorBytes =
+      known?.sectorBytes ?? (wanted === undefined ? SECTOR_BYTES : Number(BigInt.asUintN(32, wanted)));
+    if (!isSectorSize(sectorBytes)) throw invalidArgument(`Invalid log sector size ${wanted ?? sectorBytes}`);
     const updateInterval = given['log-super-update-interval'] ?? UPDATE_INTERVAL;
     if (updateInterval === 0) throw invalidArgument('Invalid log superblock update interval 0');
     const { end, entryCount } = known ?? { end: sectorBytes, entryCount: 0 };
@@ -89,13 +84,6 @@ export const blklogwrites = defineFilter<LogState>({
     return run(logged(node, entry, () => flush(fileOf(node).node)));
   },
 });
-
-/** The sector size as a number of 64 bits, for a message; undefined if it is not given or not a size. */
-function sectorSizeText(options: Options): string | undefined {
-  const value = options.get('log-sector-size') ?? null;
-  const parsed = value === null ? null : parseSize(optionText(value));
-  return typeof parsed === 'bigint' ? String(parsed) : undefined;
-}
 
 function isSectorSize(bytes: number): boolean {
   return isPowerOf2(bytes) && bytes >= HEAD_BYTES && bytes < MAX_SECTOR_BYTES;

@@ -8,7 +8,7 @@ import type { GraphContext } from '../../block/graph/context.ts';
 import { closeBackend } from '../../block/graph/graph.ts';
 import { setBackendPermissions } from '../../block/graph/permissions.ts';
 import { openBackend } from '../../block/open/open.ts';
-import { Options, parseOption } from '../../block/options/options.ts';
+import { Options } from '../../block/options/options.ts';
 import { alignUp } from '../../util/align.ts';
 import { hostErrno } from '../../util/errno.ts';
 
@@ -17,7 +17,7 @@ const preallocations: readonly Preallocation[] = ['off', 'metadata', 'falloc', '
 /** Makes or empties the file, and gives it its length. Fails with the lock's message if another program has it open. */
 export async function createHostFile(context: GraphContext, filename: string, values: CreateValues): Promise<void> {
   const path = filename.replace(/^file:/, '');
-  const size = alignUp(Number(parseOption('size', values.get('size') ?? '0', 'size')), SECTOR_BYTES);
+  const size = alignUp(Number(values.get('size') ?? 0), SECTOR_BYTES);
   const mode = values.get('preallocation') ?? 'off';
   const preallocation = preallocations.find((candidate) => candidate === mode);
   if (preallocation === undefined) throw invalidArgument(`invalid parameter value: ${mode}`);

@@ -7,7 +7,7 @@ import type { GraphContext } from '../../block/graph/context.ts';
 import { closeBackend } from '../../block/graph/graph.ts';
 import { setBackendPermissions } from '../../block/graph/permissions.ts';
 import { openBackend } from '../../block/open/open.ts';
-import { Options, parseNumber, parseOption } from '../../block/options/options.ts';
+import { Options } from '../../block/options/options.ts';
 import { truncate } from '../../block/request/truncate.ts';
 import { pwritev } from '../../block/request/write.ts';
 import { passphraseBytes } from '../../block/user-object.ts';
@@ -33,11 +33,11 @@ export async function createVolume(context: GraphContext, filename: string, valu
 }
 
 async function fillFile(context: GraphContext, filename: string, values: CreateValues): Promise<void> {
-  const size = Number(parseOption('size', values.get('size') ?? '0', 'size'));
+  const size = Number(values.get('size') ?? 0);
   const mode = values.get('preallocation') ?? 'off';
   const preallocation = preallocations.find((candidate) => candidate === mode);
   if (preallocation === undefined) throw invalidArgument(`invalid parameter value: ${mode}`);
-  const choices = luksChoices(values, '', parseNumber);
+  const choices = luksChoices(values, '');
   const secret = values.get('key-secret');
   if (secret === undefined) throw invalidArgument("Parameter 'key-secret' is required for cipher");
   const passphrase = passphraseBytes(context.objects, secret);

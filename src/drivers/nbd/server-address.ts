@@ -1,7 +1,8 @@
 /** Where a server listens: the options `server.*`, with the texts of QEMU's checks of a SocketAddress. */
 import { fstatSync } from 'node:fs';
 import { invalidArgument } from '../../block/error.ts';
-import { type Options, optionText, parseOption } from '../../block/options/options.ts';
+import { type Options, optionText, parseBool } from '../../block/options/options.ts';
+import { parseUnsigned } from '../../util/parse-number.ts';
 
 /** An internet address; host and port are what getaddrinfo(3) takes. */
 export interface InternetAddress {
@@ -121,15 +122,16 @@ class Members {
 
   flag(name: string): boolean | undefined {
     const text = this.#take(name);
-    return text === undefined ? undefined : parseOption(name, text, 'bool') === true;
+    return text === undefined ? undefined : parseBool(name, text);
   }
 
   /** Whether there is a port of this name; it must be one. */
   hasPort(name: string): boolean {
     const text = this.#take(name);
     if (text === undefined) return false;
-    if (!/^\s*[-+]?\d+$/.test(text)) throw invalidArgument(`Parameter '${name}' expects integer`);
-    if (Number(text) < 0 || Number(text) > 0xffff) throw invalidArgument(`Parameter '${name}' expects uint16_t`);
+    const port = parseUnsigned(text);
+    if (typeof port === 'string') throw invalidArgument(`Parameter '${name}' expects integer`);
+    if (port > 0xffff) throw invalidArgument(`Parameter '${name}' expects uint16_t`);
     return true;
   }
 

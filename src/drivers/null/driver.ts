@@ -37,7 +37,8 @@ function nullDriver(name: string, finish: (node: NullNode) => Pending): Driver<N
     },
 
     async open(node, options) {
-      const parsed = absorbOptions(options, { size: 'size', 'latency-ns': 'number', 'read-zeroes': 'bool' });
+      const types = { size: 'size', 'latency-ns': 'number', 'read-zeroes': 'bool' } as const;
+      const parsed = absorbOptions(options, types, node.context);
       const lengthBytes = parsed.size ?? DEFAULT_LENGTH_BYTES;
       const latencyNs = parsed['latency-ns'] ?? 0;
       // A negative number wraps around to the upper half of the unsigned ones.

@@ -93,11 +93,12 @@ export const preallocate = defineFilter<PreallocateState>({
 });
 
 function takeSettings(options: Options, file: BlockNode): Settings {
-  const given = absorbOptions(options, { 'prealloc-align': 'size', 'prealloc-size': 'size' });
-  const alignBytes = given['prealloc-align'] ?? MiB;
-  if (!isAligned(alignBytes, SECTOR_BYTES)) {
+  const given = absorbOptions(options, { 'prealloc-align': 'size64', 'prealloc-size': 'size' }, file.context);
+  const align = given['prealloc-align'] ?? BigInt(MiB);
+  if (align % BigInt(SECTOR_BYTES) !== 0n) {
     throw invalidArgument(`prealloc-align parameter of preallocate filter is not aligned to ${SECTOR_BYTES}`);
   }
+  const alignBytes = Number(align);
   const { requestAlignment } = file.limits;
   if (!isAligned(alignBytes, requestAlignment)) {
     throw invalidArgument(

@@ -49,13 +49,13 @@ function countChildren(options: Options): number | null {
 
 function takeSettings(options: Options, count: number): Omit<QuorumState, 'copies'> {
   const given = absorbOptions(options, {
-    'vote-threshold': 'number',
+    'vote-threshold': 'number64',
     blkverify: 'bool',
     'rewrite-corrupted': 'bool',
     'read-pattern': 'string',
   });
   // A number of 32 bits in QEMU.
-  const threshold = ((given['vote-threshold'] ?? 0) % 2 ** 32) | 0;
+  const threshold = Number(BigInt.asIntN(32, given['vote-threshold'] ?? 0n));
   if (threshold < 1) throw new BlockError(Errno.ERANGE, "Parameter 'vote-threshold' expects a value >= 1");
   if (threshold > count) throw new BlockError(Errno.ERANGE, 'threshold may not exceed children count');
   const readPattern = given['read-pattern'] ?? 'quorum';

@@ -5,7 +5,7 @@ import { watchRaw } from '../../block/hazards/raw-watch.ts';
 import { type BlockNode, fileOf } from '../../block/graph/node.ts';
 import { Event } from '../../block/events/events.ts';
 import { MAX_LENGTH, Perm, Req, Role, SECTOR_BYTES, Status } from '../../block/flags.ts';
-import { type Options, absorbOptions, optionText } from '../../block/options/options.ts';
+import { type Options, absorbOptions } from '../../block/options/options.ts';
 import { openChild } from '../../block/open/open.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { refreshFilename } from '../../block/graph/refresh-filename.ts';
@@ -18,7 +18,6 @@ import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { isAligned } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 import { run, type Steps } from '../../util/steps.ts';
-import { parseSize } from '../../util/parse-number.ts';
 
 /** The part of the file that was asked for, in bytes. */
 interface RawWindow {
@@ -40,17 +39,9 @@ type RawNode = BlockNode<RawState>;
 /** How much of an image is looked at to guess its format, and so how much of a guessed one is protected. */
 const PROBE_BYTES = 512;
 
-function readWindow(options: Options): RawWindow {
-  const given = options.clone();
-  absorbOptions(options, { offset: 'size', size: 'size' });
-  return { offset: exactSize(given, 'offset') ?? 0n, size: exactSize(given, 'size') };
-}
-
-/** An option that has been found to be a size, to the byte also beyond 2^53; null if it is not given. */
-function exactSize(options: Options, key: string): bigint | null {
-  const value = options.get(key) ?? null;
-  const parsed = value === null ? null : parseSize(optionText(value));
-  return typeof parsed === 'bigint' ? parsed : null;
+function readWindow(options: Options, { context }: RawNode): RawWindow {
+  const { offset = 0n, size = null } = absorbOptions(options, { offset: 'size64', size: 'size64' }, context);
+  return { offset, size };
 }
 
 /** The state for a window, checked against the file. EINVAL if it reaches behind the file's end. */
@@ -130,7 +121,7 @@ export const raw: Driver<RawState> = {
   probe: () => 1,
 
   async open(node, options) {
-    const window = readWindow(options);
+    const window = readWindow(options, node);
     const isWindow = window.offset !== 0n || window.size !== null;
     const role = Role.PRIMARY | (isWindow ? Role.DATA : Role.FILTERED);
     const file = await openChild(node, options, 'file', role);
@@ -146,7 +137,7 @@ export const raw: Driver<RawState> = {
 
   async reopenPrepare(reopen) {
     const { node } = reopen;
-    reopen.prepared = applyWindow(node, readWindow(reopen.options));
+    reopen.prepared = applyWindow(node, readWindow(reopen.options, node));
   },
 
   reopenCommit(reopen) {

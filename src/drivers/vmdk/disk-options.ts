@@ -2,7 +2,7 @@
 import type { CreateOption, CreateValues } from '../../block/driver.ts';
 import { BlockError, invalidArgument } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
-import { parseOption } from '../../block/options/options.ts';
+import { parseBool } from '../../block/options/options.ts';
 import { alignUp } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 
@@ -50,10 +50,10 @@ export function newDiskFrom(values: CreateValues): NewDisk {
   if (backingFormat !== undefined && backingFormat !== 'vmdk') {
     throw invalidArgument('backing_file must be a vmdk image');
   }
-  const lengthBytes = alignUp(Number(parseOption('size', values.get('size') ?? '0', 'size')), SECTOR_BYTES);
+  const lengthBytes = alignUp(Number(values.get('size') ?? 0), SECTOR_BYTES);
   const adapterType = oneOf(adapterTypes, values.get('adapter_type'), 'ide');
   const subformat = oneOf(subformats, values.get('subformat'), 'monolithicSparse');
-  const isOn = (name: string): boolean => parseOption(name, values.get(name) ?? 'off', 'bool') === true;
+  const isOn = (name: string): boolean => parseBool(name, values.get(name) ?? 'off');
   const given = values.get('hwversion');
   const hardwareVersion = given === 'undefined' ? undefined : given;
   if (isOn('compat6') && hardwareVersion !== undefined) {

@@ -1,7 +1,8 @@
 /** `create`: makes an image, as `qemu-img create` does. Not in qemu-io. */
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
-import { parseSize } from '../../util/size.ts';
+import { parseExactSize } from '../../util/exact-size.ts';
+import { parseSize, scaledHexWarning } from '../../util/size.ts';
 import type { Command } from '../command.ts';
 import { CommandFailure, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
@@ -110,10 +111,15 @@ function isOptionList(text: string): boolean {
 }
 
 function sizeOf(session: SessionState, text: string): bigint {
-  const size = parseSize(text);
+  const isExact = session.context.compat.has('exactSizes');
+  const size = isExact ? parseExactSize(text) : parseSize(text);
+  const warning = isExact ? null : scaledHexWarning(text);
+  if (warning !== null) session.warn(warning);
   if (typeof size !== 'string') return BigInt(size);
   if (size === 'range') {
     session.error('Invalid image size specified. Must be between 0 and 9223372036854775807.');
+  } else if (session.context.compat.has('quotesImageSize')) {
+    session.error(`Invalid image size specified: '${text}'`);
   } else {
     session.error('Invalid image size specified. You may use k, M, G, T, P or E suffixes for');
     session.error('kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.');

@@ -8,6 +8,7 @@ export function privateContext({ loop, context, output }: SessionState): GraphCo
     loop,
     drivers: context.drivers,
     objects: context.objects,
+    compat: context.compat,
     stdout: (line) => output.stdout(`${line}\n`),
     stderr: (line) => output.stderr(`${line}\n`),
   });

@@ -2,7 +2,7 @@
 import { SECTOR_BYTES, REQUEST_MAX_BYTES } from '../../block/flags.ts';
 import { Errno } from '../../util/errno.ts';
 import { parseExactSize } from '../../util/exact-size.ts';
-import { isScaledHex, parseLong, parseSize, parseSum } from '../../util/size.ts';
+import { parseLong, parseSize, parseSum, scaledHexWarning } from '../../util/size.ts';
 import { CommandFailure, refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 
@@ -20,9 +20,8 @@ export function sizeArgument(session: SessionState, text: string, shown: string 
   const isExact = session.context.compat.has('exactSizes');
   let size = isExact ? parseExactSize(text) : parseSize(text);
   if (size === 'invalid' && session.acceptsExtensions) size = parseSum(text);
-  if (!isExact && isScaledHex(text)) {
-    session.warn(`Using a multiplier suffix on hex numbers is deprecated: ${text}`);
-  }
+  const warning = isExact ? null : scaledHexWarning(text);
+  if (warning !== null) session.warn(warning);
   if (size === 'invalid') {
     const problem = 'Parsing error: non-numeric argument, or extraneous/unrecognized suffix';
     throw refuse(session, `${problem} -- ${shown}`);

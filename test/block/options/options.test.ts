@@ -1,7 +1,8 @@
 /** Options as a tree: sub-options, types, what is left over. */
 import { describe, expect, it } from 'vitest';
 import { BlockError } from '../../../src/block/error.ts';
-import { absorbOptions, Options, subOptions, takeSub } from '../../../src/block/options/options.ts';
+import { compatOf, defaultCompat } from '../../../src/block/compat.ts';
+import { absorbOptions, Options, type SizeReader, subOptions, takeSub } from '../../../src/block/options/options.ts';
 
 function messageOf(action: () => unknown): string {
   try {
@@ -13,8 +14,11 @@ function messageOf(action: () => unknown): string {
   throw new Error('did not throw');
 }
 
+const warnings: string[] = [];
+const reader: SizeReader = { compat: defaultCompat, report: (message) => void warnings.push(message) };
+
 const size = (value: string | number | bigint | boolean): number | undefined =>
-  absorbOptions(new Options([['size', value]]), { size: 'size' }).size;
+  absorbOptions(new Options([['size', value]]), { size: 'size' }, reader).size;
 const number = (value: string | number | bigint | boolean): number | undefined =>
   absorbOptions(new Options([['n', value]]), { n: 'number' }).n;
 
@@ -26,7 +30,7 @@ describe('absorbOptions', () => {
       ['c', '12'],
       ['other', '1'],
     ]);
-    expect(absorbOptions(options, { a: 'string', b: 'bool', c: 'number', d: 'size' })).toEqual({
+    expect(absorbOptions(options, { a: 'string', b: 'bool', c: 'number', d: 'size' }, reader)).toEqual({
       a: 'x',
       b: true,
       c: 12,
@@ -80,6 +84,42 @@ describe('absorbOptions', () => {
       );
     },
   );
+
+  it('warns of a suffix behind hexadecimal digits', () => {
+    warnings.length = 0;
+    size('0x1k');
+    size('0x1e');
+    expect(warnings).toEqual(['warning: Using a multiplier suffix on hex numbers is deprecated: 0x1k']);
+  });
+
+  it('gives a size and a number to all 64 bits if asked to', () => {
+    const options = new Options([
+      ['size', '9007199254740993'],
+      ['n', '-1'],
+    ]);
+    expect(absorbOptions(options, { size: 'size64', n: 'number64' }, reader)).toEqual({
+      size: 2n ** 53n + 1n,
+      n: 2n ** 64n - 1n,
+    });
+  });
+
+  it.each([
+    ['.5k', 512],
+    ['1.0', 1],
+    ['16383P', 16383 * 2 ** 50],
+  ])('reads the size %s as QEMU does from 8.1 on', (text, bytes) => {
+    const newer = { ...reader, compat: compatOf('10.2') };
+    expect(absorbOptions(new Options([['size', text]]), { size: 'size' }, newer).size).toBe(bytes);
+  });
+
+  it.each([
+    ['-1', "Value '-1' is out of range for parameter 'size'"],
+    ['15.99999999999999999999E', "Value '15.99999999999999999999E' is out of range for parameter 'size'"],
+    ['0x1k', /^Parameter 'size' expects a non-negative number below 2\^64\n/],
+  ])('refuses the size "%s" as QEMU does from 8.1 on', (text, message) => {
+    const newer = { ...reader, compat: compatOf('10.2') };
+    expect(messageOf(() => absorbOptions(new Options([['size', text]]), { size: 'size' }, newer))).toMatch(message);
+  });
 
   it('tells a size beyond 64 bits from garbage', () => {
     expect(messageOf(() => size('16E'))).toBe("Value '16E' is out of range for parameter 'size'");

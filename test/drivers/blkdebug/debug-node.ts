@@ -54,7 +54,7 @@ export function debugNode(given: Record<string, OptionValue> = {}, imageBytes = 
   node.children.push(node.file);
   node.requests = new RequestTracker(node);
   node.totalSectors = imageBytes / 512;
-  const settings = takeSettings(options);
+  const settings = takeSettings(options, context);
   const rules = new RuleTable((change, rule) => announceRuleChange(node, change, rule));
   for (const rule of takeRules(settings.config ?? null, options)) rules.add(rule);
   node.state = {

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { defaultCompat } from '../../../src/block/compat.ts';
 import { BlockError } from '../../../src/block/error.ts';
 import { eventName } from '../../../src/block/events/events.ts';
 import { Perm } from '../../../src/block/flags.ts';
@@ -12,6 +13,8 @@ import { takePermissions, takeRules, takeSettings } from '../../../src/drivers/b
 import { settingTexts } from '../../../src/drivers/blkdebug/rules/settings.ts';
 import { Errno } from '../../../src/util/errno.ts';
 import { useEmptyFolder } from '../../helpers/sandbox.ts';
+
+const reader = { compat: defaultCompat, report: () => {} };
 
 function options(given: Record<string, OptionValue>): Options {
   return new Options(Object.entries(given));
@@ -111,7 +114,7 @@ describe('rules from options', () => {
   it('leave nothing behind', () => {
     const given = options({ 'inject-error.0.event': 'none', 'set-state.0.event': 'none', align: '512', other: 'x' });
     takeRules(null, given);
-    takeSettings(given);
+    takeSettings(given, reader);
     expect([...given.keys()]).toEqual(['other']);
   });
 });
@@ -163,7 +166,7 @@ describe('rules from a config file', () => {
 
 describe('limits', () => {
   const parse = (given: Record<string, OptionValue>, childAlignment = 1) =>
-    parseLimits(takeSettings(options(given)), childAlignment);
+    parseLimits(takeSettings(options(given), reader), childAlignment);
 
   it('are all 0 when none is given', () => {
     expect(Object.values(parse({}))).toEqual([0, 0, 0, 0, 0, 0]);

@@ -2,7 +2,7 @@
 import type { CreateOption, CreateValues, Preallocation } from '../../../block/driver.ts';
 import { type BlockError, invalidArgument } from '../../../block/error.ts';
 import { SECTOR_BYTES } from '../../../block/flags.ts';
-import { parseNumber, parseOption } from '../../../block/options/options.ts';
+import { parseBool } from '../../../block/options/options.ts';
 import { CryptoError } from '../../../crypto/algorithms.ts';
 import type { LuksChoices } from '../../../crypto/luks-create.ts';
 import { luksChoices, luksCreateOptions } from '../../../crypto/luks-options.ts';
@@ -66,9 +66,8 @@ const versions: ReadonlyMap<string, 2 | 3> = new Map([
 /** Reads and checks the values; `isDriver` knows the names of formats and protocols. EINVAL with QEMU's texts. */
 export function newImageFrom(values: CreateValues, isDriver: (name: string) => boolean): NewImage {
   const text = (name: string): string | null => values.get(name) ?? null;
-  const size = (name: string, initial: string): number =>
-    Number(parseOption(name, values.get(name) ?? initial, name === 'refcount_bits' ? 'number' : 'size'));
-  const isOn = (name: string): boolean => parseOption(name, values.get(name) ?? 'off', 'bool') === true;
+  const number = (name: string, initial: number): number => Number(values.get(name) ?? initial);
+  const isOn = (name: string): boolean => parseBool(name, values.get(name) ?? 'off');
   const version = choice(versions, 'version', text('compat'), 3);
   const backingFormat = text('backing_fmt');
   if (backingFormat !== null && !isDriver(backingFormat)) throw refused('backing-fmt', backingFormat);
@@ -78,14 +77,14 @@ export function newImageFrom(values: CreateValues, isDriver: (name: string) => b
     encryption: encryptionFrom(values),
     preallocation: oneOf(preallocations, 'preallocation', text('preallocation'), 'off'),
     compressionType: choice(compressions, 'compression-type', text('compression_type'), Compression.ZLIB),
-    lengthBytes: alignUp(size('size', '0'), SECTOR_BYTES),
+    lengthBytes: alignUp(number('size', 0), SECTOR_BYTES),
     hasSubclusters: isOn('extended_l2'),
     lazyRefcounts: isOn('lazy_refcounts'),
     backingFile: text('backing_file'),
     dataFile: text('data_file'),
     dataFileRaw: isOn('data_file_raw'),
   };
-  const clusterBits = clusterBitsFrom(size('cluster_size', '65536'), given.version, given.hasSubclusters);
+  const clusterBits = clusterBitsFrom(number('cluster_size', 65536), given.version, given.hasSubclusters);
   if (given.backingFile !== null && given.preallocation !== 'off' && !given.hasSubclusters) {
     throw invalidArgument('Backing file and preallocation can only be used at the same time if extended_l2 is on');
   }
@@ -93,7 +92,7 @@ export function newImageFrom(values: CreateValues, isDriver: (name: string) => b
     throw invalidArgument('Backing format cannot be used without backing file');
   }
   if (given.version < 3 && given.lazyRefcounts) throw needsVersion3('Lazy refcounts only supported with');
-  const refcountOrder = refcountOrderFrom(size('refcount_bits', '16'), given.version);
+  const refcountOrder = refcountOrderFrom(number('refcount_bits', 16), given.version);
   checkDataFile(given);
   if (given.version < 3 && given.compressionType !== Compression.ZLIB) {
     throw needsVersion3('Non-zlib compression type is only supported with');
@@ -106,7 +105,7 @@ export function newImageFrom(values: CreateValues, isDriver: (name: string) => b
 /** The options of the encryption; null for none. EINVAL with QEMU's texts. */
 function encryptionFrom(values: CreateValues): NewEncryption | null {
   const own = new Map([...values].filter(([name]) => name.startsWith('encrypt.')));
-  const isOld = parseOption('encryption', values.get('encryption') ?? 'off', 'bool') === true;
+  const isOld = parseBool('encryption', values.get('encryption') ?? 'off');
   if (isOld && own.has('encrypt.format')) {
     throw invalidArgument("'encrypt.format' and its alias 'encryption' can't be used at the same time");
   }
@@ -122,7 +121,7 @@ function encryptionFrom(values: CreateValues): NewEncryption | null {
   }
   if (format !== 'luks') throw refused('format', format);
   try {
-    return { luks: luksChoices(own, 'encrypt.', parseNumber), secret };
+    return { luks: luksChoices(own, 'encrypt.'), secret };
   } catch (error) {
     throw error instanceof CryptoError ? invalidArgument(error.message) : error;
   }

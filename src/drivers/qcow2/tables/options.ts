@@ -67,7 +67,7 @@ export interface PreparedOptions {
 export function* prepareOptions(image: Qcow2Image, options: Options, flags: number): Steps<PreparedOptions> {
   const encryption = takeSub(options, 'encrypt.');
   const hasNewer = image.node.context.compat.has('discardNoUnref');
-  const given: Given = absorbOptions(options, hasNewer ? newerSpec : spec);
+  const given: Given = absorbOptions(options, hasNewer ? newerSpec : spec, image.node.context);
   const sizes = cacheSizes(image, given);
   const l2Slots = Math.max(MIN_L2_SLOTS, Math.floor(sizes.l2Bytes / sizes.entryBytes));
   if (l2Slots > INT_MAX) throw invalidArgument('L2 cache size too big');
