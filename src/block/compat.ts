@@ -13,12 +13,18 @@ const changes = {
   discardNoUnref: [8, 1],
   /** Copy on read copies subclusters, and not whole clusters. */
   copiesSubclusters: [8, 2],
+  /** A LUKS volume may have its header in another file, and `info` says so; it may be encrypted with SM4. */
+  detachedHeaders: [9, 0],
   /** A zero write frees space only where the node was opened with discard=unmap, also one of the image's user. */
   unmapNeedsDiscard: [9, 1],
   /** copy-before-write keeps time-outs of any length, and cuts discards of its snapshot to whole clusters. */
   wholeCopies: [9, 1],
   /** The option min-cluster-size of copy-before-write. */
   minClusterSize: [9, 2],
+  /** A LUKS header may name the hash SM3. */
+  sm3: [9, 2],
+  /** Secrets and TLS credentials have no property "loaded". */
+  neverLoaded: [9, 2],
   /** `file` puts a write on stable storage itself, so that a flush of the nodes above it is not needed. */
   fuaInFile: [10, 0],
   /** The look for zeroes around a new cluster asks the host for holes, piece by piece. */
@@ -60,6 +66,11 @@ export class Compat {
   has(change: Change): boolean {
     return this.#changes.has(change);
   }
+}
+
+/** The algorithms of encryption that a version has beyond those of 7.2. */
+export function laterAlgorithms(compat: Compat): { readonly sm3: boolean; readonly sm4: boolean } {
+  return { sm3: compat.has('sm3'), sm4: compat.has('detachedHeaders') };
 }
 
 /** The behaviour of the version that a name stands for. EINVAL for one that is not known. */

@@ -255,7 +255,9 @@ class ArgumentParser {
         this.#takeTrace(checkTraceOption(value, this.#console));
         break;
       case 'object':
-        if (createObject(value, this.#objects, (text) => this.#console.stdout(text)) === 'help') throw new Exit(0);
+        // Only a version that stands before the object is known here.
+        if (createObject(value, this.#objects, (text) => this.#console.stdout(text), this.#chosenCompat()) === 'help')
+          throw new Exit(0);
         break;
       case 'image-opts':
         this.#imageOptions = true;

@@ -1,4 +1,5 @@
 /** Objects of `--object`: secrets, TLS credentials and throttle groups, checked as QEMU checks them. */
+import { type Compat, defaultCompat } from '../block/compat.ts';
 import { invalidArgument } from '../block/error.ts';
 import type { UserObject } from '../block/user-object.ts';
 import { type JsonValue, parseJson } from '../block/options/json.ts';
@@ -35,6 +36,7 @@ export function createObject(
   text: string,
   objects: Map<string, UserObject>,
   say: (text: string) => void,
+  compat: Compat = defaultCompat,
 ): 'help' | 'made' {
   if (!text.startsWith('{') && isHelp(text, say)) return 'help';
   const isJson = text.startsWith('{');
@@ -54,7 +56,7 @@ export function createObject(
   if (otherTypes.has(type)) throw invalidArgument(`objects of type '${type}' do not exist in blkscope`);
   let make: () => UserObject;
   if (type === THROTTLE) make = readThrottleGroup(properties, isJson);
-  else make = isTls ? readTlsCredentials(type, take, objects) : readSecret(id, take, objects);
+  else make = isTls ? readTlsCredentials(type, take, objects) : readSecret(id, take, objects, compat);
   const [unexpected] = properties.keys();
   if (unexpected !== undefined) throw invalidArgument(`Parameter '${rootOf(unexpected)}' is unexpected`);
   checkId(id);

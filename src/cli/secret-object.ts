@@ -1,5 +1,6 @@
 /** The object `secret`: a passphrase or a key, plain, in base64, or encrypted with another secret. */
 import { readFileSync } from 'node:fs';
+import type { Compat } from '../block/compat.ts';
 import { BlockError, invalidArgument } from '../block/error.ts';
 import { secretBytes, type Secret, type UserObject } from '../block/user-object.ts';
 import { CryptoError } from '../crypto/algorithms.ts';
@@ -25,9 +26,10 @@ export function readSecret(
   id: string,
   take: (property: string) => string | undefined,
   objects: ReadonlyMap<string, UserObject>,
+  compat: Compat,
 ): () => Secret {
   // In the order in which QEMU looks at them, so that the first wrong one is refused.
-  const loaded = take('loaded');
+  const loaded = compat.has('neverLoaded') ? undefined : take('loaded');
   if (loaded !== undefined && loaded !== 'on' && loaded !== 'off') {
     throw invalidArgument("Parameter 'loaded' expects 'on' or 'off'");
   }

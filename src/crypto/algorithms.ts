@@ -12,7 +12,18 @@ export class CryptoError extends Error {
   }
 }
 
-/** The hashes that QEMU 7.2 knows (`QCryptoHashAlgorithm`), with the bytes of their digests; all are Node's, too. */
+/** The algorithms that a header may name beyond those of QEMU 7.2. */
+export interface LaterAlgorithms {
+  /** The cipher SM4, of QEMU 9.0. */
+  readonly sm4: boolean;
+  /** The hash SM3, of QEMU 9.2. */
+  readonly sm3: boolean;
+}
+
+/** Those of QEMU 7.2 alone. */
+export const noLaterAlgorithms: LaterAlgorithms = { sm4: false, sm3: false };
+
+/** The hashes that QEMU knows (`QCryptoHashAlgo`), with the bytes of their digests; all are Node's, too. */
 const digestBytes = {
   md5: 16,
   sha1: 20,
@@ -21,14 +32,15 @@ const digestBytes = {
   sha384: 48,
   sha512: 64,
   ripemd160: 20,
+  sm3: 32,
 } as const;
 
 /** The name of a hash, as headers and options have it. */
 export type HashName = keyof typeof digestBytes;
 
 /** The hash of a name. CryptoError with QEMU's text if there is none. */
-export function hashByName(name: string): HashName {
-  if (Object.hasOwn(digestBytes, name)) return name as HashName;
+export function hashByName(name: string, later = noLaterAlgorithms): HashName {
+  if (Object.hasOwn(digestBytes, name) && (name !== 'sm3' || later.sm3)) return name as HashName;
   throw new CryptoError(`Hash algorithm '${name}' not supported`);
 }
 
@@ -63,13 +75,14 @@ export interface CipherAlgorithm {
   readonly keyBytes: number;
 }
 
-type CipherFamily = 'aes' | 'cast5' | 'serpent' | 'twofish';
+type CipherFamily = 'aes' | 'cast5' | 'serpent' | 'sm4' | 'twofish';
 
-/** The lengths of keys, in bytes, of the ciphers that QEMU 7.2 looks for in a LUKS header. */
+/** The lengths of keys, in bytes, of the ciphers that QEMU looks for in a LUKS header. */
 const keyLengths: Readonly<Record<CipherFamily, readonly number[]>> = {
   aes: [16, 24, 32],
   cast5: [16],
   serpent: [16, 24, 32],
+  sm4: [16],
   twofish: [16, 24, 32],
 };
 
@@ -77,9 +90,15 @@ const keyLengths: Readonly<Record<CipherFamily, readonly number[]>> = {
  * The cipher of a header's name and length of key in bytes: XTS has two keys in it. CryptoError with QEMU's text if
  * there is none.
  */
-export function cipherByName(name: string, mode: CipherMode, keyBytes: number): CipherAlgorithm {
+export function cipherByName(
+  name: string,
+  mode: CipherMode,
+  keyBytes: number,
+  later = noLaterAlgorithms,
+): CipherAlgorithm {
   const ownBytes = mode === 'xts' ? Math.floor(keyBytes / 2) : keyBytes;
-  const known = Object.hasOwn(keyLengths, name) ? keyLengths[name as CipherFamily] : [];
+  const isKnown = Object.hasOwn(keyLengths, name) && (name !== 'sm4' || later.sm4);
+  const known = isKnown ? keyLengths[name as CipherFamily] : [];
   // As a signed number, as QEMU prints it.
   if (!known.includes(ownBytes)) {
     throw new CryptoError(`Algorithm '${name}' with key size ${ownBytes | 0} bytes not supported`);
@@ -89,7 +108,8 @@ export function cipherByName(name: string, mode: CipherMode, keyBytes: number): 
 
 /** The cipher of a family with keys of this length, which it has. */
 export function cipherOf(family: CipherFamily, keyBytes: number): CipherAlgorithm {
-  return { family, name: `${family}-${keyBytes * 8}`, keyBytes };
+  // SM4 has keys of one length, and no number in its name.
+  return { family, name: family === 'sm4' ? family : `${family}-${keyBytes * 8}`, keyBytes };
 }
 
 /**
@@ -100,7 +120,7 @@ export function essivCipher(cipher: CipherAlgorithm, hash: HashName): CipherAlgo
   const { family } = cipher;
   const bytes = digestLength(hash);
   if (bytes === cipher.keyBytes) return cipher;
-  if (family === 'cast5') throw new CryptoError(`Cipher ${cipher.name} not supported with essiv`);
+  if (family === 'cast5' || family === 'sm4') throw new CryptoError(`Cipher ${cipher.name} not supported with essiv`);
   if (keyLengths[family].includes(bytes)) return cipherOf(family, bytes);
   const title = { aes: 'AES', serpent: 'Serpent', twofish: 'Twofish' }[family];
   throw new CryptoError(`No ${title} cipher with key size ${bytes} available`);

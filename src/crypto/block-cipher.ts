@@ -17,7 +17,7 @@ export class BlockCipher {
   readonly #decryptor: Cipher;
 
   constructor({ family, name }: CipherAlgorithm, key: Uint8Array) {
-    if (family !== 'aes') throw new CryptoError(`Unsupported cipher algorithm ${name}`);
+    if (family !== 'aes' && family !== 'sm4') throw new CryptoError(`Unsupported cipher algorithm ${name}`);
     const { createCipheriv, createDecipheriv } = loadNow('node:crypto');
     this.#encryptor = createCipheriv(`${name}-ecb`, key, null).setAutoPadding(false);
     this.#decryptor = createDecipheriv(`${name}-ecb`, key, null).setAutoPadding(false);

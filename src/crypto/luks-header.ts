@@ -8,7 +8,9 @@ import {
   type HashName,
   hashByName,
   ivByName,
+  type LaterAlgorithms,
   modeByName,
+  noLaterAlgorithms,
 } from './algorithms.ts';
 import type { IvSettings } from './iv.ts';
 import { SECTOR_BYTES } from './sector-cipher.ts';
@@ -137,19 +139,23 @@ function parseSlot(data: Buffer): KeySlot {
   };
 }
 
-/** CryptoError with QEMU's text, and in its order, for the first thing that is wrong. Sums wrap around as QEMU's do. */
-export function checkLuksHeader(header: LuksHeader): void {
+/**
+ * CryptoError with QEMU's text, and in its order, for the first thing that is wrong. Sums wrap around as QEMU's do. A
+ * detached header is not in front of the data: these may overlap.
+ */
+export function checkLuksHeader(header: LuksHeader, isDetached = false): void {
   const { version, cipherName, cipherMode, hashSpec, payloadSector, digestIterations, slots } = header;
   if (version !== VERSION) throw new CryptoError(`LUKS version ${version} is not supported`);
   if (cipherName === null) throw new CryptoError('LUKS header cipher name is not NUL terminated');
   if (cipherMode === null) throw new CryptoError('LUKS header cipher mode is not NUL terminated');
   if (hashSpec === null) throw new CryptoError('LUKS header hash spec is not NUL terminated');
-  if (payloadSector < HEADER_SECTORS) throw new CryptoError('LUKS payload is overlapping with the header');
+  if (!isDetached && payloadSector < HEADER_SECTORS)
+    throw new CryptoError('LUKS payload is overlapping with the header');
   if (digestIterations === 0) throw new CryptoError('LUKS key iteration count is zero');
-  for (const index of slots.keys()) checkSlot(header, index);
+  for (const index of slots.keys()) checkSlot(header, index, isDetached);
 }
 
-function checkSlot({ slots, keyBytes, payloadSector }: LuksHeader, index: number): void {
+function checkSlot({ slots, keyBytes, payloadSector }: LuksHeader, index: number, isDetached: boolean): void {
   const slot = slots[index] as KeySlot;
   const start = slot.materialSector;
   const end = (start + materialSectors(keyBytes, slot.stripes)) >>> 0;
@@ -161,7 +167,8 @@ function checkSlot({ slots, keyBytes, payloadSector }: LuksHeader, index: number
   }
   if (slot.isActive && slot.iterations === 0) throw new CryptoError(`Keyslot ${index} iteration count is zero`);
   if (start < HEADER_SECTORS) throw new CryptoError(`Keyslot ${index} is overlapping with the LUKS header`);
-  if (end > payloadSector) throw new CryptoError(`Keyslot ${index} is overlapping with the encrypted payload`);
+  if (!isDetached && end > payloadSector)
+    throw new CryptoError(`Keyslot ${index} is overlapping with the encrypted payload`);
   for (let other = index + 1; other < slots.length; other++) {
     const { materialSector, stripes } = slots[other] as KeySlot;
     const otherEnd = (materialSector + materialSectors(keyBytes, stripes)) >>> 0;
@@ -178,20 +185,19 @@ function materialSectors(keyBytes: number, stripes: number): number {
 }
 
 /** The algorithms that a checked header names. CryptoError with QEMU's text for one that is not known. */
-export function luksAlgorithms({
-  cipherName,
-  cipherMode,
-  hashSpec,
-  keyBytes,
-}: Pick<LuksHeader, 'cipherName' | 'cipherMode' | 'hashSpec' | 'keyBytes'>): LuksAlgorithms {
+export function luksAlgorithms(
+  header: Pick<LuksHeader, 'cipherName' | 'cipherMode' | 'hashSpec' | 'keyBytes'>,
+  later: LaterAlgorithms = noLaterAlgorithms,
+): LuksAlgorithms {
+  const { cipherName, cipherMode, hashSpec, keyBytes } = header;
   // "cbc-essiv:sha256"
   const parts = /^([^-]*)-([^:]*)(?::(.*))?$/s.exec(cipherMode ?? '');
   if (parts === null) throw new CryptoError(`Unexpected cipher mode string format '${cipherMode}'`);
   const [, modeName = '', ivName = '', ivHashName] = parts;
-  const ivHash = ivHashName === undefined ? null : hashByName(ivHashName);
+  const ivHash = ivHashName === undefined ? null : hashByName(ivHashName, later);
   const mode = modeByName(modeName);
-  const cipher = cipherByName(cipherName ?? '', mode, keyBytes);
-  const hash = hashByName(hashSpec ?? '');
+  const cipher = cipherByName(cipherName ?? '', mode, keyBytes, later);
+  const hash = hashByName(hashSpec ?? '', later);
   const name = ivByName(ivName);
   // With the other generators dm-crypt ignores the name of a hash, and so does QEMU.
   if (name !== 'essiv') return { cipher, mode, hash, iv: { name, essiv: null } };

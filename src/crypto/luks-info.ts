@@ -3,11 +3,18 @@ import type { LuksAlgorithms, LuksHeader } from './luks-header.ts';
 import { SECTOR_BYTES } from './sector-cipher.ts';
 
 /** Facts about a volume, by QEMU's names (`QCryptoBlockInfoLUKS`). Offsets are in bytes. */
-export type LuksInfo = Readonly<Record<string, string | number | readonly SlotInfo[]>>;
+export type LuksInfo = Readonly<Record<string, string | number | boolean | readonly SlotInfo[]>>;
 type SlotInfo = Readonly<Record<string, number | boolean>>;
 
+/** A volume, and whether its facts are those of QEMU 9.0: whether the header is detached, too. */
+interface Described {
+  readonly header: LuksHeader;
+  readonly algorithms: LuksAlgorithms;
+  readonly tellsDetached: boolean;
+}
+
 /** The facts about a volume, in the order of QEMU's structures. */
-export function luksInfo({ header, algorithms }: { header: LuksHeader; algorithms: LuksAlgorithms }): LuksInfo {
+export function luksInfo({ header, algorithms, tellsDetached }: Described): LuksInfo {
   const { cipher, mode, iv, hash } = algorithms;
   return {
     'cipher-alg': cipher.name,
@@ -15,6 +22,7 @@ export function luksInfo({ header, algorithms }: { header: LuksHeader; algorithm
     'ivgen-alg': iv.name,
     ...(iv.essiv === null ? {} : { 'ivgen-hash-alg': iv.essiv.hash }),
     'hash-alg': hash,
+    ...(tellsDetached ? { 'detached-header': header.payloadSector === 0 } : {}),
     'payload-offset': header.payloadSector * SECTOR_BYTES,
     'master-key-iters': header.digestIterations,
     uuid: header.uuid,

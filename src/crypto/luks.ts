@@ -1,6 +1,6 @@
 /** Opening a LUKS1 volume: the master key out of the first key slot that a passphrase fits. */
 import type { Pending, Steps } from '../util/steps.ts';
-import { CryptoError, digestLength } from './algorithms.ts';
+import { CryptoError, digestLength, type LaterAlgorithms } from './algorithms.ts';
 import { mergeStripes } from './anti-forensic.ts';
 import { deriveKey, type WaitForWork } from './key-derivation.ts';
 import {
@@ -25,6 +25,10 @@ export interface LuksSource {
   /** Fills `data` from an offset in bytes of the place where the header is. */
   read(offset: number, data: Buffer): Pending;
   readonly wait: WaitForWork;
+  /** The header is not in front of the data. */
+  readonly isDetached?: boolean;
+  /** Left out: those of QEMU 7.2 alone. */
+  readonly later?: LaterAlgorithms;
 }
 
 /** A volume that has been opened. */
@@ -32,7 +36,7 @@ export interface LuksVolume {
   readonly header: LuksHeader;
   readonly algorithms: LuksAlgorithms;
   readonly sectors: SectorCipher;
-  /** Bytes from the header's start to the data. */
+  /** Bytes from the start of the data's file to the data. */
   readonly payloadOffset: number;
 }
 
@@ -45,8 +49,8 @@ export function* openLuks(source: LuksSource, passphrase: Buffer): Steps<LuksVol
   const data = Buffer.alloc(LUKS_HEADER_BYTES);
   yield source.read(0, data);
   const header = parseLuksHeader(data);
-  checkLuksHeader(header);
-  const algorithms = luksAlgorithms(header);
+  checkLuksHeader(header, source.isDetached);
+  const algorithms = luksAlgorithms(header, source.later);
   const key = yield* findKey(new Unlocking(source, header, algorithms), passphrase);
   const sectors = new SectorCipher(algorithms, key);
   key.fill(0);

@@ -6,7 +6,8 @@ import { createCipheriv, createHash, pbkdf2Sync } from 'node:crypto';
 
 /**
  * @typedef {object} VolumeSettings
- * @property {'aes-xts-plain64' | 'aes-cbc-plain64'} [cipher] XTS with keys of 32 or 64 bytes, CBC of 16 or 32.
+ * @property {'aes-xts-plain64' | 'aes-cbc-plain64' | 'sm4-cbc-plain64'} [cipher] XTS with keys of 32 or 64 bytes,
+ *   CBC of 16 or 32; SM4 has 16.
  * @property {number} [keyBytes]
  * @property {'sha1' | 'sha256' | 'sha512' | 'ripemd160'} [hash]
  * @property {readonly (string | undefined)[]} [passphrases] By key slot; undefined: it is not used.
@@ -91,12 +92,12 @@ function diffuse(block, hash) {
 /** @param {string} cipher @param {Buffer} key @param {Buffer} data */
 function encryptSectors(cipher, key, data) {
   const mode = cipher.includes('xts') ? 'xts' : 'cbc';
-  const bits = (mode === 'xts' ? key.length / 2 : key.length) * 8;
+  const name = cipher.startsWith('sm4') ? 'sm4' : `aes-${(mode === 'xts' ? key.length / 2 : key.length) * 8}`;
   const sectors = [];
   for (let sector = 0; sector * SECTOR_BYTES < data.length; sector++) {
     const iv = Buffer.alloc(16);
     iv.writeUInt32LE(sector);
-    const one = createCipheriv(`aes-${bits}-${mode}`, key, iv).setAutoPadding(false);
+    const one = createCipheriv(`${name}-${mode}`, key, iv).setAutoPadding(false);
     sectors.push(one.update(data.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES)));
   }
   return Buffer.concat(sectors);

@@ -2,7 +2,8 @@
  * Options held to a schema: QEMU checks those of some nodes as the arguments of its monitor commands, with all that is
  * below them, before anything is opened. The texts are those of its visitor for options given as text.
  */
-import { parseSigned, parseSize, parseUnsigned } from '../../util/parse-number.ts';
+import { parseExactSize64 } from '../../util/exact-size.ts';
+import { parseSigned, parseUnsigned } from '../../util/parse-number.ts';
 import type { Change, Compat } from '../compat.ts';
 import { invalidArgument } from '../error.ts';
 import { hashOrder, type Options, optionText, parseBool } from './options.ts';
@@ -116,7 +117,8 @@ function checkScalar(text: string, type: string, name: string | null, path: stri
     return;
   }
   if (type === 'size') {
-    if (typeof parseSize(text) === 'string') throw invalidArgument(`Parameter '${path}' expects size`);
+    // The only one in a schema is younger than the rules of 8.1.
+    if (typeof parseExactSize64(text) === 'string') throw invalidArgument(`Parameter '${path}' expects size`);
     return;
   }
   const value = type.startsWith('u') ? parseUnsigned(text) : parseSigned(text);

@@ -11,7 +11,8 @@ import { type Options, optionText, takeSub } from '../../block/options/options.t
 import { driverInfo } from '../../block/request/info.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
-import { parseSize, parseUnsigned } from '../../util/parse-number.ts';
+import { parseExactSize64 } from '../../util/exact-size.ts';
+import { parseUnsigned } from '../../util/parse-number.ts';
 import { ClusterRuns } from './cluster-runs.ts';
 import { nodeSchema } from './node-schema.ts';
 import type { CopyBeforeWriteSettings } from './state.ts';
@@ -43,7 +44,7 @@ export function takeSettings(compat: Compat, options: Options): OpenSettings {
   for (const key of ['on-cbw-error', 'cbw-timeout', 'min-cluster-size']) options.delete(key);
   const seconds = parseUnsigned(optionText(timeout));
   assert(typeof seconds === 'bigint', 'the schema has the time-out as a number');
-  const minClusterBytes = parseSize(optionText(minCluster));
+  const minClusterBytes = parseExactSize64(optionText(minCluster));
   assert(typeof minClusterBytes !== 'string', 'the schema has the cluster as a size');
   const timeoutNs = seconds * 1_000_000_000n;
   return {

@@ -1,10 +1,11 @@
 /** luks: a disk encrypted as LUKS1 has it, behind a header with the key. Found by `probe.ts`. */
+import { laterAlgorithms } from '../../block/compat.ts';
 import type { Driver } from '../../block/driver.ts';
 import { BlockError, withContext } from '../../block/error.ts';
-import { MAX_LENGTH, Perm, Req } from '../../block/flags.ts';
-import { type BlockNode, fileOf } from '../../block/graph/node.ts';
+import { MAX_LENGTH, Perm, Req, Role } from '../../block/flags.ts';
+import { type BlockNode, type ChildLink, fileOf } from '../../block/graph/node.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
-import { openFileChild } from '../../block/open/open.ts';
+import { openChild, openFileChild } from '../../block/open/open.ts';
 import { absorbOptions, inQemuOrder } from '../../block/options/options.ts';
 import { driverInfo } from '../../block/request/info.ts';
 import { preadv } from '../../block/request/read.ts';
@@ -34,10 +35,12 @@ export const luks: Driver<LuksVolume> = {
 
   async open(node, options) {
     const file = await openFileChild(node, options, 'file');
+    const hasHeaders = node.context.compat.has('detachedHeaders');
+    const header = hasHeaders ? await openChild(node, options, 'header', Role.METADATA, { allowNone: true }) : null;
     node.supportedWriteFlags = Req.FUA & file.node.supportedWriteFlags;
     const secret = absorbOptions(options, { 'key-secret': 'string' })['key-secret'];
     if (secret === undefined) throw new BlockError(Errno.EIO, "Parameter 'key-secret' is required for cipher");
-    node.state = await run(openVolume(node, passphraseBytes(node.context.objects, secret)));
+    node.state = await run(openVolume(node, header, passphraseBytes(node.context.objects, secret)));
   },
 
   /** Nothing needs a look: the key stays. */
@@ -75,16 +78,20 @@ export const luks: Driver<LuksVolume> = {
   },
 
   getInfo: (node) => ({ clusterBytes: driverInfo(fileOf(node).node).clusterBytes, vmStateOffset: 0 }),
-  getSpecificInfo: async ({ state }) => inQemuOrder(luksInfo(state)),
+  getSpecificInfo: async ({ state, context }) =>
+    inQemuOrder(luksInfo({ ...state, tellsDetached: context.compat.has('detachedHeaders') })),
 };
 
-function* openVolume(node: LuksNode, passphrase: Buffer): Steps<LuksVolume> {
-  const file = fileOf(node);
+/** `header`: null where it is in front of the data. */
+function* openVolume(node: LuksNode, header: ChildLink | null, passphrase: Buffer): Steps<LuksVolume> {
+  const file = header ?? fileOf(node);
   try {
     return yield* openLuks(
       {
         read: (offset, data) => withContext('Could not read encryption header', () => preadv(file, offset, data, 0)),
         wait: (begin) => node.loop.parkOutside({ kind: 'key' }, begin),
+        isDetached: header !== null,
+        later: laterAlgorithms(node.context.compat),
       },
       passphrase,
     );

@@ -1,4 +1,5 @@
 /** Opening the encryption of an image: AES with a passphrase as its key, or a LUKS header in the image. */
+import { laterAlgorithms } from '../../block/compat.ts';
 import { invalidArgument, withContext } from '../../block/error.ts';
 import { passphraseBytes } from '../../block/user-object.ts';
 import { CryptoError } from '../../crypto/algorithms.ts';
@@ -14,17 +15,22 @@ import { readFile } from './tables/io.ts';
 
 /** Makes the image's encryption of a LUKS header in it. EINVAL with QEMU's text if that cannot be unlocked. */
 export function headerOpener(image: Qcow2Image): HeaderOpener {
+  const { compat } = image.node.context;
   return function* (header) {
     const read = (offset: number, data: Buffer) => {
       if (offset + data.length > header.bytes) throw invalidArgument('Request for data outside of extension header');
       return withContext('Could not read encryption header', () => readFile(image, header.offset + offset, data));
     };
     const volume = yield* refusing(
-      openLuks({ read, wait: (begin) => image.loop.parkOutside({ kind: 'key' }, begin) }, passphraseOf(image)),
+      openLuks(
+        { read, wait: (begin) => image.loop.parkOutside({ kind: 'key' }, begin), later: laterAlgorithms(compat) },
+        passphraseOf(image),
+      ),
     );
+    const tellsDetached = compat.has('detachedHeaders');
     // Where the data lies, as the guest's own offsets would tell where it was overwritten.
     image.encryption = {
-      info: { format: 'luks', ...luksInfo(volume) },
+      info: { format: 'luks', ...luksInfo({ ...volume, tellsDetached }) },
       outgoing: new OutgoingMemory(),
       encrypt: (host, _guest, source, target) => volume.sectors.encrypt(host / SECTOR_BYTES, source, target),
       decrypt: (host, _guest, data) => volume.sectors.decrypt(host / SECTOR_BYTES, data, data),
