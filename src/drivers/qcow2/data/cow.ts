@@ -10,7 +10,7 @@ import { assert } from '../../../util/assert.ts';
 import { readBe32, writeBe32 } from '../../../util/big-endian.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Steps } from '../../../util/steps.ts';
-import { bitRange, Subcluster } from '../format/l2-entry.ts';
+import { bitRange } from '../format/l2-entry.ts';
 import { advance, COPIED, type GuestOffset, highOf, type HostOffset, lowOf } from '../format/offsets.ts';
 import { freeClusters, freeEntry } from '../refcounts/refcounts.ts';
 import type { Encryption } from '../tables/encryption.ts';
@@ -20,7 +20,6 @@ import { ignoringErrors } from '../tables/io.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
 import type { Allocation, PendingL2Update } from '../tables/pending-update.ts';
 import { sliceForUpdate } from './cluster-table.ts';
-import { lookUp, Mapping } from './mapping.ts';
 import { checkOwnership, noteEntry } from './note-entry.ts';
 import { readRange } from './read.ts';
 import { inThread } from '../tables/worker.ts';
@@ -36,8 +35,10 @@ export function* zeroNewSpace(image: Qcow2Image, parts: PendingL2Update): Steps<
   if ((image.dataFile.node.supportedZeroFlags & Req.NO_FALLBACK) === 0 || image.encryption !== null) return;
   for (let part: PendingL2Update | null = parts; part !== null; part = part.next) {
     if (!part.needsCow) continue;
-    if (!(yield* isSurroundedByZeroes(image, part))) continue;
-    const { head, tail } = part;
+    const { guest, head, tail } = part;
+    if (!(yield* isZeroFast(image.node, guest + head.offset, head.bytes))) continue;
+    if (!(yield* isZeroFast(image.node, guest + tail.offset, tail.bytes))) continue;
+
     const host = part.host + head.offset;
     const bytes = tail.offset + tail.bytes - head.offset;
     const refusing = checkDataOverlap(image, host, bytes);
@@ -53,29 +54,6 @@ export function* zeroNewSpace(image: Qcow2Image, parts: PendingL2Update): Steps<
       if (error.errno !== Errno.ENOTSUP && error.errno !== Errno.EAGAIN) throw error;
     }
   }
-}
-
-/** Whether head and tail are known to read as zeroes. */
-function* isSurroundedByZeroes(image: Qcow2Image, { guest, head, tail }: PendingL2Update): Steps<boolean> {
-  const start = advance(guest, head.offset);
-  const bytes = tail.offset + tail.bytes - head.offset;
-  if (isOnlyInTables(image, start + bytes)) {
-    // What is between them is mostly as they are: one look at the table for all.
-    const mapping = new Mapping();
-    const looking = image.lock.hold(() => lookUp(image, start, bytes, mapping));
-    if (looking !== undefined) yield looking;
-    const { type } = mapping;
-    if (mapping.bytes === bytes && type !== Subcluster.NORMAL && type !== Subcluster.COMPRESSED) return true;
-  }
-  return (
-    (yield* isZeroFast(image.node, start, head.bytes)) &&
-    (yield* isZeroFast(image.node, guest + tail.offset, tail.bytes))
-  );
-}
-
-/** Whether the tables alone say what is before `end`, and can be looked at now; the first block status looks deeper. */
-function isOnlyInTables({ node, lock, isPreallocated }: Qcow2Image, end: number): boolean {
-  return isPreallocated !== null && node.backing === null && !lock.isLocked && end <= node.getLength();
 }
 
 /** Leaves the data to the part around which head and tail are copied, if there is one that it fits into. */
