@@ -1,8 +1,7 @@
 /** The state of an opened vmdk image: its extents, and the content ids that bind it to its parent. */
-import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
+import { type BlockNode, type ChildLink, fileOf } from '../../block/graph/node.ts';
 import { CoroutineMutex } from '../../block/loop/coroutine-queue.ts';
 import { traceWait } from '../../block/request/traced.ts';
-import { assert } from '../../util/assert.ts';
 import type { Extent } from './extent.ts';
 
 /** A node of this driver. */
@@ -35,9 +34,7 @@ export class VmdkImage {
 
   /** The descriptor, or the only extent with a descriptor in it. */
   get file(): ChildLink {
-    const { file } = this.node;
-    assert(file !== null, 'a vmdk node has a file');
-    return file;
+    return fileOf(this.node);
   }
 
   /** Adds an extent at the end of the disk. */
