@@ -52,7 +52,7 @@ it('is made with the descriptor of qemu-img 7.2.22', async () => {
     host.context,
     host.path('disk.vmdk'),
     new Map([
-      ['size', '3G'],
+      ['size', String(3 * KIB ** 3)],
       ['subformat', 'twoGbMaxExtentFlat'],
     ]),
   );
@@ -84,7 +84,7 @@ it.each([
   ['streamOptimized', 'off', 3, 0x30003],
 ])('is made as %s with zeroed_grain=%s, to be opened again', async (subformat, zeroedGrain, version, flags) => {
   const values = new Map([
-    ['size', '1M'],
+    ['size', String(1024 * KIB)],
     ['subformat', subformat],
     ['zeroed_grain', zeroedGrain],
   ]);
