@@ -10,7 +10,7 @@ import { DriverTable } from '../../src/block/open/driver-table.ts';
 import { openBackend } from '../../src/block/open/open.ts';
 import { Options } from '../../src/block/options/options.ts';
 import { drivers } from '../../src/drivers/index.ts';
-import { strerror } from '../../src/util/errno.ts';
+import { Errno, strerror } from '../../src/util/errno.ts';
 import { outcome } from './memory-node.ts';
 
 export interface CheckOutcome {
@@ -18,6 +18,9 @@ export interface CheckOutcome {
   readonly stdout: string;
   readonly stderr: string;
 }
+
+/** The exit status of `qemu-img check` for a format, or a repair, that has no check. */
+const NO_CHECKS = 63;
 
 const table = new DriverTable(drivers);
 
@@ -54,7 +57,11 @@ export async function ownCheck(
       if (exit === 1) context.report('Check failed');
     } catch (failure) {
       if (!(failure instanceof BlockError)) throw failure;
-      context.report(`Check failed: ${strerror(failure.errno)}`);
+      const isUnsupported = failure.errno === Errno.ENOTSUP;
+      context.report(
+        isUnsupported ? 'This image format does not support checks' : `Check failed: ${strerror(failure.errno)}`,
+      );
+      if (isUnsupported) exit = NO_CHECKS;
     } finally {
       await closeBackend(image);
     }
