@@ -20,88 +20,80 @@ import { allocateClusters, allocateClustersAt } from '../refcounts/refcounts.ts'
 import { corrupt } from '../tables/corruption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import type { Allocation, PendingL2Update } from '../tables/pending-update.ts';
-import { sliceForUpdate } from './cluster-table.ts';
+import { sliceForUpdate, sliceOffset } from './cluster-table.ts';
 import { addPart } from './pending-parts.ts';
 
-/** No place, or any. */
-const NOWHERE = -1 as HostOffset;
+/** A look into a slice finds this instead of bytes: the cluster cannot be overwritten in place. */
+const NEEDS_NEW = -1;
 
-/** A search for space: what it has found so far ends at `position` and, in the file, at `host`. */
-interface Search {
-  position: GuestOffset;
-  remaining: number;
-  /** Where the next cluster has to be to continue what was found; NOWHERE if anywhere will do. */
-  host: HostOffset;
-  /** Bytes wanted by the step under way, then those found. */
-  bytes: number;
-  /** The problem of an L2 entry that must not be; null if there is none. */
-  problem: string | null;
+/**
+ * What of a write of `bytes` at a guest offset can be overwritten in place, as far as it is found without waiting:
+ * added to `result`. `allocate` finds the rest. The lock is held.
+ */
+export function allocateInPlace(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): void {
+  const { l2Cache } = image;
+  const slot = image.pendingUpdates.isEmpty ? l2Cache.hold(sliceOffset(image, guest)) : -1;
+  if (slot === -1) return;
+  findInPlace(image, l2Cache.table(slot), guest, bytes, result);
+  l2Cache.put(slot);
 }
 
 /**
- * Finds space for a write of `bytes` at a guest offset: as many as can be written in one piece, which is at least one.
- * Waits for other writes that allocate the same clusters. EIO, the image marked corrupt, for an L2 entry that must not
- * be. The lock is held, and given up only while waiting.
+ * Finds space for a write of `bytes` at a guest offset, behind what `result` has of it: as many as can be written in
+ * one piece, which is at least one. Waits for other writes that allocate the same clusters. EIO, the image marked
+ * corrupt, for an L2 entry that must not be. The lock is held, and given up only while waiting.
  */
 export function* allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): Steps<void> {
   assert(bytes > 0, 'a write of nothing needs no space');
-  let search = beginSearch(guest, bytes, result);
-  while (search.remaining > 0) {
-    search.bytes = search.remaining;
-    const blocking = image.pendingUpdates.isEmpty ? null : findConflict(image, search, result.parts !== null);
-    if (blocking !== null) {
-      yield* waitFor(image, blocking);
-      search = beginSearch(guest, bytes, result);
-      continue;
+  while (result.problem === null && result.bytes < bytes) {
+    const position = advance(guest, result.bytes);
+    let wanted = bytes - result.bytes;
+    if (!image.pendingUpdates.isEmpty) {
+      const { free, blocking } = beforeConflict(image, position, wanted);
+      // What was found so far is written first.
+      if (free === 0 && result.parts !== null) break;
+      if (blocking !== null) {
+        yield* waitFor(image, blocking);
+        result.clear();
+        continue;
+      }
+      wanted = free;
     }
-    if (search.bytes === 0) break;
-
-    const loading = sliceForUpdate(image, search.position);
+    const loading = sliceForUpdate(image, position);
     const slot: number = typeof loading === 'number' ? loading : yield loading;
     // Not before the wait for a blocking write: a truncate, which then has the lock, may make other caches.
     const { l2Cache } = image;
-    let isFound: boolean;
+    let found: number;
     try {
       const table = l2Cache.table(slot);
-      isFound = findInPlace(image, table, search, result);
-      if (!isFound && search.bytes > 0) isFound = yield* findNew(image, table, search, result);
+      found = findInPlace(image, table, position, wanted, result);
+      if (found === NEEDS_NEW) found = yield* findNew(image, table, position, wanted, result);
     } finally {
       l2Cache.put(slot);
     }
-    if (search.problem !== null) yield* corrupt(image, search.problem);
-    if (!isFound) break;
-    if (result.host === NOWHERE) result.host = search.host;
-    search.host = advance(search.host, search.bytes);
-    search.position = advance(search.position, search.bytes);
-    search.remaining -= search.bytes;
+    if (found === 0) break;
   }
-  result.bytes = bytes - search.remaining;
+  if (result.problem !== null) yield* corrupt(image, result.problem);
 }
 
-function beginSearch(guest: GuestOffset, bytes: number, result: Allocation): Search {
-  result.host = NOWHERE;
-  result.bytes = 0;
-  result.parts = null;
-  return { host: NOWHERE, bytes: 0, position: guest, remaining: bytes, problem: null };
-}
-
-/**
- * Finds the pending updates that touch the clusters of the search. Cuts `search.bytes` where such a one begins; returns
- * it if it is in the way from the first byte on. With parts found already the search ends there instead.
- */
-function findConflict(image: Qcow2Image, search: Search, hasParts: boolean): PendingL2Update | null {
-  const start = search.position;
-  for (const other of image.pendingUpdates.touching(start, search.bytes)) {
-    const end = start + search.bytes;
+/** How many of `bytes` lie before the clusters of pending updates; if none does, the update that is in the way. */
+function beforeConflict(
+  image: Qcow2Image,
+  start: GuestOffset,
+  bytes: number,
+): { readonly free: number; readonly blocking: PendingL2Update | null } {
+  let free = bytes;
+  for (const other of image.pendingUpdates.touching(start, bytes)) {
+    const end = start + free;
     const otherStart = image.startOfCluster(other.start);
     const otherEnd = image.alignUpToCluster(other.end);
     if (end <= otherStart || start >= otherEnd) continue;
     // The cluster is there already, and what is copied in it is somewhere else.
     if (other.keepsOldClusters && (end <= other.start || start >= other.end)) continue;
-    search.bytes = Math.max(0, otherStart - start);
-    if (search.bytes === 0) return hasParts ? null : other;
+    free = Math.max(0, otherStart - start);
+    if (free === 0) return { free, blocking: other };
   }
-  return null;
+  return { free, blocking: null };
 }
 
 function* waitFor(image: Qcow2Image, other: PendingL2Update): Steps<void> {
@@ -121,56 +113,59 @@ function clusterLimit({ clusterBytes, sliceEntries }: Qcow2Image, index: number,
 }
 
 /**
- * Clusters that can be overwritten where they are. If there are some but at the wrong place, `search.bytes` becomes 0.
+ * Adds clusters that can be overwritten where they are, of `bytes` at a position. Gives how many bytes it has found: 0 if
+ * there are some but at the wrong place, NEEDS_NEW if there are none.
  */
-function findInPlace(image: Qcow2Image, table: Buffer, search: Search, result: Allocation): boolean {
-  const { position } = search;
+function findInPlace(
+  image: Qcow2Image,
+  table: Buffer,
+  position: GuestOffset,
+  bytes: number,
+  result: Allocation,
+): number {
   const index = image.sliceIndexOf(position);
   const at = index * image.l2EntryBytes;
   const high = readBe32(table, at);
   const low = readBe32(table, at + 4);
-  if (needsNewCluster(image, high, low)) return false;
+  if (needsNewCluster(image, high, low)) return NEEDS_NEW;
   const cluster = entryOffset(high, low);
   const into = image.intoCluster(position);
   if (image.intoCluster(cluster) !== 0) {
     const what = (low & ZERO) !== 0 ? 'Preallocated zero' : 'Data';
-    search.problem = `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`;
-    return true;
+    result.problem = `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`;
+    return 0;
   }
-  if (search.host !== NOWHERE && cluster !== search.host) {
-    search.bytes = 0;
-    return false;
-  }
-  const clusters = countInPlace(image, table, index, cluster, clusterLimit(image, index, into + search.bytes));
-  search.bytes = Math.min(search.bytes, clusters * image.clusterBytes - into);
-  search.host = advance(cluster, into);
-  search.problem = addPart(image, table, { cluster, position, bytes: search.bytes, keepsOldClusters: true }, result);
-  return true;
+  if (!result.mayGoOnAt(cluster)) return 0;
+  const clusters = countInPlace(image, table, index, cluster, clusterLimit(image, index, into + bytes));
+  const found = Math.min(bytes, clusters * image.clusterBytes - into);
+  addPart(image, table, { cluster, position, bytes: found, keepsOldClusters: true }, result);
+  return result.add(advance(cluster, into), found);
 }
 
-/** New clusters for those that need them. False, and `search.bytes` 0, if there are none at the place wanted. */
-function* findNew(image: Qcow2Image, table: Buffer, search: Search, result: Allocation): Steps<boolean> {
-  const { position } = search;
+/** Adds new clusters for those that need them. 0 if there are none at the place where they have to be. */
+function* findNew(
+  image: Qcow2Image,
+  table: Buffer,
+  position: GuestOffset,
+  bytes: number,
+  result: Allocation,
+): Steps<number> {
   const index = image.sliceIndexOf(position);
   const into = image.intoCluster(position);
-  let count = countNew(image, table, index, clusterLimit(image, index, into + search.bytes));
+  let count = countNew(image, table, index, clusterLimit(image, index, into + bytes));
   let cluster: HostOffset;
   if (image.hasDataFile) {
     cluster = image.startOfCluster(position) as number as HostOffset;
-  } else if (search.host !== NOWHERE) {
-    cluster = image.startOfCluster(search.host);
+  } else if (result.bytes > 0) {
+    cluster = image.startOfCluster(result.end);
     count = yield* allocateClustersAt(image, cluster, count);
   } else {
     cluster = yield* allocateClusters(image, count * image.clusterBytes);
   }
-  if (count === 0) {
-    search.bytes = 0;
-    return false;
-  }
-  search.host = advance(cluster, into);
-  search.bytes = Math.min(search.bytes, count * image.clusterBytes - into);
-  search.problem = addPart(image, table, { cluster, position, bytes: search.bytes, keepsOldClusters: false }, result);
-  return true;
+  if (count === 0) return 0;
+  const found = Math.min(bytes, count * image.clusterBytes - into);
+  addPart(image, table, { cluster, position, bytes: found, keepsOldClusters: false }, result);
+  return result.add(advance(cluster, into), found);
 }
 
 /** How many clusters of a slice are in place and contiguous, from the one at `index` on, which is at `first`. */

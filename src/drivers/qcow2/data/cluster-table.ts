@@ -13,20 +13,24 @@ import { allocateClusters, freeClusters } from '../refcounts/refcounts.ts';
 import { countsOf } from '../tables/pending-update.ts';
 import { checkL2Table } from './note-entry.ts';
 
+/** Where the slice with a guest offset's entry is in the file; -1 unless it has an L2 table that may be written. */
+export function sliceOffset(image: Qcow2Image, guest: GuestOffset): number {
+  const { l1 } = image;
+  const l1Index = image.l1IndexOf(guest);
+  if (l1Index >= l1.entryCount || (l1.high(l1Index) & COPIED) === 0) return -1;
+  const l2Offset = l1.l2Offset(l1Index);
+  return l2Offset === 0 || image.intoCluster(l2Offset) !== 0 ? -1 : l2Offset + image.sliceStartOf(guest);
+}
+
 /** The slot of the slice with a guest offset's entry, held, in an L2 table that may be written. Needs the lock. */
 export function sliceForUpdate(image: Qcow2Image, guest: GuestOffset): Answer<number> {
   assert(image.lock.isLocked, 'the lock is held');
-  const { l1 } = image;
-  const l1Index = image.l1IndexOf(guest);
-  if (l1Index < l1.entryCount && (l1.high(l1Index) & COPIED) !== 0) {
-    const l2Offset = l1.l2Offset(l1Index);
-    if (l2Offset !== 0 && image.intoCluster(l2Offset) === 0)
-      return image.l2Cache.get(l2Offset + image.sliceStartOf(guest));
-  }
-  return run(makeSlice(image, guest, l1Index));
+  const offset = sliceOffset(image, guest);
+  return offset === -1 ? run(makeSlice(image, guest)) : image.l2Cache.get(offset);
 }
 
-function* makeSlice(image: Qcow2Image, guest: GuestOffset, l1Index: number): Steps<number> {
+function* makeSlice(image: Qcow2Image, guest: GuestOffset): Steps<number> {
+  const l1Index = image.l1IndexOf(guest);
   if (l1Index >= image.l1.entryCount) yield* growL1(image, l1Index + 1, { exact: false });
   const oldOffset = image.l1.l2Offset(l1Index);
   if (image.intoCluster(oldOffset) !== 0) yield* refuseL2Offset(image, oldOffset, l1Index);

@@ -24,19 +24,19 @@ export interface WritePiece {
   readonly keepsOldClusters: boolean;
 }
 
-/**
- * Adds a pending update, unless all of the piece is overwritten in place. Returns the problem of an L2 entry that is
- * invalid, as a message; null if there is none.
- */
-export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, result: Allocation): string | null {
+/** Adds a pending update, unless all of the piece is overwritten in place; or the problem of an invalid L2 entry. */
+export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, result: Allocation): void {
   const { position, keepsOldClusters } = piece;
   const index = image.sliceIndexOf(position);
   const into = image.intoCluster(position);
   const end = into + piece.bytes;
   const clusterCount = image.clustersFor(end);
   const invalid = checkPart(image, table, index, into, end, keepsOldClusters);
-  if (invalid === NOTHING_TO_DO) return null;
-  if (invalid >= 0) return `Invalid cluster entry found ${placeOf(image, position, invalid)}`;
+  if (invalid === NOTHING_TO_DO) return;
+  if (invalid >= 0) {
+    result.problem = `Invalid cluster entry found ${placeOf(image, position, invalid)}`;
+    return;
+  }
   const copiesFrom = headStart(image, table, index, position, keepsOldClusters);
   const copiesTo = tailEnd(image, table, index + clusterCount - 1, end, keepsOldClusters);
   const part = new PendingL2Update(image, {
@@ -50,7 +50,6 @@ export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, res
   });
   result.parts = part;
   image.pendingUpdates.add(part);
-  return null;
 }
 
 /** Every subcluster that is written holds data already. */

@@ -30,6 +30,7 @@ export function* preallocateMetadata(
     for (let position = oldLength as GuestOffset; position < length; position = advance(position, allocation.bytes)) {
       yield image.loop.breathe();
       const bytes = Math.min(length - position, maxBytes);
+      allocation.clear();
       yield* stepsWithContext('Allocating clusters failed', allocate(image, position, bytes, allocation));
       for (let part = allocation.parts; part !== null; part = part.next) part.isPreallocation = true;
       yield* stepsWithContext('Mapping clusters failed', linkParts(image, allocation));

@@ -10,7 +10,7 @@ import type { Qcow2Image } from '../tables/image.ts';
 import { inPlace } from '../tables/io.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
 import { Allocation, type PendingL2Update, type WriteOrdering } from '../tables/pending-update.ts';
-import { allocate } from './allocate.ts';
+import { allocate, allocateInPlace } from './allocate.ts';
 import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
 import { inThread } from '../tables/worker.ts';
 
@@ -20,7 +20,7 @@ const INT_MAX = 0x7fff_ffff;
 export function writeRange(image: Qcow2Image, guest: GuestOffset, data: Buffer): Pending {
   if (data.length === 0) return passLock(image);
   const space = new Allocation();
-  const finding = run(findSpace(image, guest, data.length, space));
+  const finding = findSpace(image, guest, data.length, space);
   // A write of one part whose space is found at once, as most are.
   if (finding === undefined && space.bytes === data.length) {
     const writing = image.ordering.writePart(image, guest, data, space);
@@ -39,21 +39,27 @@ function* passLockAfter(image: Qcow2Image, writing: Promise<void>): Steps<void> 
   yield passLock(image);
 }
 
-/** Finds space for the beginning of a range, under the lock; what was taken is given back after a failure. */
-function* findSpace(image: Qcow2Image, guest: GuestOffset, bytes: number, space: Allocation): Steps<void> {
+/** Finds space for the beginning of a range, under the lock. */
+function findSpace(image: Qcow2Image, guest: GuestOffset, bytes: number, space: Allocation): Pending {
   const most =
     image.encryption === null ? INT_MAX : MAX_ENCRYPTED_CLUSTERS * image.clusterBytes - image.intoCluster(guest);
-  const locking = image.lock.lock();
-  if (locking !== undefined) yield locking;
+  const wanted = Math.min(bytes, most);
+  return image.lock.hold(() => {
+    allocateInPlace(image, guest, wanted, space);
+    if (space.bytes < wanted || space.parts !== null) return run(findNewSpace(image, guest, wanted, space));
+    return checkDataOverlap(image, space.host, wanted);
+  });
+}
+
+/** Finds space for what cannot be overwritten in place at once; what was taken is given back after a failure. */
+function* findNewSpace(image: Qcow2Image, guest: GuestOffset, bytes: number, space: Allocation): Steps<void> {
   try {
-    yield* allocate(image, guest, Math.min(bytes, most), space);
+    yield* allocate(image, guest, bytes, space);
     const refusing = checkDataOverlap(image, space.host, space.bytes);
     if (refusing !== undefined) yield refusing;
   } catch (error) {
     if (error instanceof BlockError) yield* abandonParts(image, space);
     throw error;
-  } finally {
-    image.lock.unlock();
   }
 }
 
@@ -84,7 +90,7 @@ function* writeParts(
         );
       if (done === data.length || pool?.hasFailed === true) break;
       space = new Allocation();
-      yield* findSpace(image, advance(guest, done), data.length - done, space);
+      yield findSpace(image, advance(guest, done), data.length - done, space);
     }
     yield passLock(image);
   } finally {

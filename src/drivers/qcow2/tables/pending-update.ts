@@ -5,7 +5,7 @@ import { CoroutineQueue } from '../../../block/loop/coroutine-queue.ts';
 import type { Coroutine } from '../../../block/loop/loop.ts';
 import { assert } from '../../../util/assert.ts';
 import type { Pending } from '../../../util/steps.ts';
-import type { GuestOffset, HostOffset } from '../format/offsets.ts';
+import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
 import type { Qcow2Image } from './image.ts';
 
 /** Bytes that are copied from the old content; the offset counts from the first cluster's start. */
@@ -218,9 +218,36 @@ function inClusters(
 export class Allocation {
   /** Where the guest's data goes; -1 while nothing is found. */
   host = -1 as HostOffset;
+  /** How many bytes are found. */
   bytes = 0;
   /** Newest first. Must be linked or given back, also if the search failed. */
   parts: PendingL2Update | null = null;
+  /** The problem of an L2 entry that must not be, at which the search has ended; null if there is none. */
+  problem: string | null = null;
+
+  /** Where what is found ends. */
+  get end(): HostOffset {
+    return advance(this.host, this.bytes);
+  }
+
+  /** Whether a cluster continues what is found; any does while nothing is. */
+  mayGoOnAt(cluster: HostOffset): boolean {
+    return this.bytes === 0 || cluster === this.end;
+  }
+
+  /** Adds space that continues what is found. Gives the number of its bytes. */
+  add(host: HostOffset, bytes: number): number {
+    if (this.bytes === 0) this.host = host;
+    this.bytes += bytes;
+    return bytes;
+  }
+
+  /** Nothing is found; parts that were are to be linked or given back before. */
+  clear(): void {
+    this.host = -1 as HostOffset;
+    this.bytes = 0;
+    this.parts = null;
+  }
 }
 
 /**

@@ -68,8 +68,14 @@ export class TableCache {
 
   /** The slot of the table at this offset of the file, held; read from disk if it is not cached. */
   get(offset: number, fromDisk = true): Answer<number> {
+    const slot = this.hold(offset);
+    return slot === -1 ? run(this.#load(offset, fromDisk)) : slot;
+  }
+
+  /** The slot of a table that is cached, held; -1 if it is not. */
+  hold(offset: number): number {
     const slot = this.#slots.get(offset);
-    if (slot === undefined) return run(this.#load(offset, fromDisk));
+    if (slot === undefined) return -1;
     (this.#holders[slot] as number) += 1;
     return slot;
   }
@@ -84,7 +90,7 @@ export class TableCache {
     return this.#tables[slot] ?? this.#allocate(slot);
   }
 
-  /** Ends one hold of `get` or `getEmpty`. */
+  /** Ends one hold. */
   put(slot: number): void {
     const holders = this.#holders[slot] as number;
     assert(holders > 0, 'a table that is put back is held');
