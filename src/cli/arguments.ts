@@ -5,7 +5,6 @@ import { BlockError, invalidArgument } from '../block/error.ts';
 import { Open } from '../block/flags.ts';
 import { Getopt, type LongOption } from '../shell/words/getopt.ts';
 import type { UserObject } from '../block/user-object.ts';
-import { createObject } from './objects.ts';
 import { checkTraceOption } from './trace-option.ts';
 import { versionText } from './version.ts';
 
@@ -125,9 +124,9 @@ export class Exit {
 }
 
 /** Reads the words behind the program's name. `Exit` if that was all, or if something is wrong with them. */
-export function parseArguments(words: readonly string[], console: Console): Invocation | Exit {
+export async function parseArguments(words: readonly string[], console: Console): Promise<Invocation | Exit> {
   try {
-    return new ArgumentParser(console).parse(words);
+    return await new ArgumentParser(console).parse(words);
   } catch (error) {
     if (error instanceof Exit) return error;
     if (!(error instanceof BlockError)) throw error;
@@ -165,7 +164,7 @@ class ArgumentParser {
     this.#console = console;
   }
 
-  parse(words: readonly string[]): Invocation {
+  async parse(words: readonly string[]): Promise<Invocation> {
     const { programName } = this.#console;
     // As words of their own: in a cluster, or with nothing behind it, -x stays an error of qemu-io's.
     const hasScript = words.includes('-x') && words.at(-1) !== '-x';
@@ -173,7 +172,10 @@ class ArgumentParser {
     const long = [...longOptions, ...ownOptions.filter(({ name }) => isWrittenOut(name, words))];
     const complain = (text: string): void => this.#console.stderr(text);
     const options = new Getopt([programName, ...words], short, complain, long);
-    while (options.next()) this.#take(options.name, options.argument);
+    while (options.next()) {
+      if (options.name === 'object') await this.#makeObject(options.argument);
+      else this.#take(options.name, options.argument);
+    }
 
     const { operands } = options;
     if (operands.length > 1) throw new Exit(1, true);
@@ -254,17 +256,19 @@ class ArgumentParser {
       case 'T':
         this.#takeTrace(checkTraceOption(value, this.#console));
         break;
-      case 'object':
-        // Only a version that stands before the object is known here.
-        if (createObject(value, this.#objects, (text) => this.#console.stdout(text), this.#chosenCompat()) === 'help')
-          throw new Exit(0);
-        break;
       case 'image-opts':
         this.#imageOptions = true;
         break;
       default:
         this.#takeOwn(name, value);
     }
+  }
+
+  async #makeObject(definition: string): Promise<void> {
+    const { createObject } = await import('./objects.ts');
+    const say = (text: string): void => this.#console.stdout(text);
+    // Only a version that stands before the object is known here.
+    if (createObject(definition, this.#objects, say, this.#chosenCompat()) === 'help') throw new Exit(0);
   }
 
   /** An option that qemu-io does not have. */

@@ -1,11 +1,9 @@
 /** The program: arguments, wiring, exit status. */
 import { existsSync } from 'node:fs';
-import path from 'node:path';
+import { basename } from 'node:path';
 import { BlockError, invalidArgument } from '../block/error.ts';
 import { runLines, runList } from '../shell/script.ts';
-import { commandTable } from '../shell/commands/index.ts';
 import type { Output } from '../shell/output/output.ts';
-import { runFile } from '../shell/commands/source.ts';
 import { CommandFailure } from '../shell/failure.ts';
 import type { Session } from '../shell/session.ts';
 import { isTerminal } from '../sys/tty.ts';
@@ -38,7 +36,7 @@ class Program {
   /** Of messages, and the prompt in a pipe. */
   #name: string;
   /** Called through a link named qemu-io: like that program in everything, on a terminal too. */
-  readonly #isDropIn = path.basename(process.argv[1] ?? '') === QEMU_IO;
+  readonly #isDropIn = basename(process.argv[1] ?? '') === QEMU_IO;
   readonly #words: readonly string[];
   #session: Session | null = null;
   #source: StoppableSource | null = null;
@@ -84,7 +82,7 @@ class Program {
       return runSubcommand(this.#words, stdio);
     }
     const serves = this.#isServe();
-    const invocation = parseArguments(serves ? this.#words.slice(1) : this.#words, {
+    const invocation = await parseArguments(serves ? this.#words.slice(1) : this.#words, {
       programName: this.#name,
       stdout: (text) => stdio.stdout(text),
       stderr: (text) => stdio.stderr(text),
@@ -139,6 +137,7 @@ class Program {
   async #readSettings(): Promise<Settings | null> {
     if (!this.#stdio.stdoutIsTerminal || !isTerminal(0) || this.#isDropIn) return null;
     const { readSettings, settingsFile } = await import('./user-settings.ts');
+    const { commandTable } = await import('../shell/commands/index.ts');
     const isCommand = (name: string): boolean => commandTable.find(name) !== undefined;
     return readSettings(settingsFile(), isCommand, (text) => this.#stdio.stderr(`${this.#name}: ${text}\n`));
   }
@@ -220,6 +219,7 @@ class Program {
     try {
       // A sandbox runs its lines again as those of standard input.
       if (session.timeline !== null) session.timeline.settles = true;
+      const { runFile } = await import('../shell/commands/source.ts');
       const status = await runFile(session.shell, file, { change });
       return status >= 0 || !session.bail;
     } catch (error) {
@@ -235,6 +235,8 @@ class Program {
   }
 
   async #converse(session: Session, views: Views, { prompt }: Invocation, settings: Settings | null): Promise<void> {
+    // Words are completed, and those of gdb are told from commands.
+    await session.shell.commands.complete();
     const { Terminal } = await import('./terminal.ts');
     const { onHangUp } = await import('./host-terminal.ts');
     const plainPrompt = prompt ?? (this.#isDropIn ? 'qemu-io> ' : (settings?.prompt ?? null));

@@ -38,7 +38,7 @@ export async function replayRecording(file: string, image: string | null, stdio:
   try {
     const header = lines.next().value as HeaderLine;
     checkBeginning(file, lines.next().value ?? null);
-    const invocation = invocationOf(header, image);
+    const invocation = await invocationOf(header, image);
     const ending = { hasEnd: false };
     const replay = new Replay(header, invocation, new RecordComparison(recordsOf(lines, ending), ending));
     await replay.run();
@@ -69,13 +69,13 @@ function checkBeginning(file: string, line: RecordingLine | null): void {
 }
 
 /** Only what says what to open, and how. */
-function invocationOf({ command, columns }: HeaderLine, image: string | null): Invocation {
+async function invocationOf({ command, columns }: HeaderLine, image: string | null): Promise<Invocation> {
   let said = '';
   const say = (text: string): void => {
     said += text;
   };
   const programName = columns === undefined ? 'qemu-io' : 'blkscope';
-  const parsed = parseArguments(command, { programName, stdout: say, stderr: say });
+  const parsed = await parseArguments(command, { programName, stdout: say, stderr: say });
   if (parsed instanceof Exit) throw invalidArgument(`the recorded command line cannot be read: ${said.trim()}`);
   const { file, demo, prompt } = parsed;
   if (demo && file === null && image === null) {

@@ -61,6 +61,8 @@ export class Views implements SessionViews {
    */
   async startMonitor(path: string, output: RoutedOutput, shutdown: () => void): Promise<void> {
     const { openMonitor } = await import('./watching.ts');
+    // Clients ask for the pictures that commands draw.
+    await this.#session.shell.commands.complete();
     const { tellBusOfOutput } = await import('./recording.ts');
     tellBusOfOutput(this.#session);
     const stdio = this.#stdio;

@@ -4,7 +4,7 @@ import { parseOptionString } from '../block/options/option-string.ts';
 import { drivers } from '../drivers/index.ts';
 import { makeTemporaryOverlay } from '../drivers/qcow2/temporary-overlay.ts';
 import type { Output } from '../shell/output/output.ts';
-import { commandsOf } from '../shell/commands/index.ts';
+import { growingTable } from '../shell/commands/first.ts';
 import type { CommandTable } from '../shell/command.ts';
 import type { SessionOptions } from '../shell/session-state.ts';
 import { type OpenRequest, Session } from '../shell/session.ts';
@@ -43,7 +43,7 @@ export function makeSession(
   const common = { output, objects, compat, programName, misalign, imageOptions, exit };
   const session =
     sandbox === null
-      ? new Session({ ...common, drivers, makeOverlay: makeTemporaryOverlay }, commandsOf(compat))
+      ? new Session({ ...common, drivers, makeOverlay: makeTemporaryOverlay }, growingTable(compat))
       : new Session({ ...common, drivers: sandbox.drivers, clock: sandbox.clock }, sandbox.commands);
   session.bail = bail;
   return session;

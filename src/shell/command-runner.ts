@@ -83,9 +83,10 @@ export class CommandRunner implements Shell {
     const argv = this.wordsOf(line);
     const name = argv[0];
     if (name === undefined) return 0;
+    const command = this.commands.find(name);
+    if (command === undefined && !this.commands.isComplete) return this.#executeOther(line);
     session.background.begin();
     session.loop.endHostIo();
-    const command = this.commands.find(name);
     if (command === undefined || (command.takesLine === true && !session.acceptsExtensions)) {
       session.output.stderr(`command "${name}" not found\n`);
       hintClosest(session, name, this.commands.names);
@@ -95,6 +96,12 @@ export class CommandRunner implements Shell {
     const status = keeping === undefined ? this.#start(command, argv) : keeping.then(() => this.#start(command, argv));
     const recorded = isPromise(status) ? status.then((late) => this.#record(late)) : this.#record(status);
     return session.stops === null || session.stops.isEmpty ? recorded : this.#showStops(recorded);
+  }
+
+  /** Runs a line of a command that is not loaded yet, if it is one. */
+  async #executeOther(line: string): Promise<number> {
+    await this.commands.complete();
+    return this.#execute(line);
   }
 
   wordsOf(line: string): string[] {

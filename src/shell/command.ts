@@ -104,20 +104,48 @@ export function looksOnly({ looksOnly: where }: Command, argv: readonly string[]
   return where === true || (where !== undefined && where(argv));
 }
 
-/** The commands of a shell, sorted by name. */
+/** Commands by purpose: "images", "data", … */
+export type CommandGroups = Readonly<Record<string, readonly Command[]>>;
+
+/** The commands of a shell. */
 export class CommandTable {
-  /** The commands by purpose: "images", "data", … */
-  readonly groups: Readonly<Record<string, readonly Command[]>>;
+  #groups: CommandGroups;
+  #loadAll: (() => Promise<CommandGroups>) | null;
   readonly #byName = new Map<string, Command>();
 
-  constructor(groups: Readonly<Record<string, readonly Command[]>>) {
-    this.groups = groups;
-    for (const command of Object.values(groups).flat()) {
+  /** With `loadAll`, `groups` are only those that are there from the start. */
+  constructor(groups: CommandGroups, loadAll: (() => Promise<CommandGroups>) | null = null) {
+    this.#groups = groups;
+    this.#loadAll = loadAll;
+    this.#indexNames();
+  }
+
+  #indexNames(): void {
+    for (const command of Object.values(this.#groups).flat()) {
       for (const name of [command.name, ...(command.aliases ?? [])]) {
         assert(!this.#byName.has(name), `only one command is called ${name}`);
         this.#byName.set(name, command);
       }
     }
+  }
+
+  /** Every command is there; else what `find` does not find may come with `complete`. */
+  get isComplete(): boolean {
+    return this.#loadAll === null;
+  }
+
+  /** Loads the commands that are not there yet. */
+  async complete(): Promise<void> {
+    if (this.#loadAll === null) return;
+    this.#groups = await this.#loadAll();
+    this.#loadAll = null;
+    this.#byName.clear();
+    this.#indexNames();
+  }
+
+  get groups(): CommandGroups {
+    assert(this.isComplete, 'all commands are loaded');
+    return this.#groups;
   }
 
   /** Every command once, by name. */
@@ -129,6 +157,7 @@ export class CommandTable {
 
   /** Every name and alias. */
   get names(): readonly string[] {
+    assert(this.isComplete, 'all commands are loaded');
     return [...this.#byName.keys()];
   }
 

@@ -7,10 +7,10 @@ import { Open } from '../../src/block/flags.ts';
 import { Exit, type Invocation, parseArguments } from '../../src/cli/arguments.ts';
 import { useFolder } from '../helpers/sandbox.ts';
 
-function parse(...words: string[]): { result: Invocation | 0 | 1; out: string; err: string } {
+async function parse(...words: string[]): Promise<{ result: Invocation | 0 | 1; out: string; err: string }> {
   let out = '';
   let err = '';
-  const result = parseArguments(words, {
+  const result = await parseArguments(words, {
     programName: 'qemu-io',
     stdout: (text) => {
       out += text;
@@ -23,8 +23,8 @@ function parse(...words: string[]): { result: Invocation | 0 | 1; out: string; e
   return { result: result.status, out: result.wantsUsage ? usageLine + out : out, err };
 }
 
-function accepted(...words: string[]): Invocation {
-  const { result, err } = parse(...words);
+async function accepted(...words: string[]): Promise<Invocation> {
+  const { result, err } = await parse(...words);
   expect(err).toBe('');
   if (typeof result === 'number') throw new Error(`refused with status ${result}`);
   return result;
@@ -33,8 +33,8 @@ function accepted(...words: string[]): Invocation {
 const usageLine = 'Usage: qemu-io [OPTIONS]... [-c STRING]... [file]\n';
 
 describe('options', () => {
-  it('come in clusters, behind the file, with and without =', () => {
-    expect(accepted('-rU', 'a.img', '--cache=none', '-fraw', '--cmd', 'quit', '-cinfo')).toMatchObject({
+  it('come in clusters, behind the file, with and without =', async () => {
+    expect(await accepted('-rU', 'a.img', '--cache=none', '-fraw', '--cmd', 'quit', '-cinfo')).toMatchObject({
       file: 'a.img',
       format: 'raw',
       commands: ['quit', 'info'],
@@ -44,8 +44,8 @@ describe('options', () => {
     });
   });
 
-  it('are off at first, but for discards and write-through', () => {
-    expect(accepted('a.img')).toEqual({
+  it('are off at first, but for discards and write-through', async () => {
+    expect(await accepted('a.img')).toEqual({
       commands: [],
       scripts: [],
       blkdebug: false,
@@ -80,22 +80,22 @@ describe('options', () => {
     [['-t', 'directsync'], Open.NO_CACHE],
     [['-t', 'unsafe'], Open.NO_FLUSH],
     [['-n', '-t', 'writeback'], 0],
-  ])('%j sets its flags', (words, flags) => {
-    expect(accepted(...words).flags).toBe(Open.UNMAP | Open.READ_WRITE | flags);
+  ])('%j sets its flags', async (words, flags) => {
+    expect((await accepted(...words)).flags).toBe(Open.UNMAP | Open.READ_WRITE | flags);
   });
 
-  it('-d ignore takes the discards away', () => {
-    expect(accepted('-d', 'ignore').flags & Open.UNMAP).toBe(0);
-    expect(accepted('-d', 'ignore', '--discard', 'on').flags & Open.UNMAP).toBe(Open.UNMAP);
+  it('-d ignore takes the discards away', async () => {
+    expect((await accepted('-d', 'ignore')).flags & Open.UNMAP).toBe(0);
+    expect((await accepted('-d', 'ignore', '--discard', 'on')).flags & Open.UNMAP).toBe(Open.UNMAP);
   });
 
-  it('are abbreviated as in qemu-io; ours do not get in the way', () => {
-    expect(accepted('--d=off').flags & Open.UNMAP).toBe(0);
-    expect(parse('--c', 'x').err).toBe(
+  it('are abbreviated as in qemu-io; ours do not get in the way', async () => {
+    expect((await accepted('--d=off')).flags & Open.UNMAP).toBe(0);
+    expect((await parse('--c', 'x')).err).toBe(
       "qemu-io: option '--c' is ambiguous; possibilities: '--cmd' '--copy-on-read' '--cache'\n",
     );
-    expect(accepted('--bail').bail).toBe(true);
-    expect(parse('--ba').err).toBe("qemu-io: unrecognized option '--ba'\n");
+    expect((await accepted('--bail')).bail).toBe(true);
+    expect((await parse('--ba')).err).toBe("qemu-io: unrecognized option '--ba'\n");
   });
 });
 
@@ -106,8 +106,8 @@ describe('refusals', () => {
     [['-f'], "qemu-io: option requires an argument -- 'f'\n"],
     [['--r=1'], "qemu-io: option '--read-only' doesn't allow an argument\n"],
     [['a', 'b'], ''],
-  ])('%j ends in the usage with status 1', (words, message) => {
-    const { result, out, err } = parse(...words);
+  ])('%j ends in the usage with status 1', async (words, message) => {
+    const { result, out, err } = await parse(...words);
     expect(result).toBe(1);
     expect(err).toBe(message);
     expect(out.startsWith(usageLine)).toBe(true);
@@ -120,26 +120,26 @@ describe('refusals', () => {
     [['--im', '-f', 'raw', 'a'], '--image-opts and -f are mutually exclusive'],
     [['-T', 'bogus=1'], "Invalid parameter 'bogus'"],
     [['--object', 'secret'], "Parameter 'id' is missing"],
-  ])('%j', (words, message) => {
-    expect(parse(...words)).toEqual({ result: 1, out: '', err: `qemu-io: ${message}\n` });
+  ])('%j', async (words, message) => {
+    expect(await parse(...words)).toEqual({ result: 1, out: '', err: `qemu-io: ${message}\n` });
   });
 
-  it('an events file of --trace must be there', () => {
-    expect(parse('-T', 'events=/nonexistent/events')).toEqual({
+  it('an events file of --trace must be there', async () => {
+    expect(await parse('-T', 'events=/nonexistent/events')).toEqual({
       result: 1,
       out: '',
       err: 'qemu-io:/nonexistent/events: No such file or directory\n',
     });
-    expect(accepted('-T', 'bdrv_*,file=x.trace').wantsTrace).toBe(true);
+    expect((await accepted('-T', 'bdrv_*,file=x.trace')).wantsTrace).toBe(true);
   });
 });
 
-it('-h and -V print and succeed', () => {
-  const help = parse('-r', '--h', '--bogus');
+it('-h and -V print and succeed', async () => {
+  const help = await parse('-r', '--h', '--bogus');
   expect(help.result).toBe(0);
   expect(help.out.startsWith(usageLine)).toBe(true);
-  expect(parse('-V')).toMatchObject({ result: 0, err: '' });
-  expect(parse('-V').out).toMatch(/^qemu-io version 7\.2 \(blkscope .+\)\n$/);
+  expect(await parse('-V')).toMatchObject({ result: 0, err: '' });
+  expect((await parse('-V')).out).toMatch(/^qemu-io version 7\.2 \(blkscope .+\)\n$/);
 });
 
 describe('--object', () => {
@@ -153,8 +153,8 @@ describe('--object', () => {
     'secret,id=x,data=YWJj,format=base64',
     `secret,id=x,file=${keyFile}`,
     '{"qom-type": "secret", "id": "x", "data": "a"}',
-  ])('takes %s', (definition) => {
-    accepted('--object', definition);
+  ])('takes %s', async (definition) => {
+    await accepted('--object', definition);
   });
 
   it.each([
@@ -181,18 +181,18 @@ describe('--object', () => {
     ['{"qom-type":1}', "Invalid parameter type for 'qom-type', expected: string"],
     ['{"qom-type":"secret"', 'JSON parse error, premature EOI'],
     ['thread-context,id=x', "objects of type 'thread-context' do not exist in blkscope"],
-  ])('refuses %s', (definition, message) => {
-    expect(parse('--object', definition)).toEqual({ result: 1, out: '', err: `qemu-io: ${message}\n` });
+  ])('refuses %s', async (definition, message) => {
+    expect(await parse('--object', definition)).toEqual({ result: 1, out: '', err: `qemu-io: ${message}\n` });
   });
 
-  it('refuses a second object of one name', () => {
-    expect(parse('--object', 'secret,id=x,data=a', '--object', 'secret,id=x,data=b').err).toBe(
+  it('refuses a second object of one name', async () => {
+    expect((await parse('--object', 'secret,id=x,data=a', '--object', 'secret,id=x,data=b')).err).toBe(
       "qemu-io: attempt to add duplicate property 'x' to object (type 'container')\n",
     );
   });
 
-  it('help lists names and succeeds', () => {
-    expect(parse('--object', 'help')).toMatchObject({ result: 0, err: '' });
-    expect(parse('--object', 'secret,help').out).toContain('  keyid=<string>\n');
+  it('help lists names and succeeds', async () => {
+    expect(await parse('--object', 'help')).toMatchObject({ result: 0, err: '' });
+    expect((await parse('--object', 'secret,help')).out).toContain('  keyid=<string>\n');
   });
 });

@@ -51,7 +51,7 @@ export async function prepareLines(
   lines: readonly string[],
   complain: (text: string) => void,
 ): Promise<PreparedSearch> {
-  const invocation = parseProgramWords(words, complain);
+  const invocation = await parseProgramWords(words, complain);
   const refused = refusedLine(commandsOf(invocation.compat), lines, REFUSED_COMMAND);
   if (refused !== null) throw invalidArgument(`${words.script}: ${refused}`);
   const world = await makeWorld(invocation, lines);
@@ -61,12 +61,12 @@ export async function prepareLines(
   return { invocation, scenario: world.scenario, baseline, units, seed, image: invocation.file ?? '' };
 }
 
-function parseProgramWords({ program }: SearchWords, complain: (text: string) => void): Invocation {
+async function parseProgramWords({ program }: SearchWords, complain: (text: string) => void): Promise<Invocation> {
   let said = '';
   const say = (text: string): void => {
     said += text;
   };
-  const invocation = parseArguments(program, { programName: 'blkscope', stdout: say, stderr: say });
+  const invocation = await parseArguments(program, { programName: 'blkscope', stdout: say, stderr: say });
   if (invocation instanceof Exit) {
     complain(said);
     throw invalidArgument('the options of the program and one image are needed before the script');

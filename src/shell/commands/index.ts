@@ -1,6 +1,6 @@
 /** The shell's commands, by purpose. */
 import { type Compat, defaultCompat, type Version } from '../../block/compat.ts';
-import { type Command, CommandTable } from '../command.ts';
+import { type Command, type CommandGroups, CommandTable } from '../command.ts';
 import { abort } from './abort.ts';
 import { aioFlush } from './aio-flush.ts';
 import { aioRead } from './aio-read.ts';
@@ -58,7 +58,7 @@ import { write } from './write.ts';
 import { writev } from './writev.ts';
 import { zoneCommands } from './zones.ts';
 
-const groups: Readonly<Record<string, readonly Command[]>> = {
+const groups: CommandGroups = {
   images: [create, open, close, reopen, info, nodes, length, truncate, snapshot, compare, commit],
   data: [read, readv, write, writev, discard, flush, alloc, map],
   metadata: [where, who, dump, diff, check, poke],
@@ -75,15 +75,16 @@ const groups: Readonly<Record<string, readonly Command[]>> = {
 
 /** The commands of a version of qemu-io, and ours. */
 export function commandsOf(compat: Compat): CommandTable {
-  const table = tables.get(compat.version) ?? tableOf(compat);
+  const table = tables.get(compat.version) ?? new CommandTable(groupsOf(compat));
   tables.set(compat.version, table);
   return table;
 }
 
-function tableOf(compat: Compat): CommandTable {
+/** All commands of a version by purpose, without groups that are empty. */
+export function groupsOf(compat: Compat): CommandGroups {
   const isThere = ({ since }: Command): boolean => since === undefined || compat.has(since);
   const ofVersion = Object.entries(groups).map(([name, members]) => [name, members.filter(isThere)] as const);
-  return new CommandTable(Object.fromEntries(ofVersion.filter(([, members]) => members.length > 0)));
+  return Object.fromEntries(ofVersion.filter(([, members]) => members.length > 0));
 }
 
 const tables = new Map<Version, CommandTable>();

@@ -27,8 +27,8 @@ import { addPart } from './pending-parts.ts';
 const NEEDS_NEW = -1;
 
 /**
- * What of a write of `bytes` at a guest offset can be overwritten in place, as far as it is found without waiting:
- * added to `result`. `allocate` finds the rest. The lock is held.
+ * Adds to `result` as much of a write of `bytes` at a guest offset as can be overwritten in place and is found without
+ * waiting; `allocate` finds the rest. The lock is held.
  */
 export function allocateInPlace(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): void {
   const { l2Cache } = image;
@@ -113,8 +113,8 @@ function clusterLimit({ clusterBytes, sliceEntries }: Qcow2Image, index: number,
 }
 
 /**
- * Adds clusters that can be overwritten where they are, of `bytes` at a position. Gives how many bytes it has found: 0 if
- * there are some but at the wrong place, NEEDS_NEW if there are none.
+ * Adds clusters that can be overwritten where they are, of `bytes` at a position. Gives how many bytes that are: 0 if
+ * they are at the wrong place, NEEDS_NEW if there are none.
  */
 function findInPlace(
   image: Qcow2Image,

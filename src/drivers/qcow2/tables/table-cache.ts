@@ -18,6 +18,7 @@ import type { Qcow2Image } from './image.ts';
 import { flushFile, ignoringErrors, readFile, writeFile } from './io.ts';
 import { hex } from '../format/offsets.ts';
 import { checkOverlap, Overlap } from './overlap.ts';
+import { SlotSet } from './slot-set.ts';
 
 /** Memory is taken in chunks of about this size, as slots come into use. */
 const CHUNK_BYTES = 256 * 1024;
@@ -39,10 +40,8 @@ export class TableCache {
   readonly #offsets: Float64Array;
   readonly #holders: Uint32Array;
   readonly #tables: (Buffer | undefined)[];
-  /** One bit a slot. */
-  readonly #dirty: Uint32Array;
-  readonly #unused: Uint32Array;
-  #unusedCount: number;
+  readonly #dirty: SlotSet;
+  readonly #unused: SlotSet;
   /** The slots that are in use, as a list: least recently put back first. Those that are held count as none of it. */
   readonly #older: Int32Array;
   readonly #newer: Int32Array;
@@ -57,13 +56,11 @@ export class TableCache {
     this.#offsets = new Float64Array(slotCount);
     this.#holders = new Uint32Array(slotCount);
     this.#tables = [];
-    const words = Math.ceil(slotCount / 32);
-    this.#dirty = new Uint32Array(words);
-    this.#unused = new Uint32Array(words);
+    this.#dirty = new SlotSet(slotCount);
+    this.#unused = new SlotSet(slotCount);
     this.#older = new Int32Array(slotCount);
     this.#newer = new Int32Array(slotCount);
-    this.#unusedCount = 0;
-    for (let slot = 0; slot < slotCount; slot++) this.#setUnused(slot);
+    for (let slot = 0; slot < slotCount; slot++) this.#unused.add(slot);
   }
 
   /** The slot of the table at this offset of the file, held; read from disk if it is not cached. */
@@ -103,7 +100,7 @@ export class TableCache {
   /** The content has changed: it is to be written back. */
   markDirty(slot: number): void {
     this.#image.loop.witness?.changes(this.#image.lock.name);
-    this.#dirty[slot >>> 5] = (this.#dirty[slot >>> 5] ?? 0) | (1 << (slot & 31));
+    this.#dirty.add(slot);
   }
 
   /** The slot of a table if it is cached, not held by this; -1 if it is not. */
@@ -114,12 +111,12 @@ export class TableCache {
   /** The content of a table that is cached, to be looked at only, and whether it is to be written back; else null. */
   peek(offset: number): { readonly bytes: Buffer; readonly isDirty: boolean } | null {
     const slot = this.find(offset);
-    return slot === -1 ? null : { bytes: this.table(slot), isDirty: this.#isDirty(slot) };
+    return slot === -1 ? null : { bytes: this.table(slot), isDirty: this.#dirty.has(slot) };
   }
 
   /** The tables that are to be written back, to be looked at only. */
   *dirtyTables(): Generator<{ readonly offset: number; readonly bytes: Buffer }> {
-    for (let slot = this.#nextDirty(0); slot !== -1; slot = this.#nextDirty(slot + 1)) {
+    for (let slot = this.#dirty.next(0); slot !== -1; slot = this.#dirty.next(slot + 1)) {
       const offset = this.#offsets[slot] ?? 0;
       if (offset !== 0) yield { offset, bytes: this.table(slot) };
     }
@@ -131,7 +128,7 @@ export class TableCache {
    */
   discard(slot: number): void {
     if (this.#holders[slot] !== 0) throw new BlockError(Errno.EIO);
-    this.#clearDirty(slot);
+    this.#dirty.delete(slot);
     this.#image.hazards?.order.forget(this.#offsets[slot] ?? 0);
     this.#forget(slot);
     this.#release(slot);
@@ -167,13 +164,13 @@ export class TableCache {
 
   /** Writes back all dirty tables. Goes on after a failure; of several, no space left counts before the last one. */
   write(): Pending {
-    return this.#nextDirty(0) === -1 ? undefined : run(this.#writeDirty());
+    return this.#dirty.next(0) === -1 ? undefined : run(this.#writeDirty());
   }
 
   *#writeDirty(): Steps<void> {
     let failure: BlockError | null = null;
     // Searched anew after each write: writing back this cache can write back another, which may change this one.
-    for (let slot = this.#nextDirty(0); slot !== -1; slot = this.#nextDirty(slot + 1)) {
+    for (let slot = this.#dirty.next(0); slot !== -1; slot = this.#dirty.next(slot + 1)) {
       try {
         yield* this.#writeBack(slot);
       } catch (error) {
@@ -184,20 +181,9 @@ export class TableCache {
     if (failure !== null) throw failure;
   }
 
-  /** The first dirty slot from `first` on; -1 if there is none. */
-  #nextDirty(first: number): number {
-    let mask = -1 << (first & 31);
-    for (let word = first >>> 5; word < this.#dirty.length; word++) {
-      const bits = (this.#dirty[word] ?? 0) & mask;
-      if (bits !== 0) return word * 32 + 31 - Math.clz32(bits & -bits);
-      mask = -1;
-    }
-    return -1;
-  }
-
   /** Writes back all dirty tables and puts them on stable storage. */
   *flush(): Steps<void> {
-    if (this.#nextDirty(0) !== -1) yield* this.#writeDirty();
+    if (this.#dirty.next(0) !== -1) yield* this.#writeDirty();
     const flushing = flushFile(this.#image);
     if (flushing !== undefined) yield flushing;
   }
@@ -221,7 +207,7 @@ export class TableCache {
     // Offset 0 is the header: nothing that points there is a table.
     if (offset === 0) throw new BlockError(Errno.EIO);
     const slot = this.#victim(offset);
-    if (this.#isDirty(slot)) yield* this.#writeBack(slot);
+    if (this.#dirty.has(slot)) yield* this.#writeBack(slot);
     this.#forget(slot);
     if (fromDisk) {
       if (this.kind === 'L2 table') yield image.fire(Event.L2_LOAD);
@@ -229,8 +215,8 @@ export class TableCache {
     }
     this.#offsets[slot] = offset;
     this.#slots.set(offset, slot);
-    if (this.#isUnused(slot)) {
-      this.#clearUnused(slot);
+    if (this.#unused.has(slot)) {
+      this.#unused.delete(slot);
       this.#append(slot);
     }
     this.#holders[slot] = 1;
@@ -238,27 +224,15 @@ export class TableCache {
   }
 
   #victim(offset: number): number {
-    let slot: number;
-    if (this.#unusedCount > 0) {
-      slot = this.#firstUnused(((offset / this.tableBytes) * 4) % this.slotCount);
-    } else {
+    let slot = this.#unused.next(((offset / this.tableBytes) * 4) % this.slotCount);
+    // Around the end.
+    if (slot === -1) slot = this.#unused.next(0);
+    if (slot === -1) {
       slot = this.#oldest;
       while (slot !== -1 && this.#holders[slot] !== 0) slot = this.#newer[slot] as number;
     }
     assert(slot !== -1, 'a slot of the cache is not held');
     return slot;
-  }
-
-  /** The first unused slot from `start` on, around the end. */
-  #firstUnused(start: number): number {
-    const words = this.#unused.length;
-    for (let step = 0; step <= words; step++) {
-      const word = ((start >>> 5) + step) % words;
-      let bits = this.#unused[word] ?? 0;
-      if (step === 0) bits &= ~((1 << (start & 31)) - 1);
-      if (bits !== 0) return word * 32 + 31 - Math.clz32(bits & -bits);
-    }
-    return -1;
   }
 
   /** Writes a dirty table back. */
@@ -281,7 +255,7 @@ export class TableCache {
     const tick = this.#image.hazards?.order.writing(offset, this.table(slot)) ?? 0;
     const writing = writeFile(this.#image, offset, this.table(slot));
     if (writing !== undefined) yield writing;
-    this.#clearDirty(slot);
+    this.#dirty.delete(slot);
     this.#image.hazards?.order.written(offset, this.tableBytes, tick);
   }
 
@@ -289,14 +263,6 @@ export class TableCache {
   #settle(): void {
     this.#dependsOn = null;
     this.#dependsOnFlush = false;
-  }
-
-  #isDirty(slot: number): boolean {
-    return ((this.#dirty[slot >>> 5] ?? 0) & (1 << (slot & 31))) !== 0;
-  }
-
-  #clearDirty(slot: number): void {
-    this.#dirty[slot >>> 5] = (this.#dirty[slot >>> 5] ?? 0) & ~(1 << (slot & 31));
   }
 
   #forget(slot: number): void {
@@ -307,23 +273,9 @@ export class TableCache {
 
   /** Makes a slot that is not held an unused one. */
   #release(slot: number): void {
-    if (this.#isUnused(slot)) return;
+    if (this.#unused.has(slot)) return;
     this.#unlink(slot);
-    this.#setUnused(slot);
-  }
-
-  #isUnused(slot: number): boolean {
-    return ((this.#unused[slot >>> 5] ?? 0) & (1 << (slot & 31))) !== 0;
-  }
-
-  #setUnused(slot: number): void {
-    this.#unused[slot >>> 5] = (this.#unused[slot >>> 5] ?? 0) | (1 << (slot & 31));
-    this.#unusedCount += 1;
-  }
-
-  #clearUnused(slot: number): void {
-    this.#unused[slot >>> 5] = (this.#unused[slot >>> 5] ?? 0) & ~(1 << (slot & 31));
-    this.#unusedCount -= 1;
+    this.#unused.add(slot);
   }
 
   #append(slot: number): void {
