@@ -22,8 +22,8 @@ const COALESCE_BYTES = 64 << 10;
 const MAX_UNIT_BYTES = 3;
 /** A reader that is too slow is tried again after this time. */
 const RETRY_MS = 5;
-/** Text is encoded at the latest when there is so much of it. */
-const MAX_TEXT_UNITS = 16 << 10;
+/** Text is encoded at the latest when there is so much of it: its pieces are still in the processor's caches then. */
+const MAX_TEXT_UNITS = 4 << 10;
 
 /** The size of the terminal at standard output, in characters. */
 export function terminalSize(): { columns: number; rows: number } {
