@@ -5,7 +5,7 @@ import { Event } from '../events/events.ts';
 import { Open, Perm } from '../flags.ts';
 import type { WaitReason } from '../loop/loop.ts';
 import type { Witness } from '../loop/witness.ts';
-import type { BlockNode } from '../graph/node.ts';
+import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { checkOpen } from './check.ts';
 import { runRequest, traceWait } from './traced.ts';
 
@@ -35,12 +35,12 @@ function witnessOfFlush({ driver, loop }: BlockNode): Witness | null {
 /**
  * One flush of a node at a time; those that come meanwhile wait for their turn.
  *
- * Every write of a cache that is off comes here: it is one generator, and what has not to be waited for is not yielded.
+ * Every write of a cache that is off comes here: it is one small generator, and what has not to be waited for is not
+ * yielded.
  */
 function* flushInTurn(node: BlockNode): Steps<void> {
   const generation = node.writeGeneration;
-  const witness = witnessOfFlush(node);
-  witness?.locks(node.flushQueue, `flush of ${node.nodeName}`);
+  witnessOfFlush(node)?.locks(node.flushQueue, `flush of ${node.nodeName}`);
   node.inFlight += 1;
   while (node.flushActive) {
     traceWait(node, waitsForFlush);
@@ -48,46 +48,64 @@ function* flushInTurn(node: BlockNode): Steps<void> {
   }
   node.flushActive = true;
   try {
-    const { driver, primaryChild } = node;
-    if (driver.flush !== undefined) {
-      yield driver.flush(node);
-      node.flushedGeneration = generation;
-      return;
-    }
-    const above = primaryChild === null ? null : primaryChild.node;
-    let pending = above?.debugEvent(Event.FLUSH_TO_OS);
-    if (pending !== undefined) yield pending;
-    // What the driver caches goes to the host even with cache=unsafe.
-    pending = driver.flushToOs?.(node);
-    if (pending !== undefined) yield pending;
+    if (node.driver.flush !== undefined) {
+      yield node.driver.flush(node);
+    } else {
+      let pending = node.primaryChild?.node.debugEvent(Event.FLUSH_TO_OS);
+      if (pending !== undefined) yield pending;
+      // What the driver caches goes to the host even with cache=unsafe.
+      pending = node.driver.flushToOs?.(node);
+      if (pending !== undefined) yield pending;
 
-    if ((node.openFlags & Open.NO_FLUSH) === 0 && node.flushedGeneration !== generation) {
-      pending = above?.debugEvent(Event.FLUSH_TO_DISK);
-      if (pending !== undefined) yield pending;
-      // What the driver wrote may have shown that the image is corrupt.
-      checkOpen(node);
-      pending = driver.flushToDisk?.(node);
-      if (pending !== undefined) yield pending;
-    }
-    let failure: BlockError | null = null;
-    for (let index = 0; index < node.children.length; index += 1) {
-      const child = node.children[index];
-      if (child === undefined || (child.perm & (Perm.WRITE | Perm.WRITE_UNCHANGED)) === 0) continue;
-      // Every child is flushed, also after one has failed; the first error counts.
-      try {
-        pending = flush(child.node);
+      if ((node.openFlags & Open.NO_FLUSH) === 0 && node.flushedGeneration !== generation) {
+        pending = node.primaryChild?.node.debugEvent(Event.FLUSH_TO_DISK);
         if (pending !== undefined) yield pending;
-      } catch (error) {
-        if (!(error instanceof BlockError)) throw error;
-        failure ??= error;
+        // What the driver wrote may have shown that the image is corrupt.
+        checkOpen(node);
+        pending = node.driver.flushToDisk?.(node);
+        if (pending !== undefined) yield pending;
       }
+      pending = flushChildren(node);
+      if (pending !== undefined) yield pending;
     }
-    if (failure !== null) throw failure;
     node.flushedGeneration = generation;
   } finally {
-    node.flushActive = false;
-    const isPassedOn = node.flushQueue.wakeOne() !== null;
-    witness?.unlocks(node.flushQueue, isPassedOn);
-    node.inFlight -= 1;
+    endFlush(node);
   }
+}
+
+function endFlush(node: BlockNode): void {
+  node.flushActive = false;
+  const isPassedOn = node.flushQueue.wakeOne() !== null;
+  witnessOfFlush(node)?.unlocks(node.flushQueue, isPassedOn);
+  node.inFlight -= 1;
+}
+
+/** Flushes the children that are written to: of most nodes one at most. */
+function flushChildren({ children }: BlockNode): Pending {
+  let only: BlockNode | null = null;
+  for (const child of children) {
+    if (!isWrittenTo(child)) continue;
+    if (only !== null) return run(flushEach(children));
+    only = child.node;
+  }
+  return only === null ? undefined : flush(only);
+}
+
+/** Every child is flushed, also after one has failed; the first error counts. */
+function* flushEach(children: readonly ChildLink[]): Steps<void> {
+  let failure: BlockError | null = null;
+  for (const child of children) {
+    try {
+      if (isWrittenTo(child)) yield flush(child.node);
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      failure ??= error;
+    }
+  }
+  if (failure !== null) throw failure;
+}
+
+function isWrittenTo({ perm }: ChildLink): boolean {
+  return (perm & (Perm.WRITE | Perm.WRITE_UNCHANGED)) !== 0;
 }
