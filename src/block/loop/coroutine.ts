@@ -35,6 +35,8 @@ export interface RequestLabel {
   readonly origin?: string | null;
   /** The request that this one is a part of; null, or left out, for one that stands by itself. */
   readonly parent?: Coroutine | null;
+  /** Commands come before it ends: nothing turns the loop for it until one of them does. */
+  readonly isAsynchronous?: boolean;
 }
 
 /** Coroutines to be woken one after the other, each chosen when its turn has come. */
@@ -55,6 +57,8 @@ export class Coroutine {
   origin: string | null;
   /** The request that this one is a part of; null for one that stands by itself. */
   readonly parent: Coroutine | null;
+  /** Commands come before it ends. */
+  readonly isAsynchronous: boolean;
   /** Start time in ns of the loop's clock; 0 until a command's coroutine first parks: it cannot be observed before. */
   startedNs: number;
   done: boolean;
@@ -84,13 +88,14 @@ export class Coroutine {
   newer: Coroutine | null;
 
   // Each command makes one; fields that are set where they are declared would be a second function.
-  constructor(id: number, { operation, offset, bytes, origin, parent }: RequestLabel) {
+  constructor(id: number, { operation, offset, bytes, origin, parent, isAsynchronous }: RequestLabel) {
     this.id = id;
     this.operation = operation;
     this.offset = offset;
     this.bytes = bytes;
     this.origin = origin ?? null;
     this.parent = parent ?? null;
+    this.isAsynchronous = isAsynchronous ?? false;
     this.startedNs = 0;
     this.done = false;
     this.cancelled = false;

@@ -75,11 +75,11 @@ export class EventLoop extends CoroutineRunner {
 
   /**
    * Called by a driver after it has done a synchronous host call: lets others run, as they would while a host call is
-   * under way. Undefined when there are no others.
+   * under way. Undefined when there are no others, and none can come.
    */
   hostIo(): Promise<void> | undefined {
     const coroutine = this.current;
-    if (coroutine === null || this.isOnlyCoroutine) return undefined;
+    if (coroutine === null || (this.isOnlyCoroutine && !coroutine.isAsynchronous)) return undefined;
     this.#completions.push(coroutine);
     return this.park(waitsForHostIo);
   }

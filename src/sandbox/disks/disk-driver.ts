@@ -140,7 +140,7 @@ function perform(host: DiskHost, node: DiskNode, range: Range, data: Buffer | nu
   if (host.onRequest !== null) return run(performAsked(host, node, request, data, body));
   body();
   host.disks.note(request, range.kind === 'write' ? data : null);
-  return loop.isOnlyCoroutine ? undefined : loop.hostIo();
+  return loop.hostIo();
 }
 
 function* performAsked(
@@ -159,7 +159,7 @@ function* performAsked(
     if (!(error instanceof BlockError)) throw error;
     failure = asBlockError(error);
   }
-  if (!loop.isOnlyCoroutine) yield loop.hostIo();
+  yield loop.hostIo();
   if (failure !== null) throw failure;
 }
 

@@ -106,7 +106,7 @@ function* releaseAfter({ lease }: Request, reporting: Promise<void>): Steps<void
 export function startRequest(session: SessionState, label: RequestLabel, request: Request): Pending {
   const timed = { request, startNs: 0 };
   return session.background.start(
-    label,
+    { ...label, isAsynchronous: true },
     () => begin(session, timed),
     (error) => {
       try {
