@@ -7,6 +7,10 @@
  * world of generators (a driver's methods, a coroutine's body) `run` turns it into an `Answer`. An `async` function is
  * for what waits as a rule.
  *
+ * A yield hands its answer to `run` and takes the value back, also if there is nothing to wait for. On the way of every
+ * command it is left out then (`if (pending !== undefined) yield pending`); elsewhere `yield` alone reads better. A
+ * function that has nothing to wait for but in rare cases is a plain one, and hands the rare case over to steps.
+ *
  * Steps that wait go on in the call that ends their wait, the innermost first, and keep little meanwhile: a request has
  * several such borders, and thousands of requests may wait.
  */
