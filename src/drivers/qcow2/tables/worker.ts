@@ -24,8 +24,7 @@ export class Workers {
  */
 export function* inThread<T>(image: Qcow2Image, work: () => T): Steps<T> {
   const workers = (image.workers ??= new Workers(image));
-  const locking = image.lock.lock();
-  if (locking !== undefined) yield locking;
+  yield image.lock.lock();
   while (workers.busy >= MAX_BUSY) {
     image.lock.unlock();
     yield workers.waiting.wait(waitsForThread);
@@ -36,11 +35,9 @@ export function* inThread<T>(image: Qcow2Image, work: () => T): Steps<T> {
   let result: T;
   try {
     result = work();
-    const others = image.loop.hostIo();
-    if (others !== undefined) yield others;
+    yield image.loop.hostIo();
   } finally {
-    const relocking = image.lock.lock();
-    if (relocking !== undefined) yield relocking;
+    yield image.lock.lock();
     workers.busy -= 1;
     workers.waiting.wakeOne();
     image.lock.unlock();
