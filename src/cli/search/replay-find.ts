@@ -6,6 +6,7 @@ import type { Session } from '../../shell/session.ts';
 import { runLines } from '../../shell/script.ts';
 import { isTerminal } from '../../sys/tty.ts';
 import type { Stdio } from '../stdio.ts';
+import { Views } from '../views.ts';
 import { readInput } from './case-files.ts';
 import { prepareLines, reasonOf } from './prepare-search.ts';
 import type { SavedFind } from './report-finds.ts';
@@ -72,7 +73,6 @@ function viewerOn(stdio: Stdio): CaseViewer {
 /** A shell on the session of the case, until the user leaves it. */
 async function converse(session: Session, stdio: Stdio): Promise<void> {
   const { Terminal } = await import('../terminal.ts');
-  const { Views } = await import('../views.ts');
   const views = new Views(session, stdio, ['replay']);
   if (stdio.hasCursor) await views.setLive(true);
   stdio.stderr('(the script has ended; when you leave, the image is closed and checked)\n');
