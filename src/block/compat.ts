@@ -48,23 +48,16 @@ const versionNames = Object.keys(versions) as readonly Version[];
 /** The behaviour of one version of QEMU. */
 export class Compat {
   readonly version: Version;
-  readonly #changes: ReadonlySet<Change>;
 
   constructor(version: Version) {
     this.version = version;
-    const [major, minor] = versions[version];
-    const isThere = ([, [since, sinceMinor]]: [string, readonly [number, number]]): boolean =>
-      since < major || (since === major && sinceMinor <= minor);
-    this.#changes = new Set(
-      Object.entries(changes)
-        .filter(isThere)
-        .map(([name]) => name as Change),
-    );
   }
 
   /** Whether the version has a change. */
   has(change: Change): boolean {
-    return this.#changes.has(change);
+    const [major, minor] = versions[this.version];
+    const [since, sinceMinor] = changes[change];
+    return since < major || (since === major && sinceMinor <= minor);
   }
 }
 
