@@ -156,6 +156,8 @@ describe('hints', () => {
     ['rule add inject-error event=pwritev sectr=1', 'did you mean sector?'],
     ['rule add inject-eror event=pwritev', 'did you mean inject-error?'],
     ['rule ad inject-error', 'did you mean add?'],
+    ['break -x pwritev A', 'the options are -p -l'],
+    ['break -P pwritev', 'did you mean -p?'],
     ['write -p 1 -X 0 512', 'the options are'],
     ['writev -p 1 0 512', 'did you mean -P?'],
     ['help wriet', 'did you mean write?'],
@@ -170,6 +172,24 @@ describe('hints', () => {
     const pipe = await testShell();
     await pipe.run(line);
     expect(pipe.err()).not.toContain('(');
+  });
+
+  it('take the first word of break for options on a terminal, and for an event in a pipe', async () => {
+    const shell = await terminal();
+    expect(await shell.run('break -p pwritev')).toBe(0);
+    expect(shell.err()).toContain('(the tag is A)');
+    expect(await shell.run('break -l pwritev')).toBe(-Errno.EINVAL);
+    expect(shell.out()).toBe('break event tag -- sets a breakpoint on event and tags the stopped request as tag\n');
+    const pipe = await testShell();
+    expect(await pipe.run('break -p pwritev')).toBe(-Errno.ENOENT);
+    expect(pipe.out()).toBe('Could not set breakpoint: No such file or directory\n');
+  });
+
+  it('leave a word of resume that is no option a tag', async () => {
+    for (const shell of [await terminal(), await testShell()]) {
+      expect(await shell.run('resume -x')).toBe(-Errno.ENOENT);
+      expect(shell.out()).toBe('Could not resume request: No such file or directory\n');
+    }
   });
 
   it('never suggest one letter', async () => {

@@ -208,20 +208,27 @@ describe('break with conditions', () => {
     expect(await say(shell, 'aio_write -q 65024 1k')).toBe("blkdebug: Suspended request 'A'\n");
   });
 
-  it.each(['break -p pwritev A', 'break pwritev A -p', 'break pwritev A once=off'])('stays with %j', async (line) => {
-    const shell = await testShell();
-    await say(shell, line, 'aio_write -q 0 512', 'aio_write -q 512 512');
-    expect(await say(shell, 'suspended')).toMatch(/^A\t.*\nA\t.*\n$/);
-  });
-
-  it.each(['break pwritev A B', 'break pwritev A nth', 'break pwritev A nth=1 x', 'break -p -p A'])(
-    'refuses %j for its words, as qemu-io does',
+  it.each(['break -p pwritev A', 'break pwritev A -p', 'break -pp pwritev A', 'break pwritev A once=off'])(
+    'stays with %j',
     async (line) => {
       const shell = await testShell();
-      expect(await shell.run(line)).toBe(-Errno.EINVAL);
-      expect(shell.err()).toBe(`bad argument count ${line.split(' ').length - 1} to break, expected 2 arguments\n`);
+      await say(shell, line, 'aio_write -q 0 512', 'aio_write -q 512 512');
+      expect(await say(shell, 'suspended')).toMatch(/^A\t.*\nA\t.*\n$/);
     },
   );
+
+  it.each([
+    'break pwritev A B',
+    'break pwritev A nth',
+    'break pwritev A nth=1 x',
+    'break -p -p A',
+    'break -- pwritev A nth=1 -l',
+    'break -plx pwritev A',
+  ])('refuses %j for its words, as qemu-io does', async (line) => {
+    const shell = await testShell();
+    expect(await shell.run(line)).toBe(-Errno.EINVAL);
+    expect(shell.err()).toBe(`bad argument count ${line.split(' ').length - 1} to break, expected 2 arguments\n`);
+  });
 
   it.each([
     ['break nosuch A nth=1', 'Could not set breakpoint: No such file or directory\n', ''],
@@ -236,6 +243,15 @@ describe('break with conditions', () => {
     const status = await shell.run(line);
     expect([shell.out(), shell.err(), status < 0]).toEqual([out, err, out + err !== '']);
   });
+
+  it.each(['break -pl pwritev hello', 'break -l -- pwritev hello nth=1', 'break pwritev hello nth=1 -l'])(
+    'reads the options of %j as those of any command',
+    async (line) => {
+      const shell = await testShell();
+      expect(await say(shell, line, 'aio_write -q 0 512', 'aio_flush')).toContain('hello');
+      expect(await say(shell, 'suspended')).toBe('');
+    },
+  );
 
   it('does not stop the end of the image if it stays', async () => {
     const shell = await testShell();

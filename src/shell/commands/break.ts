@@ -3,7 +3,7 @@ import { breakpointPort } from '../../block/debug/port.ts';
 import { BlockError, errnoOf } from '../../block/error.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import type { Command, OperandKind } from '../command.ts';
-import { CommandFailure, hinted } from '../failure.ts';
+import { CommandFailure, hinted, usage } from '../failure.ts';
 import { eventNames } from '../../block/events/events.ts';
 import { hintClosest } from '../words/closest.ts';
 import { freeTag } from '../words/tags.ts';
@@ -24,7 +24,7 @@ export const breakCommand = {
   oneline: 'sets a breakpoint on event and tags the stopped request as tag',
   minArgs: 2,
   maxArgs: 2,
-  acceptsAlso: (argv, session) => breakWords(argv) !== null || (argv.length === 2 && session.acceptsExtensions),
+  acceptsAlso: acceptsOurs,
   explainCount: (session, [, , , ...words]) => hintSettings(session, words),
   needsFile: true,
   options,
@@ -47,6 +47,7 @@ export const breakCommand = {
   run: runBreak,
 } satisfies Command;
 
+/** A call, parsed. */
 interface Words {
   readonly event: string;
   readonly tag: string;
@@ -56,20 +57,29 @@ interface Words {
   readonly isLog: boolean;
 }
 
-/** The words of a call that qemu-io refuses for their number; null if they are not in our form either. */
-function breakWords([, ...words]: readonly string[]): Words | null {
-  if (words.length < 3) return null;
-  const [event, tag, ...settings] = words.filter((word) => word !== '-p' && word !== '-l');
-  if (event === undefined || tag === undefined || !settings.every(isSetting)) return null;
-  return { event, tag, settings, persistent: words.includes('-p'), isLog: words.includes('-l') };
+/** Whether words that are not two, as qemu-io wants them, are in our form. */
+function acceptsOurs(argv: readonly string[], session: SessionState): boolean {
+  if (session.acceptsExtensions && (argv.length === 2 || argv[1]?.startsWith('-') === true)) return true;
+  const [event, tag, ...settings] = options.operandsOf(argv, session.context.compat) ?? [];
+  return event !== undefined && tag !== undefined && settings.every(isSetting);
+}
+
+/** Two words are event and tag, whatever they begin with, unless the first can be neither: no event is called -p. */
+function parseWords(session: SessionState, argv: string[]): Words {
+  const [, first = '', second] = argv;
+  const isQemus = argv.length === 3 && !(session.acceptsExtensions && first.startsWith('-'));
+  if (isQemus && second !== undefined)
+    return { event: first, tag: second, settings: [], persistent: false, isLog: false };
+  const parsed = options.parse(session, argv);
+  const [event, given, ...settings] = parsed.operands;
+  if (event === undefined || (parsed.options.isLog && given === undefined)) throw usage();
+  const tag = given ?? freeTag(session);
+  if (given === undefined) session.hint(`the tag is ${tag}`);
+  return { event, tag, settings, ...parsed.options };
 }
 
 function runBreak(session: SessionState, argv: string[]): void {
-  const [, event = '', given] = argv;
-  const tag = given ?? freeTag(session);
-  if (given === undefined) session.hint(`the tag is ${tag}`);
-  const words = breakWords(argv) ?? { event, tag, settings: [], persistent: false, isLog: false };
-  const { settings, persistent, ...place } = words;
+  const { settings, persistent, ...place } = parseWords(session, argv);
   const conditions = settingsFrom(settings);
   for (const name of ['event', 'tag']) {
     if (conditions.has(name)) throw new BlockError(Errno.EINVAL, `'${name}' is given twice`);

@@ -1,6 +1,7 @@
 /** `resume`: lets a suspended request go on. */
 import { debugPort, findDebugPort } from '../../block/debug/port.ts';
 import type { Command } from '../command.ts';
+import type { SessionState } from '../session-state.ts';
 import { flag, OptionTable } from '../words/options.ts';
 import { namedSuspended, onlySuspended, runOnTag } from '../words/tags.ts';
 
@@ -23,11 +24,9 @@ export const resume = {
     'stands for that one: "resume w5".',
   ],
   operands: ['tag'],
-  async run(session, [, given]) {
-    const tag = given ?? onlySuspended(session).tag;
-    const port = findDebugPort(session.top);
-    // "-a" may be a tag, too; then it means that tag, as in qemu-io.
-    const isAll = tag === '-a' && port?.isSuspended(tag) === false;
+  async run(session, argv) {
+    const tag = argv[1] ?? onlySuspended(session).tag;
+    const isAll = meansAll(session, argv, tag);
     await runOnTag(session, isAll ? null : tag, 'Could not resume request', async () => {
       const known = debugPort(session.top);
       const named = namedSuspended(session, tag);
@@ -36,3 +35,10 @@ export const resume = {
     });
   },
 } satisfies Command;
+
+/** Whether the word is an option, and not a tag: under a tag a request may be suspended, or the letter is unknown. */
+function meansAll(session: SessionState, argv: string[], tag: string): boolean {
+  if (findDebugPort(session.top)?.isSuspended(tag) === true) return false;
+  if (options.operandsOf(argv, session.context.compat) === null) return false;
+  return options.parse(session, argv).options.all;
+}

@@ -130,6 +130,17 @@ export class OptionTable<O extends Options = Options> {
     return { options, operands: words.operands };
   }
 
+  /** The operands of a line; null if `parse` would refuse a letter of it. Complains of nothing and leaves `argv` alone. */
+  operandsOf(argv: readonly string[], compat: Compat): readonly string[] | null {
+    const words = new Getopt([...argv], this.letters(compat), () => {});
+    while (words.next()) {
+      const found = this.#byLetter.get(words.name);
+      if (found === undefined) return null;
+      if (found.letter.endsParsing === true) break;
+    }
+    return words.operands;
+  }
+
   /** A letter that is one in the other case was meant so; else the letters are listed. */
   #hintLetter(session: SessionState, letter: string): void {
     const other = letter === letter.toLowerCase() ? letter.toUpperCase() : letter.toLowerCase();
