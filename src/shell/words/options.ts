@@ -130,7 +130,7 @@ export class OptionTable<O extends Options = Options> {
     return { options, operands: words.operands };
   }
 
-  /** The operands of a line; null if `parse` would refuse a letter of it. Complains of nothing and leaves `argv` alone. */
+  /** The operands of a line; null if `parse` would refuse a letter of it. Says nothing, and leaves `argv` as it is. */
   operandsOf(argv: readonly string[], compat: Compat): readonly string[] | null {
     const words = new Getopt([...argv], this.letters(compat), () => {});
     while (words.next()) {
