@@ -1,16 +1,16 @@
 /** `aio_read`: starts a read and goes on. */
 import type { Pending } from '../../util/steps.ts';
 import type { Command } from '../command.ts';
-import { dump, offsetAndVector, quiet, rangeCommand, readRequest, registered, terse } from '../requests/reading.ts';
+import { isInvalid, offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/range.ts';
+import { dump, readRequest } from '../requests/reading.ts';
 import { startRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { patternArgument } from '../words/arguments.ts';
-import { flag, OptionTable, setting } from '../words/options.ts';
+import { OptionTable, setting } from '../words/options.ts';
 
 const options = new OptionTable({
   terse,
-  // What comes behind it is not even looked at.
-  isInvalid: flag('i', 'count an invalid request and do nothing', { endsParsing: true }),
+  isInvalid,
   pattern: setting('P', 'pattern', 'complain unless every byte has this value', patternArgument),
   quiet,
   registered,

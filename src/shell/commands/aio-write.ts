@@ -2,7 +2,7 @@
 import { Perm } from '../../block/flags.ts';
 import type { Pending } from '../../util/steps.ts';
 import type { Command } from '../command.ts';
-import { offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/reading.ts';
+import { isInvalid, offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/range.ts';
 import { startRequest } from '../requests/run-request.ts';
 import {
   DEFAULT_PATTERN,
@@ -17,13 +17,12 @@ import {
 import { refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { sizeArgument } from '../words/arguments.ts';
-import { flag, OptionTable } from '../words/options.ts';
+import { OptionTable } from '../words/options.ts';
 
 const options = new OptionTable({
   terse,
   forceUnitAccess,
-  // What comes behind it is not even looked at.
-  isInvalid: flag('i', 'count an invalid request and do nothing', { endsParsing: true }),
+  isInvalid,
   quiet,
   registered,
   mayUnmap,

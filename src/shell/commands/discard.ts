@@ -2,7 +2,7 @@
 import { Perm } from '../../block/flags.ts';
 import type { Command, Outcome } from '../command.ts';
 import { printDone } from '../output/request-report.ts';
-import { quiet, rangeCommand, terse } from '../requests/reading.ts';
+import { quiet, rangeCommand, terse } from '../requests/range.ts';
 import { type Request, runRequest, startRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { lengthArgument, sizeArgument, twoOperands } from '../words/arguments.ts';

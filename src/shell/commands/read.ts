@@ -1,15 +1,7 @@
 /** `read`: reads a range, checks it against a pattern, dumps it. */
 import type { Command, Outcome } from '../command.ts';
-import {
-  type ComparedRange,
-  dump,
-  expectedPattern,
-  quiet,
-  rangeCommand,
-  readRequest,
-  registered,
-  terse,
-} from '../requests/reading.ts';
+import { quiet, rangeCommand, registered, terse } from '../requests/range.ts';
+import { type ComparedRange, dump, expectedPattern, readRequest } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import { refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';

@@ -1,15 +1,7 @@
 /** `readv`: reads a range into several buffers. */
 import type { Command, Outcome } from '../command.ts';
-import {
-  dump,
-  expectedPattern,
-  offsetAndVector,
-  quiet,
-  rangeCommand,
-  readRequest,
-  registered,
-  terse,
-} from '../requests/reading.ts';
+import { offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/range.ts';
+import { dump, expectedPattern, readRequest } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { OptionTable } from '../words/options.ts';

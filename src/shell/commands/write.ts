@@ -2,7 +2,7 @@
 import { Perm, REQUEST_MAX_BYTES, Req } from '../../block/flags.ts';
 import type { Command, Outcome } from '../command.ts';
 import { leaseFromFile } from '../data/pattern-file.ts';
-import { quiet, rangeCommand, registered, terse } from '../requests/reading.ts';
+import { quiet, rangeCommand, registered, terse } from '../requests/range.ts';
 import { runRequest } from '../requests/run-request.ts';
 import {
   DEFAULT_PATTERN,

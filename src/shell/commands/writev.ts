@@ -1,7 +1,7 @@
 /** `writev`: writes a pattern from several buffers. */
 import { Perm } from '../../block/flags.ts';
 import type { Command, Outcome } from '../command.ts';
-import { offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/reading.ts';
+import { offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/range.ts';
 import { runRequest } from '../requests/run-request.ts';
 import { DEFAULT_PATTERN, forceUnitAccess, pattern, requestFlags, writeRequest } from '../requests/writing.ts';
 import type { SessionState } from '../session-state.ts';

@@ -1,31 +1,20 @@
-/** Reads of data: the options, the operands and the report that `read`, `readv` and `aio_read` share. */
+/** Reads of data: the options and the report that `read`, `readv` and `aio_read` share. */
 import { Errno } from '../../util/errno.ts';
 import { hexDump } from '../../util/hex-dump.ts';
 import { isFilledWith } from '../../util/pattern.ts';
 import { type Answer, type Pending, run, type Steps } from '../../util/steps.ts';
-import { CommandFailure, usage } from '../failure.ts';
+import { CommandFailure } from '../failure.ts';
 import { printDone } from '../output/request-report.ts';
 import type { SessionState } from '../session-state.ts';
-import { patternArgument, type Size, sizeArgument, vectorArguments } from '../words/arguments.ts';
+import { patternArgument, type Size } from '../words/arguments.ts';
 import { flag, setting } from '../words/options.ts';
 import type { Request } from './run-request.ts';
 
 /** Bytes between two turns of Node. */
 const COMPARED_AT_ONCE = 16 << 20;
 
-export const terse = flag('C', 'report as one line of comma-separated values');
-export const quiet = flag('q', 'print only errors');
-export const registered = flag('r', 'register the buffer with the host', { since: 'registeredBuffers' });
 export const dump = flag('v', 'dump the data in hexadecimal and text');
 export const expectedPattern = setting('P', 'pattern', 'fail unless every byte has this value', patternArgument);
-
-/** The bounds and operands of commands on an offset and a length, or several lengths. */
-export const rangeCommand = {
-  minArgs: 2,
-  maxArgs: Number.POSITIVE_INFINITY,
-  needsFile: true,
-  operands: ['offset', 'length'],
-} as const;
 
 /** How a read is reported. */
 export interface ReadOptions {
@@ -34,15 +23,6 @@ export interface ReadOptions {
   readonly dump: boolean;
   /** The value that every byte must have; null: any. */
   readonly pattern: number | null;
-}
-
-/** An offset and the sum of several lengths. */
-export function offsetAndVector(
-  session: SessionState,
-  [offsetText, ...lengths]: readonly string[],
-): { readonly offset: Size; readonly bytes: number } {
-  if (offsetText === undefined || lengths.length === 0) throw usage();
-  return { offset: sizeArgument(session, offsetText), bytes: vectorArguments(session, lengths) };
 }
 
 /** The part of the data that is compared with the pattern, in bytes from its start. */
