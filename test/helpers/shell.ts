@@ -8,6 +8,7 @@ import type { BlockNode } from '../../src/block/graph/node.ts';
 import { absorbOptions, Options, type OptionValue } from '../../src/block/options/options.ts';
 import { blkdebug } from '../../src/drivers/blkdebug/name.ts';
 import { raw } from '../../src/drivers/raw/driver.ts';
+import type { CommandTable } from '../../src/shell/command.ts';
 import type { Output } from '../../src/shell/output/output.ts';
 import { commandsOf } from '../../src/shell/commands/index.ts';
 import { Session } from '../../src/shell/session.ts';
@@ -115,6 +116,8 @@ export async function testShell(
     writethrough?: boolean;
     clock?: Clock;
     compat?: Compat;
+    /** Default: all commands of the version. */
+    commands?: CommandTable;
     /** Gives what stands between the session and its output. */
     wrap?: (output: Output) => Output;
   } = {},
@@ -141,7 +144,7 @@ export async function testShell(
   const compat = settings.compat ?? defaultCompat;
   const session = new Session(
     { output, drivers: [memoryFile, raw, blkdebug], clock: settings.clock ?? new FakeClock(), compat },
-    commandsOf(compat),
+    settings.commands ?? commandsOf(compat),
   );
   if (options !== null) {
     const isOpen = await session.open({
