@@ -8,11 +8,11 @@ import { CommandFailure } from '../shell/failure.ts';
 import type { Session } from '../shell/session.ts';
 import { isTerminal } from '../sys/tty.ts';
 import { hostErrno, strerror } from '../util/errno.ts';
-import { loadNow } from '../util/load-now.ts';
 import { Exit, type Invocation, parseArguments, subcommandNames } from './arguments.ts';
 import type { Settings } from './user-settings.ts';
 import { ImageExports } from './exports.ts';
 import { serveClients, startExports } from './serve.ts';
+import { limitInlining } from './inlining.ts';
 import { openInput, type StoppableSource } from './input.ts';
 import { withoutSecrets } from './secret-object.ts';
 import { dieOf, exitNow, type FatalSignal, onFatalSignals } from './signals.ts';
@@ -22,15 +22,7 @@ import { makeSession, openImage, type SessionPlace } from './wiring.ts';
 
 const QEMU_IO = 'qemu-io';
 
-/**
- * The most bytecode, in bytes, that V8 compiles into one function of those that it calls; its own measure is 920. The
- * layers of a request are many small functions, and most scripts end before so much work at compiling them pays off.
- */
-const INLINED_BYTES = 300;
-
-function inlineLess(): void {
-  loadNow('node:v8').setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTES}`);
-}
+/** One run of the program. */
 class Program {
   readonly #stdio: Stdio;
   /** Of messages, and the prompt in a pipe. */
@@ -209,7 +201,7 @@ class Program {
 
   async #runInput(session: Session, { prompt }: Invocation): Promise<void> {
     this.#source = openInput();
-    inlineLess();
+    limitInlining();
     if (this.#signal === null) await runLines(session.shell, this.#source, prompt ?? `${this.#name}> `);
   }
 
