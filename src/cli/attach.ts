@@ -6,7 +6,7 @@ import { ControlLink } from '../live/control/control-link.ts';
 import { attachLines } from '../live/watch/attach-lines.ts';
 import { isUtf8Locale } from '../util/ascii.ts';
 import { unpainted } from '../util/style.ts';
-import { History } from './history.ts';
+import { History } from './line-history.ts';
 import { onHangUp, setRawMode, stopForShell } from './host-terminal.ts';
 import { dieOf, type FatalSignal, onFatalSignals } from './signals.ts';
 import { type Stdio, terminalSize } from './stdio.ts';

@@ -1,6 +1,6 @@
 /** Ctrl-R and Alt-.: finding a line of the history, and the last words of its lines. */
 import type { Key } from 'node:readline';
-import type { History } from './history.ts';
+import type { History } from './line-history.ts';
 
 /** The search of one prompt. `show` puts a line behind a prompt, or behind the usual one for null. */
 export class HistorySearch {

@@ -8,7 +8,7 @@ import { CommandFailure } from '../shell/failure.ts';
 import type { Session } from '../shell/session.ts';
 import { isTerminal } from '../sys/tty.ts';
 import { hostErrno, strerror } from '../util/errno.ts';
-import { Exit, type Invocation, parseArguments, subcommandNames } from './arguments.ts';
+import { Exit, type Invocation, parseArguments, subcommandNames } from './command-line.ts';
 import type { Settings } from './user-settings.ts';
 import { ImageExports } from './exports.ts';
 import { serveClients, startExports } from './serve.ts';

@@ -1,7 +1,7 @@
 /**
  * The program as its users know it, declared through commander: options, operands and subcommands with their help. The
  * help texts, the README, the manual page and the completions are made from it, and it runs the subcommands. The
- * options of a session are parsed by `arguments.ts`, as qemu-io's messages are those of getopt_long(3); a test holds
+ * options of a session are parsed by `command-line.ts`, as qemu-io's messages are those of getopt_long(3); a test holds
  * its table against this one. Loaded for help and subcommands only.
  */
 import { wrapParagraphs } from '../shell/output/wrap.ts';

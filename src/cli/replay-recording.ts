@@ -14,7 +14,7 @@ import { settle } from '../shell/script.ts';
 import type { Session } from '../shell/session.ts';
 import { tokenize } from '../shell/words/tokenizer.ts';
 import { printable } from '../util/text-width.ts';
-import { Exit, type Invocation, parseArguments } from './arguments.ts';
+import { Exit, type Invocation, parseArguments } from './command-line.ts';
 import { tellBusOfOutput } from './recording.ts';
 import { RecordComparison } from './record-comparison.ts';
 import type { Stdio } from './stdio.ts';

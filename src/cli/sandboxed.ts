@@ -8,7 +8,7 @@ import { sandboxTable } from '../sandbox/sandbox-table.ts';
 import { Timeline } from '../sandbox/time-travel.ts';
 import { commandsOf } from '../shell/commands/index.ts';
 import type { Output } from '../shell/output/output.ts';
-import type { Invocation } from './arguments.ts';
+import type { Invocation } from './command-line.ts';
 import { makeDemoImage } from './demo.ts';
 import { makeSession, openImage, type SessionPlace } from './wiring.ts';
 

@@ -3,7 +3,7 @@ import type { Key } from 'node:readline';
 import type { LivePanel } from '../live/panel/live-panel.ts';
 import type { Session } from '../shell/session.ts';
 import { candidatesFor, inColumns } from './candidates.ts';
-import { History } from './history.ts';
+import { History } from './line-history.ts';
 import { HistorySearch } from './history-search.ts';
 import { setRawMode, stopForShell } from './host-terminal.ts';
 import type { StoppableSource } from './input.ts';

@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { invalidArgument } from '../block/error.ts';
 import { parseOptionString } from '../block/options/option-string.ts';
 import { hostErrno, strerror } from '../util/errno.ts';
-import type { Console } from './arguments.ts';
+import type { Console } from './command-line.ts';
 
 const traceOptions: ReadonlySet<string> = new Set(['enable', 'events', 'file', 'id']);
 

@@ -8,7 +8,7 @@ import { growingTable } from '../shell/commands/first.ts';
 import type { CommandTable } from '../shell/command.ts';
 import type { SessionOptions } from '../shell/session-state.ts';
 import { type OpenRequest, Session } from '../shell/session.ts';
-import type { Invocation } from './arguments.ts';
+import type { Invocation } from './command-line.ts';
 import type { DemoImage } from './demo.ts';
 
 /** A session, and the place of its image: the files themselves, or a copy of them. */

@@ -3,7 +3,7 @@
  * back.
  */
 import type { Clock } from '../block/loop/clock.ts';
-import type { NbdLimits } from './limits.ts';
+import type { NbdLimits } from './server-limits.ts';
 
 /** The memory of all clients of a server. */
 export class Budget {

@@ -6,7 +6,7 @@ import type { Steps } from '../util/steps.ts';
 import { type Budget, Share } from './budget.ts';
 import type { NbdExport } from './export.ts';
 import { ByteQueue } from './byte-queue.ts';
-import type { NbdLimits } from './limits.ts';
+import type { NbdLimits } from './server-limits.ts';
 import { Negotiation, type NegotiationHost, ProtocolError } from './negotiation.ts';
 import { type BlockPool, Replies } from './replies.ts';
 import { Transmission, type TransmissionHost } from './transmission.ts';

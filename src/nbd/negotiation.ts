@@ -2,7 +2,7 @@
 import { BlockError } from '../block/error.ts';
 import { contextNames, type NbdExport } from './export.ts';
 import type { ByteQueue } from './byte-queue.ts';
-import type { NbdLimits } from './limits.ts';
+import type { NbdLimits } from './server-limits.ts';
 import { decodeContextRequest, decodeInfoRequest, InvalidOption } from './option-data.ts';
 import {
   encodeOptionReply,

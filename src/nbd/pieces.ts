@@ -9,7 +9,7 @@ import type { EventLoop, WaitReason } from '../block/loop/loop.ts';
 import { clusterBytes } from '../block/request/info.ts';
 import { alignDown } from '../util/align.ts';
 import { type Pending, run, type Steps } from '../util/steps.ts';
-import type { NbdLimits } from './limits.ts';
+import type { NbdLimits } from './server-limits.ts';
 import { Command, type RequestHeader } from './wire.ts';
 
 /** The unit of pieces on a node without clusters. */

@@ -5,7 +5,7 @@ import { Req } from '../block/flags.ts';
 import { Errno } from '../util/errno.ts';
 import { type Pending, run, type Steps } from '../util/steps.ts';
 import type { Extent } from './export.ts';
-import type { NbdLimits } from './limits.ts';
+import type { NbdLimits } from './server-limits.ts';
 import type { Agreement } from './negotiation.ts';
 import { inPieces, type PieceHost, type PieceSizes } from './pieces.ts';
 import type { BlockPool, Replies, Room } from './replies.ts';

@@ -12,7 +12,7 @@ import { type Address, formatAddress } from './address.ts';
 import { Budget } from './budget.ts';
 import { Connection, type ConnectionHost, type ConnectionInfo } from './connection.ts';
 import type { NbdExport } from './export.ts';
-import { defaultLimits, type NbdLimits } from './limits.ts';
+import { defaultLimits, type NbdLimits } from './server-limits.ts';
 import { Notices } from './notices.ts';
 import { BlockPool } from './replies.ts';
 import { Turns } from './turns.ts';

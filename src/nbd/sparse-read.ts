@@ -1,7 +1,7 @@
 /** Long reads of clients that know structured replies: what is known to read as zeroes is told and not sent. */
 import type { Steps } from '../util/steps.ts';
 import type { Extent, NbdExport } from './export.ts';
-import type { NbdLimits } from './limits.ts';
+import type { NbdLimits } from './server-limits.ts';
 import type { Agreement } from './negotiation.ts';
 import type { Room } from './replies.ts';
 import {

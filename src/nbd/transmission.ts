@@ -7,7 +7,7 @@ import type { Pending, Steps } from '../util/steps.ts';
 import type { Share } from './budget.ts';
 import type { Extent } from './export.ts';
 import type { ByteQueue } from './byte-queue.ts';
-import type { NbdLimits } from './limits.ts';
+import type { NbdLimits } from './server-limits.ts';
 import { type Agreement, ProtocolError } from './negotiation.ts';
 import { pieceSizesOf, workOf } from './pieces.ts';
 import type { BlockPool, Replies } from './replies.ts';

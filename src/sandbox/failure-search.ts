@@ -7,7 +7,7 @@ import { BlockError } from '../block/error.ts';
 import type { Session } from '../shell/session.ts';
 import { Errno } from '../util/errno.ts';
 import { stoppableEvents } from './event-stop.ts';
-import type { Step } from './history.ts';
+import type { Step } from './moment-tree.ts';
 import type { Watch } from './session-runner.ts';
 
 /** How the session is run and checked. */

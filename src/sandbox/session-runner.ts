@@ -9,7 +9,7 @@ import type { Arrival } from '../shell/session-timeline.ts';
 import { tokenize } from '../shell/words/tokenizer.ts';
 import { Errno } from '../util/errno.ts';
 import { EventStop, ranOtherwise } from './event-stop.ts';
-import { checkRepeatable, History, type Step } from './history.ts';
+import { checkRepeatable, History, type Step } from './moment-tree.ts';
 import type { Sandbox } from './sandbox.ts';
 import type { SandboxOutput } from './sandbox-output.ts';
 

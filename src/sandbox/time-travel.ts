@@ -13,7 +13,7 @@ import { Errno } from '../util/errno.ts';
 import { type Answer, isPromise } from '../util/steps.ts';
 import { stoppableEvents } from './event-stop.ts';
 import { findBeforeFailure } from './failure-search.ts';
-import { type FileState, fileState, History, type LineKind, type Step } from './history.ts';
+import { type FileState, fileState, History, type LineKind, type Step } from './moment-tree.ts';
 import { SessionRunner, type TimelineOptions } from './session-runner.ts';
 import { checkWritable, writeBack } from './write-back.ts';
 

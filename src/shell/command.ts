@@ -3,7 +3,7 @@ import type { Change, Compat } from '../block/compat.ts';
 import { assert } from '../util/assert.ts';
 import type { Answer } from '../util/steps.ts';
 import type { SessionState } from './session-state.ts';
-import type { OptionTable } from './words/options.ts';
+import type { OptionTable } from './words/option-table.ts';
 
 /** A command: its words, its bounds, its help, and its work. */
 export interface Command {

@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { acceptedOptions, subcommandNames } from '../../src/cli/arguments.ts';
+import { acceptedOptions, subcommandNames } from '../../src/cli/command-line.ts';
 import { completionScript, manualPage } from '../../src/cli/documents.ts';
 import { helpText, makeProgram, runProgram as runWords } from '../../src/cli/program.ts';
 import { commandTable } from '../../src/shell/commands/index.ts';

@@ -3,7 +3,7 @@
  * keeps nothing of them. `CASES=100000 SEED=7 npm test -- test/nbd/hostile` goes on.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { defaultLimits } from '../../src/nbd/limits.ts';
+import { defaultLimits } from '../../src/nbd/server-limits.ts';
 import { type Conversation, conversation } from './hostile-client.ts';
 import { RawClient } from './raw-client.ts';
 import { Rig } from './rig.ts';

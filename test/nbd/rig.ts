@@ -7,7 +7,7 @@ import type { Driver } from '../../src/block/driver.ts';
 import { Req } from '../../src/block/flags.ts';
 import type { Address } from '../../src/nbd/address.ts';
 import { NbdExport } from '../../src/nbd/export.ts';
-import type { NbdLimits } from '../../src/nbd/limits.ts';
+import type { NbdLimits } from '../../src/nbd/server-limits.ts';
 import { NbdServer } from '../../src/nbd/server.ts';
 import { type MemoryNode, type MemoryState, memoryNode } from '../helpers/memory-node.ts';
 import { makeFolder } from '../helpers/sandbox.ts';

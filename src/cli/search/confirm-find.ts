@@ -8,7 +8,7 @@ import { type Baseline, lookAfter } from '../../search/aftermath.ts';
 import type { Judged } from '../../search/judge.ts';
 import type { FindScript } from '../../search/strategy.ts';
 import { type Verdict, verdictOn } from '../../search/verdict.ts';
-import type { Invocation } from '../arguments.ts';
+import type { Invocation } from '../command-line.ts';
 import { copyFiles, writeDisks } from './case-files.ts';
 import { findWords } from './find-words.ts';
 import { worldOf } from './prepare-search.ts';

@@ -1,7 +1,7 @@
 /** The command line that runs a find in a program that knows blkdebug: the search's, with rules from a file. */
 import { Options } from '../../block/options/options.ts';
 import { parseOptionString } from '../../block/options/option-string.ts';
-import type { Invocation } from '../arguments.ts';
+import type { Invocation } from '../command-line.ts';
 
 /** Commands of qemu-io 7.2, and their other names. */
 const stockCommands: ReadonlySet<string> = new Set(

@@ -15,7 +15,7 @@ import { refusedLine } from '../../sandbox/sandbox-table.ts';
 import { commandsOf } from '../../shell/commands/index.ts';
 import { LineSplitter } from '../../shell/data/line-splitter.ts';
 import type { OpenRequest } from '../../shell/session.ts';
-import { Exit, type Invocation, parseArguments } from '../arguments.ts';
+import { Exit, type Invocation, parseArguments } from '../command-line.ts';
 import { readInput } from './case-files.ts';
 import { withBlkdebug } from './find-words.ts';
 import { casesMaxOf, type SearchWords } from './search-words.ts';

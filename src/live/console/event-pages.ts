@@ -1,5 +1,5 @@
 /** The events of a session that a console scrolls through: those that the session remembers and a filter lets pass. */
-import { count, list, object, text } from '../record/check.ts';
+import { count, list, object, text } from '../record/value-checks.ts';
 
 /** A row of the picture `events`. */
 export interface ShownEvent {

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { BlockError, errorWithErrno } from '../../block/error.ts';
 import { Errno, hostErrno } from '../../util/errno.ts';
 import { socketName } from '../../util/socket-path.ts';
-import { isObject } from '../record/check.ts';
+import { isObject } from '../record/value-checks.ts';
 import { LineReader } from './line-reader.ts';
 import { CONTROL_VERSION, requestLine, RpcCode, RpcError } from './messages.ts';
 

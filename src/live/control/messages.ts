@@ -2,7 +2,7 @@
  * The messages of the control socket: JSON-RPC 2.0, one a line. `schema.json` has their forms,
  * `.github/docs/control.md` their meaning.
  */
-import { isObject } from '../record/check.ts';
+import { isObject } from '../record/value-checks.ts';
 
 /** The version of the methods; goes up when a client would misunderstand them. */
 export const CONTROL_VERSION = 1;

@@ -11,7 +11,7 @@ import {
   oneOf,
   optional,
   text,
-} from '../record/check.ts';
+} from '../record/value-checks.ts';
 import { recordKinds } from '../record/schema.ts';
 import { CONTROL_VERSION, RpcCode, RpcError } from './messages.ts';
 import { type PictureName, pictureNames, type PictureOptions, type SessionControl } from './session-control.ts';

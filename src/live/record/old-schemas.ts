@@ -1,5 +1,5 @@
 /** Recordings of schema 1 and 2: what a line had to be called then, as a line of today. */
-import { isObject } from './check.ts';
+import { isObject } from './value-checks.ts';
 
 /**
  * Schema 1 called a snapshot a picture, the kind of a rule its action, an exhausted rule spent, and gave the reason for

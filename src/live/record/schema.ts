@@ -23,10 +23,10 @@ import {
   text,
   texts,
   time,
-} from './check.ts';
+} from './value-checks.ts';
 import { upgradeLine } from './old-schemas.ts';
 
-export { SchemaError } from './check.ts';
+export { SchemaError } from './value-checks.ts';
 
 /** Goes up when a line changes so that old readers would misread it. New kinds and new members do not count. */
 export const SCHEMA_VERSION = 3;

@@ -6,7 +6,7 @@ import { dump, readRequest } from '../requests/reading.ts';
 import { startRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { patternArgument } from '../words/arguments.ts';
-import { OptionTable, setting } from '../words/options.ts';
+import { OptionTable, setting } from '../words/option-table.ts';
 
 const options = new OptionTable({
   terse,

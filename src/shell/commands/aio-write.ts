@@ -17,7 +17,7 @@ import {
 import { refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { sizeArgument } from '../words/arguments.ts';
-import { OptionTable } from '../words/options.ts';
+import { OptionTable } from '../words/option-table.ts';
 
 const options = new OptionTable({
   terse,

@@ -9,7 +9,7 @@ import { hintClosest } from '../words/closest.ts';
 import { freeTag } from '../words/tags.ts';
 import { hintSettings, isSetting, settingCandidates, settingsFrom } from '../words/rule-words.ts';
 import type { SessionState } from '../session-state.ts';
-import { flag, OptionTable } from '../words/options.ts';
+import { flag, OptionTable } from '../words/option-table.ts';
 
 const options = new OptionTable({
   persistent: flag('p', 'persistent: suspends every request that reaches the event', { isHidden: true }),

@@ -4,7 +4,7 @@ import { Errno } from '../../util/errno.ts';
 import type { Command } from '../command.ts';
 import { CommandFailure, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
-import { flag, OptionTable, setting, textSetting } from '../words/options.ts';
+import { flag, OptionTable, setting, textSetting } from '../words/option-table.ts';
 
 const repairs: readonly CheckRepair[] = ['leaks', 'all'];
 

@@ -3,7 +3,7 @@ import type { Command } from '../command.ts';
 import { usage } from '../failure.ts';
 import { type Column, printTable } from '../output/table.ts';
 import type { Checkpoint } from '../session-timeline.ts';
-import { flag, OptionTable } from '../words/options.ts';
+import { flag, OptionTable } from '../words/option-table.ts';
 import { commandOf, timelineOf } from '../words/moments.ts';
 
 const options = new OptionTable({

@@ -5,7 +5,7 @@ import type { Command } from '../command.ts';
 import { CommandFailure, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import type { SessionTimeline } from '../session-timeline.ts';
-import { flag, OptionTable, textSetting } from '../words/options.ts';
+import { flag, OptionTable, textSetting } from '../words/option-table.ts';
 
 const options = new OptionTable({
   isQuiet: flag('q', 'say nothing'),

@@ -1,7 +1,7 @@
 /** `compare`: whether another image has the same content, as `qemu-img compare` says it. Not in qemu-io. */
 import type { Command } from '../command.ts';
 import { usage } from '../failure.ts';
-import { flag, OptionTable, textSetting } from '../words/options.ts';
+import { flag, OptionTable, textSetting } from '../words/option-table.ts';
 
 const options = new OptionTable({
   isStrict: flag('s', 'strict: lengths and allocation have to be the same, too'),

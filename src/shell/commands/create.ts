@@ -6,7 +6,7 @@ import { parseSize, scaledHexWarning } from '../../util/size.ts';
 import type { Command } from '../command.ts';
 import { CommandFailure, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
-import { flag, type Option, OptionTable, textSetting } from '../words/options.ts';
+import { flag, type Option, OptionTable, textSetting } from '../words/option-table.ts';
 
 const formats: readonly string[] = ['raw', 'qcow2', 'luks', 'vmdk'];
 

@@ -1,7 +1,7 @@
 /** `diff`: what a command has changed in the metadata. Not in qemu-io. */
 import type { Command } from '../command.ts';
 import { usage } from '../failure.ts';
-import { flag, OptionTable } from '../words/options.ts';
+import { flag, OptionTable } from '../words/option-table.ts';
 
 const options = new OptionTable({
   json: flag('j', 'as JSON'),

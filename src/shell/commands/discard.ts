@@ -6,7 +6,7 @@ import { quiet, rangeCommand, terse } from '../requests/range.ts';
 import { type Request, runRequest, startRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { lengthArgument, sizeArgument, twoOperands } from '../words/arguments.ts';
-import { OptionTable } from '../words/options.ts';
+import { OptionTable } from '../words/option-table.ts';
 
 const options = new OptionTable({ terse, quiet });
 

@@ -6,7 +6,7 @@ import { parseLong } from '../../util/size.ts';
 import { refuse, usage } from '../failure.ts';
 import type { Command } from '../command.ts';
 import type { SessionState } from '../session-state.ts';
-import { flag, OptionTable, setting } from '../words/options.ts';
+import { flag, OptionTable, setting } from '../words/option-table.ts';
 import { parentColumns, requestColumn } from '../output/columns.ts';
 import { type Column, printTable } from '../output/table.ts';
 

@@ -7,7 +7,7 @@ import { type Column, printTable } from '../output/table.ts';
 import type { ClientStatus, ExportStatus, SessionExports } from '../session-exports.ts';
 import type { SessionState } from '../session-state.ts';
 import { usage } from '../failure.ts';
-import { flag, OptionTable, textSetting } from '../words/options.ts';
+import { flag, OptionTable, textSetting } from '../words/option-table.ts';
 
 const options = new OptionTable({
   json: flag('j', 'the list as JSON'),

@@ -9,7 +9,7 @@ import { printable } from '../../util/text-width.ts';
 import type { Command } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
-import { flag, OptionTable } from '../words/options.ts';
+import { flag, OptionTable } from '../words/option-table.ts';
 import { nodeRows } from './nodes.ts';
 
 const options = new OptionTable({ json: flag('j', 'as JSON', { isHidden: true }) });

@@ -9,7 +9,7 @@ import type { Command } from '../command.ts';
 import { CommandFailure, usage } from '../failure.ts';
 import { Progress } from '../output/progress.ts';
 import type { SessionState } from '../session-state.ts';
-import { flag, OptionTable, textSetting } from '../words/options.ts';
+import { flag, OptionTable, textSetting } from '../words/option-table.ts';
 
 const options = new OptionTable({
   isVerbose: flag('v', 'each run with its state, its place, and the file of the chain that holds it'),

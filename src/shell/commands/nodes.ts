@@ -5,7 +5,7 @@ import { formatSize } from '../../util/format.ts';
 import type { Command } from '../command.ts';
 import { usage } from '../failure.ts';
 import { type Column, printTable } from '../output/table.ts';
-import { flag, OptionTable } from '../words/options.ts';
+import { flag, OptionTable } from '../words/option-table.ts';
 
 const options = new OptionTable({ json: flag('j', 'as JSON') });
 

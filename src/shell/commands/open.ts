@@ -8,7 +8,7 @@ import type { Command } from '../command.ts';
 import { CommandFailure, refuse, usage } from '../failure.ts';
 import { openImage } from '../image-lifecycle.ts';
 import type { SessionState } from '../session-state.ts';
-import { flag, type Option, OptionTable, setting } from '../words/options.ts';
+import { flag, type Option, OptionTable, setting } from '../words/option-table.ts';
 
 /** The modes that `-t` takes. */
 export const cacheModes = ['none', 'off', 'writeback', 'unsafe', 'directsync', 'writethrough'] as const;

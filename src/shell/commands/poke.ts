@@ -4,7 +4,7 @@ import type { Command } from '../command.ts';
 import { refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { sizeArgument } from '../words/arguments.ts';
-import { OptionTable, textSetting } from '../words/options.ts';
+import { OptionTable, textSetting } from '../words/option-table.ts';
 
 const options = new OptionTable({
   node: textSetting('n', 'node', 'into the file of this node instead of the image: "nodes" lists them'),

@@ -6,7 +6,7 @@ import { runRequest } from '../requests/run-request.ts';
 import { refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { lengthArgument, requireSector, sizeArgument, twoOperands } from '../words/arguments.ts';
-import { flag, OptionTable, setting, type ValuesOf } from '../words/options.ts';
+import { flag, OptionTable, setting, type ValuesOf } from '../words/option-table.ts';
 
 const options = new OptionTable({
   vmState: flag('b', "read the VM state that lies behind the guest's data"),

@@ -4,7 +4,7 @@ import { offsetAndVector, quiet, rangeCommand, registered, terse } from '../requ
 import { dump, expectedPattern, readRequest } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
-import { OptionTable } from '../words/options.ts';
+import { OptionTable } from '../words/option-table.ts';
 
 const options = new OptionTable({ terse, pattern: expectedPattern, quiet, registered, dump });
 

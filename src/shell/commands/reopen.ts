@@ -8,7 +8,7 @@ import { Errno } from '../../util/errno.ts';
 import type { Command, Shell } from '../command.ts';
 import { CommandFailure, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
-import { type Option, OptionTable, setting, type ValuesOf } from '../words/options.ts';
+import { type Option, OptionTable, setting, type ValuesOf } from '../words/option-table.ts';
 import { cacheArgument, cacheModes, mergeOptions } from './open.ts';
 import { run } from '../../util/steps.ts';
 

@@ -2,7 +2,7 @@
 import { debugPort, findDebugPort } from '../../block/debug/port.ts';
 import type { Command } from '../command.ts';
 import type { SessionState } from '../session-state.ts';
-import { flag, OptionTable } from '../words/options.ts';
+import { flag, OptionTable } from '../words/option-table.ts';
 import { namedSuspended, onlySuspended, runOnTag } from '../words/tags.ts';
 
 const options = new OptionTable({ all: flag('a', 'all that are suspended, oldest first', { isHidden: true }) });

@@ -15,7 +15,7 @@ import {
 } from '../words/rule-words.ts';
 import { hintClosest } from '../words/closest.ts';
 import type { SessionState } from '../session-state.ts';
-import { OptionTable, textSetting } from '../words/options.ts';
+import { OptionTable, textSetting } from '../words/option-table.ts';
 
 const options = new OptionTable({
   node: textSetting('n', 'node', 'the rules of this node; without it of the one that breakpoints go to'),

@@ -5,7 +5,7 @@ import { usage } from '../failure.ts';
 import type { Command } from '../command.ts';
 import { rulesOf } from '../words/rule-words.ts';
 import type { SessionState } from '../session-state.ts';
-import { flag, OptionTable, textSetting } from '../words/options.ts';
+import { flag, OptionTable, textSetting } from '../words/option-table.ts';
 import { type Column, printTable } from '../output/table.ts';
 import type { Style } from '../../util/style.ts';
 

@@ -1,7 +1,7 @@
 /** `snapshot`: the snapshots within the image, as `qemu-img snapshot` has them. Not in qemu-io. */
 import type { Command } from '../command.ts';
 import { usage } from '../failure.ts';
-import { flag, OptionTable, textSetting } from '../words/options.ts';
+import { flag, OptionTable, textSetting } from '../words/option-table.ts';
 
 const options = new OptionTable({
   lists: flag('l', 'list them; the default'),

@@ -6,7 +6,7 @@ import { refuse, usage } from '../failure.ts';
 import type { Command } from '../command.ts';
 import { rulesOf } from '../words/rule-words.ts';
 import type { SessionState } from '../session-state.ts';
-import { flag, OptionTable, textSetting } from '../words/options.ts';
+import { flag, OptionTable, textSetting } from '../words/option-table.ts';
 import { type Age, secondsBetween, sinceColumn } from '../output/columns.ts';
 import { type Column, printTable } from '../output/table.ts';
 

@@ -3,7 +3,7 @@ import { suspendedRequests, type SuspendedRequest } from '../../block/debug/port
 import { usage } from '../failure.ts';
 import type { Command } from '../command.ts';
 import type { SessionState } from '../session-state.ts';
-import { flag, OptionTable } from '../words/options.ts';
+import { flag, OptionTable } from '../words/option-table.ts';
 import {
   type Age,
   clientColumns,

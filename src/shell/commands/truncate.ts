@@ -6,7 +6,7 @@ import type { Command } from '../command.ts';
 import { CommandFailure, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { sizeArgument } from '../words/arguments.ts';
-import { OptionTable, setting } from '../words/options.ts';
+import { OptionTable, setting } from '../words/option-table.ts';
 
 const preallocations: readonly Preallocation[] = ['off', 'metadata', 'falloc', 'full'];
 

@@ -1,7 +1,7 @@
 /** `where`: the way of a guest offset through the tables. Not in qemu-io. */
 import type { Command } from '../command.ts';
 import { usage } from '../failure.ts';
-import { flag, OptionTable, textSetting } from '../words/options.ts';
+import { flag, OptionTable, textSetting } from '../words/option-table.ts';
 
 /** The options of commands that show metadata. */
 export const inspectOptions = new OptionTable({

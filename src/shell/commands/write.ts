@@ -17,7 +17,7 @@ import {
 import { refuse } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { requireSector, sizeArgument, twoOperands } from '../words/arguments.ts';
-import { flag, OptionTable, textSetting, type ValuesOf } from '../words/options.ts';
+import { flag, OptionTable, textSetting, type ValuesOf } from '../words/option-table.ts';
 
 const options = new OptionTable({
   vmState: flag('b', "write the VM state that lies behind the guest's data"),

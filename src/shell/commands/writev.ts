@@ -5,7 +5,7 @@ import { offsetAndVector, quiet, rangeCommand, registered, terse } from '../requ
 import { runRequest } from '../requests/run-request.ts';
 import { DEFAULT_PATTERN, forceUnitAccess, pattern, requestFlags, writeRequest } from '../requests/writing.ts';
 import type { SessionState } from '../session-state.ts';
-import { OptionTable } from '../words/options.ts';
+import { OptionTable } from '../words/option-table.ts';
 
 const options = new OptionTable({ terse, forceUnitAccess, quiet, registered, pattern });
 

@@ -6,7 +6,7 @@ import { refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { sizeArgument, vectorArguments } from '../words/arguments.ts';
 import { Getopt } from '../words/getopt.ts';
-import { flag, OptionTable } from '../words/options.ts';
+import { flag, OptionTable } from '../words/option-table.ts';
 
 const MAX_ZONE_COUNT = 0xffff_ffff;
 

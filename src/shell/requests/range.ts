@@ -2,7 +2,7 @@
 import { usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 import { type Size, sizeArgument, vectorArguments } from '../words/arguments.ts';
-import { flag } from '../words/options.ts';
+import { flag } from '../words/option-table.ts';
 
 /** The bounds and operands of commands on an offset and a length, or several lengths. */
 export const rangeCommand = {

@@ -7,7 +7,7 @@ import { CommandFailure } from '../failure.ts';
 import { printDone } from '../output/request-report.ts';
 import type { SessionState } from '../session-state.ts';
 import { patternArgument, type Size } from '../words/arguments.ts';
-import { flag, setting } from '../words/options.ts';
+import { flag, setting } from '../words/option-table.ts';
 import type { Request } from './run-request.ts';
 
 /** Bytes between two turns of Node. */

@@ -6,7 +6,7 @@ import type { Lease } from '../data/buffer-pool.ts';
 import { printDone } from '../output/request-report.ts';
 import type { SessionState } from '../session-state.ts';
 import { patternArgument, type Size } from '../words/arguments.ts';
-import { flag, setting } from '../words/options.ts';
+import { flag, setting } from '../words/option-table.ts';
 import type { Request } from './run-request.ts';
 
 export const forceUnitAccess = flag('f', 'be on stable storage before the write ends (FUA)');

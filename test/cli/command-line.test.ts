@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { defaultCompat } from '../../src/block/compat.ts';
 import { Open } from '../../src/block/flags.ts';
-import { Exit, type Invocation, parseArguments } from '../../src/cli/arguments.ts';
+import { Exit, type Invocation, parseArguments } from '../../src/cli/command-line.ts';
 import { useFolder } from '../helpers/sandbox.ts';
 
 async function parse(...words: string[]): Promise<{ result: Invocation | 0 | 1; out: string; err: string }> {
