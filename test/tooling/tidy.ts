@@ -1,5 +1,7 @@
 /** The rules of style that no linter knows: what `tidy.test.ts` holds the tree against. */
 
+import path from 'node:path';
+
 /** The declared width; the formatter keeps code to it, but wraps no comment. */
 const WIDTH = 120;
 /** A longer file has a reason, which stands in the list of exceptions. */
@@ -71,6 +73,26 @@ export function commentComplaints(file: string, text: string): Complaint[] {
   });
 }
 
+/** A file as comments name it: with its folders, or by its name in quotation marks of code. */
+const FILE_NAME = /(?:^|[\s(`"'])((?:\.{1,2}\/)*[\w.-]+(?:\/[\w.-]+)+\.(?:ts|js|cjs|md|json))\b|`([\w-]+\.ts)`/g;
+
+/**
+ * Complaints about comments that name files of the project which are not there. A path may begin at the root, at `src`,
+ * or at any folder that the file is in.
+ */
+export function pathComplaints(file: string, text: string, files: ReadonlySet<string>): Complaint[] {
+  const names = new Set([...files].map((known) => known.slice(known.lastIndexOf('/') + 1)));
+  const folders = file.split('/').map((_, depth, parts) => parts.slice(0, depth).join('/'));
+  const isThere = (name: string): boolean =>
+    [...folders, 'src'].some((folder) => files.has(path.posix.join(folder, name))) || names.has(name);
+  return commentLines(text).flatMap(({ number, text: comment }) =>
+    [...comment.matchAll(FILE_NAME)]
+      .map(([, withFolders, alone]) => withFolders ?? alone ?? '')
+      .filter((name) => !isThere(name))
+      .map((name) => `${file}:${number}: there is no ${name}`),
+  );
+}
+
 /** Words that must not stand in texts for users: help, messages, documents. */
 export function wordComplaints(file: string, text: string): Complaint[] {
   return text.split('\n').flatMap((line, index) => {
@@ -91,14 +113,17 @@ export function lengthComplaints(file: string, text: string, limit = LINES_MAX):
   return count <= limit ? [] : [`${file}: ${count} lines, more than ${limit}`];
 }
 
-/** Names that more than one file has, each with its files. `isAllowed` says which names may be. */
-export function nameComplaints(files: readonly string[], isAllowed: (name: string) => boolean): Complaint[] {
+/** Names that more than one file has, each with its files. `isAllowed` says which files may share their name. */
+export function nameComplaints(
+  files: readonly string[],
+  isAllowed: (name: string, same: readonly string[]) => boolean,
+): Complaint[] {
   const byName = new Map<string, string[]>();
   for (const file of files) {
     const name = file.slice(file.lastIndexOf('/') + 1);
     byName.set(name, [...(byName.get(name) ?? []), file]);
   }
   return [...byName]
-    .filter(([name, same]) => same.length > 1 && !isAllowed(name))
+    .filter(([name, same]) => same.length > 1 && !isAllowed(name, same))
     .map(([name, same]) => `${name}: ${same.join(', ')}`);
 }
