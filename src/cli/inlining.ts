@@ -7,7 +7,10 @@ import { loadNow } from '../util/load-now.ts';
  */
 const INLINED_BYTES = 300;
 
-/** The versions of Node that the limit was measured with. A flag that V8 does not know it complains of on stderr. */
+/**
+ * The versions of Node that the limit was measured with (.github/docs/performance.md). Another one might not know the
+ * flag: V8 complains of that on standard error, where qemu-io says nothing.
+ */
 const measuredMajors: ReadonlySet<number> = new Set([20, 22, 24, 26]);
 
 /** The flag for a version of Node ("20.20.2"); null for one that it was not measured with. */

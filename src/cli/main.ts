@@ -11,6 +11,7 @@ import { hostErrno, strerror } from '../util/errno.ts';
 import { Exit, type Invocation, parseArguments, subcommandNames } from './command-line.ts';
 import type { Settings } from './user-settings.ts';
 import { ImageExports } from './exports.ts';
+import type { RoutedOutput } from './routed-output.ts';
 import { serveClients, startExports } from './serve.ts';
 import { limitInlining } from './inlining.ts';
 import { openInput, type StoppableSource } from './input.ts';
@@ -21,6 +22,12 @@ import { Views } from './views.ts';
 import { makeSession, openImage, type SessionPlace } from './wiring.ts';
 
 const QEMU_IO = 'qemu-io';
+
+/** A command line that asks for a session. */
+interface SessionInvocation extends Invocation {
+  /** It is a server, without a shell. */
+  readonly serves: boolean;
+}
 
 /** One run of the program. */
 class Program {
@@ -67,12 +74,7 @@ class Program {
     const stdio = this.#stdio;
     const settings = await this.#readSettings();
     if (stdio.stdoutIsTerminal) stdio.paint = (await import('./paint.ts')).terminalPaint(settings?.colours);
-    if (this.#isSubcommand() && !this.#isServe()) {
-      const search = this.#asksForHelp() ? undefined : await findSearch(this.#words[0]);
-      if (search !== undefined) return search(this.#words.slice(1), stdio);
-      const { runSubcommand } = await import('./subcommands.ts');
-      return runSubcommand(this.#words, stdio);
-    }
+    if (this.#isSubcommand() && !this.#isServe()) return this.#runSubcommand();
     const serves = this.#isServe();
     const invocation = await parseArguments(serves ? this.#words.slice(1) : this.#words, {
       programName: this.#name,
@@ -85,8 +87,21 @@ class Program {
     }
     checkServe(serves, invocation);
     if (invocation.prompt?.startsWith(QEMU_IO) === true) this.#name = QEMU_IO;
+    return this.#runSession({ ...invocation, serves }, settings);
+  }
 
-    const { monitor } = invocation;
+  /** Runs a subcommand that has no session; its exit status. */
+  async #runSubcommand(): Promise<number> {
+    const search = this.#asksForHelp() ? undefined : await findSearch(this.#words[0]);
+    if (search !== undefined) return search(this.#words.slice(1), this.#stdio);
+    const { runSubcommand } = await import('./subcommands.ts');
+    return runSubcommand(this.#words, this.#stdio);
+  }
+
+  /** Makes the session with its views, opens the image, runs the commands, and closes all of it; the exit status. */
+  async #runSession(invocation: SessionInvocation, settings: Settings | null): Promise<number> {
+    const stdio = this.#stdio;
+    const { monitor, record, sandbox } = invocation;
     const routed = monitor === null ? null : new (await import('./routed-output.ts')).RoutedOutput(stdio);
     const place = await this.#makePlace(invocation, routed ?? stdio);
     const { session } = place;
@@ -94,17 +109,13 @@ class Program {
     onFatalSignals((signal) => this.#stop(signal));
     if (invocation.wantsTrace && stdio.isTerminal) session.warn("QEMU's trace events do not exist here");
     const views = new Views(session, stdio, withoutSecrets(this.#words));
-    // A client that comes or leaves ends the sleep of the loop.
-    const changed = (): void => session.loop.schedule(() => {});
-    const own = (body: () => void): void => (routed === null ? body() : routed.captured(stdio, body));
-    if (!invocation.sandbox)
-      session.exports = new ImageExports(session, { changed, tell: (line) => own(() => session.error(line)) });
+    if (!sandbox) session.exports = this.#makeExports(session, routed);
     try {
-      if (invocation.record !== null) await views.startRecording(invocation.record);
+      if (record !== null) await views.startRecording(record);
       if (monitor !== null && routed !== null) await views.startMonitor(monitor, routed, () => this.#endSession());
       if (!(await place.open())) return 1;
       try {
-        await this.#runCommands(session, { ...invocation, serves }, views, settings);
+        await this.#runCommands(session, invocation, views, settings);
       } finally {
         place.end();
         await session.close();
@@ -114,6 +125,14 @@ class Program {
       place.close();
     }
     return session.exitStatus;
+  }
+
+  /** The exports of a session; what they tell is the session's own, also while a client's command runs. */
+  #makeExports(session: Session, routed: RoutedOutput | null): ImageExports {
+    // A client that comes or leaves ends the sleep of the loop.
+    const changed = (): void => session.loop.schedule(() => {});
+    const own = (body: () => void): void => (routed === null ? body() : routed.captured(this.#stdio, body));
+    return new ImageExports(session, { changed, tell: (line) => own(() => session.error(line)) });
   }
 
   /** The session, and its image: on the files themselves, or on a copy. */
@@ -149,45 +168,50 @@ class Program {
     return this.#words.some((word) => word === '--help' || word === '-h');
   }
 
+  /** Whether a person types the commands. */
+  #isInteractive({ commands, serves }: SessionInvocation): boolean {
+    return this.#stdio.stdoutIsTerminal && isTerminal(0) && commands.length === 0 && !serves;
+  }
+
   async #runCommands(
     session: Session,
-    invocation: Invocation & { readonly serves: boolean },
+    invocation: SessionInvocation,
     views: Views,
     settings: Settings | null,
   ): Promise<void> {
-    const { stdoutIsTerminal } = this.#stdio;
-    const { commands, serves } = invocation;
-    const isInteractive = stdoutIsTerminal && isTerminal(0) && commands.length === 0 && !serves;
-    await this.#showPanel(
-      views,
-      settings,
-      invocation.live || (isInteractive && (invocation.demo || settings?.live === true)),
-    );
+    const { commands, demo, exports } = invocation;
+    const isInteractive = this.#isInteractive(invocation);
+    const isLive = invocation.live || (isInteractive && (demo || settings?.live === true));
+    await this.#showPanel(views, settings, isLive);
     // Below the panel, which shows it again after a resize.
-    if (isInteractive && invocation.demo) await this.#greet();
-    if (isInteractive && settings !== null) {
-      const { withoutAlias } = await import('./user-settings.ts');
-      const change = (line: string): string => withoutAlias(line, settings.aliases);
-      for (const file of settings.sources) await this.#runScript(session, file, change);
-    }
+    if (isInteractive && demo) await this.#greet();
+    if (isInteractive && settings !== null) await this.#runSources(session, settings);
     for (const script of invocation.scripts) {
       if (!(await this.#runScript(session, script)) && !isInteractive) return;
     }
-    if (serves) {
-      // No client comes before the rules that the commands add, or without those that they failed to add.
-      const status = await runList(session.shell, commands);
-      if (session.quitRequested || (status < 0 && session.bail)) return;
-      await startExports(session, invocation.exports);
-      await serveClients(session, invocation.once);
-      return;
-    }
-    await startExports(session, invocation.exports);
+    if (invocation.serves) return this.#serve(session, invocation);
+    await startExports(session, exports);
     if (commands.length > 0) {
       await runList(session.shell, commands);
       return;
     }
     await (isInteractive ? this.#converse(session, views, invocation, settings) : this.#runInput(session, invocation));
     this.#source?.stop();
+  }
+
+  /** Runs the files that the user's settings begin a session with. */
+  async #runSources(session: Session, { sources, aliases }: Settings): Promise<void> {
+    const { withoutAlias } = await import('./user-settings.ts');
+    for (const file of sources) await this.#runScript(session, file, (line) => withoutAlias(line, aliases));
+  }
+
+  /** Runs the commands, and serves the clients of the exports to their end. */
+  async #serve(session: Session, { commands, exports, once }: Invocation): Promise<void> {
+    // No client comes before the rules that the commands add, or without those that they failed to add.
+    const status = await runList(session.shell, commands);
+    if (session.quitRequested || (status < 0 && session.bail)) return;
+    await startExports(session, exports);
+    await serveClients(session, once);
   }
 
   /** Applies the user's settings to the panel, and shows it if that is wanted and can be done. */

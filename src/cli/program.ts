@@ -122,14 +122,50 @@ interface ProgramOptions {
   readonly columns?: number | undefined;
 }
 
+/** Shared by the declarations of subcommands. */
+interface Declaring {
+  readonly actions: Actions;
+  /** Declares a subcommand: its usage line without the program's name, and its operands, each with its meaning. */
+  readonly subcommand: (
+    usage: string,
+    description: string,
+    operands: readonly (readonly [name: string, meaning: string])[],
+  ) => Command;
+  /** Paragraphs below the options, as wide as the help. */
+  readonly prose: (...lines: string[]) => string;
+  /** Ends an action with its status; one that was left out is a success. */
+  readonly end: (status: Promise<number> | undefined) => Promise<void>;
+}
+
 /** The program under a name, with its subcommands' actions. */
 export function makeProgram(
   name: string,
   actions: Actions = {},
   { setStatus = () => {}, columns = MAX_WIDTH }: ProgramOptions = {},
 ): Command {
-  const program = new Command(name);
   const helpWidth = Math.min(columns, MAX_WIDTH);
+  const program = declareSession(name, helpWidth);
+  program.commandsGroup('Subcommands of blkscope:');
+  program.helpCommand('help [subcommand]', 'print this, or the help of a subcommand');
+  const declaring: Declaring = {
+    actions,
+    subcommand: (...declaration) => addSubcommand(program, ...declaration),
+    prose: (...lines) => `\n${wrapParagraphs(lines, helpWidth).join('\n')}`,
+    end: async (status) => setStatus((await status) ?? 0),
+  };
+  // The help lists them in this order.
+  declareClients(declaring);
+  declareReport(declaring);
+  declareServer(declaring);
+  declareSearches(declaring);
+  declareReplay(declaring);
+  declareDocuments(declaring);
+  return program;
+}
+
+/** The program itself: the options of a session. */
+function declareSession(name: string, helpWidth: number): Command {
+  const program = new Command(name);
   program
     .usage('[OPTIONS]... [-c STRING]... [file]')
     .description('Reads and writes a disk image through its drivers, command by command.')
@@ -137,22 +173,28 @@ export function makeProgram(
     .enablePositionalOptions()
     .addHelpText('after', `\n'${name} -c help' lists the commands of a session.`);
   program.createHelp = () => Object.assign(new PlainHelp(), { helpWidth });
-  const prose = (...lines: string[]): string => `\n${wrapParagraphs(lines, helpWidth).join('\n')}`;
   for (const [heading, options] of Object.entries(optionGroups)) {
     for (const [flags, description] of options) program.addOption(new Option(flags, description).helpGroup(heading));
   }
-  program.commandsGroup('Subcommands of blkscope:');
-  program.helpCommand('help [subcommand]', 'print this, or the help of a subcommand');
-  const subcommand = (usage: string, description: string, names: readonly (readonly [string, string])[]): Command => {
-    const command = new Command(usage.split(' ', 1)[0])
-      .usage(usage.slice(usage.indexOf(' ') + 1))
-      .description(description);
-    command.createHelp = () => program.createHelp();
-    command.copyInheritedSettings(program).helpOption('-h, --help', 'print this').helpCommand(false);
-    for (const [argument, meaning] of names) command.argument(`<${argument}>`, meaning);
-    program.addCommand(command);
-    return command;
-  };
+  return program;
+}
+
+function addSubcommand(
+  program: Command,
+  ...[usage, description, operands]: Parameters<Declaring['subcommand']>
+): Command {
+  const command = new Command(usage.split(' ', 1)[0])
+    .usage(usage.slice(usage.indexOf(' ') + 1))
+    .description(description);
+  command.createHelp = () => program.createHelp();
+  command.copyInheritedSettings(program).helpOption('-h, --help', 'print this').helpCommand(false);
+  for (const [operand, meaning] of operands) command.argument(`<${operand}>`, meaning);
+  program.addCommand(command);
+  return command;
+}
+
+/** Clients of a session that others can watch. */
+function declareClients({ actions, subcommand, prose, end }: Declaring): void {
   subcommand('attach SOCKET', 'a second console of a session that runs with --monitor SOCKET', [
     ['socket', 'the socket that the session listens on'],
   ])
@@ -164,7 +206,7 @@ export function makeProgram(
         'as NDJSON; the status is 1 if the session is killed.',
       ),
     )
-    .action(async (socket: string) => setStatus((await actions.attach?.(socket)) ?? 0));
+    .action((socket: string) => end(actions.attach?.(socket)));
   subcommand('ctl SOCKET [COMMAND]...', 'run commands in a session that runs with --monitor SOCKET', [
     ['socket', 'the socket that the session listens on'],
   ])
@@ -180,16 +222,20 @@ export function makeProgram(
         "  blkscope ctl SOCKET 'wait_break A' 'suspended -j' 'resume A'",
       ),
     )
-    .action(async (socket: string, commands: string[], options: CtlFlags) =>
-      setStatus((await actions.ctl?.(socket, commands, options)) ?? 0),
-    );
+    .action((socket: string, commands: string[], options: CtlFlags) => end(actions.ctl?.(socket, commands, options)));
+}
+
+/** Pages and traces from recordings. */
+function declareReport({ actions, subcommand, end }: Declaring): void {
   subcommand('report RUN.ndjson -o OUT', 'make a page, or a file for Perfetto, from a recording', [
     ['recording', 'what --record RUN.ndjson or "record start" has written'],
   ])
     .requiredOption('-o, --output <OUT>', 'what to write: NAME.html or NAME.json')
-    .action(async (recording: string, { output }: { output: string }) =>
-      setStatus((await actions.report?.(recording, output)) ?? 0),
-    );
+    .action((recording: string, { output }: { output: string }) => end(actions.report?.(recording, output)));
+}
+
+/** A session without a shell, declared for its help: `main.ts` runs it. */
+function declareServer({ subcommand, prose }: Declaring): void {
   subcommand('serve [OPTIONS]... FILE', 'offer the image to NBD clients, without a shell', [])
     .allowUnknownOption()
     .option('--export <ADDRESS>', 'unix:PATH or tcp:[HOST:]PORT; without HOST for this machine alone')
@@ -207,6 +253,10 @@ export function makeProgram(
       ),
     )
     .action(() => undefined);
+}
+
+/** The searches, declared for their help as `search-program.ts` runs them, and the results of their parts. */
+function declareSearches({ actions, subcommand, prose, end }: Declaring): void {
   for (const strategy of strategies) {
     const search = subcommand(`${strategy.name} [OPTIONS]... IMAGE SCRIPT`, strategy.description, [])
       .allowUnknownOption()
@@ -216,7 +266,11 @@ export function makeProgram(
   }
   subcommand('merge FILE...', 'print the results of the parts of a search as those of the whole', [])
     .argument('<files...>', 'what sweep --json has printed')
-    .action(async (files: string[]) => setStatus((await actions.merge?.(files)) ?? 0));
+    .action((files: string[]) => end(actions.merge?.(files)));
+}
+
+/** A find of a search, or a recorded session, run again. */
+function declareReplay({ actions, subcommand, prose, end }: Declaring): void {
   subcommand('replay FILE [IMAGE]', 'run a find of a search, or a recorded session, again on a copy', [
     ['file', 'find-N.json in the folder of sweep --out, or what --record RUN.ndjson has written'],
   ])
@@ -230,15 +284,18 @@ export function makeProgram(
         'that act on more than the image are left out.',
       ),
     )
-    .action(async (file: string, image?: string) => setStatus((await actions.replay?.(file, image)) ?? 0));
+    .action((file: string, image?: string) => end(actions.replay?.(file, image)));
+}
+
+/** Texts that are made of these declarations. */
+function declareDocuments({ actions, subcommand, end }: Declaring): void {
   subcommand('completion SHELL', `print the completions for ${completedShells.join(', ')}`, [])
     .addArgument(new Argument('<shell>', 'which shell').choices(completedShells))
     .addHelpText('after', '\nFor bash: blkscope completion bash > ~/.local/share/bash-completion/completions/blkscope')
-    .action(async (shell: string) => setStatus((await actions.completion?.(shell)) ?? 0));
+    .action((shell: string) => end(actions.completion?.(shell)));
   subcommand('manual', 'print the manual page: blkscope manual | man -l -', [])
     .usage('')
-    .action(async () => setStatus((await actions.manual?.()) ?? 0));
-  return program;
+    .action(() => end(actions.manual?.()));
 }
 
 /** The text of `--help`, for a terminal of this width or for a pipe. */

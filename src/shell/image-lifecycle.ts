@@ -143,12 +143,12 @@ async function cancelAll(session: SessionState, backend: BlockBackend): Promise<
   for (const line of lines) session.error(`cancelled: ${line}`);
   cancelWaiting(session, 'network', 'delay');
   endDelays(backend);
-  await background.pollUntil(() => false);
+  await background.untilIdle();
   for (let attempt = 0; attempt < MAX_CANCELS; attempt += 1) {
     const oldest = suspendedRequests(backend.top).at(-1);
     if (oldest === undefined) break;
     await debugPort(backend.top).cancel(oldest.tag);
-    await background.pollUntil(() => false);
+    await background.untilIdle();
   }
   if (background.unfinished > 0) session.error(`${background.unfinished} requests never ended`);
 }

@@ -52,10 +52,8 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
   let lastError = 0;
   while (!session.quitRequested) {
     printPrompt(output, prompt);
-    const settling = settles ? settle(session, breather) : undefined;
-    if (settling !== undefined) await settling;
-    const turn = breather.breathe();
-    if (turn !== undefined) await turn;
+    const pause = pauseBetween(session, breather, settles);
+    if (pause !== undefined) await pause;
     if (hasPlaces && session.wasInterrupted) break;
     if (consoles?.hasCommands === true) await consoles.runCommands();
     const next = source.next();
@@ -69,10 +67,7 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
     if (status >= 0) continue;
     lastError = status;
     if (hasPlaces && session.wasInterrupted) break;
-    if (typeof source.place === 'string' && session.failuresPlaced === failuresPlaced) {
-      session.failuresPlaced += 1;
-      session.error(`${source.place}: ${line}: ${strerror(-status)}`);
-    }
+    if (session.failuresPlaced === failuresPlaced) placeFailure(session, source, line, status);
     if (session.bail) break;
   }
   return hasPlaces && session.wasInterrupted ? interrupted(session, source) : lastError;
@@ -88,6 +83,19 @@ function printPrompt(output: Output, prompt: string | null): void {
   if (output.prompt === undefined) output.stdout(prompt);
   else output.prompt(prompt);
   output.flush();
+}
+
+/** Between two lines: the turn of the loop, if it `settles`, and one of Node if that is due. */
+function pauseBetween(session: SessionState, breather: Breather, settles: boolean): Pending {
+  const settling = settles ? settle(session, breather) : undefined;
+  return settling === undefined ? breather.breathe() : settling.then(() => breather.breathe());
+}
+
+/** Says where a line has failed, if lines have places; only the innermost file does. */
+function placeFailure(session: SessionState, { place }: LineSource, line: string, status: number): void {
+  if (typeof place !== 'string') return;
+  session.failuresPlaced += 1;
+  session.error(`${place}: ${line}: ${strerror(-status)}`);
 }
 
 /** The status of a source that was interrupted, after saying where that was. */

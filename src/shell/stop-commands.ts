@@ -8,7 +8,7 @@ export class StopCommands {
   readonly displays = new Set<string>();
   /** Run at stops under a tag. */
   readonly onTag = new Map<string, readonly string[]>();
-  /** The stops that were seen. */
+  /** The stops that were there at the last call of `takeNew`. */
   #seen = new Set<SuspendedRequest>();
   #isRunning = false;
 
@@ -17,8 +17,8 @@ export class StopCommands {
     return this.displays.size === 0 && this.onTag.size === 0;
   }
 
-  /** Those that are there now are not new. */
-  look(shell: Shell): string[] {
+  /** The tags of the stops that have come since the last call, oldest first: all that are there now count as seen. */
+  takeNew(shell: Shell): string[] {
     const { backend } = shell.session;
     const before = this.#seen;
     const fresh: string[] = [];
@@ -31,10 +31,10 @@ export class StopCommands {
     return fresh;
   }
 
-  /** Runs the commands of the stops since the last look; those that they lead to are seen, and run none. */
+  /** Runs the commands of the stops that have come since the last call; stops that these lead to run none. */
   async run(shell: Shell): Promise<void> {
     if (this.#isRunning) return;
-    const tags = this.look(shell);
+    const tags = this.takeNew(shell);
     if (tags.length === 0) return;
     this.#isRunning = true;
     try {
@@ -46,7 +46,7 @@ export class StopCommands {
       for (const line of Array.from(this.displays)) if (!shell.session.wasInterrupted) await shell.execute(line);
     } finally {
       this.#isRunning = false;
-      this.look(shell);
+      this.takeNew(shell);
     }
   }
 }

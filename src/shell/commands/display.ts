@@ -68,7 +68,7 @@ export const onStop = {
 function stopsOf(session: SessionState, shell: Shell): StopCommands {
   if (session.stops === null) {
     session.stops = new StopCommands();
-    session.stops.look(shell);
+    session.stops.takeNew(shell);
   }
   return session.stops;
 }

@@ -87,6 +87,11 @@ export class Background {
     return true;
   }
 
+  /** Turns the loop until nothing goes on by itself any more, or an interrupt. */
+  async untilIdle(): Promise<void> {
+    await this.pollUntil(() => false);
+  }
+
   /** Ends what the running command waits for (Ctrl-C). Requests in flight live on. */
   interrupt(): void {
     this.#interrupted = true;
