@@ -148,7 +148,7 @@ export interface CheckResult {
   readonly compressedClusters: number;
 }
 
-/** The future of a node in a reopen. Made by `block/reopen.ts`, filled by the driver's `reopenPrepare`. */
+/** The future of a node in a reopen. Made by `block/open/reopen.ts`, filled by the driver's `reopenPrepare`. */
 export interface ReopenState<S> {
   readonly node: BlockNode<S>;
   /** Bits of `Open` after the reopen. */

@@ -110,7 +110,7 @@ export class BlockNode<S = unknown> {
   explicitOptions: Options;
   /** The parent that this node was opened for and inherits options from; null if it was opened by itself. */
   inheritsFrom: BlockNode | null = null;
-  /** Links and openers that keep the node open; counted by `block/graph.ts`. */
+  /** Links and openers that keep the node open; counted by `block/graph/graph.ts`. */
   references = 1;
   /** Gathered by `refreshFilename`: a tree of options that opens the same graph. */
   fullOpenOptions: JsonObject = new Map();
