@@ -4,11 +4,18 @@
  * A driver is one literal of methods. What it leaves out has the default said at each method; a filter (`isFilter`)
  * that leaves a method out passes the request through to its filtered child (`defineFilter`).
  *
- * The request pipeline (`block/request/`) promises to the data methods:
- * - offset and length are multiples of `limits.requestAlignment` and the length is at most the limit for its kind;
- * - `data.length` is the length of the request, and `data` stays untouched by others until the method's promise ends;
- * - flags are limited to what the node says it supports (`node.supportedWriteFlags`, …);
- * - reads never reach beyond the node's length rounded up to its alignment.
+ * The request pipeline (`block/request/`) promises to the data methods, and asserts in `request/driver-io.ts`:
+ * - the node is open;
+ * - `preadv`, `pwritev`: offset and length are multiples of `limits.requestAlignment`, and the length is at most
+ *   `limits.transferBytes`; `pwritevCompressed`: the same multiples, any length;
+ * - `pwriteZeroes`: the same multiples, and at most `limits.maxPwriteZeroes`. All but the edges of a range is made of
+ *   multiples of `limits.pwriteZeroesAlignment`, until the driver leaves a piece to the fallback;
+ * - `pdiscard`: at most `limits.maxPdiscard`. All but the edges of a range is made of multiples of
+ *   `limits.pdiscardAlignment`, and the edges may lie anywhere;
+ * - flags are limited to what the node says it supports (`node.supportedWriteFlags`, …).
+ *
+ * It also promises that `data` stays untouched by others until the method's promise ends, and that reads never reach
+ * beyond the node's length rounded up to its alignment. A limit of 0 is none.
  *
  * A method fails by throwing `BlockError`; ENOTSUP asks for the generic fallback where there is one. A method waits
  * only by awaiting the block layer's own functions, `loop.park` and its relatives (see `loop.ts`).

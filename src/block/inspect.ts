@@ -10,6 +10,7 @@ import { Errno } from '../util/errno.ts';
 import type { WatchedPlace } from './debug/port.ts';
 import { BlockError } from './error.ts';
 import type { BlockNode } from './graph/node.ts';
+import { checkOpen } from './request/check.ts';
 
 /** A value in a row: offsets and lengths in bytes; raw entries of tables as hexadecimal text, exact to the last bit. */
 export type Cell = string | number | boolean | null;
@@ -177,7 +178,7 @@ export function inspectedNode(top: BlockNode): BlockNode {
 
 /** The inspector of a node. ENOTSUP if its driver has none, ENOMEDIUM if the image was found corrupt and closed. */
 export async function inspectorOf(node: BlockNode): Promise<Inspector> {
-  if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
+  checkOpen(node);
   const { driver } = node;
   if (driver.inspector === undefined) {
     throw new BlockError(Errno.ENOTSUP, `the driver ${driver.formatName} has no metadata to look at`);

@@ -45,7 +45,7 @@ export interface WakeSource {
   next(): Coroutine | null;
 }
 
-/** One run of an async function under the loop's control. */
+/** One run of a function under the loop's control: a request, or a part of one. */
 export class Coroutine {
   readonly id: number;
   /** Its operation, for the views; a shell command that issues a request overwrites it with the request's. */
@@ -111,6 +111,15 @@ export class Coroutine {
     this.newer = null;
   }
 }
+
+/** The label of a part of a request: the views show it with the request's operation and range, and as a part of it. */
+export function labelOfPart(whole: Coroutine): RequestLabel {
+  const { operation, offset, bytes, origin } = whole;
+  return { operation, offset, bytes, origin, parent: whole };
+}
+
+/** The reason of a request that waits for its parts. */
+export const waitsForParts: WaitReason = { kind: 'parts' };
 
 /** The request of the user that a request is a part of: itself if it is none. */
 export function rootOf(coroutine: Coroutine): Coroutine {

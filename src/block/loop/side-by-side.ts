@@ -2,9 +2,8 @@
 import { assert } from '../../util/assert.ts';
 import type { Pending, Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
-import type { EventLoop, WaitReason } from './loop.ts';
-
-const waitsForParts: WaitReason = { kind: 'parts' };
+import { labelOfPart, waitsForParts } from './coroutine.ts';
+import type { EventLoop } from './loop.ts';
 
 /**
  * Starts the parts in their order, each up to its first wait, and waits until all have ended. Returns the errno of
@@ -13,12 +12,13 @@ const waitsForParts: WaitReason = { kind: 'parts' };
 export function* sideBySide(loop: EventLoop, parts: readonly (() => Pending)[]): Steps<number[]> {
   const main = loop.current;
   assert(main !== null, 'a request runs in a coroutine');
+  const label = labelOfPart(main);
   const errnos = parts.map(() => 0);
   let busy = parts.length;
   let isWaiting = false;
   let bug: unknown;
   for (const [index, part] of parts.entries()) {
-    yield loop.begin(main, part, (error) => {
+    yield loop.begin(label, part, (error) => {
       if (error instanceof BlockError) errnos[index] = error.errno;
       else bug ??= error;
       busy -= 1;

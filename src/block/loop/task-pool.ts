@@ -1,9 +1,8 @@
 /** The parts of one request that are under way at the same time: a bounded number of coroutines. */
 import { assert } from '../../util/assert.ts';
 import type { Pending, Steps } from '../../util/steps.ts';
-import type { Coroutine, EventLoop, RequestLabel, WaitReason } from './loop.ts';
-
-const waitsForParts: WaitReason = { kind: 'parts' };
+import { type Coroutine, labelOfPart, type RequestLabel, waitsForParts } from './coroutine.ts';
+import type { EventLoop } from './loop.ts';
 
 /** The pool of one request. */
 export class TaskPool {
@@ -21,8 +20,7 @@ export class TaskPool {
     this.#loop = loop;
     this.#maxBusy = maxBusy;
     this.#main = loop.current;
-    const { operation, offset, bytes, origin } = this.#main;
-    this.#label = { operation, offset, bytes, origin, parent: this.#main };
+    this.#label = labelOfPart(this.#main);
   }
 
   /** Whether some part has failed, so that no more should be started. */

@@ -4,9 +4,9 @@ import { MAX_LENGTH, QEMU_MAX_LENGTH } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { Errno } from '../../util/errno.ts';
 
-/** Throws ENOMEDIUM for a node that was closed under the caller. */
-export function checkOpen(node: BlockNode): void {
-  if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
+/** Throws ENOMEDIUM for a node that was closed under the caller; `message` is its text, if not the errno's. */
+export function checkOpen(node: BlockNode, message?: string): void {
+  if (node.closed) throw new BlockError(Errno.ENOMEDIUM, message);
 }
 
 /**
@@ -16,7 +16,7 @@ export function checkOpen(node: BlockNode): void {
  * files (observed with qemu-io 7.2.22 on ext4).
  */
 export function checkRequest(node: BlockNode, offset: number, bytes: number, maxBytes = QEMU_MAX_LENGTH): void {
-  if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
+  checkOpen(node);
   if (bytes > maxBytes || offset < 0 || bytes < 0 || offset > QEMU_MAX_LENGTH - bytes) throw new BlockError(Errno.EIO);
   if (offset > MAX_LENGTH - bytes) throw new BlockError(Errno.EFBIG);
 }

@@ -1,13 +1,13 @@
 /** Copy on read: what a read finds in a backing file is written to the node, cluster by cluster. */
 import { assert } from '../../util/assert.ts';
-import { alignDown, alignUp, minNonZero } from '../../util/align.ts';
+import { alignDown, alignUp } from '../../util/align.ts';
 import { isAllZero } from '../../util/pattern.ts';
 import type { Steps } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Event } from '../events/events.ts';
-import { Req, REQUEST_MAX_BYTES } from '../flags.ts';
+import { Req } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
-import { canZero, driverPreadv, driverPwritev } from './driver-io.ts';
+import { canZero, driverPreadv, driverPwritev, transferBytes } from './driver-io.ts';
 import { copiedBytes } from './info.ts';
 import type { TrackedRequest } from './serialise.ts';
 import { isAllocated } from './status.ts';
@@ -24,7 +24,9 @@ export function* copyOnRead(
   flags: number,
 ): Steps<void> {
   assert(request.isSerialising, 'a request that copies keeps others out of its clusters');
-  const maxTransfer = minNonZero(node.limits.maxTransfer, REQUEST_MAX_BYTES);
+  const { requestAlignment: align } = node.limits;
+  const maxTransfer = transferBytes(node);
+  const maxBounce = transferBytes(node, MAX_BOUNCE_BYTES);
   const cluster = copiedBytes(node) || 1;
   const prefetch = (flags & Req.PREFETCH) !== 0;
   let position = alignDown(offset, cluster);
@@ -35,10 +37,11 @@ export function* copyOnRead(
   while (rest > 0) {
     const wanted = Math.min(rest, maxTransfer);
     const found = yield* allocationOrNone(node, position, wanted);
-    const { allocated } = found;
-    const bytes = allocated ? found.bytes : Math.min(found.bytes, MAX_BOUNCE_BYTES);
     // The image ends in the middle of the last cluster.
-    if (bytes === 0) break;
+    if (found.bytes === 0) break;
+    // A run of a node below may end within a block of this one: then the block is copied, with what is here already.
+    const allocated = found.allocated && found.bytes >= align;
+    const bytes = Math.max(align, alignDown(allocated ? found.bytes : Math.min(found.bytes, maxBounce), align));
     // A cluster of subclusters has runs before and behind what is wanted; there qemu-io 7.2 crashes.
     const before = Math.min(skip, bytes);
     const wantedBytes = prefetch ? 0 : Math.max(0, Math.min(bytes - before, data.length - progress));

@@ -6,6 +6,7 @@ import { BlockError, isNotSupported } from '../error.ts';
 import { Open } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
 import { checkOpen, checkRequest } from './check.ts';
+import { driverPdiscard } from './driver-io.ts';
 import { forgetDataRange } from './status.ts';
 import type { TrackedRequest } from './serialise.ts';
 import { runTracked } from './traced.ts';
@@ -64,10 +65,8 @@ function* discardPieces(node: BlockNode, offset: number, bytes: number): Steps<v
       }
     }
     piece = Math.min(piece, maxDiscard);
-    // The piece before may have found the image corrupt.
-    checkOpen(node);
     try {
-      yield node.driver.pdiscard?.(node, start, piece);
+      yield driverPdiscard(node, start, piece);
     } catch (error) {
       if (!isNotSupported(error)) throw error;
     }

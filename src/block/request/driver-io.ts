@@ -1,25 +1,34 @@
-/** The last step of a request: the call of the driver, with the flags that it does not know emulated. */
+/**
+ * The last step of a request: the call of the driver, with the flags that it does not know emulated.
+ *
+ * Here is asserted what `block/driver.ts` promises to the data methods. A request may have waited before it comes here,
+ * so each call throws ENOMEDIUM for a node that was closed meanwhile: its image was found to be corrupt.
+ */
+import { alignDown } from '../../util/align.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Pending } from '../../util/steps.ts';
 import { BlockError } from '../error.ts';
 import { Open, Req } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
+import { checkOpen } from './check.ts';
 import { flushAfter } from './flush.ts';
 
 /** Nodes that a read passes through on one stack of calls: a chain of backing files may be deeper than the stack. */
 const NODES_PER_STACK = 64;
 
 /**
- * The bytes of a piece of a request that is too long for the driver. EINVAL where not even one block goes through
- * (qemu-io 7.2 aborts there).
+ * The bytes of a piece of a request that is too long for the driver: whole blocks, at least one, and otherwise no more
+ * than `maxBytes`. EINVAL where not even one block goes through (qemu-io 7.2 aborts there).
  */
-export function transferBytes({ limits, context }: BlockNode): number {
+export function transferBytes({ limits, context }: BlockNode, maxBytes = limits.transferBytes): number {
+  const { requestAlignment, maxTransfer } = limits;
   if (limits.transferBytes === 0) {
-    context.warn(`max-transfer ${limits.maxTransfer} is below the alignment of requests, ${limits.requestAlignment}`);
+    context.warn(`max-transfer ${maxTransfer} is below the alignment of requests, ${requestAlignment}`);
     throw new BlockError(Errno.EINVAL);
   }
-  return limits.transferBytes;
+  const blocks = alignDown(Math.min(limits.transferBytes, maxBytes), requestAlignment);
+  return Math.max(blocks, requestAlignment);
 }
 
 /** Goes on when the calls so far have returned. No other coroutine runs in between. */
@@ -28,12 +37,24 @@ async function onFreshStack(request: () => Pending): Promise<void> {
   await request();
 }
 
+/** The check of a node that comes before its driver gets a range of whole blocks. */
+function checkRange(node: BlockNode, offset: number, bytes: number): void {
+  const align = node.limits.requestAlignment;
+  assert(offset % align === 0 && bytes % align === 0, 'a request to a driver is aligned');
+  checkOpen(node);
+}
+
+/** `checkRange` for a transfer of data. */
+function checkTransfer(node: BlockNode, offset: number, bytes: number): void {
+  assert(bytes <= node.limits.transferBytes, 'a request to a driver is within max-transfer');
+  checkRange(node, offset, bytes);
+}
+
 /** Reads an aligned range of at most `limits.transferBytes` bytes. ENOTSUP by a driver that cannot be read. */
 export function driverPreadv(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
   const { driver, height } = node;
-  const align = node.limits.requestAlignment;
-  assert(offset % align === 0 && data.length % align === 0, 'a request to a driver is aligned');
-  if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
+  checkTransfer(node, offset, data.length);
+  assert((flags & ~node.supportedReadFlags) === 0, 'the flags of a read are those that its driver knows');
   if (driver.preadv === undefined) throw new BlockError(Errno.ENOTSUP);
   if (height >= NODES_PER_STACK && height % NODES_PER_STACK === 0)
     return onFreshStack(() => driver.preadv?.(node, offset, data, flags));
@@ -46,9 +67,7 @@ export function driverPreadv(node: BlockNode, offset: number, data: Buffer, flag
  */
 export function driverPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
   const { driver, supportedWriteFlags } = node;
-  const align = node.limits.requestAlignment;
-  assert(offset % align === 0 && data.length % align === 0, 'a request to a driver is aligned');
-  if (node.closed) throw new BlockError(Errno.ENOMEDIUM);
+  checkTransfer(node, offset, data.length);
   if (driver.pwritev === undefined) throw new BlockError(Errno.ENOTSUP);
   const wanted = (flags & Req.FUA) !== 0 && ignoresFua(node) ? flags & ~Req.FUA : flags;
   const writing = driver.pwritev(node, offset, data, wanted & supportedWriteFlags);
@@ -65,14 +84,33 @@ export function canZero(node: BlockNode): boolean {
   return node.driver.pwriteZeroes !== undefined;
 }
 
-/** Zeroes an aligned range, with the flags that the driver knows. ENOTSUP by a driver that cannot. */
+/**
+ * Zeroes an aligned range of at most `limits.maxPwriteZeroes` bytes, with the flags that the driver knows. ENOTSUP by a
+ * driver that cannot.
+ */
 export function driverPwriteZeroes(node: BlockNode, offset: number, bytes: number, flags: number): Pending {
+  const { maxPwriteZeroes } = node.limits;
+  assert(maxPwriteZeroes === 0 || bytes <= maxPwriteZeroes, 'a zero write to a driver is within max-write-zero');
+  checkRange(node, offset, bytes);
   if (node.driver.pwriteZeroes === undefined) throw new BlockError(Errno.ENOTSUP);
   return node.driver.pwriteZeroes(node, offset, bytes, flags & node.supportedZeroFlags);
 }
 
-/** Writes a range compressed; ENOTSUP unless the driver can. */
+/** Writes an aligned range of any length compressed; ENOTSUP unless the driver can. */
 export function driverPwritevCompressed(node: BlockNode, offset: number, data: Buffer): Pending {
+  checkRange(node, offset, data.length);
   if (node.driver.pwritevCompressed === undefined) throw new BlockError(Errno.ENOTSUP);
   return node.driver.pwritevCompressed(node, offset, data);
+}
+
+/**
+ * Discards a range at any offset, of at most `limits.maxPdiscard` bytes. ENOTSUP by a driver that cannot, or not this
+ * range.
+ */
+export function driverPdiscard(node: BlockNode, offset: number, bytes: number): Pending {
+  const { maxPdiscard } = node.limits;
+  assert(maxPdiscard === 0 || bytes <= maxPdiscard, 'a discard by a driver is within max-discard');
+  checkOpen(node);
+  if (node.driver.pdiscard === undefined) throw new BlockError(Errno.ENOTSUP);
+  return node.driver.pdiscard(node, offset, bytes);
 }

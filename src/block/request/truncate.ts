@@ -5,16 +5,19 @@ import type { TruncateOptions } from '../driver.ts';
 import { BlockError, invalidArgument, withContext } from '../error.ts';
 import { Req, SECTOR_BYTES } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
+import { checkOpen } from './check.ts';
 import type { TrackedRequest } from './serialise.ts';
 import { runTracked } from './traced.ts';
 import { finishWrite, prepareWrite } from './write.ts';
 
+const noMedium = 'No medium inserted';
+
 /** Sets a node's length in bytes. The errors' texts are those that the user reads. */
 export function truncate(child: ChildLink, bytes: number, options: Partial<TruncateOptions> = {}): Pending {
   const { node } = child;
-  if (node.closed) throw new BlockError(Errno.ENOMEDIUM, 'No medium inserted');
+  checkOpen(node, noMedium);
   if (bytes < 0) throw invalidArgument('Image size cannot be negative');
-  // No upper bound here: who cannot make a node that long says so in its own words (the host: "File too large").
+  // No upper bound here: a driver that cannot make a node that long has its own text (the host: "File too large").
   const oldBytes = withContext('Failed to get old image size', () => node.getLength());
   if (node.isReadOnly) throw new BlockError(Errno.EACCES, 'Image is read-only');
   const { exact = false, preallocation = 'off', flags = 0 } = options;
@@ -31,6 +34,8 @@ function* resize(node: BlockNode, request: TrackedRequest, bytes: number, option
   // No write may reach the new area while it is made: preallocation would overwrite it.
   if (newBytes > 0) yield node.requests.makeSerialising(request, 1);
   yield withContext('Failed to prepare request for truncation', () => prepareWrite(node, request, 0));
+  // A request that it waited for may have found the image corrupt.
+  checkOpen(node, noMedium);
   yield* resizeByDriver(node, bytes - newBytes, bytes, options);
   const finalBytes = refreshedLength(node, bytes);
   finishWrite(node, request.kind, finalBytes - newBytes, newBytes, true);

@@ -5,7 +5,8 @@ import type { Pending, Steps } from '../../util/steps.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Open, Req } from '../flags.ts';
 import type { BlockNode } from '../graph/node.ts';
-import { driverPwritev, driverPwriteZeroes } from './driver-io.ts';
+import { checkOpen } from './check.ts';
+import { driverPwritev, driverPwriteZeroes, transferBytes } from './driver-io.ts';
 import { flush } from './flush.ts';
 import { forgetDataRange } from './status.ts';
 
@@ -25,6 +26,7 @@ export function* zeroRange(
 ): Steps<void> {
   const flags = mayUnmap(node) ? wantedFlags : wantedFlags & ~Req.MAY_UNMAP;
   if (told !== undefined) yield told;
+  checkOpen(node);
   if ((flags & ~node.supportedZeroFlags & Req.NO_FALLBACK) !== 0) throw new BlockError(Errno.ENOTSUP);
   forgetDataRange(node, offset, bytes);
 
@@ -35,7 +37,6 @@ export function* zeroRange(
     node.context.warn(`max-write-zero ${limits.maxPwriteZeroes} is below the alignment of zero writes, ${align}`);
     throw new BlockError(Errno.EINVAL);
   }
-  const maxTransfer = minNonZero(limits.maxTransfer, MAX_BOUNCE_BYTES);
   const tail = (offset + bytes) % align;
   let head = offset % align;
   let start = offset;
@@ -47,7 +48,7 @@ export function* zeroRange(
     let piece = rest;
     if (head > 0) {
       // Up to the first boundary, and short enough for a write in its place.
-      piece = Math.min(rest, maxTransfer, align - head);
+      piece = Math.min(rest, transferBytes(node, MAX_BOUNCE_BYTES), align - head);
       head = (head + piece) % align;
     } else if (tail > 0 && piece > align) {
       piece -= tail;
@@ -65,7 +66,7 @@ export function* zeroRange(
     if (isZeroed) {
       owesFlush ||= (flags & ~node.supportedZeroFlags & Req.FUA) !== 0;
     } else {
-      piece = Math.min(piece, maxTransfer);
+      piece = Math.min(piece, transferBytes(node, MAX_BOUNCE_BYTES));
       // FUA that the driver does not know: one flush at the end serves all pieces.
       const emulatedFua = flags & ~node.supportedWriteFlags & Req.FUA;
       owesFlush ||= emulatedFua !== 0;

@@ -15,7 +15,6 @@ import { preadv } from '../../block/request/read.ts';
 import { truncate } from '../../block/request/truncate.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { isAligned } from '../../util/align.ts';
-import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { run, type Steps } from '../../util/steps.ts';
 import { announceRuleChange } from './announce.ts';
@@ -30,16 +29,6 @@ import { type BlkdebugNode, type BlkdebugState, NodeContext } from './state.ts';
 import { Stops } from './stops.ts';
 import { SuspendedRequests } from './suspended-requests.ts';
 import { defineFilter } from '../../block/request/filter.ts';
-
-/**
- * The pipeline's promise about data requests; the options for alignment and max-transfer are there to test that it
- * holds.
- */
-function checkRequest({ limits }: BlkdebugNode, offset: number, bytes: number): void {
-  const { requestAlignment, maxTransfer } = limits;
-  assert(isAligned(offset, requestAlignment) && isAligned(bytes, requestAlignment), 'the request is aligned');
-  assert(maxTransfer === 0 || bytes <= maxTransfer, 'the request is within max-transfer');
-}
 
 /** Makes the file shorter once the request may go on. */
 function* cutAfter(node: BlkdebugNode, stopped: Promise<void>, bytes: number, options: TruncateOptions): Steps<void> {
@@ -96,13 +85,11 @@ export const blkdebug = defineFilter<BlkdebugState>({
   },
 
   preadv(node, offset, data, flags) {
-    checkRequest(node, offset, data.length);
     const ended = checkRules(node, IoType.READ, offset, data.length, data, flags);
     return ended ?? preadv(fileOf(node), offset, data, flags);
   },
 
   pwritev(node, offset, data, flags) {
-    checkRequest(node, offset, data.length);
     node.watch?.changes('write', offset, data.length);
     const ended = checkRules(node, IoType.WRITE, offset, data.length, data, flags);
     return ended ?? pwritev(fileOf(node), offset, data, flags);

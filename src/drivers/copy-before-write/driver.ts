@@ -7,6 +7,7 @@ import { BlockError, prependError } from '../../block/error.ts';
 import { Perm, Req, Role, SECTOR_BYTES } from '../../block/flags.ts';
 import { fileOf } from '../../block/graph/node.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
+import { labelOfPart } from '../../block/loop/coroutine.ts';
 import { CoroutineQueue } from '../../block/loop/coroutine-queue.ts';
 import type { WaitReason } from '../../block/loop/loop.ts';
 import { openChild, openFileChild } from '../../block/open/open.ts';
@@ -133,12 +134,10 @@ function* copyInTime(node: CopyBeforeWriteNode, start: number, end: number): Ste
   }
   const main = loop.current;
   assert(main !== null, 'a request runs in a coroutine');
-  const { operation, origin } = main;
   let hasEnded = false;
   let bug: unknown;
   let goOn: (() => void) | null = null;
-  const label = { operation, offset: main.offset, bytes: main.bytes, origin, parent: main };
-  yield loop.begin(label, copy, (error) => {
+  yield loop.begin(labelOfPart(main), copy, (error) => {
     hasEnded = true;
     bug = error;
     goOn?.();

@@ -1,13 +1,17 @@
 /** The life of a request: checks, padding, splitting, fallbacks, serialising. */
 import { describe, expect, it } from 'vitest';
 import { Errno } from '../../../src/util/errno.ts';
+import type { Driver } from '../../../src/block/driver.ts';
 import { BlockError } from '../../../src/block/error.ts';
 import { Open, Req } from '../../../src/block/flags.ts';
+import type { BlockNode, ChildLink } from '../../../src/block/graph/node.ts';
 import { preadv } from '../../../src/block/request/read.ts';
 import { pwriteZeroes, pwritev } from '../../../src/block/request/write.ts';
 import { pdiscard } from '../../../src/block/request/discard.ts';
 import { flush } from '../../../src/block/request/flush.ts';
-import { memoryNode, outcome } from '../../helpers/memory-node.ts';
+import { truncate } from '../../../src/block/request/truncate.ts';
+import type { Pending } from '../../../src/util/steps.ts';
+import { type MemoryState, memoryNode, outcome } from '../../helpers/memory-node.ts';
 
 const KIB = 1024;
 
@@ -347,5 +351,70 @@ describe('overlapping requests', () => {
     await loop.enter(first);
     while (await loop.poll()) continue;
     expect([state.bytes[0], state.bytes[512], state.bytes[1024]]).toEqual([1, 2, 0]);
+  });
+});
+
+describe('a node that is closed while a request waits', () => {
+  /** Starts a request that waits for another one, and closes the node before it goes on. Its error, and the calls. */
+  async function errorBehindClose(
+    begin: (child: ChildLink) => Pending,
+    overrides: Partial<Driver<MemoryState>> = {},
+    offset = 0,
+  ): Promise<{ errno: number | undefined; calls: readonly string[] }> {
+    const { loop, node, child, state } = memoryNode(8 * KIB, { requestAlignment: 4 * KIB }, overrides);
+    state.gates.add('pwritev_rmw_after_tail');
+    const first = await loop.spawn(
+      { operation: 'first' },
+      () => pwritev(child, offset, Buffer.alloc(512, 1), 0),
+      () => {},
+    );
+    let errno: number | undefined;
+    await loop.spawn(
+      { operation: 'second' },
+      () => begin(child),
+      (error) => {
+        errno = error instanceof BlockError ? error.errno : 0;
+      },
+    );
+    node.closed = true;
+    await loop.enter(first);
+    while (await loop.poll()) continue;
+    return { errno, calls: state.calls.filter((call) => !call.startsWith('event') && !call.startsWith('read 4096@')) };
+  }
+
+  const closed = { errno: Errno.ENOMEDIUM, calls: [] };
+
+  it('refuses a read', async () => {
+    expect(await errorBehindClose((child) => preadv(child, 0, Buffer.alloc(8 * KIB), 0))).toEqual(closed);
+  });
+
+  it('refuses a write', async () => {
+    expect(await errorBehindClose((child) => pwritev(child, 0, Buffer.alloc(4 * KIB), 0))).toEqual(closed);
+  });
+
+  it('refuses a zero write, whatever its flags', async () => {
+    expect(await errorBehindClose((child) => pwriteZeroes(child, 0, 4 * KIB, 0))).toEqual(closed);
+    expect(await errorBehindClose((child) => pwriteZeroes(child, 0, 4 * KIB, Req.NO_FALLBACK))).toEqual(closed);
+  });
+
+  it('refuses a compressed write, also where the driver has none', async () => {
+    const compress = (child: ChildLink) => pwritev(child, 0, Buffer.alloc(4 * KIB), Req.WRITE_COMPRESSED);
+    expect(await errorBehindClose(compress)).toEqual(closed);
+    const pwritevCompressed = (node: BlockNode<MemoryState>): undefined => {
+      node.state.calls.push('compressed');
+    };
+    expect(await errorBehindClose(compress, { pwritevCompressed })).toEqual(closed);
+  });
+
+  it('refuses a discard', async () => {
+    expect(await errorBehindClose((child) => pdiscard(child, 0, 4 * KIB))).toEqual(closed);
+  });
+
+  it('refuses to make it longer', async () => {
+    const driverTruncate = (node: BlockNode<MemoryState>): undefined => {
+      node.state.calls.push('truncate');
+    };
+    const grow = (child: ChildLink): Pending => truncate(child, 16 * KIB);
+    expect(await errorBehindClose(grow, { truncate: driverTruncate }, 8 * KIB)).toEqual(closed);
   });
 });

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { Event } from '../../../src/block/events/events.ts';
 import { pdiscard } from '../../../src/block/request/discard.ts';
 import { pwriteZeroes } from '../../../src/block/request/write.ts';
-import { blkdebug } from '../../../src/drivers/blkdebug/driver.ts';
 import { debugNode } from './debug-node.ts';
 
 /** The requests that reached the image, without the events. */
@@ -39,13 +38,6 @@ describe('limits on requests', () => {
       'discard 4096@12288',
       'discard 1024@16384',
     ]);
-  });
-
-  it('are a promise of the pipeline: a misaligned or too long request is a bug', () => {
-    const { node } = debugNode({ align: 4096, 'max-transfer': 4096 });
-    expect(() => blkdebug.preadv?.(node, 512, Buffer.alloc(4096), 0)).toThrow('the request is aligned');
-    expect(() => blkdebug.pwritev?.(node, 0, Buffer.alloc(512), 0)).toThrow('the request is aligned');
-    expect(() => blkdebug.preadv?.(node, 0, Buffer.alloc(8192), 0)).toThrow('the request is within max-transfer');
   });
 });
 
