@@ -32,9 +32,11 @@ export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: n
   const { head, tail } = padding ?? noPadding;
   const tracked = node.requests.begin('write', offset - head, head + data.length + tail);
   return runTracked(node, tracked, 'write', offset, data.length, () =>
-    padding === null
-      ? alignedWrite(node, tracked, offset, data, data.length, flags)
-      : run(paddedWrite(node, tracked, padding, data, flags)),
+    run(
+      padding === null
+        ? alignedWrite(node, tracked, offset, data, data.length, flags)
+        : paddedWrite(node, tracked, padding, data, flags),
+    ),
   );
 }
 
@@ -57,7 +59,7 @@ export function pwriteZeroesOfUser(child: ChildLink, offset: number, bytes: numb
   const tracked = node.requests.begin('write', offset, bytes);
   return runTracked(node, tracked, 'write_zeroes', offset, bytes, () => {
     if (padding !== null) return run(paddedZeroes(node, tracked, padding, flags));
-    return bytes === 0 ? undefined : alignedWrite(node, tracked, offset, null, bytes, flags | Req.ZERO_WRITE);
+    return bytes === 0 ? undefined : run(alignedWrite(node, tracked, offset, null, bytes, flags | Req.ZERO_WRITE));
   });
 }
 
@@ -77,7 +79,7 @@ function* paddedWrite(
 ): Steps<void> {
   yield* readEdges(node, request, padding);
   const padded = putBetween(node, padding, data);
-  yield alignedWrite(node, request, request.offset, padded, padded.length, flags);
+  yield* alignedWrite(node, request, request.offset, padded, padded.length, flags);
 }
 
 /** The data of a padded write: its edge blocks as they were read, and `data` between them. */
@@ -103,14 +105,14 @@ function* paddedZeroes(node: BlockNode, request: TrackedRequest, padding: Paddin
   buffer.fill(0, head, buffer.length - tail);
   if (head > 0 || merged) {
     const edge = merged ? buffer : buffer.subarray(0, align);
-    yield alignedWrite(node, request, alignDown(offset, align), edge, edge.length, flags);
+    yield* alignedWrite(node, request, alignDown(offset, align), edge, edge.length, flags);
     if (merged) return;
     start += align - head;
     rest -= align - head;
   }
   const whole = alignDown(rest, align);
-  if (whole > 0) yield alignedWrite(node, request, start, null, whole, flags | Req.ZERO_WRITE);
-  if (rest > whole) yield alignedWrite(node, request, start + whole, tailBlock(node, padding), align, flags);
+  if (whole > 0) yield* alignedWrite(node, request, start, null, whole, flags | Req.ZERO_WRITE);
+  if (rest > whole) yield* alignedWrite(node, request, start + whole, tailBlock(node, padding), align, flags);
 }
 
 /**
@@ -149,27 +151,27 @@ function* readEdgeBlocks(node: BlockNode, request: TrackedRequest, padding: Padd
 }
 
 /** Writes an aligned range under a request that is tracked already; `data` is null for zeroes. */
-function alignedWrite(
+function* alignedWrite(
   node: BlockNode,
   request: TrackedRequest,
   offset: number,
   data: Buffer | null,
   bytes: number,
   flags: number,
-): Pending {
+): Steps<void> {
   if (node.refusesChanges) throw new BlockError(Errno.EPERM);
-  let writing: Pending;
+  let succeeded = false;
   try {
-    const waiting = prepareWrite(node, request, flags);
-    writing =
-      waiting === undefined
-        ? writeContent(node, offset, data, bytes, flags)
-        : run(writeContentAfter(waiting, node, offset, data, bytes, flags));
-  } catch (error) {
-    return run(endFailedWrite(node, request.kind, offset, bytes, error));
+    let pending = prepareWrite(node, request, flags);
+    if (pending !== undefined) yield pending;
+    pending = writeContent(node, offset, data, bytes, flags);
+    if (pending !== undefined) yield pending;
+    succeeded = true;
+  } finally {
+    const told = node.debugEvent(Event.PWRITEV_DONE);
+    if (told !== undefined) yield told;
+    finishWrite(node, request.kind, offset, bytes, succeeded);
   }
-  if (writing !== undefined) return run(endWriteAfter(writing, node, request.kind, offset, bytes));
-  return endWrite(node, request.kind, offset, bytes, true);
 }
 
 /** Writes data, or zeroes where it is null, in the way that its flags and the node ask for. */
@@ -184,50 +186,6 @@ function writeContent(node: BlockNode, offset: number, data: Buffer | null, byte
   if (told !== undefined || data.length > node.limits.transferBytes)
     return run(writePieces(told, node, offset, data, flags));
   return driverPwritev(node, offset, data, flags);
-}
-
-function* writeContentAfter(waiting: Promise<void>, ...write: Parameters<typeof writeContent>): Steps<void> {
-  yield waiting;
-  yield writeContent(...write);
-}
-
-/** The end of every write, whether it succeeded or not. */
-function endWrite(node: BlockNode, kind: TrackedKind, offset: number, bytes: number, succeeded: boolean): Pending {
-  const told = node.debugEvent(Event.PWRITEV_DONE);
-  if (told !== undefined) return run(finishAfter(told, node, kind, offset, bytes, succeeded));
-  finishWrite(node, kind, offset, bytes, succeeded);
-  return undefined;
-}
-
-function* finishAfter(told: Promise<void>, ...write: Parameters<typeof finishWrite>): Steps<void> {
-  yield told;
-  finishWrite(...write);
-}
-
-function* endWriteAfter(
-  writing: Promise<void>,
-  node: BlockNode,
-  kind: TrackedKind,
-  offset: number,
-  bytes: number,
-): Steps<void> {
-  try {
-    yield writing;
-  } catch (error) {
-    yield* endFailedWrite(node, kind, offset, bytes, error);
-  }
-  yield endWrite(node, kind, offset, bytes, true);
-}
-
-function* endFailedWrite(
-  node: BlockNode,
-  kind: TrackedKind,
-  offset: number,
-  bytes: number,
-  error: unknown,
-): Steps<never> {
-  yield endWrite(node, kind, offset, bytes, false);
-  throw error;
 }
 
 function wantsZeroDetection(node: BlockNode, data: Buffer, flags: number): boolean {
