@@ -376,7 +376,7 @@ export class Terminal implements StoppableSource {
     const question = leavingQuestion(this.#session);
     if (question === null || this.#options.settings?.confirms === false) return true;
     const answer = await this.#read(() => question);
-    return answer === null || /^\s*y/i.test(answer);
+    return answer === null || /^\s*y(?:es)?\s*$/i.test(answer);
   }
 
   /** Whether a line closes the image. */

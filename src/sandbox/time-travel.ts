@@ -163,7 +163,10 @@ export class Timeline implements SessionTimeline {
   #named(name: string): Step {
     const { root, tip } = this.#history;
     const target = name === START ? root : name === END ? tip : this.#names.get(name);
-    if (target === undefined) throw new BlockError(Errno.ENOENT, `there is no checkpoint '${name}'`);
+    if (target === undefined) {
+      const reason = name === LAST ? 'there is no time line before this one' : `there is no checkpoint '${name}'`;
+      throw new BlockError(Errno.ENOENT, reason);
+    }
     return target;
   }
 

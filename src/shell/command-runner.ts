@@ -84,7 +84,7 @@ export class CommandRunner implements Shell {
     const name = argv[0];
     if (name === undefined) return 0;
     const command = this.commands.find(name);
-    if (command === undefined && !this.commands.isComplete) return this.#executeOther(line);
+    if (command === undefined && !this.commands.isComplete) return this.#executeOther(name, line);
     session.background.begin();
     session.loop.endHostIo();
     if (command === undefined || (command.takesLine === true && !session.acceptsExtensions)) {
@@ -99,8 +99,15 @@ export class CommandRunner implements Shell {
   }
 
   /** Runs a line of a command that is not loaded yet, if it is one. */
-  async #executeOther(line: string): Promise<number> {
-    await this.commands.complete();
+  async #executeOther(name: string, line: string): Promise<number> {
+    try {
+      await this.commands.complete();
+    } catch (error) {
+      // The program's files have gone, or no more can be opened.
+      const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+      this.session.error(`${name}: the program cannot load its other commands: ${reason}`);
+      return this.#record(-Errno.EIO);
+    }
     return this.#execute(line);
   }
 

@@ -57,6 +57,7 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
     if (hasPlaces && session.wasInterrupted) break;
     if (consoles?.hasCommands === true) await consoles.runCommands();
     const next = source.next();
+    if (isPromise(next)) loadCommands(shell);
     const line = isPromise(next) ? await arrival(session, next) : next;
     if (line === null) break;
     // A signal or Ctrl-C may have come between the line and its run.
@@ -76,6 +77,12 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
 /** A sandbox runs these lines again as they are run now. */
 function tellTimeline({ timeline }: SessionState, hasPlaces: boolean, settles: boolean): void {
   if (timeline !== null && !hasPlaces) timeline.settles = settles;
+}
+
+/** While there is time: a later line need not find the program's files as they are now. */
+function loadCommands({ commands }: Shell): void {
+  // Should it fail, it is tried again by the line that needs it.
+  commands.complete().catch(() => {});
 }
 
 function printPrompt(output: Output, prompt: string | null): void {

@@ -179,8 +179,8 @@ export class SessionState {
   }
 
   /**
-   * Whether lines may hold what qemu-io does not know: quoted words, comments, sums. On a terminal and in files of
-   * `source`; in a pipe every line keeps qemu-io's meaning.
+   * Whether lines may hold what qemu-io does not know: quoted words, comments, sums. Where the output goes to a
+   * terminal, and in files of `source`; elsewhere every line keeps qemu-io's meaning.
    */
   get acceptsExtensions(): boolean {
     return this.output.isTerminal || this.sourceDepth > 0;

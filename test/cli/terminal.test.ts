@@ -261,6 +261,10 @@ describe('leaving with a suspended request', () => {
     await screen.until('blkscope [1 suspended]> ');
     type(way);
     await screen.until('[y/N] ');
+    type('yonder\r');
+    await screen.until('blkscope [1 suspended]> ');
+    type(way);
+    await screen.until('[y/N] ');
     type('y\r');
     await screen.until("cancelled: 'A'");
     if (way.startsWith('c')) {

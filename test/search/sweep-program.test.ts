@@ -40,6 +40,15 @@ describe('sweep', () => {
     expect(digest()).toBe(before);
   });
 
+  it('refuses a script with a line that is no command', async () => {
+    writeFileSync(at('typo.cmd'), 'write -P 1 0 4k\n\nwirte -P 1 0 4k\n');
+    expect(await sweep('disk.qcow2', 'typo.cmd')).toEqual({
+      stdout: '',
+      stderr: 'blkscope sweep: typo.cmd: line 3: command "wirte" not found\n',
+      exit: '2',
+    });
+  });
+
   it('gives the same bytes with one thread or two, in one part or in eight', { timeout: 120_000 }, async () => {
     const whole = await sweep('--json', '--jobs', '1', 'disk.qcow2', 'long.cmd');
     const again = await sweep('--json', '--jobs', '2', 'disk.qcow2', 'long.cmd');

@@ -12,9 +12,11 @@ import { openAsIs } from '../../search/case.ts';
 import { numberOption, type Units } from '../../search/strategy.ts';
 import { REFUSED_COMMAND, type Scenario, World, type WorldParts } from '../../search/world.ts';
 import { refusedLine } from '../../sandbox/sandbox-table.ts';
+import type { CommandTable } from '../../shell/command.ts';
 import { commandsOf } from '../../shell/commands/index.ts';
 import { LineSplitter } from '../../shell/data/line-splitter.ts';
 import type { OpenRequest } from '../../shell/session.ts';
+import { tokenize } from '../../shell/words/tokenizer.ts';
 import { Exit, type Invocation, parseArguments } from '../command-line.ts';
 import { readInput } from './case-files.ts';
 import { withBlkdebug } from './find-words.ts';
@@ -52,13 +54,23 @@ export async function prepareLines(
   complain: (text: string) => void,
 ): Promise<PreparedSearch> {
   const invocation = await parseProgramWords(words, complain);
-  const refused = refusedLine(commandsOf(invocation.compat), lines, REFUSED_COMMAND);
+  const table = commandsOf(invocation.compat);
+  const refused = unknownCommand(table, lines) ?? refusedLine(table, lines, REFUSED_COMMAND);
   if (refused !== null) throw invalidArgument(`${words.script}: ${refused}`);
   const world = await makeWorld(invocation, lines);
   const baseline = await readBaseline(world);
   const seed = numberOption(words.common, 'seed', 1);
   const units = await words.strategy.prepare(world, baseline, { seed, casesMax: casesMaxOf(words), own: words.own });
   return { invocation, scenario: world.scenario, baseline, units, seed, image: invocation.file ?? '' };
+}
+
+/** A sentence about the first line that is no command; null if there is none. */
+function unknownCommand(table: CommandTable, lines: readonly string[]): string | null {
+  for (const [index, line] of lines.entries()) {
+    const [name] = tokenize(line);
+    if (name !== undefined && table.find(name) === undefined) return `line ${index + 1}: command "${name}" not found`;
+  }
+  return null;
 }
 
 async function parseProgramWords({ program }: SearchWords, complain: (text: string) => void): Promise<Invocation> {

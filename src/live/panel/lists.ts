@@ -47,7 +47,7 @@ export function eventList(model: LiveModel, rows: number, newest: number | null 
   const notesWidth = Math.max(8, ...latest.map(({ notes }) => partsWidth(noteParts(notes))));
   return {
     title: [part('EVENTS', 'bold')],
-    titleEnd: latest.length === 0 ? [] : [part(newest === null ? countText(model) : 'scrolled back', 'quiet')],
+    titleEnd: model.total === 0 ? [] : [part(newest === null ? countText(model) : 'scrolled back', 'quiet')],
     fields: [
       { ideal: numberWidth },
       { ideal: model.eventWidth },
@@ -55,7 +55,7 @@ export function eventList(model: LiveModel, rows: number, newest: number | null 
       { ideal: notesWidth, cutsMiddle: true },
     ],
     rows: latest.map(eventCells),
-    rest: latest.length === 0 ? [part('none yet', 'quiet')] : [],
+    rest: latest.length === 0 ? [part(model.total === 0 ? 'none yet' : 'none that the filter shows', 'quiet')] : [],
   };
 }
 

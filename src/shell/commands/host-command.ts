@@ -18,8 +18,8 @@ export const hostCommand = {
   polls: true,
   help: [
     'All that follows goes to /bin/sh as it is; what it prints comes here, its standard input is empty. Requests and',
-    'clients of exports go on meanwhile. It fails as the command does; Ctrl-C ends it. Only on a terminal and in files of',
-    'source: in a pipe a line means what it means to qemu-io.',
+    'clients of exports go on meanwhile. It fails as the command does; Ctrl-C ends it. Only where the output goes to a',
+    'terminal, and in files of source: elsewhere a line means what it means to qemu-io.',
     '  !qemu-img map disk.qcow2',
   ],
   operands: ['file'],

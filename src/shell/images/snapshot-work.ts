@@ -23,7 +23,9 @@ export function listSnapshots(session: SessionState, json: boolean): void {
       instructions: instructions === null ? null : String(instructions),
     }));
     session.output.stdout(`${JSON.stringify(rows)}\n`);
-  } else if (list.length > 0) {
+  } else if (list.length === 0) {
+    session.hint('there is no snapshot');
+  } else {
     const header = line('ID', 'TAG', 'VM SIZE', 'DATE', 'VM CLOCK', 'ICOUNT');
     session.output.stdout(`Snapshot list:\n${header}${list.map(snapshotLine).join('')}`);
   }
