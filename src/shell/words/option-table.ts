@@ -161,7 +161,7 @@ export class OptionTable<O extends Options = Options> {
   }
 
   /** Each letter with its help, in the order of the alphabet, small letters first. */
-  help(compat: Compat): readonly { readonly letter: string; readonly help: string }[] {
+  help(compat: Compat): readonly Pick<OptionLetter<unknown>, 'letter' | 'help' | 'since'>[] {
     const key = (letter: string): string => letter.toLowerCase() + (letter === letter.toLowerCase() ? '0' : '1');
     return this.#all(compat).toSorted((a, b) => (key(a.letter) < key(b.letter) ? -1 : 1));
   }
