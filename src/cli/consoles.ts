@@ -119,7 +119,7 @@ export class Consoles implements SessionControl, SessionConsoles {
   }
 
   async #run({ command, resolve, reject }: WaitingCommand): Promise<void> {
-    const { client, line, isTerminal } = command;
+    const { client, line, isTerminal, columns } = command;
     const session = this.#session;
     const sink = this.#sinks.get(client);
     // It left while others had their turn.
@@ -131,7 +131,7 @@ export class Consoles implements SessionControl, SessionConsoles {
     }
     const { background } = session;
     this.#host.began(client, shownLine(line));
-    sink.begin(isTerminal);
+    sink.begin(isTerminal, columns);
     background.origin = client;
     this.#running = client;
     let status: number;
@@ -249,6 +249,7 @@ function pictureWords({ node, all, counts, limit, filter }: PictureOptions): str
 /** Collects the output of a command; what comes afterwards goes on in pieces, one a turn of Node. */
 class CollectingSink implements ConsoleSink {
   isTerminal = false;
+  columns: number | undefined = undefined;
   isTruncated = false;
   readonly #late: (texts: { stdout: string; stderr: string }) => void;
   #isCollecting = false;
@@ -260,8 +261,10 @@ class CollectingSink implements ConsoleSink {
     this.#late = late;
   }
 
-  begin(isTerminal: boolean): void {
+  /** `columns` is 0 if they are not known. */
+  begin(isTerminal: boolean, columns = 0): void {
     this.isTerminal = isTerminal;
+    this.columns = isTerminal && columns > 0 ? columns : undefined;
     this.isTruncated = false;
     this.#isCollecting = true;
   }

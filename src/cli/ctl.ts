@@ -40,7 +40,7 @@ export async function runCtl(options: CtlOptions, stdio: Stdio): Promise<number>
   let failed = false;
   try {
     const run = async (line: string): Promise<void> => {
-      const params = { line, terminal: stdio.isTerminal, confirmed: true };
+      const params = { line, terminal: stdio.isTerminal, columns: stdio.columns ?? 0, confirmed: true };
       const result = (await link.call('command', params)) as CommandResult;
       if (isJson) stdio.stdout(`${JSON.stringify(result)}\n`);
       else print(stdio, result.stdout, result.stderr);

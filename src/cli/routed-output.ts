@@ -12,6 +12,8 @@ export interface ConsoleSink {
   stdout(text: string): void;
   stderr(text: string): void;
   readonly isTerminal: boolean;
+  /** Of its terminal; undefined if it has not said. */
+  readonly columns?: number | undefined;
 }
 
 /** The parts of a session that tell which console is served. */
@@ -104,9 +106,8 @@ export class RoutedOutput implements Output {
     return (this.#sink() ?? this.#own).isTerminal;
   }
 
-  /** A console says no width: its lines are as long as they are. */
   get columns(): number | undefined {
-    return this.#sink() === null ? this.#own.columns : undefined;
+    return (this.#sink() ?? this.#own).columns;
   }
 
   get paint(): Paint | undefined {

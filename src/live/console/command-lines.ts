@@ -11,6 +11,8 @@ export interface CommandHost {
   readonly link: ControlLink;
   readonly log: OutputLog;
   prompt(): string;
+  /** How wide its terminal is. */
+  columns(): number;
   remember(line: string): void;
   /** Reads an answer in the place of a command. */
   ask(prompt: string, answer: (line: string) => void): void;
@@ -89,7 +91,12 @@ export class CommandLines {
   async #command(line: string, confirmed: boolean): Promise<void> {
     const { link, log } = this.#host;
     try {
-      const result = (await link.call('command', { line, terminal: true, confirmed })) as CommandResult;
+      const result = (await link.call('command', {
+        line,
+        terminal: true,
+        columns: this.#host.columns(),
+        confirmed,
+      })) as CommandResult;
       this.takeOutput(result);
       if (result.truncated) log.addLine('(the output is longer than what is shown)');
     } catch (error) {
@@ -104,7 +111,7 @@ export class CommandLines {
   #confirm(line: string, question: string): void {
     if (this.#typedAhead !== null) this.#typedAhead = [];
     this.#host.ask(question, (answer) => {
-      if (/^\s*y/i.test(answer)) void this.#command(line, true);
+      if (/^\s*y(?:es)?\s*$/i.test(answer)) void this.#command(line, true);
     });
   }
 

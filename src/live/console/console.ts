@@ -74,6 +74,7 @@ export class SecondConsole {
       link: options.link,
       log: this.#log,
       prompt: () => promptText(this.#model.snapshot),
+      columns: () => this.#size.columns,
       remember: (line) => options.history.add(line),
       ask: (prompt, answer) => {
         this.#input.take();

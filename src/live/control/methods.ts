@@ -91,7 +91,7 @@ function lineOf(params: Readonly<Record<string, unknown>>): string {
 const methods: Readonly<Record<string, Method>> = {
   command: {
     summary: 'runs a line of the shell: its output and status',
-    params: { line: text, terminal: optional(flag), confirmed: optional(flag) },
+    params: { line: text, terminal: optional(flag), columns: optional(count), confirmed: optional(flag) },
     async run(context, params) {
       const line = lineOf(params);
       const { client, control } = context;
@@ -99,8 +99,14 @@ const methods: Readonly<Record<string, Method>> = {
         context.leave();
         return control.idleResult(client);
       }
-      const isTerminal = params.terminal === true;
-      return control.command({ client, line, isTerminal, isConfirmed: params.confirmed === true });
+      const { terminal, columns = 0, confirmed } = params;
+      return control.command({
+        client,
+        line,
+        isTerminal: terminal === true,
+        columns: columns as number,
+        isConfirmed: confirmed === true,
+      });
     },
   },
   interrupt: {

@@ -19,6 +19,8 @@ export interface ConsoleCommand {
   readonly line: string;
   /** A user sits in front of the client: quoted words, comments, sums, tables and hints, as at a prompt. */
   readonly isTerminal: boolean;
+  /** How many columns that user's terminal has; 0 if it is not known. */
+  readonly columns: number;
   /** The user has confirmed that suspended requests are cancelled. */
   readonly isConfirmed: boolean;
 }

@@ -84,6 +84,21 @@ describe('a command', () => {
     expect(stdout).toBe('there are no rules\n');
   });
 
+  it('draws tables as wide as the terminal of the client', async () => {
+    await client.run('rule add inject-error event=write_aio errno=ENOSPC state=2 once=on');
+    const widest = async (params: object): Promise<number> => {
+      const { stdout } = await client.call('command', { line: 'rules', terminal: true, ...params });
+      return Math.max(
+        ...String(stdout)
+          .split('\n')
+          .map((line) => line.length),
+      );
+    };
+    const whole = await widest({});
+    expect(await widest({ columns: whole - 1 })).toBeLessThan(whole);
+    expect((await client.answer(client.send('command', { line: 'rules', columns: -1 }))).error).toBeDefined();
+  });
+
   it('that a terminal would confirm is refused until it is', async () => {
     await client.run('break pwritev A');
     await client.run('aio_write 0 512');
