@@ -143,7 +143,7 @@ export class BlockBackend implements Parent {
 
   /**
    * Runs `body` in a drained section, once no request is in flight. For what puts other state in the place of what a
-   * request may be using (close). `by` says what, for those who wait.
+   * request may be using (close). `by` says what, for the requests that wait.
    */
   *drained<T>(by: string, body: () => Answer<T>): Steps<T> {
     while (this.#drainedBy !== null) yield this.#afterSection.wait({ kind: 'drained', by: this.#drainedBy });

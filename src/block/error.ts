@@ -11,7 +11,7 @@ import { type Answer, isPromise, type Steps } from '../util/steps.ts';
 export class BlockError extends Error {
   /** Positive Linux errno. */
   readonly errno: number;
-  /** "FILE:LINE" of what the user wrote in a file of his; null if it is of no file. Not in the message, as QEMU's. */
+  /** "FILE:LINE" of the user's text, if it stands in a file; else null. Not in the message, as QEMU's. */
   readonly place: string | null;
 
   constructor(errno: number, message: string = strerror(errno), place: string | null = null) {

@@ -13,7 +13,7 @@ export interface Secret {
 export interface TlsCredentials {
   readonly kind: 'tls-credentials';
   readonly endpoint: 'client' | 'server';
-  /** Whether the other end must prove who it is. */
+  /** Whether the other end must prove its identity. */
   readonly verifiesPeer: boolean;
   readonly means: Certificates | PreSharedKey | Anonymity;
 }
@@ -35,7 +35,7 @@ export interface PreSharedKey {
   readonly key: Buffer;
 }
 
-/** Neither end proves who it is: the connection is encrypted, and safe from those who only listen. */
+/** Neither end proves its identity: the connection is encrypted, which keeps out listeners alone. */
 export interface Anonymity {
   readonly kind: 'anonymous';
 }

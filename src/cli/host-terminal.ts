@@ -1,4 +1,4 @@
-/** The terminal that is standard input and output, for those who edit lines or draw on it: its modes, its end. */
+/** The terminal that is standard input and output, for what edits lines or draws on it: its modes, its end. */
 
 /** Reads keys as they are typed, or whole lines again. A terminal that has gone is left alone. */
 export function setRawMode(isRaw: boolean): void {

@@ -101,7 +101,7 @@ class StreamSource implements StoppableSource {
   next(): string | null | Promise<string | null> {
     if (this.#stopped) return null;
     let line = this.#lines.shift();
-    // What lies in the pipe goes before everything else, so that the order of events does not depend on who is faster.
+    // What lies in the pipe goes before everything else: the order of events does not depend on which end is faster.
     while (line === null && !this.#ended && this.#readMore()) line = this.#lines.shift();
     if (line !== null) return line;
     if (this.#ended) return this.#lines.takeRest();

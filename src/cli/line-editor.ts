@@ -2,7 +2,7 @@
 import { createInterface, Interface, type Key } from 'node:readline';
 import { Writable } from 'node:stream';
 
-/** The surroundings of an editor: its history, its completion, and who hears of lines and keys. */
+/** The surroundings of an editor: its history, its completion, and the listeners for lines and keys. */
 export interface LineEditorOptions {
   /** Newest first. */
   readonly history: readonly string[];

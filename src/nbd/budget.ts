@@ -1,6 +1,6 @@
 /**
- * How much memory clients may take: each its share, all together a total. Who gets none waits for what others give
- * back.
+ * How much memory clients may take: each its share, all together a total. A client that gets none waits for what
+ * others give back.
  */
 import type { Clock } from '../block/loop/clock.ts';
 import type { NbdLimits } from './server-limits.ts';

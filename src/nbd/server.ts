@@ -1,4 +1,4 @@
-/** The NBD server: where it listens, what it exports, and who is connected. */
+/** The NBD server: where it listens, what it exports, and its clients. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { findDebugPort } from '../block/debug/port.ts';
 import { BlockError, errorWithErrno, invalidArgument } from '../block/error.ts';
@@ -77,7 +77,7 @@ export class NbdServer implements ConnectionHost {
     return [...this.#listeners.values()];
   }
 
-  /** Who is connected, oldest first. */
+  /** The connected clients, oldest first. */
   get connections(): readonly ConnectionInfo[] {
     return [...this.#connections].map((connection) => connection.describe());
   }

@@ -146,7 +146,7 @@ export async function arrival<T>(session: SessionState, promise: Promise<T>): Pr
     // The line waits for a command of another console, and does not end it.
     if (!runsForConsole) session.loop.interrupt();
   });
-  // A failure is the caller's, who hears of it when the loop has turned.
+  // A failure is thrown to the caller when the loop has turned.
   arrived.catch(() => {});
   // A line that is there already goes first: what it does must not depend on how fast it was.
   await hostTurn();

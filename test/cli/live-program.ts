@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 import { blkscope, plainEnvironment } from '../helpers/run-program.ts';
 
-/** Collects text and tells who waits for a part of it. */
+/** Collects text and wakes what waits for a part of it. */
 export class Transcript {
   text = '';
   #position = 0;

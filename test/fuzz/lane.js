@@ -127,7 +127,7 @@ export class Lane {
 }
 
 /**
- * Whether its header asks who opens it for writing for a change: dirty, or bits that he clears.
+ * Whether opening it for writing changes its header: it is dirty, or has bits that are cleared then.
  * @param {{ data: Buffer }} file
  */
 function changesWhenOpened({ data }) {

@@ -1,4 +1,4 @@
-/** Long requests, which are done in pieces: the pieces, who is served between them, and how they end. */
+/** Long requests, which are done in pieces: the pieces, which requests are served between them, and how they end. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Status } from '../../src/block/flags.ts';
 import { Errno } from '../../src/util/errno.ts';

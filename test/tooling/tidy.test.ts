@@ -144,10 +144,14 @@ describe('the check', () => {
     ['a wide comment behind code', `const a = 1; // ${wide}\n`, 'a comment of 136 columns'],
     ['a person', '  // Nobody waits for it.\n', '"Nobody"'],
     ['a person in a block', '/**\n * A sentence.\n *\n * Whoever calls.\n */\n', '"Whoever"'],
+    ['a question for a person', '// Requests in flight, and who waits for which.\n', '"who"'],
+    ['a person that relates to code', '// It is for those who wait.\n', '"who"'],
     ['a beginning', '/** What a request does. */\n', 'begins with "What"'],
     ['a beginning on the second line', '/**\n * The same for reads.\n */\n', 'begins with "The same"'],
     ['a beginning with a name', '/** As `read`, for writes. */\n', 'begins with "As `"'],
     ['a figure of speed', '// A twentieth of the time of a short command.\n', 'a figure of speed'],
+    ['a figure in words', '// Spreading it takes four times as long.\n', 'a figure of speed'],
+    ['a figure without a number', '// This is an order of magnitude faster.\n', 'a figure of speed'],
     [
       'a figure in percent',
       '// Written by hand: 4 to 6 % less; the loop was 5 % faster before.\n',
@@ -159,6 +163,8 @@ describe('the check', () => {
   });
 
   it.each([
+    ['a user', '// The command `who` is for a user who asks, whose words may be wrong.\n'],
+    ['a pause', '// Pauses from one second on, twice as long each time; the rule acts three times.\n'],
     ['a string', `const text = 'nobody // nobody';\n`],
     ['code of any width', `const text = '${wide}${wide}';\n`],
     ['an address', `const link = 'https://example.org/${wide}';\n`],

@@ -47,13 +47,18 @@ function commentLines(text: string): CommentLine[] {
 }
 
 /** Persons in place of code: a comment names the caller, the client, the request. */
-const PERSONS = /\b(somebody|nobody|whoever|anybody|everybody|himself)\b/i;
+const PERSONS =
+  /\b(somebody|someone|nobody|no one|whoever|anybody|anyone|everybody|everyone|he|she|his|her|himself)\b/i;
+/** The pronoun for code; a user who types is a person, and `who` a command. */
+const WHO = /(?<!\b(?:user|users|person|people|client|clients) )(?<![`\w-])(who|whom)\b(?!`)/i;
 /** Beginnings that cannot be read where an editor shows the comment alone. */
 const BEGINNINGS = /^(What\b|The same\b|As `)/;
 /** A claim of speed with a figure: it belongs to .github/docs/performance.md, with the command that measures it. */
 const SPEED = [
   /\b\d[\d.,]*\s?(%|percent|ns|µs|us|times)\s.*\b(faster|slower|cost|costs|as fast|as long|of the time)\b/i,
   /\b(faster|slower|cost|costs|takes|took)\b[^.]*\s\d[\d.,]*\s?(%|percent|ns|µs|us|ms|times)(\s|$|[.,;:)])/i,
+  /\b(two|three|four|five|six|seven|eight|nine|ten|twenty|a hundred|a thousand) times (as (fast|long|slow)|faster|slower)\b/i,
+  /\border(s)? of magnitude\b/i,
   /\b(half|a (third|quarter|fifth|tenth|twentieth|thirtieth|hundredth)) (of|more|less|as)\b.*\b(time|start|command|run|processor)\b/i,
 ];
 
@@ -64,7 +69,7 @@ export function commentComplaints(file: string, text: string): Complaint[] {
     const complaints: string[] = [];
     const width = lines[number - 1]?.length ?? 0;
     if (width > WIDTH) complaints.push(`a comment of ${width} columns`);
-    const person = PERSONS.exec(comment);
+    const person = PERSONS.exec(comment) ?? WHO.exec(comment);
     if (person !== null) complaints.push(`"${person[0]}"`);
     const beginning = isDocStart ? BEGINNINGS.exec(comment) : null;
     if (beginning !== null) complaints.push(`begins with "${beginning[0]}"`);

@@ -1,4 +1,4 @@
-/** The meaning of each debug event for debugging a block layer: who fires it, when, and what the disk holds then. */
+/** The meaning of each debug event for debugging a block layer: what fires it, when, and what the disk holds then. */
 import type { EventName } from './events.ts';
 
 /** The text of `help event NAME`. */

@@ -1,4 +1,4 @@
-/** The places of an image file that requests are about to read or write, and who meets whom there. */
+/** The places of an image file that requests are about to read or write, and which of them meet there. */
 import type { Coroutine } from '../loop/coroutine.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { compactBytes } from '../../util/compact.ts';

@@ -31,7 +31,7 @@ export interface RequestLabel {
   readonly operation: string;
   readonly offset?: number | undefined;
   readonly bytes?: number | undefined;
-  /** Who asked for it, if that is not the shell: a client of an export. */
+  /** The client or console that asked for it; null, or left out, for the shell. */
   readonly origin?: string | null;
   /** The request that this one is a part of; null, or left out, for one that stands by itself. */
   readonly parent?: Coroutine | null;
@@ -53,7 +53,7 @@ export class Coroutine {
   /** Where, in bytes; undefined if it has no range. */
   offset: number | undefined;
   bytes: number | undefined;
-  /** Who asked for it; null for the shell. */
+  /** The client or console that asked for it; null for the shell. */
   origin: string | null;
   /** The request that this one is a part of; null for one that stands by itself. */
   readonly parent: Coroutine | null;

@@ -103,7 +103,7 @@ export class EventLoop extends CoroutineRunner {
   }
 
   /**
-   * Parks the running coroutine until the next turn of the loop. Those who do so in one turn go on in their order,
+   * Parks the running coroutine until the next turn of the loop. Those that do so in one turn go on in their order,
    * where bottom halves of their own run newest first (as in QEMU, whose coroutines share one bottom half).
    */
   reschedule(): Promise<void> | undefined {
@@ -313,7 +313,7 @@ export class EventLoop extends CoroutineRunner {
 
   /**
    * Marks a coroutine as cancelled: it ends with ECANCELED at its next I/O. One that waits for the outside (a timer, a
-   * peer) wakes up; who else parked it must still wake it.
+   * peer) wakes up; whatever else parked it must still wake it.
    */
   cancel(coroutine: Coroutine): void {
     coroutine.cancelled = true;

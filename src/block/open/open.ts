@@ -40,7 +40,7 @@ export async function openBackend(context: GraphContext, request: OpenRequest): 
 /**
  * Opens a child as `options` say: `name` refers to a node, or `name.*` describe a new one. Takes these options out.
  * Null without any of them, and without `settings.filename`, if `settings.allowNone`; otherwise EINVAL. A name with
- * `isPlain` is that of a file, whatever it looks like: it comes from an image, of which it is not known who wrote it.
+ * `isPlain` is that of a file, whatever it looks like: it comes from an image, which may be hostile.
  * Sets `parent.file` or `parent.backing` by the role.
  */
 export async function openChild(

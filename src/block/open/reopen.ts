@@ -242,7 +242,7 @@ function replaceChild(
   stageReplace(node, replacement, name, transaction);
 }
 
-/** An option that no one has taken must be unchanged. EINVAL otherwise. */
+/** An option that nothing has taken must be unchanged. EINVAL otherwise. */
 function checkUnchanged(node: BlockNode, options: Options): void {
   for (const key of options.orderedKeys()) {
     const value = options.get(key);

@@ -1,5 +1,5 @@
 /**
- * Requests in flight on a node, and who waits for whom.
+ * Requests in flight on a node, and which of them wait for which.
  *
  * A request that reads what it then writes back (read-modify-write at the edges, copy on read) must not have another
  * write in the range in between. It marks itself as serialising over that range, widened to an alignment; each request

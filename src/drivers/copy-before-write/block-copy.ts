@@ -21,7 +21,7 @@ import type { ClusterRuns } from './cluster-runs.ts';
 const MAX_BUSY_TASKS = 64;
 const TASK_BYTES = 1 << 20;
 
-/** A call of `copy`. Who has given it up sets `isCancelled`: what has begun goes on, nothing more begins. */
+/** A call of `copy`. A caller that has given it up sets `isCancelled`: what has begun goes on, nothing more begins. */
 export interface CopyCall {
   isCancelled: boolean;
   /** Of the first task that failed; 0 if none did. */
@@ -66,7 +66,7 @@ export class BlockCopy {
     const maxTransfer = alignDown(minNonZero(limit, MAX_TRANSFER_BYTES), clusterBytes);
     const taskBytes = Math.min(Math.max(clusterBytes, TASK_BYTES), maxTransfer);
     this.#taskClusters = Math.max(1, Math.floor(taskBytes / clusterBytes));
-    // A target over the source shows what is copied at once: who reads it must not see what the guest has just written.
+    // A target over the source shows what is copied at once: a read of it must not see what the guest has just written.
     this.#writeFlags = isInChain(target.node, source.node) ? Req.SERIALISING : 0;
   }
 

@@ -1,7 +1,7 @@
 /** Counting votes: which of several values most have. */
 import { BlockError } from '../../block/error.ts';
 
-/** Those who voted for the same. */
+/** The children that voted for one value. */
 export interface Version<T> {
   readonly value: T;
   /** Their indices, ascending. */

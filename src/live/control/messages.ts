@@ -103,7 +103,7 @@ export function notificationLine(method: string, params: object): string {
   return `${JSON.stringify({ jsonrpc: '2.0', method, params })}\n`;
 }
 
-/** A call as a line, for those who ask. */
+/** A call as the line that a client sends. */
 export function requestLine(id: number, method: string, params: object): string {
   return `${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`;
 }

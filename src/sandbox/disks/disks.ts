@@ -1,4 +1,4 @@
-/** The files of one case: which there are, who uses them, and the log of what was done to them. */
+/** The files of one case: which there are, what uses them, and the log of what was done to them. */
 import { BlockError } from '../../block/error.ts';
 import { Perm } from '../../block/flags.ts';
 import { permissionNames } from '../../block/graph/permissions.ts';

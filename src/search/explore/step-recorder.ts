@@ -33,7 +33,7 @@ export interface Step {
 interface Section {
   readonly name: string;
   readonly owner: Taking;
-  /** Those who wait for it, in their order. */
+  /** The coroutines that wait for it, in their order. */
   readonly waiting: readonly Taking[];
 }
 

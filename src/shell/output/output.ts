@@ -36,7 +36,7 @@ export interface Output {
    * pages.
    */
   readonly page?: ((text: string) => Promise<void>) | undefined;
-  /** Whether a person sits in front of it, who gets hints that a pipe must not see. */
+  /** Whether a person sits in front of it: hints are given, which a pipe must not see. */
   readonly isTerminal: boolean;
   /** How wide the terminal is; left out where there is none. */
   readonly columns?: number | undefined;

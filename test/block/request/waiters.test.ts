@@ -23,7 +23,7 @@ const anyPlan: fc.Arbitrary<Plan> = fc.record({
   turns: fc.integer({ min: 1, max: 3 }),
 });
 
-/** The rules of waiting, request by request: all who wait are woken when one ends, and look again. */
+/** The rules of waiting, request by request: all that wait are woken when one ends, and look again. */
 class NaiveTracker {
   readonly #loop: EventLoop;
   readonly #all: { plan: Plan; end: number; serialises: boolean; waits: boolean; queue: CoroutineQueue }[] = [];

@@ -1,4 +1,4 @@
-/** Connections by TLS: credentials from the files of a folder, a server that proves who it is, and one that cannot. */
+/** Connections by TLS: credentials from the files of a folder, a server that proves itself, and one that cannot. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { TLSSocketOptions } from 'node:tls';

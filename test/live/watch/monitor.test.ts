@@ -20,7 +20,7 @@ beforeEach(() => {
 
 const clock = { nowNs: () => performance.now() * 1e6, hostNs: () => 0, recentNs: () => 0, after: () => () => {} };
 
-/** A session that serves no commands: these tests are about those who watch. */
+/** A session that serves no commands: these tests are about clients that watch. */
 const noControl: SessionControl = {
   join: () => {},
   leave: () => {},

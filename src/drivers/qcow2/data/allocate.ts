@@ -1,6 +1,6 @@
 /**
- * Space for writes: which clusters of a guest range can be overwritten in place, which need new ones, and who waits for
- * whom.
+ * Space for writes: which clusters of a guest range can be overwritten in place, which need new ones, and which
+ * writes wait for which.
  *
  * A write that takes new clusters enters them into the L2 table only after its data is written. Until then it is in
  * flight, and another write to the same clusters waits for it and begins anew:

@@ -1,4 +1,4 @@
-/** The owners of a cluster of the file: who refers to it in memory and on disk, and which write has just taken it. */
+/** The owners of a cluster of the file: what refers to it in memory and on disk, and which write has just taken it. */
 import type { HostCluster, InspectedRange, Owner } from '../../../block/inspect.ts';
 import { requestName } from '../../../util/compact.ts';
 import type { Steps } from '../../../util/steps.ts';

@@ -8,7 +8,7 @@ import type { Qcow2Image } from './image.ts';
 const MAX_BUSY = 4;
 const waitsForThread: WaitReason = { kind: 'host-io' };
 
-/** The threads of an image: how many are busy, and who waits for one. */
+/** The threads of an image: how many are busy, and the requests that wait for one. */
 export class Workers {
   busy = 0;
   readonly waiting: CoroutineQueue;
