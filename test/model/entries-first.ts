@@ -7,7 +7,7 @@ import { Qcow2Image } from '../../src/drivers/qcow2/tables/image.ts';
 import type { Allocation, WriteOrdering } from '../../src/drivers/qcow2/tables/pending-update.ts';
 import { run, type Steps } from '../../src/util/steps.ts';
 
-const entriesFirst: WriteOrdering = {
+const entriesFirst: Pick<WriteOrdering, 'writePart'> = {
   writePart: (image, _guest, data, allocation) => run(linkThenWrite(image, data, allocation)),
 };
 
@@ -32,5 +32,5 @@ function* end(image: Qcow2Image, allocation: Allocation): Steps<void> {
 
 /** Plants the bug in a node, if it is one of qcow2. */
 export function plantEntriesFirst({ state }: BlockNode): void {
-  if (state instanceof Qcow2Image) state.ordering = entriesFirst;
+  if (state instanceof Qcow2Image) state.ordering = { ...state.ordering, ...entriesFirst };
 }

@@ -8,6 +8,7 @@ import { type DebugEvent, Event } from '../../src/block/events/events.ts';
 import type { BlockNode } from '../../src/block/graph/node.ts';
 import { RequestTracker, type TrackedRequest } from '../../src/block/request/serialise.ts';
 import { drivers } from '../../src/drivers/index.ts';
+import { Incompatible } from '../../src/drivers/qcow2/format/features.ts';
 import type { Qcow2Image } from '../../src/drivers/qcow2/tables/image.ts';
 import type { TableCache } from '../../src/drivers/qcow2/tables/table-cache.ts';
 import { type Scenario, World } from '../../src/search/world.ts';
@@ -94,6 +95,7 @@ function* takenAgain(image: Qcow2Image, told: Pending): Steps<void> {
 function wakeEarly(image: Qcow2Image): void {
   const { ordering } = image;
   image.ordering = {
+    ...ordering,
     writePart(own, guest, data, allocation) {
       for (let part = allocation.parts; part !== null; part = part.next) {
         own.pendingUpdates.delete(part);
@@ -128,6 +130,7 @@ export const orderingFaults: Readonly<Record<string, Plant>> = {
 /** A request that has begun ends by a broken invariant. */
 export const brokenInvariant: Plant = inImage((image) => {
   image.ordering = {
+    ...image.ordering,
     writePart(own) {
       const told = own.fire(Event.WRITE_AIO);
       return told === undefined ? breakInvariant() : told.then(breakInvariant);
@@ -180,7 +183,7 @@ function swallowLoads(cache: TableCache): void {
 
 function swallowData(image: Qcow2Image): void {
   const { ordering } = image;
-  image.ordering = { writePart: (...part) => swallowed(() => ordering.writePart(...part)) };
+  image.ordering = { ...ordering, writePart: (...part) => swallowed(() => ordering.writePart(...part)) };
 }
 
 /** Errors that are not passed on, each to be found by errors at every event. */
@@ -198,3 +201,64 @@ export const swallowedErrors: Readonly<Record<string, Plant>> = {
     pwriteZeroes: (...request) => swallowed(() => driver.pwriteZeroes?.(...request)),
   }),
 };
+
+/** Flushes of the file that are left out where `isDropped` says so, given the latest event and whether it closes. */
+function dropFlushes(isDropped: (image: Qcow2Image, latest: DebugEvent, isClosing: boolean) => boolean): Plant {
+  return (driver) => {
+    let isClosing = false;
+    const planted = inImage((image) => {
+      const fire = image.fire.bind(image);
+      const { ordering } = image;
+      let latest: DebugEvent = Event.NONE;
+      isClosing = false;
+      image.fire = (event) => {
+        latest = event;
+        return fire(event);
+      };
+      image.ordering = {
+        ...ordering,
+        flushFile: (own) => (isDropped(own, latest, isClosing) ? undefined : ordering.flushFile(own)),
+      };
+    })(driver);
+    return {
+      ...planted,
+      async close(node) {
+        isClosing = true;
+        await planted.close?.(node);
+      },
+    };
+  };
+}
+
+/** Caches that forget what has to be on disk before their tables. */
+function forgetDependencies(name: 'dependOn' | 'dependOnFlush'): Plant {
+  const forget = (cache: TableCache): void => {
+    cache[name] = () => undefined;
+  };
+  return (driver) => inCache('l2Cache', forget)(inCache('refcountCache', forget)(driver));
+}
+
+/** Barriers that are left out, each with a verdict on a state that a loss of power can leave then. */
+export const droppedBarriers: Readonly<Record<string, { readonly plant: Plant; readonly verdict: string }>> = {
+  'between refcounts and the entries that stand on them': { plant: forgetDependencies('dependOn'), verdict: 'corrupt' },
+  'between data that was copied and the entries that show it': {
+    plant: forgetDependencies('dependOnFlush'),
+    verdict: 'wrong data',
+  },
+  'between a longer L1 table and the header that points to it': {
+    plant: dropFlushes((_image, latest) => growingL1.has(latest)),
+    verdict: 'corrupt',
+  },
+  'between the dirty bit and entries without refcounts': {
+    plant: dropFlushes((image, _latest, isClosing) => {
+      return image.useLazyRefcounts && (image.incompatible & Incompatible.DIRTY) === 0n && !isClosing;
+    }),
+    verdict: 'corrupt',
+  },
+  'between refcounts and the clean bit of a close': {
+    plant: dropFlushes((_image, _latest, isClosing) => isClosing),
+    verdict: 'corrupt',
+  },
+};
+
+const growingL1: ReadonlySet<DebugEvent> = new Set([Event.L1_GROW_WRITE_TABLE, Event.L1_GROW_ACTIVATE_TABLE]);

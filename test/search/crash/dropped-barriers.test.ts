@@ -1,38 +1,15 @@
 /** Barriers taken out of qcow2, one at a time, are found by the same scenarios, which find nothing with them. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, expect, it, vi } from 'vitest';
-import { TableCache } from '../../../src/drivers/qcow2/tables/table-cache.ts';
+import { expect, it } from 'vitest';
 import { readBaseline } from '../../../src/search/aftermath.ts';
 import { crash } from '../../../src/search/crash/crash.ts';
 import { type ImageSettings, makeImage } from '../../drivers/qcow2/make-image.ts';
 import { useFolder } from '../../helpers/sandbox.ts';
-import { scenarioOf, worldOf } from '../search-world.ts';
-
-/** The function whose flushes are left out; empty for none. */
-const planted = vi.hoisted(() => ({ caller: '' }));
-
-vi.mock('../../../src/drivers/qcow2/tables/io.ts', async (original) => {
-  const io = await original<typeof import('../../../src/drivers/qcow2/tables/io.ts')>();
-  const isDropped = (): boolean => {
-    const { caller } = planted;
-    return caller !== '' && (new Error('where').stack ?? '').split('\n').some((line) => line.includes(` ${caller} `));
-  };
-  return {
-    ...io,
-    *writeFileSync(...write: Parameters<typeof io.writeFileSync>) {
-      if (isDropped()) yield io.writeFile(...write);
-      else yield* io.writeFileSync(...write);
-    },
-    flushFile: (image: Parameters<typeof io.flushFile>[0]) => (isDropped() ? undefined : io.flushFile(image)),
-  };
-});
+import { droppedBarriers, type Plant, plantedWorld } from '../planted-faults.ts';
+import { scenarioOf } from '../search-world.ts';
 
 const folder = useFolder();
-afterEach(() => {
-  planted.caller = '';
-  vi.restoreAllMocks();
-});
 
 interface Scenario {
   readonly image: ImageSettings;
@@ -55,13 +32,13 @@ const scenarios: readonly Scenario[] = [
   },
 ];
 
-/** The verdicts on all states of all scenarios that are worse than a leak. */
-async function verdicts(): Promise<Set<string>> {
+/** The verdicts on all states of all scenarios that are worse than a leak; with a fault of the driver, or none. */
+async function verdicts(plant: Plant | null): Promise<Set<string>> {
   const found = new Set<string>();
   for (const { image, lines } of scenarios) {
     const file = path.join(folder, 'disk.qcow2');
     writeFileSync(file, makeImage({ lengthBytes: 1 << 20, ...image }));
-    const world = worldOf(scenarioOf(`driver=qcow2,file.driver=file,file.filename=${file}`, lines, false));
+    const world = plantedWorld(scenarioOf(`driver=qcow2,file.driver=file,file.filename=${file}`, lines, false), plant);
     const units = await crash.prepare(world, await readBaseline(world), {
       seed: 1,
       casesMax: Number.MAX_SAFE_INTEGER,
@@ -78,24 +55,12 @@ async function verdicts(): Promise<Set<string>> {
 }
 
 it('with all barriers there is nothing to find', async () => {
-  expect(await verdicts()).toEqual(new Set());
+  expect(await verdicts(null)).toEqual(new Set());
 });
 
-it('entries that are written before the refcounts they stand on corrupt the image', async () => {
-  vi.spyOn(TableCache.prototype, 'dependOn').mockReturnValue(undefined);
-  expect(await verdicts()).toContain('corrupt');
-});
-
-it('entries that are written before the data that was copied for them show what was never there', async () => {
-  vi.spyOn(TableCache.prototype, 'dependOnFlush').mockReturnValue(undefined);
-  expect(await verdicts()).toContain('wrong data');
-});
-
-it.each([
-  ['growL1', 'corrupt'],
-  ['markDirty', 'corrupt'],
-  ['closeImage', 'corrupt'],
-])('without the flushes of %s the image is %s', async (caller, verdict) => {
-  planted.caller = caller;
-  expect(await verdicts()).toContain(verdict);
-});
+it.each(Object.entries(droppedBarriers))(
+  'a loss of power shows that the barrier %s is left out',
+  async (_, { plant, verdict }) => {
+    expect(await verdicts(plant)).toContain(verdict);
+  },
+);

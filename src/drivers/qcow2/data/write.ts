@@ -2,6 +2,7 @@
 import { BlockError } from '../../../block/error.ts';
 import { TaskPool } from '../../../block/loop/task-pool.ts';
 import { Event } from '../../../block/events/events.ts';
+import { flush } from '../../../block/request/flush.ts';
 import { pwritev } from '../../../block/request/write.ts';
 import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
@@ -106,6 +107,7 @@ export const dataFirst: WriteOrdering = {
     if (encryption !== null) return run(writeEncrypted(image, encryption, guest, data, space));
     return writeStored(image, guest, data, space);
   },
+  flushFile: (image) => flush(image.file.node),
 };
 
 function* writeEncrypted(

@@ -3,7 +3,6 @@ import { BlockError } from '../../../block/error.ts';
 import type { Place, Places, Use } from '../../../block/hazards/places.ts';
 import type { ChildLink } from '../../../block/graph/node.ts';
 import { pdiscard } from '../../../block/request/discard.ts';
-import { flush } from '../../../block/request/flush.ts';
 import { readAnywhere } from '../../../block/request/read.ts';
 import { pwritev } from '../../../block/request/write.ts';
 import { type Pending, run, type Steps } from '../../../util/steps.ts';
@@ -81,7 +80,7 @@ export function* writeFileSync(image: Qcow2Image, offset: number, data: Buffer):
 
 /** Puts everything written to the image file on stable storage. */
 export function flushFile(image: Qcow2Image): Pending {
-  return flush(image.file.node);
+  return image.ordering.flushFile(image);
 }
 
 /** Discards a range of a child. A failure does not matter: discards are hints. */

@@ -257,4 +257,6 @@ export class Allocation {
 export interface WriteOrdering {
   /** Writes one part of a request to the space found for it, and makes its new clusters visible. */
   writePart(image: Qcow2Image, guest: GuestOffset, data: Buffer, allocation: Allocation): Pending;
+  /** The barrier between two steps: everything written to the image file is on stable storage behind it. */
+  flushFile(image: Qcow2Image): Pending;
 }
