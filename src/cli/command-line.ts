@@ -57,44 +57,191 @@ export interface Console {
   stderr(text: string): void;
 }
 
-const shortOptions = 'hVc:d:f:rsnCmki:t:T:U';
-const longOptions: readonly LongOption[] = [
-  { name: 'help', argument: 'none', value: 'h' },
-  { name: 'version', argument: 'none', value: 'V' },
-  { name: 'cmd', argument: 'required', value: 'c' },
-  { name: 'format', argument: 'required', value: 'f' },
-  { name: 'read-only', argument: 'none', value: 'r' },
-  { name: 'snapshot', argument: 'none', value: 's' },
-  { name: 'nocache', argument: 'none', value: 'n' },
-  { name: 'copy-on-read', argument: 'none', value: 'C' },
-  { name: 'misalign', argument: 'none', value: 'm' },
-  { name: 'native-aio', argument: 'none', value: 'k' },
-  { name: 'aio', argument: 'required', value: 'i' },
-  { name: 'discard', argument: 'required', value: 'd' },
-  { name: 'cache', argument: 'required', value: 't' },
-  { name: 'trace', argument: 'required', value: 'T' },
-  { name: 'object', argument: 'required', value: 'object' },
-  { name: 'image-opts', argument: 'none', value: 'image-opts' },
-  { name: 'force-share', argument: 'none', value: 'U' },
-];
-/** Ours. They must be written out, so that the abbreviations of qemu-io's options stay what they are. */
-const ownOptions: readonly LongOption[] = [
-  { name: 'blkdebug', argument: 'none', value: 'D' },
-  { name: 'execute', argument: 'required', value: 'x' },
-  { name: 'prompt', argument: 'required', value: 'prompt' },
-  { name: 'bail', argument: 'none', value: 'bail' },
-  { name: 'compat', argument: 'required', value: 'compat' },
-  { name: 'demo', argument: 'none', value: 'demo' },
-  { name: 'sandbox', argument: 'none', value: 'sandbox' },
-  { name: 'live', argument: 'none', value: 'live' },
-  { name: 'record', argument: 'required', value: 'record' },
-  { name: 'monitor', argument: 'required', value: 'monitor' },
-  { name: 'export', argument: 'required', value: 'export' },
-  { name: 'once', argument: 'none', value: 'once' },
+/** The options as far as they are read: an invocation without its file, whose version is still a name. */
+type Given = Mutable<Omit<Invocation, 'file' | 'compat'>> & { compat: string | null };
+
+type Mutable<T> = { -readonly [Name in keyof T]: MutableValue<T[Name]> };
+type MutableValue<T> = T extends readonly string[] ? string[] : T extends ReadonlyMap<infer K, infer V> ? Map<K, V> : T;
+
+/** The fields of `Given` that can hold a value. */
+type FieldOf<T> = { [Name in keyof Given]: T extends Given[Name] ? Name : never }[keyof Given];
+
+const nothingGiven = (): Given => ({
+  commands: [],
+  scripts: [],
+  blkdebug: false,
+  prompt: null,
+  format: null,
+  flags: Open.UNMAP | Open.READ_WRITE,
+  writethrough: true,
+  forceShare: false,
+  imageOptions: false,
+  objects: new Map(),
+  misalign: false,
+  bail: false,
+  compat: null,
+  demo: false,
+  sandbox: false,
+  live: false,
+  record: null,
+  monitor: null,
+  exports: [],
+  once: false,
+  wantsTrace: false,
+});
+
+/** An option of the command line: its names, and what it changes. */
+interface ProgramOption {
+  readonly name: string;
+  readonly letter?: string;
+  readonly argument?: 'required';
+  /** Throws `Exit` if that was all, and BlockError for a bad argument. */
+  take(given: Given, argument: string, console: Console): void | Promise<void>;
+}
+
+const sets =
+  (name: FieldOf<true>) =>
+  (given: Given): void => {
+    given[name] = true;
+  };
+const keeps =
+  (name: FieldOf<string>) =>
+  (given: Given, text: string): void => {
+    given[name] = text;
+  };
+const adds =
+  (name: 'commands' | 'scripts' | 'exports') =>
+  (given: Given, text: string): void => {
+    given[name].push(text);
+  };
+const setsFlag =
+  (flag: number) =>
+  (given: Given): void => {
+    given.flags |= flag;
+  };
+
+/** qemu-io's, in its order: getopt lists those that an abbreviation may mean. */
+const qemuOptions: readonly ProgramOption[] = [
+  { name: 'help', letter: 'h', take: () => end(0, true) },
+  {
+    name: 'version',
+    letter: 'V',
+    take(given, _argument, console) {
+      console.stdout(versionText(chosenCompat(given)));
+      end(0);
+    },
+  },
+  { name: 'cmd', letter: 'c', argument: 'required', take: adds('commands') },
+  { name: 'format', letter: 'f', argument: 'required', take: keeps('format') },
+  {
+    name: 'read-only',
+    letter: 'r',
+    take(given) {
+      given.flags &= ~Open.READ_WRITE;
+    },
+  },
+  { name: 'snapshot', letter: 's', take: setsFlag(Open.SNAPSHOT) },
+  {
+    name: 'nocache',
+    letter: 'n',
+    take(given) {
+      given.flags |= Open.NO_CACHE;
+      given.writethrough = false;
+    },
+  },
+  { name: 'copy-on-read', letter: 'C', take: setsFlag(Open.COPY_ON_READ) },
+  { name: 'misalign', letter: 'm', take: sets('misalign') },
+  { name: 'native-aio', letter: 'k', take: setsFlag(Open.NATIVE_AIO) },
+  {
+    name: 'aio',
+    letter: 'i',
+    argument: 'required',
+    take(given, mode) {
+      given.flags |= known(parseAio(mode), 'aio', mode).flags;
+    },
+  },
+  {
+    name: 'discard',
+    letter: 'd',
+    argument: 'required',
+    take(given, mode) {
+      given.flags = (given.flags & ~Open.UNMAP) | known(parseDiscard(mode), 'discard', mode).flags;
+    },
+  },
+  {
+    name: 'cache',
+    letter: 't',
+    argument: 'required',
+    take(given, mode) {
+      const { flags, writethrough } = known(parseCacheMode(mode), 'cache', mode);
+      given.flags = (given.flags & ~CACHE_FLAGS) | flags;
+      given.writethrough = writethrough;
+    },
+  },
+  {
+    name: 'trace',
+    letter: 'T',
+    argument: 'required',
+    take(given, text, console) {
+      const status = checkTraceOption(text, console);
+      if (status !== null) end(status);
+      given.wantsTrace = true;
+    },
+  },
+  {
+    name: 'object',
+    argument: 'required',
+    async take(given, definition, console) {
+      const { createObject } = await import('./objects.ts');
+      const say = (text: string): void => console.stdout(text);
+      // Only a version that stands before the object is known here.
+      if (createObject(definition, given.objects, say, chosenCompat(given)) === 'help') end(0);
+    },
+  },
+  { name: 'image-opts', take: sets('imageOptions') },
+  { name: 'force-share', letter: 'U', take: sets('forceShare') },
 ];
 
+/** Ours. They must be written out, so that the abbreviations and clusters of qemu-io's options stay what they are. */
+const ownOptions: readonly ProgramOption[] = [
+  { name: 'blkdebug', letter: 'D', take: sets('blkdebug') },
+  { name: 'execute', letter: 'x', argument: 'required', take: adds('scripts') },
+  { name: 'prompt', argument: 'required', take: keeps('prompt') },
+  { name: 'bail', take: sets('bail') },
+  { name: 'compat', argument: 'required', take: keeps('compat') },
+  { name: 'demo', take: sets('demo') },
+  { name: 'sandbox', take: sets('sandbox') },
+  { name: 'live', take: sets('live') },
+  { name: 'record', argument: 'required', take: keeps('record') },
+  { name: 'monitor', argument: 'required', take: keeps('monitor') },
+  { name: 'export', argument: 'required', take: adds('exports') },
+  { name: 'once', take: sets('once') },
+];
+
+/** The value of `Getopt.name` for an option, whichever of its names is written. */
+const valueOf = ({ letter, name }: ProgramOption): string => letter ?? name;
+const options = new Map([...qemuOptions, ...ownOptions].map((option) => [valueOf(option), option]));
+
+/** Options as getopt takes their letters. */
+function lettersOf(these: readonly ProgramOption[]): string {
+  return these
+    .map(({ letter = '', argument }) => (letter !== '' && argument !== undefined ? `${letter}:` : letter))
+    .join('');
+}
+
+function longOf(these: readonly ProgramOption[]): LongOption[] {
+  return these.map((option) => ({
+    name: option.name,
+    argument: option.argument ?? 'none',
+    value: valueOf(option),
+  }));
+}
+
 /** Every option that the command line takes, for a test that holds them against what `program.ts` declares. */
-export const acceptedOptions = { short: `${shortOptions}Dx:`, long: [...longOptions, ...ownOptions] };
+export const acceptedOptions = {
+  short: lettersOf([...qemuOptions, ...ownOptions]),
+  long: longOf([...qemuOptions, ...ownOptions]),
+};
 
 /** First words that are no image; a test holds them against what `program.ts` declares. */
 export const subcommandNames: ReadonlySet<string> = new Set([
@@ -126,7 +273,7 @@ export class Exit {
 /** Reads the words behind the program's name. `Exit` if that was all, or if something is wrong with them. */
 export async function parseArguments(words: readonly string[], console: Console): Promise<Invocation | Exit> {
   try {
-    return await new ArgumentParser(console).parse(words);
+    return await parse(words, console);
   } catch (error) {
     if (error instanceof Exit) return error;
     if (!(error instanceof BlockError)) throw error;
@@ -135,207 +282,45 @@ export async function parseArguments(words: readonly string[], console: Console)
   }
 }
 
-class ArgumentParser {
-  readonly #console: Console;
-  readonly #commands: string[] = [];
-  readonly #scripts: string[] = [];
-  #blkdebug = false;
-  #prompt: string | null = null;
-  readonly #objects = new Map<string, UserObject>();
-  #format: string | null = null;
-  #flags: number = Open.UNMAP;
-  #writethrough = true;
-  #readOnly = false;
-  #forceShare = false;
-  #imageOptions = false;
-  #misalign = false;
-  #bail = false;
-  #compat: string | null = null;
-  #demo = false;
-  #sandbox = false;
-  #live = false;
-  #record: string | null = null;
-  #monitor: string | null = null;
-  readonly #exports: string[] = [];
-  #once = false;
-  #wantsTrace = false;
-
-  constructor(console: Console) {
-    this.#console = console;
+async function parse(words: readonly string[], console: Console): Promise<Invocation> {
+  const short = lettersOf([...qemuOptions, ...ownOptions.filter((option) => isLetterWritten(option, words))]);
+  const long = longOf([...qemuOptions, ...ownOptions.filter(({ name }) => isWrittenOut(name, words))]);
+  const found = new Getopt([console.programName, ...words], short, (text) => console.stderr(text), long);
+  const given = nothingGiven();
+  while (found.next()) {
+    const option = options.get(found.name) ?? end(1, true);
+    const taking = option.take(given, found.argument, console);
+    if (taking !== undefined) await taking;
   }
 
-  async parse(words: readonly string[]): Promise<Invocation> {
-    const { programName } = this.#console;
-    // As words of their own: in a cluster, or with nothing behind it, -x stays an error of qemu-io's.
-    const hasScript = words.includes('-x') && words.at(-1) !== '-x';
-    const short = shortOptions + (words.includes('-D') ? 'D' : '') + (hasScript ? 'x:' : '');
-    const long = [...longOptions, ...ownOptions.filter(({ name }) => isWrittenOut(name, words))];
-    const complain = (text: string): void => this.#console.stderr(text);
-    const options = new Getopt([programName, ...words], short, complain, long);
-    while (options.next()) {
-      if (options.name === 'object') await this.#makeObject(options.argument);
-      else this.#take(options.name, options.argument);
-    }
+  const { operands } = found;
+  if (operands.length > 1) end(1, true);
+  if (given.format !== null && given.imageOptions) throw invalidArgument('--image-opts and -f are mutually exclusive');
+  if (given.blkdebug && operands.length === 0) throw invalidArgument('-D needs a file');
+  if (given.blkdebug && given.imageOptions) throw invalidArgument('-D and --image-opts are mutually exclusive');
+  return { ...given, file: operands[0] ?? null, compat: chosenCompat(given) };
+}
 
-    const { operands } = options;
-    if (operands.length > 1) throw new Exit(1, true);
-    if (this.#format !== null && this.#imageOptions)
-      throw invalidArgument('--image-opts and -f are mutually exclusive');
-    if (this.#blkdebug && operands.length === 0) throw invalidArgument('-D needs a file');
-    if (this.#blkdebug && this.#imageOptions) throw invalidArgument('-D and --image-opts are mutually exclusive');
-    return {
-      commands: this.#commands,
-      scripts: this.#scripts,
-      blkdebug: this.#blkdebug,
-      prompt: this.#prompt,
-      file: operands[0] ?? null,
-      format: this.#format,
-      flags: this.#readOnly ? this.#flags : this.#flags | Open.READ_WRITE,
-      writethrough: this.#writethrough,
-      forceShare: this.#forceShare,
-      imageOptions: this.#imageOptions,
-      misalign: this.#misalign,
-      objects: this.#objects,
-      bail: this.#bail,
-      compat: this.#chosenCompat(),
-      demo: this.#demo,
-      sandbox: this.#sandbox,
-      live: this.#live,
-      record: this.#record,
-      monitor: this.#monitor,
-      exports: this.#exports,
-      once: this.#once,
-      wantsTrace: this.#wantsTrace,
-    };
-  }
+/** Nothing to open. */
+function end(status: 0 | 1, wantsUsage = false): never {
+  throw new Exit(status, wantsUsage);
+}
 
-  #take(name: string, value: string): void {
-    switch (name) {
-      case 'h':
-        throw new Exit(0, true);
-      case 'V':
-        this.#console.stdout(versionText(this.#chosenCompat()));
-        throw new Exit(0);
-      case 'c':
-        this.#commands.push(value);
-        break;
-      case 'f':
-        this.#format = value;
-        break;
-      case 'r':
-        this.#readOnly = true;
-        break;
-      case 's':
-        this.#flags |= Open.SNAPSHOT;
-        break;
-      case 'n':
-        this.#flags |= Open.NO_CACHE;
-        this.#writethrough = false;
-        break;
-      case 'C':
-        this.#flags |= Open.COPY_ON_READ;
-        break;
-      case 'm':
-        this.#misalign = true;
-        break;
-      case 'k':
-        this.#flags |= Open.NATIVE_AIO;
-        break;
-      case 'U':
-        this.#forceShare = true;
-        break;
-      case 'i':
-        this.#flags |= known(parseAio(value), 'aio', value).flags;
-        break;
-      case 'd':
-        this.#flags = (this.#flags & ~Open.UNMAP) | known(parseDiscard(value), 'discard', value).flags;
-        break;
-      case 't':
-        this.#takeCacheMode(value);
-        break;
-      case 'T':
-        this.#takeTrace(checkTraceOption(value, this.#console));
-        break;
-      case 'image-opts':
-        this.#imageOptions = true;
-        break;
-      default:
-        this.#takeOwn(name, value);
-    }
-  }
-
-  async #makeObject(definition: string): Promise<void> {
-    const { createObject } = await import('./objects.ts');
-    const say = (text: string): void => this.#console.stdout(text);
-    // Only a version that stands before the object is known here.
-    if (createObject(definition, this.#objects, say, this.#chosenCompat()) === 'help') throw new Exit(0);
-  }
-
-  /** An option that qemu-io does not have. */
-  #takeOwn(name: string, value: string): void {
-    switch (name) {
-      case 'D':
-        this.#blkdebug = true;
-        break;
-      case 'x':
-        this.#scripts.push(value);
-        break;
-      case 'prompt':
-        this.#prompt = value;
-        break;
-      case 'bail':
-        this.#bail = true;
-        break;
-      case 'compat':
-        this.#compat = value;
-        break;
-      case 'demo':
-        this.#demo = true;
-        break;
-      case 'sandbox':
-        this.#sandbox = true;
-        break;
-      case 'live':
-        this.#live = true;
-        break;
-      case 'record':
-        this.#record = value;
-        break;
-      case 'monitor':
-        this.#monitor = value;
-        break;
-      case 'export':
-        this.#exports.push(value);
-        break;
-      case 'once':
-        this.#once = true;
-        break;
-      default:
-        throw new Exit(1, true);
-    }
-  }
-
-  /** `--compat`, else what the environment says, for suites that call the program by its name alone. */
-  #chosenCompat(): Compat {
-    const name = this.#compat ?? process.env.BLKSCOPE_COMPAT ?? '';
-    return name === '' ? defaultCompat : compatOf(name);
-  }
-
-  #takeTrace(status: 0 | 1 | null): void {
-    if (status !== null) throw new Exit(status);
-    this.#wantsTrace = true;
-  }
-
-  #takeCacheMode(mode: string): void {
-    const { flags, writethrough } = known(parseCacheMode(mode), 'cache', mode);
-    this.#flags = (this.#flags & ~CACHE_FLAGS) | flags;
-    this.#writethrough = writethrough;
-  }
+/** `--compat`, else what the environment says, for suites that call the program by its name alone. */
+function chosenCompat({ compat }: Given): Compat {
+  const name = compat ?? process.env.BLKSCOPE_COMPAT ?? '';
+  return name === '' ? defaultCompat : compatOf(name);
 }
 
 /** Whether an option is there in full, with or without its argument. */
 function isWrittenOut(name: string, words: readonly string[]): boolean {
   return words.some((word) => word === `--${name}` || word.startsWith(`--${name}=`));
+}
+
+/** Whether a letter is a word of its own: in a cluster, or without its argument, it stays an error of qemu-io's. */
+function isLetterWritten({ letter, argument }: ProgramOption, words: readonly string[]): boolean {
+  if (letter === undefined || !words.includes(`-${letter}`)) return false;
+  return argument === undefined || words.at(-1) !== `-${letter}`;
 }
 
 /** The mode, if there is one of that name. */

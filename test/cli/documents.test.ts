@@ -32,10 +32,6 @@ describe('the declared options', () => {
     const { short, long } = acceptedOptions;
     const taken = long.map(({ name, argument, value }) => [short.includes(value) ? value : '', name, argument]);
     expect(new Set(declared.map(String))).toEqual(new Set(taken.map(String)));
-    // And the letters say the same of arguments as the long names do.
-    for (const { argument, value } of long) {
-      if (short.includes(value)) expect(short.includes(`${value}:`), value).toBe(argument === 'required');
-    }
   });
 
   it('have the subcommands that the program looks for', () => {
