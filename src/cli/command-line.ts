@@ -63,7 +63,7 @@ type Given = Mutable<Omit<Invocation, 'file' | 'compat'>> & { compat: string | n
 type Mutable<T> = { -readonly [Name in keyof T]: MutableValue<T[Name]> };
 type MutableValue<T> = T extends readonly string[] ? string[] : T extends ReadonlyMap<infer K, infer V> ? Map<K, V> : T;
 
-/** The fields of `Given` that can hold a value. */
+/** Names of the fields that can hold a value of this type. */
 type FieldOf<T> = { [Name in keyof Given]: T extends Given[Name] ? Name : never }[keyof Given];
 
 const nothingGiven = (): Given => ({
@@ -222,7 +222,7 @@ const ownOptions: readonly ProgramOption[] = [
 const valueOf = ({ letter, name }: ProgramOption): string => letter ?? name;
 const options = new Map([...qemuOptions, ...ownOptions].map((option) => [valueOf(option), option]));
 
-/** Options as getopt takes their letters. */
+/** The letters of options as getopt takes them: behind one with an argument is a colon. */
 function lettersOf(these: readonly ProgramOption[]): string {
   return these
     .map(({ letter = '', argument }) => (letter !== '' && argument !== undefined ? `${letter}:` : letter))
@@ -301,7 +301,7 @@ async function parse(words: readonly string[], console: Console): Promise<Invoca
   return { ...given, file: operands[0] ?? null, compat: chosenCompat(given) };
 }
 
-/** Nothing to open. */
+/** Ends the reading: there is nothing to open. */
 function end(status: 0 | 1, wantsUsage = false): never {
   throw new Exit(status, wantsUsage);
 }

@@ -1,4 +1,4 @@
-/** The image that `npm start` opens: new, sparse, below blkdebug, and gone in the end. */
+/** The image of `--demo`, which `npm start` opens: new, sparse, below blkdebug, deleted at the exit of the program. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -154,7 +154,7 @@ describe('a pipe', () => {
     expect(await source.next()).toBeNull();
   });
 
-  it('ends for who waits when it is stopped', async () => {
+  it('ends also while a line is waited for', async () => {
     const { source, write, end } = await makePipe();
     const line = source.next();
     source.stop();

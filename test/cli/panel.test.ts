@@ -23,7 +23,7 @@ const panelOf = (screen: readonly string[]): readonly string[] =>
 const has = (text: string | RegExp) => (screen: readonly string[]) => panelOf(screen).some((row) => row.match(text));
 
 describe('the panel of a session', () => {
-  it('shows chain, breakpoints, events, who is suspended and who waits, and the prompt counts', async () => {
+  it('shows chain, breakpoints, events, what is suspended and what waits, and the prompt counts', async () => {
     const shell = await start({ columns: 140 });
     expect(panelOf(await shell.until(has('state 1')))[0]).toContain('demo.qcow2 ─ qcow2 ─ blkdebug ─ file');
     await shell.run('break cluster_alloc A');

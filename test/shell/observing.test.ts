@@ -166,7 +166,7 @@ describe('resume -a', () => {
 });
 
 describe('cancel', () => {
-  it('ends the request with ECANCELED and lets go who waits for it', async () => {
+  it('ends the request with ECANCELED and lets go what waits for it', async () => {
     const shell = await testShell({ 'file.align': '4096' });
     await runAll(shell, ['break pwritev_rmw_head A', 'aio_write 512 512', 'aio_write 1k 512']);
     shell.out();

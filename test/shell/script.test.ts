@@ -17,7 +17,7 @@ function script(name: string, ...lines: string[]): string {
 }
 
 describe('an answer that is waited for', () => {
-  it('is the failure of the one who waits, also if it came before the loop has turned', async () => {
+  it('is the failure of the caller, also if it came before the loop has turned', async () => {
     const { session } = await testShell();
     await expect(arrival(session, Promise.reject(new Error('too long')))).rejects.toThrow('too long');
   });

@@ -100,6 +100,11 @@ describe('the tree', () => {
     expect(tidySources.flatMap((file) => tidy.pathComplaints(file, read(file), files))).toEqual([]);
   });
 
+  it('names in comments only what the code has', () => {
+    const known = new Set(sources.flatMap((file) => tidy.codeWords(read(file))));
+    expect(tidySources.flatMap((file) => tidy.codeNameComplaints(file, read(file), known))).toEqual([]);
+  });
+
   it('names each file that is no module in another one', () => {
     const others = ['test', 'scripts', '.github'].flatMap((folder) => filesIn(folder, /\.(?!ts$|js$)\w+$/));
     const texts = [...sources, ...filesIn('.github', /\.md$/), 'README.md', 'src/README.md', '.knip.json'].map(read);
@@ -199,6 +204,16 @@ describe('the check', () => {
       [],
     );
     expect(tidy.pathComplaints('src/a.ts', `const name = 'block/no.ts';\n`, files)).toEqual([]);
+  });
+
+  it('knows names of the code', () => {
+    const text = '/** `readAll`, `strtol` and `a.writeAll()`. */\nconst readAll = 1; // `readSome`\n';
+    const known = new Set(tidy.codeWords(text.split('//')[0] ?? ''));
+    expect(known).toEqual(new Set(['const', 'readAll']));
+    expect(tidy.codeNameComplaints('file.ts', text, known)).toEqual([
+      'file.ts:1: there is no writeAll',
+      'file.ts:2: there is no readSome',
+    ]);
   });
 
   it('knows files of one name', () => {

@@ -98,6 +98,28 @@ export function pathComplaints(file: string, text: string, files: ReadonlySet<st
   );
 }
 
+/** A name of the code in a comment, in mixed case: alone, behind an object, or with the parentheses of a call. */
+const CODE_NAME = /`(?:\w+\.)?#?([a-z]+[A-Z]\w*)(?:\(\))?`/g;
+
+/** The words of a source file outside of its comments. */
+export function codeWords(text: string): string[] {
+  const comments = new Set(commentLines(text).map(({ number }) => number));
+  const isCode = (line: string, index: number): boolean => !comments.has(index + 1) || /^\s*[^\s/*]/.test(line);
+  const lines = text.split('\n').filter(isCode);
+  const code = lines.map((line) => line.replace(/\s\/\/ .*$/, '')).join('\n');
+  return code.match(/[A-Za-z_$][\w$]*/g) ?? [];
+}
+
+/** Complaints about comments that name what no source file has any more; `known` are the words of all of them. */
+export function codeNameComplaints(file: string, text: string, known: ReadonlySet<string>): Complaint[] {
+  return commentLines(text).flatMap(({ number, text: comment }) =>
+    [...comment.matchAll(CODE_NAME)]
+      .map(([, name = '']) => name)
+      .filter((name) => !known.has(name))
+      .map((name) => `${file}:${number}: there is no ${name}`),
+  );
+}
+
 /** Words that must not stand in texts for users: help, messages, documents. */
 export function wordComplaints(file: string, text: string): Complaint[] {
   return text.split('\n').flatMap((line, index) => {

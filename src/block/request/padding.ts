@@ -4,8 +4,8 @@
  *     |<---- align ---->|                 |<---- align ---->|
  *     |<- head ->|<---------- request --------->|<- tail -->|
  *
- * The edge blocks are `headBlock` and `tailBlock`, each one alignment long. A request that fits in one or two whole
- * blocks is `merged`: then all of it is one buffer that is read in one go.
+ * The edge blocks, each one alignment long, are in one buffer, the first one first. A request that fits in one or two
+ * whole blocks is `merged`: then all of it is that buffer, which is read in one go.
  */
 import type { BlockNode } from '../graph/node.ts';
 
