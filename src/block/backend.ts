@@ -7,11 +7,17 @@ import { BlockError } from './error.ts';
 import { Req } from './flags.ts';
 import { CoroutineQueue } from './loop/coroutine-queue.ts';
 import type { EventLoop, WaitReason } from './loop/loop.ts';
-import type { BlockNode, ChildLink, Parent } from './graph/node.ts';
+import type { BlockNode, ChildLink } from './graph/node.ts';
 import { pdiscard } from './request/discard.ts';
 import { flush } from './request/flush.ts';
 import { preadv } from './request/read.ts';
-import { type Allocation, blockStatusAbove, type ChainQuery, type ChainStatus, isAllocated } from './request/status.ts';
+import {
+  type AllocationRun,
+  blockStatusAbove,
+  type ChainQuery,
+  type ChainStatus,
+  isAllocated,
+} from './request/status.ts';
 import { traceWait } from './request/traced.ts';
 import { truncate } from './request/truncate.ts';
 import { loadVmState, saveVmState } from './request/vmstate.ts';
@@ -21,9 +27,7 @@ import { pwriteZeroesOfUser, pwritev } from './request/write.ts';
  * The handle of a user of the block layer: a node with permissions, a cache mode and the checks that come before every
  * request.
  */
-export class BlockBackend implements Parent {
-  readonly description = 'an unnamed block device';
-  readonly node = null;
+export class BlockBackend {
   readonly root: ChildLink;
   /** Off: every write is on stable storage before it ends (write-through). */
   writeCacheEnabled = true;
@@ -37,9 +41,9 @@ export class BlockBackend implements Parent {
   /** The section that waits for the requests before it, and other sections behind it. */
   readonly #idle: CoroutineQueue;
 
-  constructor(root: (backend: BlockBackend) => ChildLink) {
-    this.root = root(this);
-    this.#loop = this.root.node.loop;
+  constructor(root: ChildLink) {
+    this.root = root;
+    this.#loop = root.node.loop;
     this.#afterSection = new CoroutineQueue(this.#loop);
     this.#idle = new CoroutineQueue(this.#loop);
   }
@@ -127,7 +131,7 @@ export class BlockBackend implements Parent {
   }
 
   /** Whether the top node itself has a range: `isAllocated`. */
-  isAllocated(offset: number, bytes: number): Answer<Allocation> {
+  isAllocated(offset: number, bytes: number): Answer<AllocationRun> {
     return this.#begin(() => isAllocated(this.top, offset, bytes));
   }
 

@@ -118,7 +118,7 @@ export interface MapRun {
 }
 
 /** One entry of the metadata that two copies differ in. */
-export interface Change {
+export interface MetadataChange {
   readonly structure: string;
   /** "guest 0x10000", "cluster 5", "incompatible_features". */
   readonly which: string;
@@ -166,7 +166,7 @@ export interface Inspector {
   /** ENOMEM if the metadata is larger than `maxBytes`. */
   copy(maxBytes: number): Answer<MetadataCopy>;
   /** Tells of each entry that differs between two copies of this node. */
-  changes(before: MetadataCopy, now: MetadataCopy, sink: (change: Change) => void): Pending;
+  changes(before: MetadataCopy, now: MetadataCopy, sink: (change: MetadataChange) => void): Pending;
 }
 
 /** The node whose metadata commands on `top` show: itself, or the first below it that is no filter. */

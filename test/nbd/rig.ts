@@ -36,7 +36,7 @@ export class Rig {
     const { bytes = 1 << 20, overrides = {}, requestAlignment = 1 } = options;
     this.memory = memoryNode(bytes, { requestAlignment }, overrides);
     this.memory.node.supportedZeroFlags = Req.MAY_UNMAP;
-    this.backend = new BlockBackend(() => this.memory.child);
+    this.backend = new BlockBackend(this.memory.child);
     const { loop } = this.memory;
     const { clock, limits = {} } = options;
     const given = clock === undefined ? { loop } : { loop, clock };

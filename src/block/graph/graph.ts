@@ -1,4 +1,5 @@
 /** The graph of nodes: their names, the links between them, and how they are closed. */
+import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { BlockBackend } from '../backend.ts';
 import { BlockError, invalidArgument } from '../error.ts';
@@ -11,11 +12,6 @@ import { childPermissions, cumulativePermissions, refreshPermissions, relaxSubtr
 import { refreshFilename } from './refresh-filename.ts';
 import { flush } from '../request/flush.ts';
 import { Transaction } from './transaction.ts';
-
-/** The kind of all links that are made here; only this file may replace what they point to. */
-interface Link extends ChildLink {
-  readonly name: string;
-}
 
 const MAX_NODE_NAME_BYTES = 31;
 
@@ -89,7 +85,7 @@ function stageAttach(
   if (reaches(child, parent)) {
     throw invalidArgument(`Making '${child.nodeName}' a ${name} child of '${parent.nodeName}' would create a cycle`);
   }
-  const link: Link = { name, parent: asParent(parent), node: child, role, perm: 0, shared: 0 };
+  const link: ChildLink = { name, parent: asParent(parent), node: child, role, perm: 0, shared: 0 };
   const { perm, shared } = cumulativePermissions(parent);
   Object.assign(link, childPermissions(parent, link, perm, shared));
   insertLink(link);
@@ -217,12 +213,15 @@ function setInheritance(child: BlockNode, parent: BlockNode, transaction: Transa
   child.inheritsFrom = parent;
 }
 
+/** The parent of a node that a backend or a search for the format holds, as messages call it. */
+export const unnamedDevice: Parent = { description: 'an unnamed block device', node: null };
+
 /**
  * Links a node under something that is no node. The caller's reference goes over to the link, or is given back if this
  * throws because of permissions.
  */
 export async function attachRoot(node: BlockNode, parent: Parent, perm: number, shared: number): Promise<ChildLink> {
-  const link: Link = { name: 'root', parent, node, role: Role.FILTERED | Role.PRIMARY, perm, shared };
+  const link: ChildLink = { name: 'root', parent, node, role: Role.FILTERED | Role.PRIMARY, perm, shared };
   const transaction = new Transaction();
   insertLink(link);
   transaction.onAbort(() => removeLink(link));
@@ -239,14 +238,13 @@ export async function attachRoot(node: BlockNode, parent: Parent, perm: number, 
 
 /** A backend on top of a node, whose reference it takes over, or gives back if this throws. */
 export async function attachBackend(node: BlockNode, perm: number, shared: number): Promise<BlockBackend> {
-  const parent: Parent = { description: 'an unnamed block device', node: null };
-  const link = await attachRoot(node, parent, perm, shared);
-  return node.context.makeBackend?.(link) ?? new BlockBackend(() => link);
+  const link = await attachRoot(node, unnamedDevice, perm, shared);
+  return node.context.makeBackend?.(link) ?? new BlockBackend(link);
 }
 
 /** Closes a backend, and every node without another parent. Its requests must have been drained. */
 export async function closeBackend(backend: BlockBackend): Promise<void> {
-  if (backend.inFlight > 0) throw new Error('closing a backend with requests in flight');
+  assert(backend.inFlight === 0, 'a backend that is closed has no request in flight');
   await detachChild(backend.root);
 }
 

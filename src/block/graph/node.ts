@@ -14,6 +14,7 @@ import type { TraceBus } from '../events/trace.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { divRoundUp } from '../../util/align.ts';
+import type { Pending } from '../../util/steps.ts';
 
 /** A driver gets no more than this in one go: QEMU counts bytes of a transfer in an `int`. */
 export const MAX_TRANSFER_BYTES = 0x7fffffff;
@@ -214,7 +215,7 @@ export class BlockNode<S = unknown> {
   }
 
   /** Fires an event on this node. A promise only if the request has to wait for a breakpoint. */
-  debugEvent(event: DebugEvent): Promise<void> | undefined {
+  debugEvent(event: DebugEvent): Pending {
     this.trace.history.add(event, this.loop.current, this.label, this.driver.debugEvent !== undefined);
     if (this.trace.active) {
       this.trace.emit(this.loop.current?.id ?? 0, this.nodeName, { kind: 'event', event: eventName(event) });

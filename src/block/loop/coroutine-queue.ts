@@ -60,7 +60,7 @@ export class CoroutineMutex {
   }
 
   /** Takes the lock; undefined if it was free and is taken at once. */
-  lock(): Promise<void> | undefined {
+  lock(): Pending {
     if (this.#loop.witness !== null) this.#loop.witness.locks(this, this.#reason.name);
     if (this.isLocked) {
       this.#onWait(this.#reason);
@@ -111,13 +111,16 @@ export class CoroutineMutex {
 
   *#holdAfter<T>(locking: Promise<void>, body: () => Answer<T>): Steps<T> {
     yield locking;
-    return yield* this.#unlockAfter(body);
+    try {
+      return yield body();
+    } finally {
+      this.unlock();
+    }
   }
 
-  /** The lock is held until `answer`, or that of the call that it is, has come. */
-  *#unlockAfter<T>(answer: Promise<T> | (() => Answer<T>)): Steps<T> {
+  *#unlockAfter<T>(answer: Promise<T>): Steps<T> {
     try {
-      return yield typeof answer === 'function' ? answer() : answer;
+      return yield answer;
     } finally {
       this.unlock();
     }

@@ -43,10 +43,10 @@ export abstract class CoroutineRunner {
   }
 
   /**
-   * Enters a new coroutine: runs its function to the first wait. Null if it has ended and woke no other; otherwise
+   * Enters a new coroutine: runs its function to the first wait. Undefined if it has ended and woke no other; otherwise
    * `untilItStops` goes on with the result.
    */
-  protected start(coroutine: Coroutine, body: () => Pending): Promise<void> | null {
+  protected start(coroutine: Coroutine, body: () => Pending): Pending {
     coroutine.caller = this.current;
     if (this.witness !== null) this.witness.begins(coroutine.id, this.current?.id ?? 0);
     this.alive.add(coroutine);
@@ -57,7 +57,7 @@ export abstract class CoroutineRunner {
     coroutine.done = true;
     this.alive.delete(coroutine);
     this.current = coroutine.caller;
-    return null;
+    return undefined;
   }
 
   /** Lets a coroutine that has begun run until it parks or ends, and then those that it woke. */
@@ -97,7 +97,7 @@ export abstract class CoroutineRunner {
   begin(label: RequestLabel, body: () => Pending, onEnd: OnEnd): Pending {
     const coroutine = this.make(label);
     const pending = this.start(coroutine, body);
-    if (pending !== null) return this.untilItStops(coroutine, pending, onEnd);
+    if (pending !== undefined) return this.untilItStops(coroutine, pending, onEnd);
     onEnd(undefined);
     return undefined;
   }
@@ -116,7 +116,7 @@ export abstract class CoroutineRunner {
       if (returned) onDone(error);
       else this.schedule(() => onDone(error));
     };
-    if (pending === null) report(undefined);
+    if (pending === undefined) report(undefined);
     else await this.untilItStops(coroutine, pending, report);
     returned = true;
     return coroutine;

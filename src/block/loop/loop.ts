@@ -77,7 +77,7 @@ export class EventLoop extends CoroutineRunner {
    * Called by a driver after it has done a synchronous host call: lets others run, as they would while a host call is
    * under way. Undefined when there are no others, and none can come.
    */
-  hostIo(): Promise<void> | undefined {
+  hostIo(): Pending {
     const coroutine = this.current;
     if (coroutine === null || (this.isOnlyCoroutine && !coroutine.isAsynchronous)) return undefined;
     this.#completions.push(coroutine);
@@ -95,7 +95,7 @@ export class EventLoop extends CoroutineRunner {
    * Puts the running coroutine off by one turn of the loop. Also when it is alone: the commands that a script brings in
    * between see it unfinished. Undefined outside of a coroutine.
    */
-  bottomHalf(): Promise<void> | undefined {
+  bottomHalf(): Pending {
     const coroutine = this.current;
     if (coroutine === null) return undefined;
     this.#bottomHalves.push(() => this.enter(coroutine));
@@ -106,7 +106,7 @@ export class EventLoop extends CoroutineRunner {
    * Parks the running coroutine until the next turn of the loop. Those that do so in one turn go on in their order,
    * where bottom halves of their own run newest first (as in QEMU, whose coroutines share one bottom half).
    */
-  reschedule(): Promise<void> | undefined {
+  reschedule(): Pending {
     const coroutine = this.current;
     if (coroutine === null) return undefined;
     if (this.#scheduled.length === 0) this.#bottomHalves.push(() => run(this.#runScheduled()));
@@ -285,7 +285,7 @@ export class EventLoop extends CoroutineRunner {
     this.#turnNs = 0;
     const coroutine = this.make({ operation });
     const pending = this.start(coroutine, body);
-    return pending === null ? true : this.#runOn(coroutine, pending);
+    return pending === undefined ? true : this.#runOn(coroutine, pending);
   }
 
   async #runOn(coroutine: Coroutine, pending: Promise<void>): Promise<boolean> {

@@ -3,7 +3,15 @@ import { Errno } from '../../util/errno.ts';
 import type { BlockBackend } from '../backend.ts';
 import { BlockError, invalidArgument } from '../error.ts';
 import { Open, Perm, Role } from '../flags.ts';
-import { attachBackend, attachChild, attachRoot, detachChild, requireNode, releaseNode } from '../graph/graph.ts';
+import {
+  attachBackend,
+  attachChild,
+  attachRoot,
+  detachChild,
+  requireNode,
+  releaseNode,
+  unnamedDevice,
+} from '../graph/graph.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
 import type { GraphContext } from '../graph/context.ts';
 import { inheritFrom, type Inheritance, inheritOptions } from '../options/node-options.ts';
@@ -37,6 +45,11 @@ export async function openBackend(context: GraphContext, request: OpenRequest): 
   return attachBackend(node, (reads ? Perm.CONSISTENT_READ : 0) | (writes ? Perm.WRITE : 0), Perm.ALL);
 }
 
+interface ChildSettings {
+  readonly filename?: string | undefined;
+  readonly isPlain?: boolean;
+}
+
 /**
  * Opens a child as `options` say: `name` refers to a node, or `name.*` describe a new one. Takes these options out.
  * Null without any of them, and without `settings.filename`, if `settings.allowNone`; otherwise EINVAL. A name with
@@ -48,7 +61,21 @@ export async function openChild(
   options: Options,
   name: string,
   role: number,
-  settings: { filename?: string | undefined; isPlain?: boolean; allowNone?: boolean } = {},
+  settings?: ChildSettings & { allowNone?: false },
+): Promise<ChildLink>;
+export async function openChild(
+  parent: BlockNode,
+  options: Options,
+  name: string,
+  role: number,
+  settings: ChildSettings & { allowNone: true },
+): Promise<ChildLink | null>;
+export async function openChild(
+  parent: BlockNode,
+  options: Options,
+  name: string,
+  role: number,
+  settings: ChildSettings & { allowNone?: boolean } = {},
 ): Promise<ChildLink | null> {
   const from = inheritFrom(parent, role);
   const given = { filename: settings.filename ?? null, isPlain: settings.isPlain };
@@ -66,9 +93,7 @@ export async function openFileChild(
   filename?: string,
 ): Promise<ChildLink> {
   const role = parent.driver.isFilter === true ? Role.FILTERED | Role.PRIMARY : Role.IMAGE;
-  const child = await openChild(parent, options, name, role, { filename });
-  if (child === null) throw new Error('openChild without allowNone returned nothing');
-  return child;
+  return openChild(parent, options, name, role, { filename });
 }
 
 async function openChildNode(
@@ -234,7 +259,7 @@ async function openForProbing(
   };
   const node = await openChildNode(context, rest, 'file', from, { filename });
   if (node === null) return null;
-  return attachRoot(node, { description: 'an unnamed block device', node: null }, 0, Perm.ALL);
+  return attachRoot(node, unnamedDevice, 0, Perm.ALL);
 }
 
 async function probedDriver(file: ChildLink | null, filename: string | null): Promise<RegisteredDriver> {

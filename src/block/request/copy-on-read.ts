@@ -10,7 +10,7 @@ import type { BlockNode } from '../graph/node.ts';
 import { canZero, driverPreadv, driverPwritev, transferBytes } from './driver-io.ts';
 import { copiedBytes } from './info.ts';
 import type { TrackedRequest } from './serialise.ts';
-import { isAllocated } from './status.ts';
+import { type AllocationRun, isAllocated } from './status.ts';
 import { zeroRange } from './zero.ts';
 
 const MAX_BOUNCE_BYTES = 16 * 1024 * 1024;
@@ -64,11 +64,7 @@ export function* copyOnRead(
 }
 
 /** An error of the question counts as "not allocated": the read that follows will say it better. */
-function* allocationOrNone(
-  node: BlockNode,
-  offset: number,
-  bytes: number,
-): Steps<{ readonly allocated: boolean; readonly bytes: number }> {
+function* allocationOrNone(node: BlockNode, offset: number, bytes: number): Steps<AllocationRun> {
   try {
     return yield isAllocated(node, offset, bytes);
   } catch (error) {

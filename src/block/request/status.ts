@@ -189,17 +189,17 @@ function* statusAbove(
 }
 
 /** Whether a range is allocated, and for how many bytes from its beginning that holds. */
-export interface Allocation {
+export interface AllocationRun {
   readonly allocated: boolean;
   readonly bytes: number;
 }
 
 /** Whether the node itself (not its backing file) has a range. */
-export function isAllocated(node: BlockNode, offset: number, bytes: number): Answer<Allocation> {
+export function isAllocated(node: BlockNode, offset: number, bytes: number): Answer<AllocationRun> {
   return run(allocationOf(node, offset, bytes));
 }
 
-function* allocationOf(node: BlockNode, offset: number, bytes: number): Steps<Allocation> {
+function* allocationOf(node: BlockNode, offset: number, bytes: number): Steps<AllocationRun> {
   const status = yield* statusAbove(node, { base: node, includeBase: true }, 'allocation', offset, bytes);
   return { allocated: (status.flags & Status.ALLOCATED) !== 0, bytes: status.bytes };
 }

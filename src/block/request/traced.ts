@@ -36,7 +36,7 @@ export function runTracked(
 ): Pending {
   let pending: Pending;
   try {
-    pending = node.trace.active ? run(recorded(node, { operation, offset, bytes }, request)) : request();
+    pending = runRequest(node, operation, offset, bytes, request);
   } catch (error) {
     node.requests.end(tracked);
     throw error;

@@ -21,7 +21,7 @@ import { announceRuleChange } from './announce.ts';
 import { BlkdebugPort } from './debug-port.ts';
 import { refreshFilename, strongOptions } from './filename.ts';
 import { applyLimits, noOverrides, parseLimits } from './limits.ts';
-import { checkRules, fireEvent, stopAtCut } from './match.ts';
+import { fireEvent, stepsInPlaceOf, stopAtCut } from './match.ts';
 import { takePermissions, takeRules, takeSettings } from './options.ts';
 import { RuleTable } from './rule-table.ts';
 import { IoType } from './rules/condition.ts';
@@ -34,6 +34,13 @@ import { defineFilter } from '../../block/request/filter.ts';
 function* cutAfter(node: BlkdebugNode, stopped: Promise<void>, bytes: number, options: TruncateOptions): Steps<void> {
   yield stopped;
   yield truncate(fileOf(node), bytes, options);
+}
+
+/** The status is asked of the node below, unless a rule fails the question. */
+function* statusOf(node: BlkdebugNode, offset: number, bytes: number): Steps<BlockStatus> {
+  const steps = stepsInPlaceOf(node, IoType.BLOCK_STATUS, offset, bytes);
+  if (steps !== null) yield* steps;
+  return { flags: Status.RAW | Status.OFFSET_VALID, bytes, map: offset, file: fileOf(node).node };
 }
 
 /** The driver itself. */
@@ -85,14 +92,14 @@ export const blkdebug = defineFilter<BlkdebugState>({
   },
 
   preadv(node, offset, data, flags) {
-    const ended = checkRules(node, IoType.READ, offset, data.length, data, flags);
-    return ended ?? preadv(fileOf(node), offset, data, flags);
+    const steps = stepsInPlaceOf(node, IoType.READ, offset, data.length, data, flags);
+    return steps === null ? preadv(fileOf(node), offset, data, flags) : run(steps);
   },
 
   pwritev(node, offset, data, flags) {
     node.watch?.changes('write', offset, data.length);
-    const ended = checkRules(node, IoType.WRITE, offset, data.length, data, flags);
-    return ended ?? pwritev(fileOf(node), offset, data, flags);
+    const steps = stepsInPlaceOf(node, IoType.WRITE, offset, data.length, data, flags);
+    return steps === null ? pwritev(fileOf(node), offset, data, flags) : run(steps);
   },
 
   /**
@@ -103,8 +110,8 @@ export const blkdebug = defineFilter<BlkdebugState>({
     const align = Math.max(node.limits.requestAlignment, node.limits.pwriteZeroesAlignment);
     if (bytes < align || !isAligned(offset, align) || !isAligned(bytes, align)) throw new BlockError(Errno.ENOTSUP);
     node.watch?.changes('write', offset, bytes);
-    const ended = checkRules(node, IoType.WRITE_ZEROES, offset, bytes, null, flags);
-    return ended ?? pwriteZeroes(fileOf(node), offset, bytes, flags);
+    const steps = stepsInPlaceOf(node, IoType.WRITE_ZEROES, offset, bytes, null, flags);
+    return steps === null ? pwriteZeroes(fileOf(node), offset, bytes, flags) : run(steps);
   },
 
   /** Discards are limited alike; a part that is left out is just not discarded. */
@@ -113,7 +120,8 @@ export const blkdebug = defineFilter<BlkdebugState>({
     const align = bytes >= pdiscardAlignment ? Math.max(requestAlignment, pdiscardAlignment) : requestAlignment;
     if (!isAligned(offset, align) || !isAligned(bytes, align)) throw new BlockError(Errno.ENOTSUP);
     node.watch?.changes('discard', offset, bytes);
-    return checkRules(node, IoType.DISCARD, offset, bytes) ?? pdiscard(fileOf(node), offset, bytes);
+    const steps = stepsInPlaceOf(node, IoType.DISCARD, offset, bytes);
+    return steps === null ? pdiscard(fileOf(node), offset, bytes) : run(steps);
   },
 
   truncate(node, bytes, options) {
@@ -128,14 +136,11 @@ export const blkdebug = defineFilter<BlkdebugState>({
   },
 
   flushToDisk(node) {
-    return checkRules(node, IoType.FLUSH, 0, 0) ?? flush(fileOf(node).node);
+    const steps = stepsInPlaceOf(node, IoType.FLUSH, 0, 0);
+    return steps === null ? flush(fileOf(node).node) : run(steps);
   },
 
-  async blockStatus(node, _wantZero, offset, bytes): Promise<BlockStatus> {
-    const ended = checkRules(node, IoType.BLOCK_STATUS, offset, bytes);
-    if (ended !== undefined) await ended;
-    return { flags: Status.RAW | Status.OFFSET_VALID, bytes, map: offset, file: fileOf(node).node };
-  },
+  blockStatus: (node, _wantZero, offset, bytes) => run(statusOf(node, offset, bytes)),
 
   debugEvent: fireEvent,
   debugPort: (node) => new BlkdebugPort(node),

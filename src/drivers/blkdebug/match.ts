@@ -7,7 +7,7 @@ import type { Coroutine, WaitReason } from '../../block/loop/loop.ts';
 import { traceWait } from '../../block/request/traced.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
-import { type Answer, type Pending, run, type Steps } from '../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { compactBytes, requestName } from '../../util/compact.ts';
 import { peek } from '../../block/request/peek.ts';
 import type { DiskRequest, FaultRule } from './actions/fault.ts';
@@ -152,29 +152,23 @@ export function changeState(node: BlkdebugNode, to: number, cause: SetStateRule 
 
 /**
  * Checks a request against the active rules before it is passed on; `offset` and `bytes` are 0 for requests without a
- * range, `data` is null for those without data. Undefined if it may go on; otherwise a rule has ended it: with an
- * error, or in its own way. ECANCELED if it was cancelled.
+ * range, `data` is null for those without data. Null if it is passed on as it is; otherwise the steps that are to be
+ * run in its place: they wait, fail, or do what a fault makes of it. ECANCELED if it was cancelled.
  */
-export function checkRules(
+export function stepsInPlaceOf(
   node: BlkdebugNode,
   ioType: IoType,
   offset: number,
   bytes: number,
   data: Buffer | null = null,
   flags = 0,
-): Pending {
+): Steps<void> | null {
   node.loop.checkCancelled();
   const { active, stopping } = node.state.rules;
-  if (stopping.length > 0) {
-    const request = { ioType, offset, bytes, data, flags };
-    const stopped = run(stopAtRequest(node, request));
-    if (stopped !== null) return run(goOnLater(node, request, stopped)) ?? Promise.resolve();
-  }
-  if (active.length === 0) return undefined;
+  if (stopping.length > 0) return stopFirst(node, { ioType, offset, bytes, data, flags });
+  if (active.length === 0) return null;
   const rule = pickRule(node, ioType, offset, bytes);
-  if (rule === null) return undefined;
-  // A promise also where nothing is waited for: the request has ended, and must not go on.
-  return run(applyRule(node, rule, { ioType, offset, bytes, data, flags })) ?? Promise.resolve();
+  return rule === null ? null : applyRule(node, rule, { ioType, offset, bytes, data, flags });
 }
 
 function applyRule(node: BlkdebugNode, rule: ActiveRule, request: DiskRequest): Steps<void> {
@@ -258,11 +252,11 @@ function unmetByRunning(node: BlkdebugNode, rule: StoppingRule): Condition | nul
   return rule.when.find((condition) => !condition.holds(context)) ?? null;
 }
 
-/** The rest of a request that is stopped before it reaches the node below: other rules may still end it. */
-function* goOnLater(node: BlkdebugNode, request: DiskRequest, stopped: Answer<StoppedRequest | null>): Steps<void> {
-  const waiting = yield stopped;
-  if (waiting !== null) {
-    yield* waiting.wait(node.loop);
+/** A request that rules may stop before it reaches the node below; other rules may still end it after that. */
+function* stopFirst(node: BlkdebugNode, request: DiskRequest): Steps<void> {
+  const stopped = yield* stopAtRequest(node, request);
+  if (stopped !== null) {
+    yield* stopped.wait(node.loop);
     node.loop.checkCancelled();
   }
   const rule = pickRule(node, request.ioType, request.offset, request.bytes);

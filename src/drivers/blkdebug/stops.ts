@@ -3,7 +3,7 @@ import type { DebugEvent } from '../../block/events/events.ts';
 import type { Coroutine } from '../../block/loop/loop.ts';
 
 /** A stop that waits. */
-export interface Stop {
+export interface WaitingStop {
   readonly tag: string;
   /** The number of the request that it is for. */
   readonly request: number;
@@ -13,10 +13,10 @@ export interface Stop {
 
 /** The stops of one node. */
 export class Stops {
-  #waiting: readonly Stop[] = [];
+  #waiting: readonly WaitingStop[] = [];
 
   /** Those that wait, oldest first. */
-  get waiting(): readonly Stop[] {
+  get waiting(): readonly WaitingStop[] {
     return this.#waiting;
   }
 
@@ -26,12 +26,12 @@ export class Stops {
   }
 
   /** Adds a stop; the function takes it back, if it has not acted yet. */
-  add(stop: Stop): () => void {
+  add(stop: WaitingStop): () => void {
     this.#waiting = [...this.#waiting, stop];
     return () => this.#remove(stop);
   }
 
-  #remove(stop: Stop): void {
+  #remove(stop: WaitingStop): void {
     this.#waiting = this.#waiting.filter((other) => other !== stop);
   }
 

@@ -13,7 +13,6 @@ import { defineFilter } from '../../block/request/filter.ts';
 import { flush } from '../../block/request/flush.ts';
 import { pwriteZeroes, pwritev } from '../../block/request/write.ts';
 import { alignUp, isPowerOf2 } from '../../util/align.ts';
-import { assert } from '../../util/assert.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { encodeSuper, HEAD_BYTES, LogFlag, putHead } from '../../util/log-heads.ts';
 import { findLogEnd, type LogEnd } from './append.ts';
@@ -45,7 +44,6 @@ export const blklogwrites = defineFilter<LogState>({
     const wanted = given['log-sector-size'];
     await openFileChild(node, options, 'file');
     const log = await openChild(node, options, 'log', Role.METADATA);
-    assert(log !== null, 'the log is not optional');
     let known: LogEnd | null = null;
     if (given['log-append'] === true) {
       if (wanted !== undefined) throw invalidArgument('log-append and log-sector-size are mutually exclusive');

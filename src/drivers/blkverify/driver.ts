@@ -13,7 +13,6 @@ import { defineFilter } from '../../block/request/filter.ts';
 import { flush } from '../../block/request/flush.ts';
 import { preadv } from '../../block/request/read.ts';
 import { pwritev } from '../../block/request/write.ts';
-import { assert } from '../../util/assert.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
 
 interface BlkverifyState {
@@ -37,7 +36,6 @@ export const blkverify = defineFilter<BlkverifyState>(
       const names = absorbOptions(options, { 'x-raw': 'string', 'x-image': 'string' });
       await openFileChild(node, options, 'raw', names['x-raw']);
       const test = await openChild(node, options, 'test', Role.DATA, { filename: names['x-image'] });
-      assert(test !== null, 'the image is not optional');
       node.supportedWriteFlags = Req.WRITE_UNCHANGED;
       node.supportedZeroFlags = Req.WRITE_UNCHANGED;
       node.state = { test };

@@ -39,7 +39,6 @@ export const copyBeforeWrite = defineFilter<CopyBeforeWriteState>(
       const { bitmap: wanted, minClusterBytes, ...settings } = takeSettings(node.context.compat, options);
       const file = await openFileChild(node, options, 'file');
       const target = await openChild(node, options, 'target', Role.DATA);
-      assert(target !== null, 'the target is not optional');
       const bitmap = wanted === null ? null : findBitmap(node, wanted);
       node.totalSectors = file.node.totalSectors;
       node.supportedWriteFlags = Req.WRITE_UNCHANGED | (Req.FUA & file.node.supportedWriteFlags);

@@ -7,7 +7,7 @@ import { type BlockNode, fileOf } from '../../block/graph/node.ts';
 import { absorbOptions } from '../../block/options/options.ts';
 import { openFileChild } from '../../block/open/open.ts';
 import { preadv } from '../../block/request/read.ts';
-import { blockStatusAbove, type ChainStatus, isAllocated } from '../../block/request/status.ts';
+import { type AllocationRun, blockStatusAbove, type ChainStatus, isAllocated } from '../../block/request/status.ts';
 import { pwritev } from '../../block/request/write.ts';
 import { Status } from '../../block/flags.ts';
 import { defineFilter } from '../../block/request/filter.ts';
@@ -37,7 +37,7 @@ function* readAbove(node: CopyOnReadNode, bottom: BlockNode, offset: number, dat
     const position = offset + done;
     let pieceFlags = flags;
     let bytes = data.length - done;
-    const own: { readonly allocated: boolean; readonly bytes: number } = yield isAllocated(file.node, position, bytes);
+    const own: AllocationRun = yield isAllocated(file.node, position, bytes);
     bytes = own.bytes;
     if (!own.allocated) {
       const backing = backingBelow(file.node);

@@ -31,7 +31,7 @@ export const file: Driver<FileState> = {
   create: async (...request) => (await import('./create-file.ts')).createHostFile(...request),
   deleteFile: deleteHostFile,
 
-  async blockStatus(node, wantZero, offset, bytes) {
+  blockStatus(node, wantZero, offset, bytes) {
     const base = { map: offset, file: node };
     const data = { ...base, flags: Status.DATA | Status.OFFSET_VALID, bytes };
     if (!wantZero) return data;

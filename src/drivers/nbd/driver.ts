@@ -116,10 +116,11 @@ export const nbd: Driver<NbdState> = {
     return run(send(node, { type: Command.FLUSH, flags: 0, offset: 0, length: 0 }));
   },
 
-  async truncate(node, bytes, { exact }) {
+  truncate(node, bytes, { exact }) {
     const { sizeBytes } = node.state.client.info;
     if (bytes !== sizeBytes && exact) throw new BlockError(Errno.ENOTSUP, 'Cannot resize NBD nodes');
     if (bytes > sizeBytes) throw new BlockError(Errno.EINVAL, 'Cannot grow NBD nodes');
+    return undefined;
   },
 
   blockStatus: (node, _wantZero, offset, bytes): Answer<BlockStatus> => run(blockStatus(node, offset, bytes)),

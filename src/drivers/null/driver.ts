@@ -72,7 +72,7 @@ function nullDriver(name: string, finish: (node: NullNode) => Pending): Driver<N
     pwritev: wait,
     flushToDisk: wait,
 
-    async blockStatus(node, _wantZero, offset, bytes) {
+    blockStatus(node, _wantZero, offset, bytes) {
       const flags = Status.OFFSET_VALID | (node.state.readsZeroes ? Status.ZERO : 0);
       return { flags, bytes, map: offset, file: node };
     },

@@ -45,7 +45,7 @@ export async function openImage(node: Qcow2Node, options: Options, flags: number
   checkSizes(image, header);
   checkTables(image, header, flags);
   await readL1(image, header);
-  commitOptions(image, await run(prepareOptions(image, options, flags)));
+  commitOptions(image, await run(prepareOptions(image, options, flags, 'opening')));
   await readRefcountTable(image, header);
 
   // Without data no key is needed.

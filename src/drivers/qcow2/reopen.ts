@@ -19,7 +19,7 @@ import type { TableCache } from './tables/table-cache.ts';
 export async function prepareReopen(state: ReopenState<Qcow2Image>): Promise<void> {
   const { node } = state;
   const image = node.state;
-  state.prepared = await run(prepareOptions(image, state.options, state.flags));
+  state.prepared = await run(prepareOptions(image, state.options, state.flags, 'open'));
   if ((state.flags & Open.READ_WRITE) !== 0) return;
   await run(storeBitmapsReadOnly(image));
   await flush(node);

@@ -4,7 +4,6 @@ import { Req, Role } from '../../block/flags.ts';
 import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
 import { openChild } from '../../block/open/open.ts';
 import { absorbOptions, type Options } from '../../block/options/options.ts';
-import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 
 /** A quorum as it is opened. */
@@ -28,9 +27,7 @@ export async function openQuorum(node: QuorumNode, options: Options): Promise<vo
   if (count < 1) throw invalidArgument('Number of provided children must be 1 or more');
   node.state = { copies: [], ...takeSettings(options, count) };
   for (let index = 0; index < count; index++) {
-    const copy = await openChild(node, options, `children.${index}`, Role.DATA);
-    assert(copy !== null, 'a copy is not optional');
-    node.state.copies.push(copy);
+    node.state.copies.push(await openChild(node, options, `children.${index}`, Role.DATA));
   }
   node.supportedWriteFlags = Req.WRITE_UNCHANGED;
   const common = node.state.copies.reduce((flags, copy) => flags & copy.node.supportedZeroFlags, ~0);

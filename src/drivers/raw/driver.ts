@@ -125,7 +125,6 @@ export const raw: Driver<RawState> = {
     const isWindow = window.offset !== 0n || window.size !== null;
     const role = Role.PRIMARY | (isWindow ? Role.DATA : Role.FILTERED);
     const file = await openChild(node, options, 'file', role);
-    if (file === null) throw new Error('the file is not optional');
     const { supportedWriteFlags, supportedZeroFlags, supportedTruncateFlags } = file.node;
     node.supportedWriteFlags = Req.WRITE_UNCHANGED | (Req.FUA & supportedWriteFlags);
     node.supportedZeroFlags = Req.WRITE_UNCHANGED | ((Req.FUA | Req.MAY_UNMAP | Req.NO_FALLBACK) & supportedZeroFlags);

@@ -13,7 +13,7 @@ export const snapshotAccess: Driver<null> = {
 
   async open(node, options) {
     const file = await openChild(node, options, 'file', Role.DATA | Role.PRIMARY);
-    node.totalSectors = file?.node.totalSectors ?? 0;
+    node.totalSectors = file.node.totalSectors;
     node.state = null;
   },
 

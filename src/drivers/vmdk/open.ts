@@ -84,12 +84,10 @@ async function openExtentFile(image: VmdkImage, options: Options, name: string, 
   const { node, file, extents } = image;
   const filename = name.startsWith('/') ? name : `${extentFolder(file)}${name}`;
   try {
-    const child = await openChild(node, options, `extents.${extents.length}`, role, { filename, isPlain: true });
-    if (child !== null) return child;
+    return await openChild(node, options, `extents.${extents.length}`, role, { filename, isPlain: true });
   } catch (error) {
     throw error instanceof BlockError ? invalidArgument(error.message) : error;
   }
-  throw new Error('openChild without allowNone returned nothing');
 }
 
 /** The folder in which the names of extents begin. */

@@ -2,6 +2,7 @@
 import { BlockError } from '../../block/error.ts';
 import { Perm } from '../../block/flags.ts';
 import { permissionNames } from '../../block/graph/permissions.ts';
+import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import type { FileRequest, LogEntry } from './disk-log.ts';
 import { MemoryDisk, type PagePool } from './memory-disk.ts';
@@ -117,7 +118,7 @@ export class Disks {
   /** Does to the disks what an entry of a log says, without a note of it. */
   apply({ kind, disk, offset, bytes, data }: LogEntry): void {
     const content = this.all[disk]?.content;
-    if (content === undefined) throw new Error(`the log names disk ${disk}`);
+    assert(content !== undefined, 'a log names disks that are there');
     if (kind === 'write' && data !== null) content.write(offset, data);
     else if (kind === 'zero') zero(content, offset, bytes);
     else if (kind === 'discard') content.punch(offset, bytes);

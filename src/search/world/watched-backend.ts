@@ -26,7 +26,7 @@ export class WatchedBackend extends BlockBackend {
 
   /** `beginning` waits before a request begins. */
   constructor(root: ChildLink, watcher: UserWatcher, beginning: () => Pending = () => undefined) {
-    super(() => root);
+    super(root);
     this.#watcher = watcher;
     this.#beginning = beginning;
   }

@@ -1,7 +1,7 @@
 /** `map`: prints which runs of the image are allocated. */
 import { errnoOf } from '../../block/error.ts';
 import type { BlockBackend } from '../../block/backend.ts';
-import type { Allocation } from '../../block/request/status.ts';
+import type { AllocationRun } from '../../block/request/status.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
 import { Breather } from '../breather.ts';
@@ -83,7 +83,7 @@ async function runAt(
   offset: number,
   bytes: number,
   pause: () => Promise<void>,
-): Promise<Allocation> {
+): Promise<AllocationRun> {
   await pause();
   const { allocated, bytes: first } = await image.isAllocated(offset, bytes);
   let found = first;

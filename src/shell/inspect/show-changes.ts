@@ -1,7 +1,7 @@
 /** The work of `diff`: copies of the metadata, one before each command, and what has changed since the last one. */
 import { BlockError } from '../../block/error.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
-import type { Change, Field, MetadataCopy, Row } from '../../block/inspect.ts';
+import type { MetadataChange, Field, MetadataCopy, Row } from '../../block/inspect.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Pending } from '../../util/steps.ts';
 import { Listing } from '../output/listing.ts';
@@ -67,7 +67,7 @@ export async function showChanges(session: SessionState, { json, marks, ends }: 
   listing.end();
 }
 
-function rowOf(change: Change): Row {
+function rowOf(change: MetadataChange): Row {
   return { ...change, written: change.now === change.disk };
 }
 

@@ -31,8 +31,11 @@ const NEEDS_NEW = -1;
  * waiting; `allocate` finds the rest. The lock is held.
  */
 export function allocateInPlace(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): void {
+  assert(image.lock.isLocked, 'the lock is held');
+  if (!image.pendingUpdates.isEmpty) return;
   const { l2Cache } = image;
-  const slot = image.pendingUpdates.isEmpty ? l2Cache.hold(sliceOffset(image, guest)) : -1;
+  // Without an L2 table the offset is -1, at which no table can be cached.
+  const slot = l2Cache.hold(sliceOffset(image, guest));
   if (slot === -1) return;
   findInPlace(image, l2Cache.table(slot), guest, bytes, result);
   l2Cache.put(slot);

@@ -159,13 +159,7 @@ function markWritten(image: Qcow2Image, table: Buffer, at: number, part: Pending
  * Copies head and tail into the new clusters, together with the data if the part has it. Gives up the lock meanwhile.
  */
 function* copyAround(image: Qcow2Image, part: PendingL2Update): Steps<void> {
-  image.lock.unlock();
-  try {
-    yield* copyUnlocked(image, part);
-    if (image.hazards !== null) part.copied = image.hazards.order.copied(copiedRanges(part));
-  } finally {
-    yield image.lock.lock();
-  }
+  yield* image.lock.releasing(copyUnlocked(image, part));
   // The copy has to be on disk before the L2 entry that points to it.
   image.l2Cache.dependOnFlush();
 }
@@ -207,6 +201,7 @@ function* copyUnlocked(image: Qcow2Image, part: PendingL2Update): Steps<void> {
     yield* writeCopy(image, host, headData);
     yield* writeCopy(image, advance(part.host, tail.offset), tailData);
   }
+  if (image.hazards !== null) part.copied = image.hazards.order.copied(copiedRanges(part));
 }
 
 function* readOld(image: Qcow2Image, guest: GuestOffset, data: Buffer): Steps<void> {

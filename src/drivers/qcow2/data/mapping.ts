@@ -35,17 +35,17 @@ export function lookUp(image: Qcow2Image, guest: GuestOffset, bytes: number, res
   if (image.intoCluster(l2Offset) !== 0) return run(refuseL2Offset(image, l2Offset, l1Index));
   const slot = image.l2Cache.get(l2Offset + image.sliceStartOf(guest));
   if (typeof slot === 'number') return lookUpIn(image, slot, guest, bytes, result);
-  return lookUpWhenLoaded(image, slot, guest, bytes, result);
+  return run(lookUpWhenLoaded(image, slot, guest, bytes, result));
 }
 
-async function lookUpWhenLoaded(
+function* lookUpWhenLoaded(
   image: Qcow2Image,
   slot: Promise<number>,
   guest: GuestOffset,
   bytes: number,
   result: Mapping,
-): Promise<void> {
-  await lookUpIn(image, await slot, guest, bytes, result);
+): Steps<Pending> {
+  return lookUpIn(image, yield slot, guest, bytes, result);
 }
 
 /** Fills the answer from a slice that is held, and puts it back. */

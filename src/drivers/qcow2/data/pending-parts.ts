@@ -24,7 +24,10 @@ export interface WritePiece {
   readonly keepsOldClusters: boolean;
 }
 
-/** Adds a pending update, unless all of the piece is overwritten in place; or the problem of an invalid L2 entry. */
+/**
+ * Adds the pending update of a piece to `result`, unless all of the piece overwrites data in place. Sets
+ * `result.problem` instead if an L2 entry is invalid.
+ */
 export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, result: Allocation): void {
   const { position, keepsOldClusters } = piece;
   const index = image.sliceIndexOf(position);

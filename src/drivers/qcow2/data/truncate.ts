@@ -73,7 +73,8 @@ function* truncateLocked(
   resizeBitmaps(image);
   try {
     // The default sizes of the caches follow from the length.
-    commitOptions(image, yield* prepareOptions(image, image.node.options.clone(), image.node.openFlags));
+    const options = image.node.options.clone();
+    commitOptions(image, yield* prepareOptions(image, options, image.node.openFlags, 'open'));
   } finally {
     // Not before the caches are on disk, which the options have seen to: L2 tables would point behind the end of the
     // file. If they could not be written, the file becomes as short as QEMU makes it.
@@ -115,11 +116,12 @@ function* zeroNewArea(image: Qcow2Image, oldLength: number, length: number): Ste
     );
   }
   if (zeroStart <= oldLength) return;
-  const zeroes = image.node.context.allocate(Math.min(zeroStart, length) - oldLength);
-  image.lock.unlock();
-  try {
-    yield withContext('Failed to zero out the new area', () => writeRange(image, oldLength as GuestOffset, zeroes));
-  } finally {
-    yield image.lock.lock();
-  }
+  const bytes = Math.min(zeroStart, length) - oldLength;
+  yield* image.lock.releasing(
+    stepsWithContext('Failed to zero out the new area', writeZeroData(image, oldLength as GuestOffset, bytes)),
+  );
+}
+
+function* writeZeroData(image: Qcow2Image, guest: GuestOffset, bytes: number): Steps<void> {
+  yield writeRange(image, guest, image.node.context.allocate(bytes));
 }

@@ -1,4 +1,5 @@
 /** Refcounts in a block: entries of 1 to 64 bits, those below a byte packed from the least significant bit on. */
+import { assert } from '../../../util/assert.ts';
 import { TWO_32, writeUint64 } from './offsets.ts';
 
 /** How the refcounts of one width are read and written; `index` is that of the cluster within the block. */
@@ -65,6 +66,6 @@ const widths: readonly RefcountWidth[] = [
 /** The accessors for entries of 2^order bits, order 0 to 6. Values beyond 2^53 are inexact. */
 export function refcountWidth(order: number): RefcountWidth {
   const width = widths[order];
-  if (width === undefined) throw new Error(`refcount order ${order}`);
+  assert(width !== undefined, 'the order of refcounts is from 0 to 6');
   return width;
 }

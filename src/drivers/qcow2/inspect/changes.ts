@@ -1,6 +1,6 @@
 /** Copies of the metadata, and the entries in which two of them differ. */
 import { BlockError } from '../../../block/error.ts';
-import type { Change, InspectedRange, MetadataCopy, Row, Structure } from '../../../block/inspect.ts';
+import type { MetadataChange, InspectedRange, MetadataCopy, Row, Structure } from '../../../block/inspect.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { L1_ENTRY_BYTES, REFCOUNT_ENTRY_BYTES } from '../format/header-fields.ts';
@@ -82,7 +82,7 @@ export function* compareCopies(
   image: Qcow2Image,
   before: Qcow2Copy,
   now: Qcow2Copy,
-  tell: (change: Change) => void,
+  tell: (change: MetadataChange) => void,
 ): Steps<void> {
   compareRows('header', 'field', before.header, now.header, tell);
   const covers = image.l2Entries * image.clusterBytes;
@@ -147,7 +147,7 @@ function compareTables(
   before: TableCopy | undefined,
   now: TableCopy | undefined,
   kind: EntryKind,
-  tell: (change: Change) => void,
+  tell: (change: MetadataChange) => void,
 ): void {
   const isSame =
     before !== undefined && now !== undefined && before.memory.equals(now.memory) && before.disk.equals(now.disk);
@@ -198,7 +198,7 @@ function compareRows(
   key: string,
   before: readonly Row[],
   now: readonly Row[],
-  tell: (change: Change) => void,
+  tell: (change: MetadataChange) => void,
 ): void {
   const old = new Map(before.map((row) => [row[key], row]));
   const fresh = new Map(now.map((row) => [row[key], row]));

@@ -30,7 +30,7 @@ export function getRefcount(image: Qcow2Image, clusterIndex: number): Answer<num
   const slot = image.refcountCache.get(offset);
   return typeof slot === 'number'
     ? refcountIn(image, slot, clusterIndex)
-    : refcountWhenLoaded(image, slot, clusterIndex);
+    : run(refcountWhenLoaded(image, slot, clusterIndex));
 }
 
 function refcountIn(image: Qcow2Image, slot: number, clusterIndex: number): number {
@@ -39,8 +39,8 @@ function refcountIn(image: Qcow2Image, slot: number, clusterIndex: number): numb
   return value;
 }
 
-async function refcountWhenLoaded(image: Qcow2Image, slot: Promise<number>, clusterIndex: number): Promise<number> {
-  return refcountIn(image, await slot, clusterIndex);
+function* refcountWhenLoaded(image: Qcow2Image, slot: Promise<number>, clusterIndex: number): Steps<number> {
+  return refcountIn(image, yield slot, clusterIndex);
 }
 
 /** Marks the image corrupt for a refcount block that lies between clusters; EIO. */
@@ -89,6 +89,7 @@ export function* updateRefcount(
       if (hazards !== null) noteCount(image, hazards, position, tableIndex, refcount);
       if (refcount !== 0) continue;
       if (clusterIndex < image.freeClusterIndex) image.freeClusterIndex = clusterIndex;
+      // At the beginning of the range, not at each cluster of it: so does QEMU 7.2 (`update_refcount`).
       const cachedBlock = refcountCache.find(offset);
       if (cachedBlock !== -1) {
         refcountCache.put(slot);

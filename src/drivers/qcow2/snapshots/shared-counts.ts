@@ -13,13 +13,13 @@ import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
 import { readFile, writeFileSync } from '../tables/io.ts';
 
 /** 1 for a new reference, -1 for one that is gone, 0 to set the copied flags alone. */
-export type Change = 1 | 0 | -1;
+export type CountChange = 1 | 0 | -1;
 
 /**
  * Changes the refcounts of all L2 tables and clusters of an L1 table, and sets the copied flags as they must be then.
  * For the active table the one in memory counts, whatever is on disk.
  */
-export function* countTable(image: Qcow2Image, offset: number, entryCount: number, change: Change): Steps<void> {
+export function* countTable(image: Qcow2Image, offset: number, entryCount: number, change: CountChange): Steps<void> {
   const isActive = offset === image.l1.offset;
   const table = isActive ? image.l1.bytes : Buffer.alloc(entryCount * L1_ENTRY_BYTES);
   if (!isActive) yield readFile(image, offset, table);
@@ -33,7 +33,7 @@ function* countEntries(
   image: Qcow2Image,
   table: Buffer,
   entryCount: number,
-  change: Change,
+  change: CountChange,
   changed: { any: boolean },
 ): Steps<void> {
   for (let index = 0; index < entryCount; index++) {
@@ -59,7 +59,7 @@ function writeEntry(table: Buffer, index: number, high: number, low: number): vo
   table.writeUInt32BE(low >>> 0, index * L1_ENTRY_BYTES + 4);
 }
 
-function* countL2Table(image: Qcow2Image, l2Offset: number, change: Change): Steps<void> {
+function* countL2Table(image: Qcow2Image, l2Offset: number, change: CountChange): Steps<void> {
   const { clusterBytes, sliceEntries, l2EntryBytes, l2Cache } = image;
   const sliceBytes = sliceEntries * l2EntryBytes;
   for (let start = 0; start < clusterBytes; start += sliceBytes) {
@@ -85,7 +85,7 @@ function* countEntry(
   index: number,
   l2Offset: number,
   firstIndex: number,
-  change: Change,
+  change: CountChange,
 ): Steps<boolean> {
   const at = index * image.l2EntryBytes;
   const high = readBe32(table, at);

@@ -63,8 +63,16 @@ export interface PreparedOptions {
   readonly keySecret: string | null;
 }
 
-/** Takes the run-time options out of `options`, and checks them. Caches that exist are flushed. */
-export function* prepareOptions(image: Qcow2Image, options: Options, flags: number): Steps<PreparedOptions> {
+/**
+ * Takes the run-time options out of `options`, and checks them. An image that is open has caches already, which are
+ * flushed.
+ */
+export function* prepareOptions(
+  image: Qcow2Image,
+  options: Options,
+  flags: number,
+  state: 'opening' | 'open',
+): Steps<PreparedOptions> {
   const encryption = takeSub(options, 'encrypt.');
   const hasNewer = image.node.context.compat.has('discardNoUnref');
   const given: Given = absorbOptions(options, hasNewer ? newerSpec : spec, image.node.context);
@@ -74,7 +82,7 @@ export function* prepareOptions(image: Qcow2Image, options: Options, flags: numb
   const refcountSlots = Math.max(MIN_REFCOUNT_SLOTS, Math.floor(sizes.refcountBytes / image.clusterBytes));
   if (refcountSlots > INT_MAX) throw invalidArgument('Refcount cache size too big');
 
-  if (image.l2Cache !== undefined) {
+  if (state === 'open') {
     yield* stepsWithContext('Failed to flush the L2 table cache', image.l2Cache.flush());
     yield* stepsWithContext('Failed to flush the refcount block cache', image.refcountCache.flush());
   }
@@ -120,7 +128,14 @@ export function* prepareOptions(image: Qcow2Image, options: Options, flags: numb
 
 /** Puts prepared options and their caches into force. The caches before must have been written out. */
 export function commitOptions(image: Qcow2Image, prepared: PreparedOptions): void {
-  Object.assign(image, prepared);
+  image.l2Cache = prepared.l2Cache;
+  image.refcountCache = prepared.refcountCache;
+  image.sliceEntries = prepared.sliceEntries;
+  image.useLazyRefcounts = prepared.useLazyRefcounts;
+  image.keepsDiscarded = prepared.keepsDiscarded;
+  image.overlapChecks = prepared.overlapChecks;
+  image.discardPassthrough = prepared.discardPassthrough;
+  image.keySecret = prepared.keySecret;
 }
 
 /** The memory of tables is taken when they are used, but what is noted of each slot is taken now. */

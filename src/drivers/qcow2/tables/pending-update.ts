@@ -242,7 +242,7 @@ export class Allocation {
     return bytes;
   }
 
-  /** Nothing is found; parts that were are to be linked or given back before. */
+  /** Forgets what is found. Its parts, if it has any, must have been linked or given back. */
   clear(): void {
     this.host = -1 as HostOffset;
     this.bytes = 0;

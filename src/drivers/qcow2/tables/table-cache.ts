@@ -42,7 +42,7 @@ export class TableCache {
   readonly #tables: (Buffer | undefined)[];
   readonly #dirty: SlotSet;
   readonly #unused: SlotSet;
-  /** The slots that are in use, as a list: least recently put back first. Those that are held count as none of it. */
+  /** The slots that are in use, as a list: least recently put back first. One that is held is never thrown out. */
   readonly #older: Int32Array;
   readonly #newer: Int32Array;
   #oldest = -1;
