@@ -45,8 +45,9 @@ class Program {
   constructor(words: readonly string[]) {
     this.#words = words;
     this.#stdio = new Stdio();
-    // The reader of a pipe expects qemu-io.
-    this.#name = this.#stdio.stdoutIsTerminal && !this.#isDropIn ? 'blkscope' : QEMU_IO;
+    // The reader of a pipe expects qemu-io, which has no subcommands.
+    const isOwn = this.#stdio.stdoutIsTerminal || this.#isSubcommand();
+    this.#name = isOwn && !this.#isDropIn ? 'blkscope' : QEMU_IO;
   }
 
   async run(): Promise<never> {

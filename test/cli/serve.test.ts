@@ -73,7 +73,7 @@ describe('blkscope serve', () => {
     await client.closed();
     expect(await server.exit).toBe('1');
     expect(server.err.text).toMatch(
-      /^qemu-io: cancelled: 'A': write of client 1 of 512 bytes at offset 0, suspended at pwritev for \d+\.\d s\n$/,
+      /^blkscope: cancelled: 'A': write of client 1 of 512 bytes at offset 0, suspended at pwritev for \d+\.\d s\n$/,
     );
     expect(existsSync(at('s'))).toBe(false);
   });
