@@ -2,7 +2,7 @@
 import { BlockError } from '../block/error.ts';
 import { setBackendPermissions } from '../block/graph/permissions.ts';
 import type { Coroutine } from '../block/loop/loop.ts';
-import { Errno } from '../util/errno.ts';
+import { Errno, hostErrno, strerror } from '../util/errno.ts';
 import { type Answer, isPromise, type Pending } from '../util/steps.ts';
 import {
   type Command,
@@ -103,9 +103,7 @@ export class CommandRunner implements Shell {
     try {
       await this.commands.complete();
     } catch (error) {
-      // The program's files have gone, or no more can be opened.
-      const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-      this.session.error(`${name}: the program cannot load its other commands: ${reason}`);
+      this.session.error(`${name}: the program cannot load its other commands: ${loadProblem(error)}`);
       return this.#record(-Errno.EIO);
     }
     return this.#execute(line);
@@ -245,6 +243,14 @@ export class CommandRunner implements Shell {
     sayError(this.session, error);
     return -error.errno;
   }
+}
+
+/** Why a file of the program was not loaded: no more can be opened, as the host says it, or it has gone. */
+function loadProblem(error: unknown): string {
+  const isHosts = error instanceof Error && 'errno' in error && typeof error.errno === 'number';
+  if (isHosts) return strerror(hostErrno(error));
+  const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+  return reason;
 }
 
 /** The words of a line that may have quotes; behind an exclamation mark all is one word. */
