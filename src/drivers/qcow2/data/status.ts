@@ -22,13 +22,17 @@ const INT_MAX = 0x7fff_ffff;
  */
 export function* statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Steps<BlockStatus> {
   const mapping = new Mapping();
-  yield* image.lock.holding(lookUpStatus(image, guest, bytes, mapping));
+  // Each new cluster asks twice: the lock is taken here, without the steps of `holding`.
+  const locking = image.lock.lock();
+  if (locking !== undefined) yield locking;
+  try {
+    image.isPreallocated ??= yield* looksPreallocated(image);
+    const looking = lookUp(image, guest, Math.min(bytes, INT_MAX), mapping);
+    if (looking !== undefined) yield looking;
+  } finally {
+    image.lock.unlock();
+  }
   return statusFrom(image, mapping);
-}
-
-function* lookUpStatus(image: Qcow2Image, guest: GuestOffset, bytes: number, mapping: Mapping): Steps<void> {
-  image.isPreallocated ??= yield* looksPreallocated(image);
-  yield lookUp(image, guest, Math.min(bytes, INT_MAX), mapping);
 }
 
 function statusFrom(image: Qcow2Image, mapping: Mapping): BlockStatus {
