@@ -84,10 +84,17 @@ async function invocationOf({ command, columns }: HeaderLine, image: string | nu
   const isDropIn = prompt?.startsWith('qemu-io') === true;
   return {
     ...parsed,
-    file: image ?? file,
+    file: imageInPlace(file, image),
     flags: parsed.flags & ~Open.SNAPSHOT,
     prompt: isDropIn ? 'qemu-io' : programName,
   };
+}
+
+/** `image`, if that is given, in the place of the image that `file` names; over blkdebug if that one is. */
+function imageInPlace(file: string | null, image: string | null): string | null {
+  if (image === null || image.startsWith('blkdebug:')) return image ?? file;
+  const [above = ''] = /^blkdebug:[^:]*:/.exec(file ?? '') ?? [];
+  return above + image;
 }
 
 /** The records of a recording; `ending` learns whether it ended in order. */

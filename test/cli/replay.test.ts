@@ -61,6 +61,18 @@ it('runs the commands of -c and of files as they were run', async () => {
   expect((await replay('before.qcow2')).stdout).toContain('the same again');
 });
 
+it('takes another image in the place of the one that a blkdebug name holds', async () => {
+  await record();
+  writeFileSync(at('rules'), '[inject-error]\nevent = "write_aio"\nonce = "on"\n');
+  const words = ['--record', 'run.ndjson', '-f', 'qcow2', 'blkdebug:rules:disk.qcow2'];
+  copyFileSync(at('before.qcow2'), at('disk.qcow2'));
+  await runProgram(blkscope, words, { cwd: folder, stdin: 'write 0 4k\nwrite 0 4k\n' });
+  expect(await replay('before.qcow2')).toMatchObject({
+    stdout: expect.stringMatching(/2 commands and \d+ records, the same again\n$/),
+    exit: '0',
+  });
+});
+
 it('says where a session differs, and that its image has changed since', async () => {
   await record();
   const changed = await replay();
