@@ -13,7 +13,7 @@ const ENTRY = 'docs-entry';
 const exported = [
   ['commandsOf', 'shell/commands/index.ts'],
   ['newestCompat', 'block/compat.ts'],
-  ['defaultCompat', 'block/compat.ts'],
+  ['isOnlyLater', 'block/compat.ts'],
   ['usageLine', 'shell/command.ts'],
   ['helpText', 'cli/program.ts'],
   ['eventGuide', 'block/events/guide.ts'],
@@ -29,7 +29,7 @@ const exported = [
  * @returns {Promise<typeof import('../src/shell/command.ts') & {
  *   commandsOf: typeof import('../src/shell/commands/index.ts').commandsOf,
  *   newestCompat: import('../src/block/compat.ts').Compat,
- *   defaultCompat: import('../src/block/compat.ts').Compat,
+ *   isOnlyLater: typeof import('../src/block/compat.ts').isOnlyLater,
  *   helpText: (name: string) => string,
  *   eventGuide: Record<string, import('../src/block/events/guide.ts').EventGuide>,
  *   whereFields: readonly import('../src/block/inspect.ts').Field[],
@@ -71,10 +71,9 @@ const cell = (text) => text.replaceAll('|', '\\|');
 /**
  * A remark on what a session has only if a later version of QEMU is asked for.
  *
- * @param {{ since?: import('../src/block/compat.ts').Change }} option
+ * @param {{ since?: import('../src/block/compat.ts').Change }} declared
  */
-const onlyLater = ({ since }) =>
-  since === undefined || defaultCompat.has(since) ? '' : ` (with \`--compat ${newestCompat.version}\`)`;
+const remarkOn = (declared) => (isOnlyLater(declared) ? ` (with \`--compat ${newestCompat.version}\`)` : '');
 
 /** @param {readonly import('../src/shell/command.ts').Command[]} commands */
 function commandSection(commands) {
@@ -83,13 +82,13 @@ function commandSection(commands) {
     const { aliases = [], oneline } = command;
     const also = aliases.length > 0 ? ` (also ${aliases.map((alias) => `\`${alias}\``).join(', ')})` : '';
     lines.push(
-      `| \`${cell((usageLine(command, newestCompat).split(' -- ')[0] ?? '').trim())}\`${also} | ${cell(oneline)}${onlyLater(command)} |`,
+      `| \`${cell((usageLine(command, newestCompat).split(' -- ')[0] ?? '').trim())}\`${also} | ${cell(oneline)}${remarkOn(command)} |`,
     );
   }
   lines.push('', 'Options of the commands:', '');
   for (const command of commands) {
     const options = (command.options?.help(newestCompat) ?? []).map(
-      (option) => `\`-${option.letter}\` ${option.help}${onlyLater(option)}`,
+      (option) => `\`-${option.letter}\` ${option.help}${remarkOn(option)}`,
     );
     if (options.length > 0) lines.push(`- \`${command.name}\`: ${options.join('; ')}.`);
   }
@@ -144,7 +143,7 @@ function replaceSection(document, name, text) {
 const {
   commandsOf,
   newestCompat,
-  defaultCompat,
+  isOnlyLater,
   usageLine,
   helpText,
   eventGuide,

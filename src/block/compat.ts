@@ -75,6 +75,11 @@ export function compatOf(name: string): Compat {
   return version === defaultCompat.version ? defaultCompat : new Compat(version);
 }
 
+/** Whether only a version later than the default has something; `since` is left out for what every version has. */
+export function isOnlyLater({ since }: { readonly since?: Change | undefined }): boolean {
+  return since !== undefined && !defaultCompat.has(since);
+}
+
 /** The measure where nothing else is asked for. */
 export const defaultCompat = new Compat('7.2');
 

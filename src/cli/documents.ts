@@ -1,7 +1,7 @@
 /** The manual page and the shells' completions, made from the declarations of the program and of its commands. */
 import type { Command as ProgramCommand, Option } from 'commander';
 import { type Command, usageLine } from '../shell/command.ts';
-import { type Change, defaultCompat, newestCompat } from '../block/compat.ts';
+import { isOnlyLater, newestCompat } from '../block/compat.ts';
 import { commandsOf } from '../shell/commands/index.ts';
 import { settingsHelp } from './user-settings.ts';
 import { makeProgram } from './program.ts';
@@ -18,16 +18,16 @@ interface DocumentedCommand {
 function documented(command: Command): DocumentedCommand {
   const options = command.options?.help(newestCompat) ?? [];
   return {
-    usage: usageLine(command, newestCompat).trimEnd() + onlyLater(command),
+    usage: usageLine(command, newestCompat).trimEnd() + remarkOn(command),
     aliases: command.aliases ?? [],
     help: command.help ?? [],
-    options: options.map(({ letter, help, since }) => [letter, help + onlyLater({ since })] as const),
+    options: options.map(({ letter, help, since }) => [letter, help + remarkOn({ since })] as const),
   };
 }
 
 /** A remark on what a session has only if a later version of QEMU is asked for. */
-function onlyLater({ since }: { readonly since?: Change | undefined }): string {
-  return since === undefined || defaultCompat.has(since) ? '' : ` (with --compat ${newestCompat.version})`;
+function remarkOn(declared: Parameters<typeof isOnlyLater>[0]): string {
+  return isOnlyLater(declared) ? ` (with --compat ${newestCompat.version})` : '';
 }
 
 /** Words that complete an option's argument; other arguments are file names, or free. */

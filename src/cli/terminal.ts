@@ -13,6 +13,7 @@ import { type Settings, withoutAlias } from './user-settings.ts';
 import type { Stdio } from './stdio.ts';
 import { type LineTerminal, MovableLine, PrintedLine, type TypedLine } from './typed-line.ts';
 import type { Views } from './views.ts';
+import { isYes } from '../util/yes-no.ts';
 
 /** On fewer rows nothing is paged. */
 const LEAST_PAGE_ROWS = 4;
@@ -376,7 +377,7 @@ export class Terminal implements StoppableSource {
     const question = leavingQuestion(this.#session);
     if (question === null || this.#options.settings?.confirms === false) return true;
     const answer = await this.#read(() => question);
-    return answer === null || /^\s*y(?:es)?\s*$/i.test(answer);
+    return answer === null || isYes(answer);
   }
 
   /** Whether a line closes the image. */

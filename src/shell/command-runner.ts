@@ -247,10 +247,12 @@ export class CommandRunner implements Shell {
 
 /** Why a file of the program was not loaded: no more can be opened, as the host says it, or it has gone. */
 function loadProblem(error: unknown): string {
-  const isHosts = error instanceof Error && 'errno' in error && typeof error.errno === 'number';
-  if (isHosts) return strerror(hostErrno(error));
-  const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-  return reason;
+  try {
+    return strerror(hostErrno(error));
+  } catch {
+    const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    return reason;
+  }
 }
 
 /** The words of a line that may have quotes; behind an exclamation mark all is one word. */

@@ -1,6 +1,6 @@
 /** A running program that a test talks to: it writes, waits for what it expects to read, and sees the end. */
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
-import { blkscope, plainEnvironment } from '../helpers/run-program.ts';
+import { blkscope, plainEnvironment, type Program } from '../helpers/run-program.ts';
 
 /** Collects text and wakes what waits for a part of it. */
 export class Transcript {
@@ -51,8 +51,13 @@ export interface LiveProgram {
 }
 
 /** Starts blkscope with pipes. */
-export function startProgram(args: readonly string[], cwd: string, stdio: StdioOptions = 'pipe'): LiveProgram {
-  const child = spawn(blkscope.command, [...blkscope.args, ...args], { cwd, stdio, env: plainEnvironment() });
+export function startProgram(
+  args: readonly string[],
+  cwd: string,
+  stdio: StdioOptions = 'pipe',
+  program: Program = blkscope,
+): LiveProgram {
+  const child = spawn(program.command, [...program.args, ...args], { cwd, stdio, env: plainEnvironment() });
   const out = new Transcript();
   const err = new Transcript();
   child.stdout?.on('data', (data: Buffer) => out.add(data.toString()));

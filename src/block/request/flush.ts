@@ -5,7 +5,7 @@ import { Event } from '../events/events.ts';
 import { Open, Perm } from '../flags.ts';
 import type { WaitReason } from '../loop/loop.ts';
 import type { Witness } from '../loop/witness.ts';
-import type { BlockNode, ChildLink } from '../graph/node.ts';
+import type { BlockNode } from '../graph/node.ts';
 import { checkOpen } from './check.ts';
 import { runRequest, traceWait } from './traced.ts';
 
@@ -35,8 +35,7 @@ function witnessOfFlush({ driver, loop }: BlockNode): Witness | null {
 /**
  * One flush of a node at a time; those that come meanwhile wait for their turn.
  *
- * Every write of a cache that is off comes here: it is one small generator, and what has not to be waited for is not
- * yielded.
+ * Every write of a cache that is off comes here: it is one generator, and what has not to be waited for is not yielded.
  */
 function* flushInTurn(node: BlockNode): Steps<void> {
   const generation = node.writeGeneration;
@@ -65,8 +64,19 @@ function* flushInTurn(node: BlockNode): Steps<void> {
         pending = node.driver.flushToDisk?.(node);
         if (pending !== undefined) yield pending;
       }
-      pending = flushChildren(node);
-      if (pending !== undefined) yield pending;
+      let failure: BlockError | null = null;
+      for (const { node: child, perm } of node.children) {
+        if ((perm & (Perm.WRITE | Perm.WRITE_UNCHANGED)) === 0) continue;
+        // Every child is flushed, also after one has failed; the first error counts.
+        try {
+          pending = flush(child);
+          if (pending !== undefined) yield pending;
+        } catch (error) {
+          if (!(error instanceof BlockError)) throw error;
+          failure ??= error;
+        }
+      }
+      if (failure !== null) throw failure;
     }
     node.flushedGeneration = generation;
   } finally {
@@ -79,33 +89,4 @@ function endFlush(node: BlockNode): void {
   const isPassedOn = node.flushQueue.wakeOne() !== null;
   witnessOfFlush(node)?.unlocks(node.flushQueue, isPassedOn);
   node.inFlight -= 1;
-}
-
-/** Flushes the children that are written to: of most nodes one at most. */
-function flushChildren({ children }: BlockNode): Pending {
-  let only: BlockNode | null = null;
-  for (const child of children) {
-    if (!isWrittenTo(child)) continue;
-    if (only !== null) return run(flushEach(children));
-    only = child.node;
-  }
-  return only === null ? undefined : flush(only);
-}
-
-/** Every child is flushed, also after one has failed; the first error counts. */
-function* flushEach(children: readonly ChildLink[]): Steps<void> {
-  let failure: BlockError | null = null;
-  for (const child of children) {
-    try {
-      if (isWrittenTo(child)) yield flush(child.node);
-    } catch (error) {
-      if (!(error instanceof BlockError)) throw error;
-      failure ??= error;
-    }
-  }
-  if (failure !== null) throw failure;
-}
-
-function isWrittenTo({ perm }: ChildLink): boolean {
-  return (perm & (Perm.WRITE | Perm.WRITE_UNCHANGED)) !== 0;
 }

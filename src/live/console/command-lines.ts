@@ -1,5 +1,6 @@
 /** The commands of a console: lines run one after the other, their output, their completion. */
 import { printable } from '../../util/text-width.ts';
+import { isYes } from '../../util/yes-no.ts';
 import type { ControlLink } from '../control/control-link.ts';
 import { RpcCode, RpcError } from '../control/messages.ts';
 import type { CommandResult, LineCompletion } from '../control/session-control.ts';
@@ -111,7 +112,7 @@ export class CommandLines {
   #confirm(line: string, question: string): void {
     if (this.#typedAhead !== null) this.#typedAhead = [];
     this.#host.ask(question, (answer) => {
-      if (/^\s*y(?:es)?\s*$/i.test(answer)) void this.#command(line, true);
+      if (isYes(answer)) void this.#command(line, true);
     });
   }
 
