@@ -3,13 +3,12 @@ import { formatDuration, formatFixed, formatSize } from '../../util/format.ts';
 import type { SessionState } from '../session-state.ts';
 import type { Size } from '../words/arguments.ts';
 
-/** A request that has succeeded. */
-export interface DoneRequest {
-  readonly verb: 'read' | 'wrote' | 'discard';
-  readonly offset: Size;
-  readonly bytes: Size;
+/** How a request is reported. */
+export interface ReportOptions {
   /** One line of bytes, operations, time and rates, for programs. */
   readonly terse: boolean;
+  /** Only errors are said. */
+  readonly quiet: boolean;
 }
 
 /** A size as reports print it, made anew only when another one comes: scripts are full of requests of one size. */
@@ -28,8 +27,15 @@ export class ReportedSize {
   }
 }
 
-/** Prints what a request did in `ns` nanoseconds. */
-export function printDone(session: SessionState, { verb, offset, bytes, terse }: DoneRequest, ns: number): void {
+/** Prints what a request did in `ns` nanoseconds, unless it is to be quiet. */
+export function printDone(
+  session: SessionState,
+  verb: 'read' | 'wrote' | 'discard',
+  { offset, bytes }: { readonly offset: Size; readonly bytes: Size },
+  { terse, quiet }: ReportOptions,
+  ns: number,
+): void {
+  if (quiet) return;
   const { output, reportedSize } = session;
   const time = formatDuration(ns, terse);
   const seconds = ns / 1e9;
