@@ -53,7 +53,8 @@ export interface SessionOptions {
 /** A session without its commands. */
 export class SessionState {
   readonly output: Output;
-  readonly reportedSize = new ReportedSize();
+  /** Of the request that was reported last. */
+  reportedSize = new ReportedSize(0);
   readonly imageOptions: boolean;
   /** Writes to standard error as it is, as a function by itself. */
   readonly complain: (text: string) => void;

@@ -37,7 +37,8 @@ const LONG_BYTES = 2 ** 30;
 /** Runs a request to its end; one that had to wait reports after the turn of the loop in which it ended. */
 export function runRequest(session: SessionState, request: Request): Outcome {
   const { lease } = request;
-  if (lease !== null && lease.data.length > LONG_BYTES) session.transfer.show(request.place.name, lease.data.length);
+  const isLong = lease !== null && lease.data.length > LONG_BYTES;
+  if (isLong) session.transfer.show(request.place.name, lease.data.length);
   let pending: Pending;
   let failure: unknown;
   try {
@@ -46,7 +47,7 @@ export function runRequest(session: SessionState, request: Request): Outcome {
     failure = error;
   }
   if (pending !== undefined) return reportAfter(session, request, pending);
-  session.transfer.hide();
+  if (isLong) session.transfer.hide();
   return report(session, request, failure, breathe);
 }
 
@@ -65,7 +66,7 @@ async function reportAfter(session: SessionState, request: Request, pending: Pro
 /** Begins a request as soon as its data is there. */
 function begin(session: SessionState, request: Request): Pending {
   const { lease } = request;
-  if (lease !== null && !lease.isFilled) return run(fillAndBegin(session, request, lease));
+  if (lease !== null && lease.unfilledBytes > 0) return run(fillAndBegin(session, request, lease));
   request.startNs = session.loop.clock.nowNs();
   return request.begin(session);
 }
