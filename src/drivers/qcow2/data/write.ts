@@ -8,7 +8,6 @@ import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
 import { type Encryption, MAX_ENCRYPTED_CLUSTERS } from '../tables/encryption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
-import { inPlace } from '../tables/io.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
 import { Allocation, type PendingL2Update, type WriteOrdering } from '../tables/pending-update.ts';
 import { allocate, allocateInPlace } from './allocate.ts';
@@ -121,7 +120,7 @@ function* writeEncrypted(
   const encrypting = (): Pending => run(inThread(image, () => encryption.encrypt(space.host, guest, data, stored)));
   const { hazards } = image;
   try {
-    yield hazards === null ? encrypting() : inPlace(hazards.data, 'write', space.host, data.length, guest, encrypting);
+    yield hazards === null ? encrypting() : hazards.data.during('write', space.host, data.length, guest, encrypting);
     yield writeStored(image, guest, stored, space);
   } finally {
     encryption.outgoing.giveBack(stored);
@@ -145,7 +144,7 @@ function writeStored(image: Qcow2Image, guest: GuestOffset, data: Buffer, space:
 function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, space: Allocation): Pending {
   const { hazards } = image;
   if (hazards === null) return writeAt(image, guest, data, space);
-  return inPlace(hazards.data, 'write', space.host, data.length, guest, () => writeAt(image, guest, data, space));
+  return hazards.data.during('write', space.host, data.length, guest, () => writeAt(image, guest, data, space));
 }
 
 function writeAt(image: Qcow2Image, guest: GuestOffset, data: Buffer, { host, parts }: Allocation): Pending {
