@@ -129,22 +129,20 @@ function* writeEncrypted(
 
 /** Writes data as it is to be stored. */
 function writeStored(image: Qcow2Image, guest: GuestOffset, data: Buffer, space: Allocation): Pending {
+  const { hazards } = image;
   let writing: Pending;
   let failure: BlockError | null = null;
   try {
-    writing = writeData(image, guest, data, space);
+    writing =
+      hazards === null
+        ? writeAt(image, guest, data, space)
+        : hazards.data.during('write', space.host, data.length, guest, () => writeAt(image, guest, data, space));
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     failure = error;
   }
   if (writing === undefined && failure === null && space.parts === null) return passLock(image);
   return run(finishPart(image, space, writing, failure));
-}
-
-function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, space: Allocation): Pending {
-  const { hazards } = image;
-  if (hazards === null) return writeAt(image, guest, data, space);
-  return hazards.data.during('write', space.host, data.length, guest, () => writeAt(image, guest, data, space));
 }
 
 function writeAt(image: Qcow2Image, guest: GuestOffset, data: Buffer, { host, parts }: Allocation): Pending {
