@@ -12,8 +12,6 @@ import type { OverlayMaker } from '../block/open/overlay.ts';
 import { type Clock, systemClock } from '../block/loop/clock.ts';
 import { EventLoop } from '../block/loop/loop.ts';
 import { assert } from '../util/assert.ts';
-import { parseExactSize } from '../util/exact-size.ts';
-import { type ParsedSize, parseSize, type Warnings } from '../util/size.ts';
 import type { Pending } from '../util/steps.ts';
 import { BufferPool } from './data/buffer-pool.ts';
 import type { Output } from './output/output.ts';
@@ -55,13 +53,10 @@ export interface SessionOptions {
 /** A session without its commands. */
 export class SessionState {
   readonly output: Output;
-  /** Of the request that was reported last. */
-  reportedSize = new ReportedSize(0);
+  readonly reportedSize = new ReportedSize();
   readonly imageOptions: boolean;
   /** Writes to standard error as it is, as a function by itself. */
   readonly complain: (text: string) => void;
-  /** Reads a size as the version of QEMU does. */
-  readonly parseSize: (text: string, warnings: Warnings) => ParsedSize;
   readonly #options: SessionOptions;
   readonly #programName: string;
 
@@ -108,7 +103,6 @@ export class SessionState {
     this.imageOptions = options.imageOptions ?? false;
     this.complain = (text) => output.stderr(text);
     this.#begin(options, null);
-    this.parseSize = this.context.compat.has('exactSizes') ? parseExactSize : parseSize;
   }
 
   /**

@@ -3,29 +3,17 @@ import { readSync, writeSync } from 'node:fs';
 import { Errno, hostErrno, HostError } from '../util/errno.ts';
 import { libc } from './libc.ts';
 
-/** Told of the bytes that were moved, about every 16 MiB. */
-export type OnTransfer = (bytes: number) => void;
-
-const STEP_BYTES = 16 << 20;
-
 /**
  * Reads up to `data.length` bytes and returns how many there were before the end of the file. With O_DIRECT (`direct`),
  * EINVAL after a short read counts as the end: the rest begins at an offset that is not aligned.
  */
-export function readRange(
-  fd: number,
-  data: Uint8Array,
-  offset: number,
-  direct: boolean,
-  onTransfer?: OnTransfer,
-): number {
+export function readRange(fd: number, data: Uint8Array, offset: number, direct: boolean): number {
   let done = 0;
   while (done < data.length) {
-    const count = readAt(fd, nextPart(data, done, onTransfer), offset + done);
+    const count = readAt(fd, done === 0 ? data : data.subarray(done), offset + done);
     if (count === 0) break;
     if (count > 0) {
       done += count;
-      onTransfer?.(count);
     } else if (count === -Errno.EINVAL && direct && done > 0) {
       break;
     } else if (count !== -Errno.EINTR) {
@@ -36,23 +24,13 @@ export function readRange(
 }
 
 /** Writes all of `data`. A host that takes no more without an error is EINVAL. */
-export function writeRange(fd: number, data: Uint8Array, offset: number, onTransfer?: OnTransfer): void {
+export function writeRange(fd: number, data: Uint8Array, offset: number): void {
   for (let done = 0; done < data.length; ) {
-    const count = writeAt(fd, nextPart(data, done, onTransfer), offset + done);
+    const count = writeAt(fd, done === 0 ? data : data.subarray(done), offset + done);
     if (count === 0) throw new HostError(Errno.EINVAL);
-    if (count > 0) {
-      done += count;
-      onTransfer?.(count);
-    } else if (count !== -Errno.EINTR) {
-      throw new HostError(-count);
-    }
+    if (count > 0) done += count;
+    else if (count !== -Errno.EINTR) throw new HostError(-count);
   }
-}
-
-/** Bytes that one call moves: all that is left, unless progress is reported in between. */
-function nextPart(data: Uint8Array, done: number, onTransfer: OnTransfer | undefined): Uint8Array {
-  if (onTransfer !== undefined) return data.subarray(done, done + STEP_BYTES);
-  return done === 0 ? data : data.subarray(done);
 }
 
 /** One call; how many bytes it read, or a negative errno. */

@@ -1,15 +1,15 @@
 /** Waiting for other coroutines: a queue for a condition, and a lock. */
 import { assert } from '../../util/assert.ts';
-import { type Pending, run, type Steps } from '../../util/steps.ts';
+import { type Answer, isPromise, type Pending, run, type Steps } from '../../util/steps.ts';
 import { type Coroutine, WaitingCoroutines, type WaitReason } from './coroutine.ts';
 import type { EventLoop } from './loop.ts';
 
 /** Coroutines that wait for a condition, in order of arrival. */
-export class CoroutineQueue extends WaitingCoroutines {
+export class CoroutineQueue {
   readonly #loop: EventLoop;
+  readonly #waiting = new WaitingCoroutines();
 
   constructor(loop: EventLoop) {
-    super();
     this.#loop = loop;
   }
 
@@ -17,15 +17,14 @@ export class CoroutineQueue extends WaitingCoroutines {
   wait(reason: WaitReason): Promise<void> {
     const coroutine = this.#loop.current;
     assert(coroutine !== null, 'a coroutine waits');
-    this.push(coroutine);
+    this.#waiting.push(coroutine);
     return this.#loop.park(reason);
   }
 
   /** Wakes the one that has waited longest, and gives it; null if there was none. */
   wakeOne(): Coroutine | null {
-    const { first } = this;
-    if (first === null) return null;
-    this.shift();
+    const first = this.#waiting.shift();
+    if (first === undefined) return null;
     this.#loop.wake(first);
     return first;
   }
@@ -73,19 +72,21 @@ export class CoroutineMutex {
   }
 
   /** Runs `body` under the lock. */
-  hold(body: () => Pending): Pending {
+  hold(body: () => Pending): Pending;
+  hold<T>(body: () => Answer<T>): Answer<T>;
+  hold<T>(body: () => Answer<T>): Answer<T> {
     const locking = this.lock();
     if (locking !== undefined) return run(this.#holdAfter(locking, body));
-    let pending: Pending;
+    let answer: Answer<T>;
     try {
-      pending = body();
+      answer = body();
     } catch (error) {
       this.unlock();
       throw error;
     }
-    if (pending !== undefined) return run(this.#unlockAfter(pending));
+    if (isPromise(answer)) return run(this.#unlockAfter(answer));
     this.unlock();
-    return undefined;
+    return answer;
   }
 
   /** Runs steps of the same coroutine under the lock. */
@@ -108,18 +109,18 @@ export class CoroutineMutex {
     }
   }
 
-  *#holdAfter(locking: Promise<void>, body: () => Pending): Steps<void> {
+  *#holdAfter<T>(locking: Promise<void>, body: () => Answer<T>): Steps<T> {
     yield locking;
     try {
-      yield body();
+      return yield body();
     } finally {
       this.unlock();
     }
   }
 
-  *#unlockAfter(pending: Promise<void>): Steps<void> {
+  *#unlockAfter<T>(answer: Promise<T>): Steps<T> {
     try {
-      yield pending;
+      return yield answer;
     } finally {
       this.unlock();
     }

@@ -44,15 +44,19 @@ export abstract class CoroutineRunner {
 
   /**
    * Enters a new coroutine: runs its function to the first wait. Undefined if it has ended and woke no other; otherwise
-   * `untilItStops` goes on with the result.
+   * `untilItStops` goes on with the result. A function that throws gives a rejected promise.
    */
   protected start(coroutine: Coroutine, body: () => Pending): Pending {
     coroutine.caller = this.current;
     if (this.witness !== null) this.witness.begins(coroutine.id, this.current?.id ?? 0);
     this.alive.add(coroutine);
     this.current = coroutine;
-    const pending = attempt(body);
-    if (pending !== undefined) return pending;
+    try {
+      const pending = body();
+      if (pending !== undefined) return pending;
+    } catch (error) {
+      return Promise.reject(error);
+    }
     if (coroutine.woken !== null) return Promise.resolve();
     coroutine.done = true;
     this.alive.delete(coroutine);
@@ -236,13 +240,4 @@ function takeWoken(coroutine: Coroutine): readonly (Coroutine | WakeSource)[] {
   const woken = coroutine.woken ?? [];
   coroutine.woken = null;
   return woken;
-}
-
-/** Calls a function; what it throws becomes a rejected promise. */
-function attempt(body: () => Pending): Pending {
-  try {
-    return body();
-  } catch (error) {
-    return Promise.reject(error);
-  }
 }

@@ -66,20 +66,14 @@ export class EventLoop extends CoroutineRunner {
   }
 
   /**
-   * True if no other coroutine is alive and nothing is queued, so that yielding could not change the order of events.
-   */
-  get isOnlyCoroutine(): boolean {
-    // A request that ended at once still has its report among the bottom halves, and that comes before our completion.
-    return this.alive.size <= 1 && this.#bottomHalves.length === 0;
-  }
-
-  /**
    * Called by a driver after it has done a synchronous host call: lets others run, as they would while a host call is
    * under way. Undefined when there are no others, and none can come.
    */
   hostIo(): Pending {
     const coroutine = this.current;
-    if (coroutine === null || (this.isOnlyCoroutine && !coroutine.isAsynchronous)) return undefined;
+    // A request that ended at once still has its report among the bottom halves, and that comes before our completion.
+    const isAlone = this.alive.size <= 1 && this.#bottomHalves.length === 0;
+    if (coroutine === null || (isAlone && !coroutine.isAsynchronous)) return undefined;
     this.#completions.push(coroutine);
     return this.park(waitsForHostIo);
   }
@@ -263,10 +257,7 @@ export class EventLoop extends CoroutineRunner {
   get isReady(): boolean {
     if (this.isFrozen) return false;
     return (
-      this.#bottomHalves.length > 0 ||
-      this.#ended.length > 0 ||
-      this.#completions.first !== null ||
-      this.#arrived.first !== null
+      this.#bottomHalves.length > 0 || this.#ended.length > 0 || !this.#completions.isEmpty || !this.#arrived.isEmpty
     );
   }
 

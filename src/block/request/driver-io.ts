@@ -37,23 +37,18 @@ async function onFreshStack(request: () => Pending): Promise<void> {
   await request();
 }
 
-/** The check of a node that comes before its driver gets a range of whole blocks. */
-function checkRange(node: BlockNode, offset: number, bytes: number): void {
+/** The check of a node that comes before its driver gets a range of whole blocks, of at most `maxBytes` bytes. */
+function checkRange(node: BlockNode, offset: number, bytes: number, maxBytes = Number.POSITIVE_INFINITY): void {
   const align = node.limits.requestAlignment;
-  assert(offset % align === 0 && bytes % align === 0, 'a request to a driver is aligned');
+  const isAligned = offset % align === 0 && bytes % align === 0;
+  assert(isAligned && bytes <= maxBytes, 'a request to a driver is aligned, and within its limits');
   checkOpen(node);
-}
-
-/** `checkRange` for a transfer of data. */
-function checkTransfer(node: BlockNode, offset: number, bytes: number): void {
-  assert(bytes <= node.limits.transferBytes, 'a request to a driver is within max-transfer');
-  checkRange(node, offset, bytes);
 }
 
 /** Reads an aligned range of at most `limits.transferBytes` bytes. ENOTSUP by a driver that cannot be read. */
 export function driverPreadv(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
   const { driver, height } = node;
-  checkTransfer(node, offset, data.length);
+  checkRange(node, offset, data.length, node.limits.transferBytes);
   assert((flags & ~node.supportedReadFlags) === 0, 'the flags of a read are those that its driver knows');
   if (driver.preadv === undefined) throw new BlockError(Errno.ENOTSUP);
   if (height >= NODES_PER_STACK && height % NODES_PER_STACK === 0)
@@ -66,17 +61,14 @@ export function driverPreadv(node: BlockNode, offset: number, data: Buffer, flag
  * afterwards. ENOTSUP by a driver that cannot be written.
  */
 export function driverPwritev(node: BlockNode, offset: number, data: Buffer, flags: number): Pending {
-  const { driver, supportedWriteFlags } = node;
-  checkTransfer(node, offset, data.length);
+  const { driver, supportedWriteFlags, openFlags, context } = node;
+  checkRange(node, offset, data.length, node.limits.transferBytes);
   if (driver.pwritev === undefined) throw new BlockError(Errno.ENOTSUP);
-  const wanted = (flags & Req.FUA) !== 0 && ignoresFua(node) ? flags & ~Req.FUA : flags;
+  // In cache mode unsafe: from 10.0 on not even the driver's own caches are flushed.
+  const ignoresFua = (openFlags & Open.NO_FLUSH) !== 0 && context.compat.has('fuaInFile');
+  const wanted = ignoresFua ? flags & ~Req.FUA : flags;
   const writing = driver.pwritev(node, offset, data, wanted & supportedWriteFlags);
   return (wanted & ~supportedWriteFlags & Req.FUA) === 0 ? writing : flushAfter(node, writing);
-}
-
-/** In cache mode unsafe: from 10.0 on not even the driver's own caches are flushed. */
-function ignoresFua({ openFlags, context }: BlockNode): boolean {
-  return (openFlags & Open.NO_FLUSH) !== 0 && context.compat.has('fuaInFile');
 }
 
 /** Whether the driver can zero a range without being given zeroes. */
@@ -90,8 +82,7 @@ export function canZero(node: BlockNode): boolean {
  */
 export function driverPwriteZeroes(node: BlockNode, offset: number, bytes: number, flags: number): Pending {
   const { maxPwriteZeroes } = node.limits;
-  assert(maxPwriteZeroes === 0 || bytes <= maxPwriteZeroes, 'a zero write to a driver is within max-write-zero');
-  checkRange(node, offset, bytes);
+  checkRange(node, offset, bytes, maxPwriteZeroes === 0 ? undefined : maxPwriteZeroes);
   if (node.driver.pwriteZeroes === undefined) throw new BlockError(Errno.ENOTSUP);
   return node.driver.pwriteZeroes(node, offset, bytes, flags & node.supportedZeroFlags);
 }

@@ -4,17 +4,20 @@ import { BlockError } from '../error.ts';
 import { Event } from '../events/events.ts';
 import { Open, Perm } from '../flags.ts';
 import type { WaitReason } from '../loop/loop.ts';
-import type { Witness } from '../loop/witness.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { checkOpen } from './check.ts';
-import { runRequest, traceWait } from './traced.ts';
+import { recorded, traceWait } from './traced.ts';
 
 const waitsForFlush: WaitReason = { kind: 'flush' };
 
 /** Puts everything that was written before this call on stable storage, as far as the cache mode asks for it. */
 export function flush(node: BlockNode): Pending {
   if (node.isReadOnly || node.closed) return undefined;
-  return runRequest(node, 'flush', 0, 0, () => run(flushInTurn(node)));
+  return run(node.trace.active ? recordedFlush(node) : flushInTurn(node));
+}
+
+function recordedFlush(node: BlockNode): Steps<void> {
+  return recorded(node, { operation: 'flush', offset: 0, bytes: 0 }, () => run(flushInTurn(node)));
 }
 
 /** Flushes a node when a write to it has ended. */
@@ -27,11 +30,6 @@ function* flushWhenWritten(node: BlockNode, writing: Promise<void>): Steps<void>
   yield flush(node);
 }
 
-/** Flushes of a node that has nothing of its own to write come to the same in any order: no witness need see them. */
-function witnessOfFlush({ driver, loop }: BlockNode): Witness | null {
-  return driver.flushToOs === undefined ? null : loop.witness;
-}
-
 /**
  * One flush of a node at a time; those that come meanwhile wait for their turn.
  *
@@ -39,7 +37,9 @@ function witnessOfFlush({ driver, loop }: BlockNode): Witness | null {
  */
 function* flushInTurn(node: BlockNode): Steps<void> {
   const generation = node.writeGeneration;
-  witnessOfFlush(node)?.locks(node.flushQueue, `flush of ${node.nodeName}`);
+  // Flushes of a node that has nothing of its own to write come to the same in any order.
+  const witness = node.driver.flushToOs === undefined ? null : node.loop.witness;
+  witness?.locks(node.flushQueue, `flush of ${node.nodeName}`);
   node.inFlight += 1;
   while (node.flushActive) {
     traceWait(node, waitsForFlush);
@@ -80,13 +80,9 @@ function* flushInTurn(node: BlockNode): Steps<void> {
     }
     node.flushedGeneration = generation;
   } finally {
-    endFlush(node);
+    node.flushActive = false;
+    const isPassedOn = node.flushQueue.wakeOne() !== null;
+    witness?.unlocks(node.flushQueue, isPassedOn);
+    node.inFlight -= 1;
   }
-}
-
-function endFlush(node: BlockNode): void {
-  node.flushActive = false;
-  const isPassedOn = node.flushQueue.wakeOne() !== null;
-  witnessOfFlush(node)?.unlocks(node.flushQueue, isPassedOn);
-  node.inFlight -= 1;
 }

@@ -14,18 +14,10 @@ interface RecordedRange {
   readonly bytes: number;
 }
 
-/** Runs a request on `node`. It is the same request with and without subscribers. */
-export function runRequest(
-  node: BlockNode,
-  operation: string,
-  offset: number,
-  bytes: number,
-  request: () => Pending,
-): Pending {
-  return node.trace.active ? run(recorded(node, { operation, offset, bytes }, request)) : request();
-}
-
-/** `runRequest` for one that is tracked: `tracked` ends when the request has ended, however that was. */
+/**
+ * Runs a request on `node`; `tracked` ends when the request has ended, however that was. It is the same request with
+ * and without subscribers.
+ */
 export function runTracked(
   node: BlockNode,
   tracked: TrackedRequest,
@@ -36,7 +28,7 @@ export function runTracked(
 ): Pending {
   let pending: Pending;
   try {
-    pending = runRequest(node, operation, offset, bytes, request);
+    pending = node.trace.active ? run(recorded(node, { operation, offset, bytes }, request)) : request();
   } catch (error) {
     node.requests.end(tracked);
     throw error;
@@ -54,7 +46,8 @@ function* endAfter(node: BlockNode, tracked: TrackedRequest, pending: Promise<vo
   }
 }
 
-function* recorded(node: BlockNode, range: RecordedRange, body: () => Pending): Steps<void> {
+/** Runs a request on `node` between its records. */
+export function* recorded(node: BlockNode, range: RecordedRange, body: () => Pending): Steps<void> {
   const { current } = node.loop;
   const request = current?.id ?? 0;
   const { operation } = range;

@@ -18,7 +18,7 @@ import { discardHostRange, zeroHostRange } from './zero.ts';
 import { hostErrno } from '../../util/errno.ts';
 
 const PAGE_BYTES = 4096;
-/** Longer reads and writes are many calls of the host: between them Node may have a turn. */
+/** Longer reads and writes are many calls of the host: between them progress is told, and Node may have a turn. */
 const MOVED_AT_ONCE = 16 << 20;
 
 /** The methods that file, host_device and host_cdrom share. */
@@ -183,7 +183,8 @@ function syncFile({ state }: FileNode): void {
 function readInto({ state, context }: FileNode, offset: number, data: Buffer): void {
   const isUsable = state.memoryAlignment === 1 || isBufferAligned(data, state.memoryAlignment);
   const target = isUsable ? data : alignedBuffer(data.length);
-  const count = readRange(state.fd, target, offset, isDirect(state), context.onTransfer);
+  const count = readRange(state.fd, target, offset, isDirect(state));
+  context.onTransfer?.(count);
   // The end of the file is in the middle of the last block.
   if (count < target.length) target.fill(0, count);
   if (!isUsable) target.copy(data);
@@ -195,7 +196,8 @@ function writeFrom({ state, context }: FileNode, offset: number, data: Buffer): 
     source = alignedBuffer(data.length);
     data.copy(source);
   }
-  writeRange(state.fd, source, offset, context.onTransfer);
+  writeRange(state.fd, source, offset);
+  context.onTransfer?.(data.length);
 }
 
 /** A descriptor for new permissions or flags: null if the one that there is will do. */

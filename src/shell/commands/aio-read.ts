@@ -2,7 +2,7 @@
 import type { Pending } from '../../util/steps.ts';
 import type { Command } from '../command.ts';
 import { isInvalid, offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/range.ts';
-import { compareAll, dump, ReadRequest } from '../requests/reading.ts';
+import { dump, readRequest } from '../requests/reading.ts';
 import { startRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { patternArgument } from '../words/arguments.ts';
@@ -39,7 +39,6 @@ function runAioRead(session: SessionState, argv: string[]): Pending {
   }
   const { offset, bytes } = offsetAndVector(session, parsed.operands);
   // In its complaint qemu-io says readv.
-  const place = { name: 'readv', offset, bytes };
-  const request = new ReadRequest(session, place, parsed.options, compareAll(parsed.options.pattern, bytes));
+  const request = readRequest(session, { name: 'readv', offset, bytes }, parsed.options);
   return startRequest(session, { operation: 'aio_read', offset: Number(offset), bytes }, request);
 }
