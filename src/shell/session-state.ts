@@ -12,6 +12,8 @@ import type { OverlayMaker } from '../block/open/overlay.ts';
 import { type Clock, systemClock } from '../block/loop/clock.ts';
 import { EventLoop } from '../block/loop/loop.ts';
 import { assert } from '../util/assert.ts';
+import { parseExactSize } from '../util/exact-size.ts';
+import { type ParsedSize, parseSize, type Warnings } from '../util/size.ts';
 import type { Pending } from '../util/steps.ts';
 import { BufferPool } from './data/buffer-pool.ts';
 import type { Output } from './output/output.ts';
@@ -53,10 +55,13 @@ export interface SessionOptions {
 /** A session without its commands. */
 export class SessionState {
   readonly output: Output;
-  readonly reportedSize = new ReportedSize();
+  /** Of the request that was reported last. */
+  reportedSize = new ReportedSize(0);
   readonly imageOptions: boolean;
   /** Writes to standard error as it is, as a function by itself. */
   readonly complain: (text: string) => void;
+  /** Reads a size as the version of QEMU does. */
+  readonly parseSize: (text: string, warnings: Warnings) => ParsedSize;
   readonly #options: SessionOptions;
   readonly #programName: string;
 
@@ -103,6 +108,7 @@ export class SessionState {
     this.imageOptions = options.imageOptions ?? false;
     this.complain = (text) => output.stderr(text);
     this.#begin(options, null);
+    this.parseSize = this.context.compat.has('exactSizes') ? parseExactSize : parseSize;
   }
 
   /**

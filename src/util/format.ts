@@ -43,20 +43,18 @@ export function formatSize(bytes: number): string {
     power += 1;
   }
   const unit = UNITS[power] ?? '';
-  return Number.isInteger(count) ? count + unit : withUnit(formatFixed(count, power === 0 ? 6 : 3), unit);
-}
-
-/** A fraction that starts with three zeroes is cut off. */
-function withUnit(text: string, suffix: string): string {
+  if (Number.isInteger(count)) return count + unit;
+  const text = formatFixed(count, power === 0 ? 6 : 3);
+  // A fraction that starts with three zeroes is cut off.
   const trim = text.indexOf('.000');
-  return (trim < 0 ? text : text.slice(0, trim)) + suffix;
+  return (trim < 0 ? text : text.slice(0, trim)) + unit;
 }
 
 /** A time in nanoseconds: "00.12 sec", from one second on (or with `clockForm` always) "0:01:02.50". */
 export function formatDuration(ns: number, clockForm: boolean): string {
+  if (!clockForm && ns < 4_900_000) return '00.00 sec';
   const seconds = Math.floor(ns / 1e9);
   const fraction = (ns - seconds * 1e9) / 1e9;
-  if (!clockForm && ns < 4_900_000) return '00.00 sec';
   if (!clockForm && seconds === 0) return `${formatFixed(fraction, 2).padStart(5, '0')} sec`;
   const hours = Math.floor(seconds / 3600);
   const minutes = String(Math.floor((seconds % 3600) / 60)).padStart(2, '0');

@@ -1,5 +1,10 @@
 /** Numbers as the shell's commands take them: sizes with a suffix, and C's `strtol`. */
 
+/** Is told that something is deprecated. */
+export interface Warnings {
+  warn(text: string): void;
+}
+
 /** A value (a bigint only above 2^53-1), or the reason why there is none: not a number, or out of range. */
 export type ParsedSize = number | bigint | 'invalid' | 'range';
 
@@ -21,13 +26,32 @@ const POINT = 0x2e;
 const SUFFIXES: readonly number[] = [0x62, 0x6b, 0x6d, 0x67, 0x74, 0x70, 0x65];
 
 /**
- * Parses a size in bytes, 0 to 2^63-1: "512", "64k", "1.5M", "0x1000", "+4E"; suffixes scale by powers of 1024. Beyond
- * that it is 'range'. Every corner is as observed with qemu-io 7.2.22: a fraction needs a suffix, "1.k" is 1024, an
- * overflow with anything behind the digits is 'invalid'.
+ * Parses a size in bytes, 0 to 2^63-1 or `max`: "512", "64k", "1.5M", "0x1000", "+4E"; suffixes are powers of 1024.
+ * Larger ones are 'range'. Every corner is as observed with qemu-io 7.2.22: a fraction needs a suffix, "1.k" is 1024,
+ * an overflow with anything behind the digits is 'invalid'. A hexadecimal size with a suffix is warned of.
  */
-export function parseSize(text: string): ParsedSize {
-  const value = parseSize64(text);
-  return typeof value === 'bigint' && value > MAX_I64 ? 'range' : value;
+export function parseSize(text: string, warnings: Warnings | null = null, max = MAX_I64): ParsedSize {
+  let at = text.charCodeAt(0) > SPACE ? 0 : behindBlanks(text);
+  const sign = text.charCodeAt(at);
+  if (sign === MINUS || sign === PLUS) at += 1;
+  const start = at;
+  let digits = 0;
+  for (; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code < ZERO || code > NINE) break;
+    digits = digits * 10 + (code - ZERO);
+  }
+  if (at === start) return 'invalid';
+  const value = at - start <= SAFE_DIGITS ? digits : BigInt(text.slice(start, at));
+  if (typeof value === 'bigint' && value > MAX_U64) return at === text.length ? 'range' : 'invalid';
+  if (sign === MINUS) return 'invalid';
+  if (at === text.length) return typeof value === 'number' ? value : within(value, max);
+  const next = text.charCodeAt(at);
+  if (digits === 0 && (next | SMALL) === LETTER_X) {
+    return at - start === 1 ? hexSize(text, at + 1, max, warnings) : 'invalid';
+  }
+  if (next === POINT) return sizeWithFraction(value, text.slice(at), max);
+  return scaled(value, 0n, text, at, max);
 }
 
 /** Parses sums, differences and products of sizes: "64k*3+512". The result is a size, 0 to 2^63-1. */
@@ -43,91 +67,57 @@ export function parseSum(text: string): ParsedSize {
     sum += sign === '-' ? -value : value;
   }
   if (sum < 0n) return 'invalid';
-  return sum > MAX_I64 ? 'range' : normalised(sum);
+  return within(sum, MAX_I64);
 }
 
 /** Parses a size up to 2^64-1, as options of nodes have it. */
-export function parseUnsigned64(text: string): bigint | 'invalid' | 'range' {
-  const value = parseSize64(text);
+export function parseUnsigned64(text: string, warnings: Warnings): bigint | 'invalid' | 'range' {
+  const value = parseSize(text, warnings, MAX_U64);
   return typeof value === 'number' ? BigInt(value) : value;
 }
 
-/** The warning that a hexadecimal size with a suffix ("0x10k") is deprecated; null for every other text. */
-export function scaledHexWarning(text: string): string | null {
-  // Most are too short, or decimal: they begin with another digit than 0.
-  if (text.length < 4) return null;
-  const first = text.charCodeAt(0);
-  if (first > ZERO && first <= NINE) return null;
-  const hex = /^[ \t\n\v\f\r]*\+?(0[xX][0-9a-fA-F]+)[kKmMgGtTpP]/.exec(text)?.[1];
-  if (hex === undefined || BigInt(hex) > MAX_U64) return null;
-  return `Using a multiplier suffix on hex numbers is deprecated: ${text}`;
-}
-
-function parseSize64(text: string): ParsedSize {
-  let at = text.charCodeAt(0) > SPACE ? 0 : behindBlanks(text);
-  const sign = text.charCodeAt(at);
-  if (sign === MINUS || sign === PLUS) at += 1;
-  const start = at;
-  let digits = 0;
-  for (; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code < ZERO || code > NINE) break;
-    digits = digits * 10 + (code - ZERO);
-  }
-  if (at === start) return 'invalid';
-  const value = at - start <= SAFE_DIGITS ? digits : normalised(BigInt(text.slice(start, at)));
-  if (typeof value === 'bigint' && value > MAX_U64) return at === text.length ? 'range' : 'invalid';
-  if (sign === MINUS) return 'invalid';
-  if (at === text.length) return value;
-  const next = text.charCodeAt(at);
-  if (digits === 0 && (next | SMALL) === LETTER_X) return hexSize(at - start === 1 ? text.slice(at + 1) : '');
-  if (next === POINT) return sizeWithFraction(value, text.slice(at));
-  return scaled(value, 0n, text, at);
-}
-
-/** A size behind its "0x". */
-function hexSize(text: string): ParsedSize {
-  const hex = /^[0-9a-fA-F]+/.exec(text)?.[0];
+/** A size from behind its "0x" on. */
+function hexSize(text: string, start: number, max: bigint, warnings: Warnings | null): ParsedSize {
+  const hex = /^[0-9a-fA-F]+/.exec(text.slice(start))?.[0];
   if (hex === undefined) return 'invalid';
   const value = BigInt(`0x${hex}`);
-  if (value > MAX_U64) return hex.length === text.length ? 'range' : 'invalid';
-  return text.charAt(hex.length) === '.' ? 'invalid' : scaled(value, 0n, text, hex.length);
+  const end = start + hex.length;
+  if (value > MAX_U64) return end === text.length ? 'range' : 'invalid';
+  const next = text.charAt(end);
+  // Also if more follows, which makes it invalid.
+  if (/[kmgtp]/i.test(next)) warnings?.warn(`Using a multiplier suffix on hex numbers is deprecated: ${text}`);
+  return next === '.' ? 'invalid' : scaled(value, 0n, text, end, max);
 }
 
 /** `value`, and the text from its decimal point on. */
-function sizeWithFraction(value: number | bigint, text: string): ParsedSize {
+function sizeWithFraction(value: number | bigint, text: string, max: bigint): ParsedSize {
   const decimals = /^\.[0-9]+(?:[eE][+-]?[0-9]+)?/.exec(text)?.[0];
-  if (decimals === undefined) return scaled(value, 0n, text, 1);
+  if (decimals === undefined) return scaled(value, 0n, text, 1, max);
   if (/[eE]/.test(decimals)) return 'invalid';
   const number = Number(`0${decimals}`);
   // A fraction too small for a double counts as an error of its own, which takes the suffix with it.
-  if (number < MIN_NORMAL_DOUBLE && /[1-9]/.test(decimals)) return scaled(value, 0n, text, decimals.length + 1);
-  return scaled(value, BigInt.asUintN(64, BigInt(Math.floor(number * 2 ** 64))), text, decimals.length);
+  if (number < MIN_NORMAL_DOUBLE && /[1-9]/.test(decimals)) return scaled(value, 0n, text, decimals.length + 1, max);
+  return scaled(value, BigInt.asUintN(64, BigInt(Math.floor(number * 2 ** 64))), text, decimals.length, max);
 }
 
-/** `value` and a 64-bit fixed-point `fraction`, times the suffix at `at` in the text; halves are rounded up. */
-function scaled(value: number | bigint, fraction: bigint, text: string, at: number): ParsedSize {
-  const power = powerAt(text, at);
-  if (power < 0) return 'invalid';
-  if (power === 0) return fraction === 0n ? normalised(value) : 'invalid';
+/**
+ * `value` and a 64-bit fixed-point `fraction`, times the suffix at `at`, the last character of a text if there is one;
+ * halves are rounded up.
+ */
+function scaled(value: number | bigint, fraction: bigint, text: string, at: number, max: bigint): ParsedSize {
+  const power = at + 1 === text.length ? SUFFIXES.indexOf(text.charCodeAt(at) | SMALL) : at < text.length ? -1 : 0;
+  if (power < 0 || (power === 0 && fraction !== 0n)) return 'invalid';
   if (typeof value === 'number' && fraction === 0n) {
-    let bytes = value;
-    for (let times = 0; times < power; times += 1) bytes *= 1024;
+    const bytes = value * 1024 ** power;
     if (bytes <= Number.MAX_SAFE_INTEGER) return bytes;
   }
   const multiplier = 1n << BigInt(10 * power);
-  const bytes = BigInt(value) * multiplier + ((fraction * multiplier + (1n << 63n)) >> 64n);
-  return bytes > MAX_U64 ? 'range' : normalised(bytes);
+  return within(BigInt(value) * multiplier + ((fraction * multiplier + (1n << 63n)) >> 64n), max);
 }
 
-/** The power of 1024 that the last character of a text stands for; 0 at its end, -1 for anything else. */
-function powerAt(text: string, at: number): number {
-  if (at >= text.length) return 0;
-  return at + 1 === text.length ? SUFFIXES.indexOf(text.charCodeAt(at) | SMALL) : -1;
-}
-
-function normalised(value: number | bigint): number | bigint {
-  return typeof value === 'bigint' && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
+function within(value: bigint, max: bigint): ParsedSize {
+  if (value > max) return 'range';
+  return value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 }
 
 /**

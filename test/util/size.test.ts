@@ -1,6 +1,6 @@
 /** Sizes and numbers as QEMU reads them. */
 import { describe, expect, it } from 'vitest';
-import { scaledHexWarning, parseLong, parseSize } from '../../src/util/size.ts';
+import { parseLong, parseSize, parseUnsigned64 } from '../../src/util/size.ts';
 
 /** Every line observed with `alloc N 5` in qemu-io 7.2.22. */
 const observed: readonly (readonly [string, number | bigint | 'invalid' | 'range'])[] = [
@@ -77,12 +77,30 @@ describe('parseSize', () => {
   });
 });
 
-describe('scaledHexWarning', () => {
-  it.each(['0x10k', '0X1fM', '+0x1T', '0x1kk'])('warns of %s', (text) =>
-    expect(scaledHexWarning(text)).toContain(`deprecated: ${text}`),
+describe('parseUnsigned64', () => {
+  it.each([
+    ['1k', 1024n],
+    ['18446744073709551615', (1n << 64n) - 1n],
+    ['18446744073709551616', 'range'],
+    ['15.5E', 31n << 59n],
+    ['16E', 'range'],
+    ['0xffffffffffffffff', (1n << 64n) - 1n],
+    ['-1', 'invalid'],
+  ])('reads %j as %s', (text, expected) => expect(parseUnsigned64(text, { warn: () => {} })).toBe(expected));
+});
+
+describe('a hexadecimal size with a suffix', () => {
+  function warningsOf(text: string): string[] {
+    const said: string[] = [];
+    parseSize(text, { warn: (warning) => said.push(warning) });
+    return said;
+  }
+
+  it.each(['0x10k', '0X1fM', '+0x1T', '0x1kk', '0x1k.'])('is warned of: %s', (text) =>
+    expect(warningsOf(text)).toEqual([`Using a multiplier suffix on hex numbers is deprecated: ${text}`]),
   );
-  it.each(['0x10', '0x10B', '0x1E', '10k', '0xk', '-0x1k'])('does not warn of %s', (text) => {
-    expect(scaledHexWarning(text)).toBeNull();
+  it.each(['0x10', '0x10B', '0x1E', '10k', '0xk', '-0x1k', '00x1k', '0x10000000000000000k'])('is not %s', (text) => {
+    expect(warningsOf(text)).toEqual([]);
   });
 });
 

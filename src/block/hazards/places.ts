@@ -2,6 +2,7 @@
 import type { Coroutine } from '../loop/coroutine.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { compactBytes } from '../../util/compact.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { askerOf, describe, hasAskedHost, isSameRequest, nameOf, tellHazard } from './detector.ts';
 
 /** The use of a place: `taken` space is written later, and belongs to its request until an entry points there. */
@@ -46,22 +47,48 @@ export class Places {
     this.#fileName = fileName;
   }
 
-  /** The running request; null outside of requests. */
-  get running(): Coroutine | null {
-    return this.#node.loop.current;
+  /**
+   * Does I/O of the running request at a place, which is known from now to the end of the I/O. `guest` is the offset of
+   * the guest's disk, null for metadata; all in bytes.
+   *
+   * While no other request has a place, none can meet this one before it waits, and most end without: then only one
+   * that waits is given its place.
+   */
+  during(use: Use, offset: number, bytes: number, guest: number | null, io: () => Pending): Pending {
+    const { current } = this.#node.loop;
+    const place = this.#areAllOf(current) ? null : this.begin(use, offset, bytes, guest, current);
+    let pending: Pending;
+    try {
+      pending = io();
+    } catch (error) {
+      if (place !== null) this.end(place);
+      throw error;
+    }
+    if (pending !== undefined) {
+      return run(this.#endAfter(pending, place ?? this.begin(use, offset, bytes, guest, current)));
+    }
+    if (place !== null) this.end(place);
+    return undefined;
   }
 
-  /** No place is in use, or only places of the running request. */
-  get areOfOneRequest(): boolean {
-    const { running } = this;
+  *#endAfter(pending: Promise<void>, place: Place): Steps<void> {
+    try {
+      yield pending;
+    } finally {
+      this.end(place);
+    }
+  }
+
+  /** No place is in use, or only places of this request. */
+  #areAllOf(request: Coroutine | null): boolean {
     for (let place = this.#newest; place !== null; place = place.older) {
-      if (!isSameRequest(place.request, running)) return false;
+      if (!isSameRequest(place.request, request)) return false;
     }
     return true;
   }
 
   /** A request is about to use a place; `end` must follow. */
-  begin(use: Use, offset: number, bytes: number, guest: number | null, request = this.running): Place {
+  begin(use: Use, offset: number, bytes: number, guest: number | null, request: Coroutine | null): Place {
     const place = new Place(use, offset, bytes, guest, request);
     if (this.#newest !== null) {
       if (use !== 'read') this.#checkWrite(place);

@@ -1,15 +1,15 @@
 /** Waiting for other coroutines: a queue for a condition, and a lock. */
 import { assert } from '../../util/assert.ts';
-import { type Answer, isPromise, type Pending, run, type Steps } from '../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../util/steps.ts';
 import { type Coroutine, WaitingCoroutines, type WaitReason } from './coroutine.ts';
 import type { EventLoop } from './loop.ts';
 
 /** Coroutines that wait for a condition, in order of arrival. */
-export class CoroutineQueue {
+export class CoroutineQueue extends WaitingCoroutines {
   readonly #loop: EventLoop;
-  readonly #waiting = new WaitingCoroutines();
 
   constructor(loop: EventLoop) {
+    super();
     this.#loop = loop;
   }
 
@@ -17,14 +17,15 @@ export class CoroutineQueue {
   wait(reason: WaitReason): Promise<void> {
     const coroutine = this.#loop.current;
     assert(coroutine !== null, 'a coroutine waits');
-    this.#waiting.push(coroutine);
+    this.push(coroutine);
     return this.#loop.park(reason);
   }
 
   /** Wakes the one that has waited longest, and gives it; null if there was none. */
   wakeOne(): Coroutine | null {
-    const first = this.#waiting.shift();
-    if (first === undefined) return null;
+    const { first } = this;
+    if (first === null) return null;
+    this.shift();
     this.#loop.wake(first);
     return first;
   }
@@ -72,21 +73,19 @@ export class CoroutineMutex {
   }
 
   /** Runs `body` under the lock. */
-  hold(body: () => Pending): Pending;
-  hold<T>(body: () => Answer<T>): Answer<T>;
-  hold<T>(body: () => Answer<T>): Answer<T> {
+  hold(body: () => Pending): Pending {
     const locking = this.lock();
     if (locking !== undefined) return run(this.#holdAfter(locking, body));
-    let answer: Answer<T>;
+    let pending: Pending;
     try {
-      answer = body();
+      pending = body();
     } catch (error) {
       this.unlock();
       throw error;
     }
-    if (isPromise(answer)) return run(this.#unlockAfter(answer));
+    if (pending !== undefined) return run(this.#unlockAfter(pending));
     this.unlock();
-    return answer;
+    return undefined;
   }
 
   /** Runs steps of the same coroutine under the lock. */
@@ -109,18 +108,18 @@ export class CoroutineMutex {
     }
   }
 
-  *#holdAfter<T>(locking: Promise<void>, body: () => Answer<T>): Steps<T> {
+  *#holdAfter(locking: Promise<void>, body: () => Pending): Steps<void> {
     yield locking;
     try {
-      return yield body();
+      yield body();
     } finally {
       this.unlock();
     }
   }
 
-  *#unlockAfter<T>(answer: Promise<T>): Steps<T> {
+  *#unlockAfter(pending: Promise<void>): Steps<void> {
     try {
-      return yield answer;
+      yield pending;
     } finally {
       this.unlock();
     }

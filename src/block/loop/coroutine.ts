@@ -133,25 +133,22 @@ export function rootOf(coroutine: Coroutine): Coroutine {
  * is allocated for the wait of one.
  */
 export class WaitingCoroutines {
-  #first: Coroutine | null = null;
+  /** The one that waits longest; null if none does. Only changed in here. */
+  first: Coroutine | null = null;
   #last: Coroutine | null = null;
-
-  get isEmpty(): boolean {
-    return this.#first === null;
-  }
 
   /** Adds one as the last. */
   push(coroutine: Coroutine): void {
-    if (this.#last === null) this.#first = coroutine;
+    if (this.#last === null) this.first = coroutine;
     else this.#last.behind = coroutine;
     this.#last = coroutine;
   }
 
   /** Takes the first one; undefined if there is none. */
   shift(): Coroutine | undefined {
-    const first = this.#first;
+    const { first } = this;
     if (first === null) return undefined;
-    this.#first = first.behind;
+    this.first = first.behind;
     if (first.behind === null) this.#last = null;
     first.behind = null;
     return first;

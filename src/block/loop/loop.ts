@@ -257,7 +257,10 @@ export class EventLoop extends CoroutineRunner {
   get isReady(): boolean {
     if (this.isFrozen) return false;
     return (
-      this.#bottomHalves.length > 0 || this.#ended.length > 0 || !this.#completions.isEmpty || !this.#arrived.isEmpty
+      this.#bottomHalves.length > 0 ||
+      this.#ended.length > 0 ||
+      this.#completions.first !== null ||
+      this.#arrived.first !== null
     );
   }
 

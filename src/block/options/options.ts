@@ -6,7 +6,7 @@
 import { assert } from '../../util/assert.ts';
 import { parseExactSize64 } from '../../util/exact-size.ts';
 import { formatDouble, parseUnsigned } from '../../util/parse-number.ts';
-import { parseUnsigned64, scaledHexWarning } from '../../util/size.ts';
+import { parseUnsigned64 } from '../../util/size.ts';
 import type { Compat } from '../compat.ts';
 import type { SpecificInfo, SpecificValue } from '../driver.ts';
 import { invalidArgument } from '../error.ts';
@@ -181,9 +181,7 @@ export function parseSize(key: string, text: string, reader: SizeReader): bigint
 
 function readSize(text: string, reader: SizeReader): bigint | 'invalid' | 'range' {
   if (reader.compat.has('exactSizes')) return parseExactSize64(text);
-  const warning = scaledHexWarning(text);
-  if (warning !== null) reader.report(`warning: ${warning}`);
-  return parseUnsigned64(text);
+  return parseUnsigned64(text, { warn: (warning) => reader.report(`warning: ${warning}`) });
 }
 
 const sizeHint =

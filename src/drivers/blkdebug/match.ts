@@ -28,10 +28,10 @@ import { StoppedRequest, suspend } from './suspended-requests.ts';
  */
 export function fireEvent(node: BlkdebugNode, event: DebugEvent): Pending {
   const { rules, stops } = node.state;
-  let stopped = stops.isEmpty ? null : stopOf(node, event);
-  const newestOfAny = rules.newestOf(ANY_EVENT);
+  let stopped = stops.waiting.length === 0 ? null : stopOf(node, event);
+  const newestOfAny = rules.newestOf[ANY_EVENT] ?? null;
   if (newestOfAny !== null) stopped = evaluateRules(node, event, newestOfAny, null, stopped);
-  const newest = rules.newestOf(event);
+  const newest = rules.newestOf[event] ?? null;
   if (newest !== null) stopped = evaluateRules(node, event, newest, null, stopped);
   return stopped === null ? undefined : run(stopped.wait(node.loop));
 }
@@ -51,7 +51,7 @@ function stopOf(node: BlkdebugNode, event: DebugEvent): StoppedRequest | null {
  */
 export function fireNoneLate(node: BlkdebugNode, late: ReadonlySet<Rule>): void {
   const { rules } = node.state;
-  const newest = rules.newestOf(Event.NONE);
+  const newest = rules.newestOf[Event.NONE] ?? null;
   if (newest === null) return;
   const earlier = rules.active.splice(0);
   const stopped = evaluateRules(node, Event.NONE, newest, late);
@@ -78,7 +78,7 @@ function evaluateRules(
   let stopped = stoppedBefore;
 
   for (let rule: Rule | null = newest, older: Rule | null; rule !== null; rule = older) {
-    older = rules.olderThan(rule);
+    older = rule.older;
     if (filter !== null && !filter.has(rule)) continue;
     // Of many rules all but a few wait for another state: those cost no call.
     const unmet = rule.state === null || rule.state.state === state ? unmetOnEvent(node, rule) : rule.state;

@@ -4,7 +4,7 @@
  * Made for tables of any size: an event without rules costs one array access, and nothing walks over the rules of other
  * events.
  */
-import { type DebugEvent, eventNames } from '../../block/events/events.ts';
+import { eventNames } from '../../block/events/events.ts';
 import type { StateChange } from '../../block/debug/rules.ts';
 import type { RuleChange } from '../../block/events/trace.ts';
 import type { Rule } from './rules/index.ts';
@@ -36,8 +36,12 @@ export class RuleTable {
   /** The armed rules that may suspend a request to the node below, by rising number. */
   stopping: readonly StoppingRule[] = [];
 
-  /** Of each event, and of any event, the newest armed rule; rules that are not armed are in no such list. */
-  readonly #newestOf: (Rule | null)[] = Array.from({ length: eventNames.length + 1 }, () => null);
+  /**
+   * Of each event, and of any event, the newest armed rule, from which `older` leads to the others; null if there is
+   * none. Set by the table alone.
+   */
+  readonly newestOf: (Rule | null)[] = Array.from({ length: eventNames.length + 1 }, () => null);
+
   /** All rules, by rising number. */
   readonly #byNumber = new Map<number, Rule>();
   readonly #breakpointsByTag = new Map<string, Set<Rule>>();
@@ -48,16 +52,6 @@ export class RuleTable {
 
   constructor(listener: RuleListener) {
     this.#listener = listener;
-  }
-
-  /** The newest armed rule of an event, to be followed through `olderThan`; null if it has none. */
-  newestOf(event: DebugEvent): Rule | null {
-    return this.#newestOf[event] ?? null;
-  }
-
-  /** The armed rule of the same event that was added before this one; null for the oldest. */
-  olderThan(rule: Rule): Rule | null {
-    return rule.older as Rule | null;
   }
 
   /** All rules, armed or not, in the order in which they were added. */
@@ -164,15 +158,15 @@ export class RuleTable {
   #arm(rule: Rule): void {
     rule.status = 'armed';
     let newer: Rule | null = null;
-    let older = this.newestOf(rule.event);
+    let older = this.newestOf[rule.event] ?? null;
     while (older !== null && older.number > rule.number) {
       newer = older;
-      older = this.olderThan(older);
+      older = older.older;
     }
     rule.newer = newer;
     rule.older = older;
     if (older !== null) older.newer = rule;
-    if (newer === null) this.#newestOf[rule.event] = rule;
+    if (newer === null) this.newestOf[rule.event] = rule;
     else newer.older = rule;
     if (isStopping(rule)) this.stopping = [...this.stopping, rule].sort((a, b) => a.number - b.number);
     if (rule.tag !== null) {
@@ -185,7 +179,7 @@ export class RuleTable {
   /** Removes a rule from all lists, except that of all rules. */
   #disarm(rule: Rule): void {
     if (rule.status !== 'armed') return;
-    if (rule.newer === null) this.#newestOf[rule.event] = this.olderThan(rule);
+    if (rule.newer === null) this.newestOf[rule.event] = rule.older;
     else rule.newer.older = rule.older;
     if (rule.older !== null) rule.older.newer = rule.newer;
     if (isStopping(rule)) this.stopping = this.stopping.filter((other) => other !== rule);

@@ -2,7 +2,7 @@
 import type { Pending } from '../../util/steps.ts';
 import type { Command } from '../command.ts';
 import { isInvalid, offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/range.ts';
-import { dump, readRequest } from '../requests/reading.ts';
+import { compareAll, dump, ReadRequest } from '../requests/reading.ts';
 import { startRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { patternArgument } from '../words/arguments.ts';
@@ -39,6 +39,7 @@ function runAioRead(session: SessionState, argv: string[]): Pending {
   }
   const { offset, bytes } = offsetAndVector(session, parsed.operands);
   // In its complaint qemu-io says readv.
-  const request = readRequest(session, { name: 'readv', offset, bytes }, parsed.options);
+  const place = { name: 'readv', offset, bytes };
+  const request = new ReadRequest(session, place, parsed.options, compareAll(parsed.options.pattern, bytes));
   return startRequest(session, { operation: 'aio_read', offset: Number(offset), bytes }, request);
 }

@@ -11,7 +11,7 @@ import {
   pattern,
   requestFlags,
   refuseRegisteredZeroes,
-  writeRequest,
+  WriteRequest,
   zeroes,
 } from '../requests/writing.ts';
 import { refuse, usage } from '../failure.ts';
@@ -62,7 +62,8 @@ function runAioWrite(session: SessionState, argv: string[]): Pending {
     ? { offset: sizeArgument(session, offsetText), bytes: sizeArgument(session, lengthText) }
     : offsetAndVector(session, parsed.operands);
   const lease = isZeroes ? null : session.writeBuffers.lease(Number(bytes), parsed.options.pattern ?? DEFAULT_PATTERN);
-  const place = { name: 'aio_write', offset, bytes, lease, flags: requestFlags(parsed.options) };
+  const flags = requestFlags(parsed.options);
+  const place = { name: 'aio_write', offset, bytes, lease, flags, target: 'guest' } as const;
   const label = { operation: isZeroes ? 'aio_write -z' : 'aio_write', offset: Number(offset), bytes: Number(bytes) };
-  return startRequest(session, label, writeRequest(session, place, parsed.options));
+  return startRequest(session, label, new WriteRequest(place, parsed.options));
 }

@@ -1,8 +1,6 @@
 /** `create`: makes an image, as `qemu-img create` does. Not in qemu-io. */
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
-import { parseExactSize } from '../../util/exact-size.ts';
-import { parseSize, scaledHexWarning } from '../../util/size.ts';
 import type { Command } from '../command.ts';
 import { CommandFailure, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
@@ -111,10 +109,7 @@ function isOptionList(text: string): boolean {
 }
 
 function sizeOf(session: SessionState, text: string): bigint {
-  const isExact = session.context.compat.has('exactSizes');
-  const size = isExact ? parseExactSize(text) : parseSize(text);
-  const warning = isExact ? null : scaledHexWarning(text);
-  if (warning !== null) session.warn(warning);
+  const size = session.parseSize(text, session);
   if (typeof size !== 'string') return BigInt(size);
   if (size === 'range') {
     session.error('Invalid image size specified. Must be between 0 and 9223372036854775807.');

@@ -1,5 +1,6 @@
 /** `discard` and `aio_discard`: give a range back to the host. The second is not in qemu-io. */
 import { Perm } from '../../block/flags.ts';
+import type { Pending } from '../../util/steps.ts';
 import type { Command, Outcome } from '../command.ts';
 import { printDone } from '../output/request-report.ts';
 import { quiet, rangeCommand, terse } from '../requests/range.ts';
@@ -28,7 +29,7 @@ export const discard = {
     '  discard 1M 64k    gives back the first 64 KiB of the second MiB',
   ],
   run(session, argv): Outcome {
-    return runRequest(session, parse(session, argv, 'discard').request);
+    return runRequest(session, parse(session, argv, 'discard'));
   },
 } satisfies Command;
 
@@ -42,29 +43,26 @@ export const aioDiscard = {
     '  aio_discard 1M 64k    begins to give back the first 64 KiB of the second MiB',
   ],
   run(session, argv): Outcome {
-    const { request, offset, bytes } = parse(session, argv, 'aio_discard');
-    return startRequest(session, { operation: 'aio_discard', offset, bytes }, request);
+    const request = parse(session, argv, 'aio_discard');
+    const { offset, bytes } = request.place;
+    return startRequest(session, { operation: 'aio_discard', offset: Number(offset), bytes }, request);
   },
 } satisfies Command;
 
-function parse(
-  session: SessionState,
-  argv: string[],
-  name: string,
-): { readonly request: Request; readonly offset: number; readonly bytes: number } {
+function parse(session: SessionState, argv: string[], name: string) {
   const parsed = options.parse(session, argv);
   const operands = twoOperands(parsed.operands);
   const offset = sizeArgument(session, operands[0]);
   const bytes = lengthArgument(session, operands[1]);
-  const { image } = session;
-  const request: Request = {
-    name,
+  const place = { name, offset, bytes };
+  return {
+    place,
     lease: null,
-    begin: () => image.pdiscard(Number(offset), bytes),
-    done(ns) {
-      if (parsed.options.quiet) return;
-      printDone(session, { verb: 'discard', offset, bytes, terse: parsed.options.terse }, ns);
+    startNs: 0,
+    begin: ({ image }) => image.pdiscard(Number(offset), bytes),
+    done(_session: SessionState, ns: number): Pending {
+      printDone(session, 'discard', place, parsed.options, ns);
+      return undefined;
     },
-  };
-  return { request, offset: Number(offset), bytes };
+  } satisfies Request;
 }

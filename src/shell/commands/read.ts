@@ -1,7 +1,7 @@
 /** `read`: reads a range, checks it against a pattern, dumps it. */
 import type { Command, Outcome } from '../command.ts';
 import { quiet, rangeCommand, registered, terse } from '../requests/range.ts';
-import { type ComparedRange, dump, expectedPattern, readRequest } from '../requests/reading.ts';
+import { type Comparison, dump, expectedPattern, ReadRequest } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import { refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
@@ -37,11 +37,11 @@ export const read = {
 
 function runRead(session: SessionState, argv: string[]): Outcome {
   const parsed = options.parse(session, argv);
-  const { vmState } = parsed.options;
   const operands = twoOperands(parsed.operands);
   const offset = sizeArgument(session, operands[0]);
   const bytes = lengthArgument(session, operands[1]);
-  const compared = comparedRange(session, parsed.options, bytes);
+  const comparison = comparisonOf(session, parsed.options, bytes);
+  const { vmState } = parsed.options;
   if (vmState) {
     requireSector(session, offset, 'offset');
     requireSector(session, bytes, 'count');
@@ -50,21 +50,24 @@ function runRead(session: SessionState, argv: string[]): Outcome {
     }
   }
   const place = { name: 'read', offset, bytes, vmState };
-  return runRequest(session, readRequest(session, place, parsed.options, compared));
+  return runRequest(session, new ReadRequest(session, place, parsed.options, comparison));
 }
 
-/** The part of the data that is compared with the pattern. */
-function comparedRange(
+/** The part of the data that is compared with the pattern; null if there is none. */
+function comparisonOf(
   session: SessionState,
   { pattern, compareOffset, compareBytes }: ValuesOf<typeof options>,
   bytes: number,
-): ComparedRange {
-  if (pattern === null && (compareOffset !== null || compareBytes !== null)) throw usage();
+): Comparison | null {
+  if (pattern === null) {
+    if (compareOffset !== null || compareBytes !== null) throw usage();
+    return null;
+  }
   // Values too large for a plain number are far behind the end of the data, whatever they are exactly.
   const from = compareOffset === null ? 0 : Number(compareOffset);
   const count = compareBytes === null ? bytes - from : Number(compareBytes);
   if (count < 0 || from + count > bytes) {
     throw refuse(session, 'pattern verification range exceeds end of read data');
   }
-  return { from, count };
+  return { byte: pattern, from, count };
 }

@@ -1,7 +1,7 @@
 /** `readv`: reads a range into several buffers. */
 import type { Command, Outcome } from '../command.ts';
 import { offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/range.ts';
-import { dump, expectedPattern, readRequest } from '../requests/reading.ts';
+import { compareAll, dump, expectedPattern, ReadRequest } from '../requests/reading.ts';
 import { runRequest } from '../requests/run-request.ts';
 import type { SessionState } from '../session-state.ts';
 import { OptionTable } from '../words/option-table.ts';
@@ -24,5 +24,6 @@ export const readv = {
 function runReadv(session: SessionState, argv: string[]): Outcome {
   const parsed = options.parse(session, argv);
   const place = { name: 'readv', ...offsetAndVector(session, parsed.operands) };
-  return runRequest(session, readRequest(session, place, parsed.options));
+  const comparison = compareAll(parsed.options.pattern, place.bytes);
+  return runRequest(session, new ReadRequest(session, place, parsed.options, comparison));
 }

@@ -11,7 +11,7 @@ import {
   pattern,
   requestFlags,
   refuseRegisteredZeroes,
-  writeRequest,
+  WriteRequest,
   zeroes,
 } from '../requests/writing.ts';
 import { refuse } from '../failure.ts';
@@ -72,7 +72,7 @@ function runWrite(session: SessionState, argv: string[]): Outcome {
   const target = vmState ? 'vm-state' : compressed ? 'compressed' : 'guest';
   const lease = leaseData(session, parsed.options, Number(bytes));
   const place = { name: 'write', offset, bytes, lease, flags, target } as const;
-  return runRequest(session, writeRequest(session, place, parsed.options));
+  return runRequest(session, new WriteRequest(place, parsed.options));
 }
 
 function leaseData(

@@ -3,7 +3,7 @@ import { Perm } from '../../block/flags.ts';
 import type { Command, Outcome } from '../command.ts';
 import { offsetAndVector, quiet, rangeCommand, registered, terse } from '../requests/range.ts';
 import { runRequest } from '../requests/run-request.ts';
-import { DEFAULT_PATTERN, forceUnitAccess, pattern, requestFlags, writeRequest } from '../requests/writing.ts';
+import { DEFAULT_PATTERN, forceUnitAccess, pattern, requestFlags, WriteRequest } from '../requests/writing.ts';
 import type { SessionState } from '../session-state.ts';
 import { OptionTable } from '../words/option-table.ts';
 
@@ -27,6 +27,7 @@ function runWritev(session: SessionState, argv: string[]): Outcome {
   const parsed = options.parse(session, argv);
   const { offset, bytes } = offsetAndVector(session, parsed.operands);
   const lease = session.writeBuffers.lease(bytes, parsed.options.pattern ?? DEFAULT_PATTERN);
-  const place = { name: 'writev', offset, bytes, lease, flags: requestFlags(parsed.options) };
-  return runRequest(session, writeRequest(session, place, parsed.options));
+  const flags = requestFlags(parsed.options);
+  const place = { name: 'writev', offset, bytes, lease, flags, target: 'guest' } as const;
+  return runRequest(session, new WriteRequest(place, parsed.options));
 }

@@ -20,7 +20,7 @@ export class Lease {
   /** The first `filledBytes` of the data hold nothing but `pattern`. */
   pattern = 0;
   filledBytes = 0;
-  /** Bytes at the end that are still to be filled with `pattern`. */
+  /** Bytes at the end that are still to be filled with `pattern`, by `fill`: until then the data must not be used. */
   unfilledBytes = 0;
   /** How many leases there are of this buffer. */
   users = 1;
@@ -33,11 +33,6 @@ export class Lease {
     this.buffer = buffer;
     this.data = data;
     this.shares = shares;
-  }
-
-  /** Whether the data may be used; a long one is first to be filled. */
-  get isFilled(): boolean {
-    return this.unfilledBytes === 0;
   }
 
   /** Fills what a long buffer has left to be filled, and calls `breathe` again and again. */
@@ -120,18 +115,16 @@ export class BufferPool {
 
   #take(bytes: number): Lease {
     const needed = bytes + this.#misalignBytes;
-    const lease = this.#takeKept(needed) ?? this.#allocate(needed);
+    let lease = this.#kept;
+    if (lease !== null && lease.buffer.length >= needed) {
+      this.#kept = null;
+      lease.users = 1;
+    } else {
+      lease = this.#allocate(needed);
+    }
     this.#inUse += 1;
     // Requests of one size follow each other, and a view is not cheap.
     if (lease.data.length !== bytes) lease.data = lease.buffer.subarray(this.#misalignBytes, needed);
-    return lease;
-  }
-
-  #takeKept(needed: number): Lease | null {
-    const lease = this.#kept;
-    if (lease === null || lease.buffer.length < needed) return null;
-    this.#kept = null;
-    lease.users = 1;
     return lease;
   }
 

@@ -3,34 +3,39 @@ import { formatDuration, formatFixed, formatSize } from '../../util/format.ts';
 import type { SessionState } from '../session-state.ts';
 import type { Size } from '../words/arguments.ts';
 
-/** A request that has succeeded. */
-export interface DoneRequest {
-  readonly verb: 'read' | 'wrote' | 'discard';
-  readonly offset: Size;
-  readonly bytes: Size;
+/** How a request is reported. */
+export interface ReportOptions {
   /** One line of bytes, operations, time and rates, for programs. */
   readonly terse: boolean;
+  /** Only errors are said. */
+  readonly quiet: boolean;
 }
 
-/** A size as reports print it, made anew only when another one comes: scripts are full of requests of one size. */
+/** The parts of a report that depend on the size alone: scripts are full of requests of one size. */
 export class ReportedSize {
-  #bytes: Size = -1;
-  /** "4096/4096". */
-  done = '';
-  /** "4 KiB". */
-  rounded = '';
+  readonly bytes: Size;
+  /** Between the verb and the offset: " 4096/4096 bytes at offset ". */
+  readonly done: string;
+  /** Between the offset and the time: "\n4 KiB, 1 ops; ". */
+  readonly rounded: string;
 
-  set(bytes: Size): void {
-    if (bytes === this.#bytes) return;
-    this.#bytes = bytes;
-    this.done = `${bytes}/${bytes}`;
-    this.rounded = formatSize(Number(bytes));
+  constructor(bytes: Size) {
+    this.bytes = bytes;
+    this.done = ` ${bytes}/${bytes} bytes at offset `;
+    this.rounded = `\n${formatSize(Number(bytes))}, 1 ops; `;
   }
 }
 
-/** Prints what a request did in `ns` nanoseconds. */
-export function printDone(session: SessionState, { verb, offset, bytes, terse }: DoneRequest, ns: number): void {
-  const { output, reportedSize } = session;
+/** Prints what a request did in `ns` nanoseconds, unless it is to be quiet. */
+export function printDone(
+  session: SessionState,
+  verb: 'read' | 'wrote' | 'discard',
+  { offset, bytes }: { readonly offset: Size; readonly bytes: Size },
+  { terse, quiet }: ReportOptions,
+  ns: number,
+): void {
+  if (quiet) return;
+  const { output } = session;
   const time = formatDuration(ns, terse);
   const seconds = ns / 1e9;
   const bytesPerSecond = Number(bytes) / seconds;
@@ -39,8 +44,9 @@ export function printDone(session: SessionState, { verb, offset, bytes, terse }:
     output.stdout(`${bytes},1,${time},${formatFixed(bytesPerSecond, 3)},${formatFixed(opsPerSecond, 3)}\n`);
     return;
   }
-  const rates = `${formatSize(bytesPerSecond)}/sec and ${formatFixed(opsPerSecond, 4)} ops/sec`;
-  reportedSize.set(bytes);
-  const { done, rounded } = reportedSize;
-  output.stdout(`${verb} ${done} bytes at offset ${offset}\n${rounded}, 1 ops; ${time} (${rates})\n`);
+  if (session.reportedSize.bytes !== bytes) session.reportedSize = new ReportedSize(bytes);
+  const { done, rounded } = session.reportedSize;
+  const bytesRate = formatSize(bytesPerSecond);
+  const opsRate = formatFixed(opsPerSecond, 4);
+  output.stdout(`${verb}${done}${offset}${rounded}${time} (${bytesRate}/sec and ${opsRate} ops/sec)\n`);
 }

@@ -10,17 +10,26 @@ import type { SessionState } from '../session-state.ts';
 
 /** A request with its report. */
 export interface Request {
-  /** The name of the request in the complaint about its failure: "`name` failed: …". */
-  readonly name: string;
+  /** `name` is what it is called in the complaint about its failure: "`name` failed: …". */
+  readonly place: { readonly name: string };
   /** Its data; released when the request has reported. */
   readonly lease: Lease | null;
-  begin(): Pending;
+  /** When it began, in the loop's clock; the one that runs it sets it. */
+  startNs: number;
+  begin(session: SessionState): Pending;
   /**
    * Reports success after `ns` nanoseconds; calls `breathe` again and again if there is much to say. Throws
    * `CommandFailure` if the data is not what was asked for.
    */
-  done(ns: number, breathe: () => Pending): Pending;
+  done(session: SessionState, ns: number, breathe: Breathe): Pending;
 }
+
+/** Gives Node a turn if that is due. */
+export type Breathe = (session: SessionState) => Pending;
+
+const breathe: Breathe = ({ loop }) => loop.breathe();
+/** A request in the background reports between two others, without a turn of Node. */
+const holdBreath: Breathe = () => undefined;
 
 /** A request with more data shows how far it has come. */
 const LONG_BYTES = 2 ** 30;
@@ -28,22 +37,22 @@ const LONG_BYTES = 2 ** 30;
 /** Runs a request to its end; one that had to wait reports after the turn of the loop in which it ended. */
 export function runRequest(session: SessionState, request: Request): Outcome {
   const { lease } = request;
-  if (lease !== null && lease.data.length > LONG_BYTES) session.transfer.show(request.name, lease.data.length);
-  const timed = { request, startNs: 0 };
+  const isLong = lease !== null && lease.data.length > LONG_BYTES;
+  if (isLong) session.transfer.show(request.place.name, lease.data.length);
   let pending: Pending;
   let failure: unknown;
   try {
-    pending = begin(session, timed);
+    pending = begin(session, request);
   } catch (error) {
     failure = error;
   }
-  if (pending !== undefined) return reportAfter(session, timed, pending);
-  session.transfer.hide();
-  return report(session, timed, failure, () => session.loop.breathe());
+  if (pending !== undefined) return reportAfter(session, request, pending);
+  if (isLong) session.transfer.hide();
+  return report(session, request, failure, breathe);
 }
 
 /** The report of a request that waits, once it has ended. */
-async function reportAfter(session: SessionState, timed: TimedRequest, pending: Promise<void>): Promise<Report> {
+async function reportAfter(session: SessionState, request: Request, pending: Promise<void>): Promise<Report> {
   let failure: unknown;
   try {
     await pending;
@@ -51,40 +60,29 @@ async function reportAfter(session: SessionState, timed: TimedRequest, pending: 
     failure = error;
   }
   session.transfer.hide();
-  return () => report(session, timed, failure, () => session.loop.breathe());
-}
-
-/** A request, and when it began. */
-interface TimedRequest {
-  readonly request: Request;
-  startNs: number;
+  return () => report(session, request, failure, breathe);
 }
 
 /** Begins a request as soon as its data is there. */
-function begin(session: SessionState, timed: TimedRequest): Pending {
-  const { request } = timed;
-  if (request.lease !== null && !request.lease.isFilled) return run(fillAndBegin(session, timed, request.lease));
-  timed.startNs = session.loop.clock.nowNs();
-  return request.begin();
+function begin(session: SessionState, request: Request): Pending {
+  const { lease } = request;
+  if (lease !== null && lease.unfilledBytes > 0) return run(fillAndBegin(session, request, lease));
+  request.startNs = session.loop.clock.nowNs();
+  return request.begin(session);
 }
 
-function* fillAndBegin(session: SessionState, timed: TimedRequest, lease: Lease): Steps<void> {
-  yield* lease.fill(() => session.loop.breathe());
-  timed.startNs = session.loop.clock.nowNs();
-  yield timed.request.begin();
+function* fillAndBegin(session: SessionState, request: Request, lease: Lease): Steps<void> {
+  yield* lease.fill(() => breathe(session));
+  request.startNs = session.loop.clock.nowNs();
+  yield request.begin(session);
 }
 
 /** Reports success, or the failure that `error` is; what is reported as a failure is thrown. */
-function report(
-  session: SessionState,
-  { request, startNs }: TimedRequest,
-  error: unknown,
-  breathe: () => Pending,
-): Pending {
+function report(session: SessionState, request: Request, error: unknown, breatheBetween: Breathe): Pending {
   let reporting: Pending;
   try {
-    if (error !== undefined) throw new CommandFailure(printFailure(session, request.name, error));
-    reporting = request.done(session.loop.clock.nowNs() - startNs, breathe);
+    if (error !== undefined) throw new CommandFailure(printFailure(session, request.place.name, error));
+    reporting = request.done(session, session.loop.clock.nowNs() - request.startNs, breatheBetween);
   } catch (failure) {
     request.lease?.release();
     throw failure;
@@ -104,14 +102,12 @@ function* releaseAfter({ lease }: Request, reporting: Promise<void>): Steps<void
 
 /** Starts a request and returns; it reports when it ends, and its failure does not count as the command's. */
 export function startRequest(session: SessionState, label: RequestLabel, request: Request): Pending {
-  const timed = { request, startNs: 0 };
   return session.background.start(
     { ...label, isAsynchronous: true },
-    () => begin(session, timed),
+    () => begin(session, request),
     (error) => {
       try {
-        // It reports between two others, without a turn of Node.
-        void report(session, timed, error, () => undefined);
+        void report(session, request, error, holdBreath);
       } catch (failure) {
         if (!(failure instanceof CommandFailure)) throw failure;
       }

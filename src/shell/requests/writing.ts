@@ -1,9 +1,9 @@
-/** Writes of data: the options and the report that `write`, `writev` and `aio_write` share. */
+/** Writes of data: the options, the request and the report that `write`, `writev` and `aio_write` share. */
 import { Req } from '../../block/flags.ts';
 import type { Pending } from '../../util/steps.ts';
 import { refuse } from '../failure.ts';
 import type { Lease } from '../data/buffer-pool.ts';
-import { printDone } from '../output/request-report.ts';
+import { printDone, type ReportOptions } from '../output/request-report.ts';
 import type { SessionState } from '../session-state.ts';
 import { patternArgument, type Size } from '../words/arguments.ts';
 import { flag, setting } from '../words/option-table.ts';
@@ -52,29 +52,34 @@ export interface WritePlace {
   readonly lease: Lease | null;
   /** Bits of `Req`. */
   readonly flags: number;
-  readonly target?: 'guest' | 'compressed' | 'vm-state';
+  readonly target: 'guest' | 'compressed' | 'vm-state';
 }
 
 /** A write and its report. */
-export function writeRequest(
-  session: SessionState,
-  { name, offset, bytes, lease, flags, target = 'guest' }: WritePlace,
-  options: { readonly terse: boolean; readonly quiet: boolean },
-): Request {
-  const { image } = session;
-  const position = Number(offset);
-  return {
-    name,
-    lease,
-    begin(): Pending {
-      if (lease === null) return image.pwriteZeroes(position, Number(bytes), flags);
-      if (target === 'vm-state') return image.saveVmState(position, lease.data);
-      if (target === 'compressed') return image.pwriteCompressed(position, lease.data);
-      return image.pwrite(position, lease.data, flags);
-    },
-    done(ns) {
-      if (!options.quiet) printDone(session, { verb: 'wrote', offset, bytes, terse: options.terse }, ns);
-      return undefined;
-    },
-  };
+export class WriteRequest implements Request {
+  readonly place: WritePlace;
+  readonly lease: Lease | null;
+  readonly options: ReportOptions;
+  startNs: number;
+
+  constructor(place: WritePlace, options: ReportOptions) {
+    this.place = place;
+    this.lease = place.lease;
+    this.options = options;
+    this.startNs = 0;
+  }
+
+  begin({ image }: SessionState): Pending {
+    const { lease, bytes, flags, target } = this.place;
+    const offset = Number(this.place.offset);
+    if (lease === null) return image.pwriteZeroes(offset, Number(bytes), flags);
+    if (target === 'vm-state') return image.saveVmState(offset, lease.data);
+    if (target === 'compressed') return image.pwriteCompressed(offset, lease.data);
+    return image.pwrite(offset, lease.data, flags);
+  }
+
+  done(session: SessionState, ns: number): Pending {
+    printDone(session, 'wrote', this.place, this.options, ns);
+    return undefined;
+  }
 }

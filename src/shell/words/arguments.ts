@@ -1,8 +1,7 @@
 /** Sizes, patterns and vectors as commands take them, with qemu-io's complaints on standard output. */
 import { SECTOR_BYTES, REQUEST_MAX_BYTES } from '../../block/flags.ts';
 import { Errno } from '../../util/errno.ts';
-import { parseExactSize } from '../../util/exact-size.ts';
-import { parseLong, parseSize, parseSum, scaledHexWarning } from '../../util/size.ts';
+import { parseLong, parseSum } from '../../util/size.ts';
 import { CommandFailure, refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 
@@ -17,11 +16,8 @@ export function twoOperands(operands: readonly string[]): readonly [string, stri
 
 /** A size; a wrong one is refused with EINVAL or ERANGE. `shown` is what the complaint quotes. */
 export function sizeArgument(session: SessionState, text: string, shown: string = text): Size {
-  const isExact = session.context.compat.has('exactSizes');
-  let size = isExact ? parseExactSize(text) : parseSize(text);
+  let size = session.parseSize(text, session);
   if (size === 'invalid' && session.acceptsExtensions) size = parseSum(text);
-  const warning = isExact ? null : scaledHexWarning(text);
-  if (warning !== null) session.warn(warning);
   if (size === 'invalid') {
     const problem = 'Parsing error: non-numeric argument, or extraneous/unrecognized suffix';
     throw refuse(session, `${problem} -- ${shown}`);

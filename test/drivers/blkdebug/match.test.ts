@@ -328,8 +328,7 @@ describe('a table of rules', () => {
         if (rule !== undefined) rules.remove(rule);
         rest.delete(number);
         const found: number[] = [];
-        for (let next = rules.newestOf(Event.NONE); next !== null; next = rules.olderThan(next))
-          found.push(next.number);
+        for (let next = rules.newestOf[Event.NONE] ?? null; next !== null; next = next.older) found.push(next.number);
         expect(found).toEqual([...rest.keys()].reverse());
       }
     }

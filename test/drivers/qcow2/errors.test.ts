@@ -114,6 +114,25 @@ describe('a write', () => {
     ]);
   });
 
+  it('over subclusters whose bitmaps contradict each other is refused, also if their L2 table is cached', async () => {
+    for (const isCached of [false, true]) {
+      host.image('x', { extendedL2: true });
+      const before = await host.openQcow2('x');
+      expect(await host.write(before, 0, 65536, 1)).toBe(0);
+      await host.close(before);
+      // Subcluster 31 is zero and has data.
+      host.change('x', (bytes) => bytes.writeUInt32BE(0x8000_0000, 4 * 65536 + 8));
+      const image = await host.openQcow2('x');
+      if (isCached) expect(await host.errno(() => image.pread(1 << 19, Buffer.alloc(512)))).toBe(0);
+      expect(await host.write(image, 4096, 512, 2)).toBe(Errno.EIO);
+      await host.close(image);
+    }
+    const text =
+      'qcow2: Marking image as corrupt: Invalid cluster entry found (L2 offset: 0x40000, L2 index: 0); ' +
+      'further corruption events will be suppressed';
+    expect(host.warnings).toEqual([text, text]);
+  });
+
   it('is not checked with overlap-check=none', async () => {
     host.image('x', {}, (image) => image.writeUInt16BE(0, 2 * 65536 + 2 * 3));
     const image = await host.openQcow2('x', { 'overlap-check': 'none' });

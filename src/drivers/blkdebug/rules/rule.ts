@@ -3,6 +3,7 @@ import { anyEventName, type RuleKind, type RuleStatus, type RuleView } from '../
 import { type DebugEvent, eventName, eventNames } from '../../../block/events/events.ts';
 import { type Condition, type EventCondition, StateCondition } from './condition.ts';
 import { type CountingCondition, countingConditions } from './counting.ts';
+import type { Rule } from './index.ts';
 import type { RuleSettings } from './settings.ts';
 
 /** The event of rules that act at any event; none fires it. */
@@ -37,8 +38,8 @@ export abstract class BaseRule {
   /** The condition that kept the rule from acting when it was evaluated last; null if it did act. */
   lastSkip: Condition | null = null;
   /** Neighbours among the armed rules of one event; set by the table alone. */
-  newer: BaseRule | null = null;
-  older: BaseRule | null = null;
+  newer: Rule | null = null;
+  older: Rule | null = null;
 
   constructor(settings: RuleSettings, when: readonly EventCondition[]) {
     this.settings = settings;

@@ -21,7 +21,7 @@ import { corrupt } from '../tables/corruption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import type { Allocation, PendingL2Update } from '../tables/pending-update.ts';
 import { sliceForUpdate, sliceOffset } from './cluster-table.ts';
-import { addPart } from './pending-parts.ts';
+import { addPart, holdsData } from './pending-parts.ts';
 
 /** A look into a slice finds this instead of bytes: the cluster cannot be overwritten in place. */
 const NEEDS_NEW = -1;
@@ -32,7 +32,7 @@ const NEEDS_NEW = -1;
  */
 export function allocateInPlace(image: Qcow2Image, guest: GuestOffset, bytes: number, result: Allocation): void {
   assert(image.lock.isLocked, 'the lock is held');
-  if (!image.pendingUpdates.isEmpty) return;
+  if (image.pendingUpdates.size > 0) return;
   const { l2Cache } = image;
   // Without an L2 table the offset is -1, at which no table can be cached.
   const slot = l2Cache.hold(sliceOffset(image, guest));
@@ -51,7 +51,7 @@ export function* allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, 
   while (result.problem === null && result.bytes < bytes) {
     const position = advance(guest, result.bytes);
     let wanted = bytes - result.bytes;
-    if (!image.pendingUpdates.isEmpty) {
+    if (image.pendingUpdates.size > 0) {
       const { free, blocking } = beforeConflict(image, position, wanted);
       // What was found so far is written first.
       if (free === 0 && result.parts !== null) break;
@@ -132,16 +132,19 @@ function findInPlace(
   const low = readBe32(table, at + 4);
   if (needsNewCluster(image, high, low)) return NEEDS_NEW;
   const cluster = entryOffset(high, low);
-  const into = image.intoCluster(position);
   if (image.intoCluster(cluster) !== 0) {
     const what = (low & ZERO) !== 0 ? 'Preallocated zero' : 'Data';
     result.problem = `${what} cluster offset ${hex(cluster)} unaligned (guest offset: ${hex(position)})`;
     return 0;
   }
   if (!result.mayGoOnAt(cluster)) return 0;
+  const into = image.intoCluster(position);
   const clusters = countInPlace(image, table, index, cluster, clusterLimit(image, index, into + bytes));
   const found = Math.min(bytes, clusters * image.clusterBytes - into);
-  addPart(image, table, { cluster, position, bytes: found, keepsOldClusters: true }, result);
+  if (!holdsData(image, table, index, into, into + found)) {
+    addPart(image, table, { cluster, position, bytes: found, keepsOldClusters: true }, result);
+    if (result.problem !== null) return 0;
+  }
   return result.add(advance(cluster, into), found);
 }
 
@@ -168,6 +171,7 @@ function* findNew(
   if (count === 0) return 0;
   const found = Math.min(bytes, count * image.clusterBytes - into);
   addPart(image, table, { cluster, position, bytes: found, keepsOldClusters: false }, result);
+  if (result.problem !== null) return 0;
   return result.add(advance(cluster, into), found);
 }
 

@@ -17,7 +17,7 @@ import { checkL2Table } from './note-entry.ts';
 export function sliceOffset(image: Qcow2Image, guest: GuestOffset): number {
   const { l1 } = image;
   const l1Index = image.l1IndexOf(guest);
-  if (l1Index >= l1.entryCount || (l1.high(l1Index) & COPIED) === 0) return -1;
+  if (l1Index >= l1.entryCount || !l1.isCopied(l1Index)) return -1;
   const l2Offset = l1.l2Offset(l1Index);
   return l2Offset === 0 || image.intoCluster(l2Offset) !== 0 ? -1 : l2Offset + image.sliceStartOf(guest);
 }
@@ -34,7 +34,7 @@ function* makeSlice(image: Qcow2Image, guest: GuestOffset): Steps<number> {
   if (l1Index >= image.l1.entryCount) yield* growL1(image, l1Index + 1, { exact: false });
   const oldOffset = image.l1.l2Offset(l1Index);
   if (image.intoCluster(oldOffset) !== 0) yield* refuseL2Offset(image, oldOffset, l1Index);
-  if ((image.l1.high(l1Index) & COPIED) === 0) {
+  if (!image.l1.isCopied(l1Index)) {
     yield* makeTable(image, l1Index);
     if (oldOffset !== 0) yield* freeClusters(image, oldOffset, image.clusterBytes, DiscardReason.OTHER);
   }

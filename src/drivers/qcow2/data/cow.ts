@@ -10,7 +10,7 @@ import { assert } from '../../../util/assert.ts';
 import { readBe32, writeBe32 } from '../../../util/big-endian.ts';
 import { Errno } from '../../../util/errno.ts';
 import type { Steps } from '../../../util/steps.ts';
-import { bitRange } from '../format/l2-entry.ts';
+import { touchedBits } from '../format/l2-entry.ts';
 import { advance, COPIED, type GuestOffset, highOf, type HostOffset, lowOf } from '../format/offsets.ts';
 import { freeClusters, freeEntry } from '../refcounts/refcounts.ts';
 import type { Encryption } from '../tables/encryption.ts';
@@ -148,9 +148,7 @@ function* freeOld(image: Qcow2Image, old: readonly number[]): Steps<void> {
 
 /** Notes in one entry's bitmap which subclusters now hold data. */
 function markWritten(image: Qcow2Image, table: Buffer, at: number, part: PendingL2Update, step: number): void {
-  const from = Math.max(part.head.offset, step * image.clusterBytes);
-  const to = Math.min(part.tail.offset + part.tail.bytes, (step + 1) * image.clusterBytes);
-  const written = bitRange(image.subclusterIndexOf(from), image.subclusterIndexOf(to - 1) + 1);
+  const written = touchedBits(image, step, part.head.offset, part.tail.offset + part.tail.bytes);
   writeBe32(table, at + 8, readBe32(table, at + 8) & ~written);
   writeBe32(table, at + 12, readBe32(table, at + 12) | written);
 }

@@ -60,12 +60,12 @@ function findNothing(image: Qcow2Image, guest: GuestOffset, bytes: number, resul
   const into = image.intoCluster(guest);
   result.type = Subcluster.UNALLOCATED_PLAIN;
   result.host = 0 as HostOffset;
-  result.bytes = withinSlice(image, guest, into + bytes) - into;
+  result.bytes = withinSlice(image, image.sliceIndexOf(guest), into + bytes) - into;
 }
 
-/** `bytes` from the start of a guest offset's cluster on, cut at the end of its slice. */
-function withinSlice(image: Qcow2Image, guest: GuestOffset, bytes: number): number {
-  return Math.min(bytes, (image.sliceEntries - image.sliceIndexOf(guest)) * image.clusterBytes);
+/** `bytes` from the start of the cluster at `index` of a slice on, cut at the end of the slice. */
+function withinSlice(image: Qcow2Image, index: number, bytes: number): number {
+  return Math.min(bytes, (image.sliceEntries - index) * image.clusterBytes);
 }
 
 /** Marks the image corrupt for an L1 entry that points between clusters; EIO. */
@@ -115,7 +115,7 @@ function readEntry(
       );
     }
   }
-  const needed = withinSlice(image, guest, into + bytes);
+  const needed = withinSlice(image, index, into + bytes);
   const run = countAlike(image, table, index, image.clustersFor(needed), first, type);
   if (run < 0) return `Invalid cluster entry found  ${placeOf(image, guest, -1 - run)}`;
   result.bytes = Math.min((run + first) * image.subclusterBytes, needed) - into;

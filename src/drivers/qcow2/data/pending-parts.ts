@@ -1,7 +1,7 @@
 /** The pending L2 updates of a write: which subclusters are written, and what has to be copied around them. */
 import { readBe32 } from '../../../util/big-endian.ts';
-import { Subcluster, subclusterRun, subclusterType, trailingZeroes } from '../format/l2-entry.ts';
-import type { GuestOffset, HostOffset } from '../format/offsets.ts';
+import { Subcluster, subclusterType, touchedBits, trailingZeroes } from '../format/l2-entry.ts';
+import { type GuestOffset, type HostOffset, ZERO } from '../format/offsets.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { type Allocation, PendingL2Update } from '../tables/pending-update.ts';
 import { placeOf } from './mapping.ts';
@@ -25,8 +25,26 @@ export interface WritePiece {
 }
 
 /**
- * Adds the pending update of a piece to `result`, unless all of the piece overwrites data in place. Sets
- * `result.problem` instead if an L2 entry is invalid.
+ * Whether a write from byte `from` to `to` of clusters that are in place, the one at `index` of the slice and those
+ * behind it, only overwrites data. Not if an entry is invalid.
+ */
+export function holdsData(image: Qcow2Image, table: Buffer, index: number, from: number, to: number): boolean {
+  const { clusterBytes, l2EntryBytes, hasSubclusters } = image;
+  for (let step = 0; step * clusterBytes < to; step++) {
+    const at = (index + step) * l2EntryBytes;
+    if (hasSubclusters) {
+      const zero = readBe32(table, at + 8);
+      const allocated = readBe32(table, at + 12);
+      if ((allocated & zero) !== 0 || (touchedBits(image, step, from, to) & ~allocated) !== 0) return false;
+    } else if ((readBe32(table, at + 4) & ZERO) !== 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/**
+ * Adds the pending update of a piece to `result`. Sets `result.problem` instead if an L2 entry is invalid.
  */
 export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, result: Allocation): void {
   const { position, keepsOldClusters } = piece;
@@ -34,9 +52,8 @@ export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, res
   const into = image.intoCluster(position);
   const end = into + piece.bytes;
   const clusterCount = image.clustersFor(end);
-  const invalid = checkPart(image, table, index, into, end, keepsOldClusters);
-  if (invalid === NOTHING_TO_DO) return;
-  if (invalid >= 0) {
+  const invalid = findInvalid(image, table, index, clusterCount);
+  if (invalid !== -1) {
     result.problem = `Invalid cluster entry found ${placeOf(image, position, invalid)}`;
     return;
   }
@@ -55,38 +72,14 @@ export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, res
   image.pendingUpdates.add(part);
 }
 
-/** Every subcluster that is written holds data already. */
-const NOTHING_TO_DO = -2;
-const ALL_VALID = -1;
-
-/** The index of an invalid entry, ALL_VALID, or NOTHING_TO_DO if every subcluster written holds data already. */
-function checkPart(
-  image: Qcow2Image,
-  table: Buffer,
-  index: number,
-  from: number,
-  to: number,
-  keepsOldClusters: boolean,
-): number {
-  const { clusterBytes, l2EntryBytes, hasSubclusters } = image;
-  const clusterCount = image.clustersFor(to);
-  let overwritesOnly = keepsOldClusters;
-  for (let step = 0; step < clusterCount; step++) {
-    let first = 0;
-    if (overwritesOnly) first = image.subclusterIndexOf(Math.max(from, step * clusterBytes));
-    const type = typeAt(image, table, index + step, first);
-    if (type === Subcluster.INVALID) return index + step;
-    if (!overwritesOnly) continue;
-    if (type !== Subcluster.NORMAL) {
-      overwritesOnly = false;
-    } else if (hasSubclusters) {
-      const last = image.subclusterIndexOf(Math.min(to, (step + 1) * clusterBytes) - 1);
-      const at = (index + step) * l2EntryBytes;
-      const run = subclusterRun(image, type, readBe32(table, at + 12), readBe32(table, at + 8), first);
-      if (first + run <= last) overwritesOnly = false;
-    }
+/** The index of the first invalid entry among `count` from `index` on; -1 if there is none. */
+function findInvalid(image: Qcow2Image, table: Buffer, index: number, count: number): number {
+  // Only the bitmaps of subclusters can contradict each other.
+  if (!image.hasSubclusters) return -1;
+  for (let step = 0; step < count; step++) {
+    if (typeAt(image, table, index + step, 0) === Subcluster.INVALID) return index + step;
   }
-  return overwritesOnly ? NOTHING_TO_DO : ALL_VALID;
+  return -1;
 }
 
 /** From where on, in bytes from the first cluster's start, old content is copied in front of what is written. */

@@ -8,7 +8,6 @@ import { Subcluster } from '../format/l2-entry.ts';
 import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
 import { type Encryption, MAX_ENCRYPTED_CLUSTERS } from '../tables/encryption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
-import { inPlace } from '../tables/io.ts';
 import { readCompressed } from './compressed.ts';
 import { lookUp, Mapping } from './mapping.ts';
 import { inThread } from '../tables/worker.ts';
@@ -73,13 +72,11 @@ function readPart(image: Qcow2Image, guest: GuestOffset, data: Buffer, mapping: 
   // Nothing else can come to a place of an external data file: a read there gets old data or zeroes.
   if (hazards === null || image.hasDataFile) return readFrom(image, guest, data, mapping);
   if (mapping.type === Subcluster.NORMAL) {
-    return inPlace(hazards.places, 'read', mapping.host, data.length, guest, () =>
-      readFrom(image, guest, data, mapping),
-    );
+    return hazards.places.during('read', mapping.host, data.length, guest, () => readFrom(image, guest, data, mapping));
   }
   if (mapping.type === Subcluster.COMPRESSED) {
     const { offset, bytes } = image.compressedRange(mapping.high, mapping.low);
-    return inPlace(hazards.places, 'read', offset, bytes, guest, () => readFrom(image, guest, data, mapping));
+    return hazards.places.during('read', offset, bytes, guest, () => readFrom(image, guest, data, mapping));
   }
   return readFrom(image, guest, data, mapping);
 }

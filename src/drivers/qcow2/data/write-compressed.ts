@@ -18,7 +18,6 @@ import {
 } from '../format/offsets.ts';
 import { allocateBytes } from '../refcounts/refcounts.ts';
 import type { Qcow2Image } from '../tables/image.ts';
-import { inPlace } from '../tables/io.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
 import { countsOf } from '../tables/pending-update.ts';
 import { sliceForUpdate } from './cluster-table.ts';
@@ -77,7 +76,7 @@ function* writeCluster(image: Qcow2Image, guest: GuestOffset, data: Buffer): Ste
   const host = yield* image.lock.holding(allocateCompressed(image, guest, compressed.length));
   const writing = (): Pending => run(writeStream(image, host, compressed));
   const { hazards } = image;
-  yield hazards === null ? writing() : inPlace(hazards.places, 'write', host, compressed.length, guest, writing);
+  yield hazards === null ? writing() : hazards.places.during('write', host, compressed.length, guest, writing);
 }
 
 function* writeStream(image: Qcow2Image, host: HostOffset, compressed: Buffer): Steps<void> {

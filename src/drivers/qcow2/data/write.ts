@@ -8,7 +8,6 @@ import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
 import { type Encryption, MAX_ENCRYPTED_CLUSTERS } from '../tables/encryption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
-import { inPlace } from '../tables/io.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
 import { Allocation, type PendingL2Update, type WriteOrdering } from '../tables/pending-update.ts';
 import { allocate, allocateInPlace } from './allocate.ts';
@@ -121,7 +120,7 @@ function* writeEncrypted(
   const encrypting = (): Pending => run(inThread(image, () => encryption.encrypt(space.host, guest, data, stored)));
   const { hazards } = image;
   try {
-    yield hazards === null ? encrypting() : inPlace(hazards.data, 'write', space.host, data.length, guest, encrypting);
+    yield hazards === null ? encrypting() : hazards.data.during('write', space.host, data.length, guest, encrypting);
     yield writeStored(image, guest, stored, space);
   } finally {
     encryption.outgoing.giveBack(stored);
@@ -130,22 +129,20 @@ function* writeEncrypted(
 
 /** Writes data as it is to be stored. */
 function writeStored(image: Qcow2Image, guest: GuestOffset, data: Buffer, space: Allocation): Pending {
+  const { hazards } = image;
   let writing: Pending;
   let failure: BlockError | null = null;
   try {
-    writing = writeData(image, guest, data, space);
+    writing =
+      hazards === null
+        ? writeAt(image, guest, data, space)
+        : hazards.data.during('write', space.host, data.length, guest, () => writeAt(image, guest, data, space));
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     failure = error;
   }
   if (writing === undefined && failure === null && space.parts === null) return passLock(image);
   return run(finishPart(image, space, writing, failure));
-}
-
-function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, space: Allocation): Pending {
-  const { hazards } = image;
-  if (hazards === null) return writeAt(image, guest, data, space);
-  return inPlace(hazards.data, 'write', space.host, data.length, guest, () => writeAt(image, guest, data, space));
 }
 
 function writeAt(image: Qcow2Image, guest: GuestOffset, data: Buffer, { host, parts }: Allocation): Pending {

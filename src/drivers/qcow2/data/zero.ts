@@ -11,7 +11,6 @@ import { readBe32 } from '../../../util/big-endian.ts';
 import { sliceForUpdate } from './cluster-table.ts';
 import { discardClusters, withHeldDiscards } from './discard.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
-import { inPlace } from '../tables/io.ts';
 import { bitRange, Cluster, clusterType, isAllocated, Subcluster } from '../format/l2-entry.ts';
 import { lookUp, Mapping } from './mapping.ts';
 import { advance, type GuestOffset, ZERO } from '../format/offsets.ts';
@@ -93,7 +92,7 @@ export function* zeroSubclusters(image: Qcow2Image, guest: GuestOffset, bytes: n
 /** Zeroes a range of a raw data file, which is where the guest has it. */
 function zeroRawData(image: Qcow2Image, guest: GuestOffset, bytes: number, flags: number): Pending {
   const zeroing = (): Pending => pwriteZeroes(image.dataFile, guest, bytes, flags);
-  return image.hazards === null ? zeroing() : inPlace(image.hazards.data, 'write', guest, bytes, guest, zeroing);
+  return image.hazards === null ? zeroing() : image.hazards.data.during('write', guest, bytes, guest, zeroing);
 }
 
 /** A range to be zeroed: whole clusters, between parts of the clusters before and behind them. */

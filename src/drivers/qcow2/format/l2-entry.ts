@@ -102,6 +102,16 @@ export function bitRange(from: number, to: number): number {
   return (width === 32 ? ALL : ((1 << width) - 1) << from) >>> 0;
 }
 
+/**
+ * The bits of the subclusters that a range touches in one of its clusters, which is `step` behind the first; `from` and
+ * `to` are in bytes from the start of the first.
+ */
+export function touchedBits(geometry: Geometry, step: number, from: number, to: number): number {
+  const start = Math.max(from, step * geometry.clusterBytes);
+  const end = Math.min(to, (step + 1) * geometry.clusterBytes);
+  return bitRange(geometry.subclusterIndexOf(start), geometry.subclusterIndexOf(end - 1) + 1);
+}
+
 /** 32 for 0. */
 export function trailingZeroes(word: number): number {
   return word === 0 ? 32 : 31 - Math.clz32(word & -word);

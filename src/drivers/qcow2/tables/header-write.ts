@@ -145,14 +145,11 @@ export function* markConsistent(image: Qcow2Image): Steps<void> {
 /** Writes back both caches; refcounts only if they have to be right on disk. */
 export function writeCaches(image: Qcow2Image): Pending {
   const writing = image.l2Cache.write();
-  return writing === undefined ? writeRefcounts(image) : run(writeRefcountsAfter(writing, image));
-}
-
-function writeRefcounts(image: Qcow2Image): Pending {
+  if (writing !== undefined) return run(writeRefcountsAfter(writing, image));
   return image.needsAccurateRefcounts ? image.refcountCache.write() : undefined;
 }
 
 function* writeRefcountsAfter(writing: Promise<void>, image: Qcow2Image): Steps<void> {
   yield writing;
-  yield writeRefcounts(image);
+  if (image.needsAccurateRefcounts) yield image.refcountCache.write();
 }

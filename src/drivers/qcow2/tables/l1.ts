@@ -42,6 +42,11 @@ export class L1Table {
     return readEntryOffset(this.bytes, index * L1_ENTRY_BYTES);
   }
 
+  /** Whether the L2 table of this entry is the image's own: a snapshot has no part in it, and it may be written. */
+  isCopied(index: number): boolean {
+    return ((this.bytes[index * L1_ENTRY_BYTES] as number) & 0x80) !== 0;
+  }
+
   /** Changes an entry in memory. */
   set(index: number, high: number, low: number): void {
     if (this.#l2Clusters !== null) {

@@ -53,12 +53,13 @@ const names: ReadonlyMap<number, string> = new Map([
 export function checkOverlap(image: Qcow2Image, ignored: number, offset: number, bytes: number): Pending {
   const checks = image.overlapChecks & ~ignored;
   if (checks === 0 || bytes === 0) return undefined;
-  const hit = findOverlap(image, checks, offset, bytes);
-  if (hit !== 0) return run(refuse(image, hit));
-  if ((checks & Overlap.INACTIVE_L2) !== 0 && image.snapshots.length > 0) {
-    return run(checkInactiveL2(image, checks, offset, bytes));
-  }
-  return hitsBitmapDirectory(image, checks, offset, bytes) ? run(refuse(image, Overlap.BITMAP_DIRECTORY)) : undefined;
+  // All is checked by whole clusters.
+  const start = image.startOfCluster(offset);
+  const end = image.alignUpToCluster(offset + bytes);
+  const hit = findOverlap(image, checks, start, end);
+  const mayHitInactive = (checks & Overlap.INACTIVE_L2) !== 0 && image.snapshots.length > 0;
+  if (mayHitInactive && (hit === 0 || hit > Overlap.INACTIVE_L2)) return run(checkInactiveL2(image, start, end, hit));
+  return hit === 0 ? undefined : run(refuse(image, hit));
 }
 
 /** Checks a write of guest data as `checkOverlap` does; an external data file has no metadata to hit. */
@@ -74,14 +75,10 @@ function overlaps(start: number, end: number, offset: number, bytes: number): bo
   return bytes !== 0 && offset < end && start < offset + bytes;
 }
 
-/** The first kind of metadata that the range hits, of those that can be told without reading; 0 if none. */
-function findOverlap(image: Qcow2Image, checks: number, offset: number, bytes: number): number {
+/** The first kind of metadata that the clusters hit, of those that can be told without reading; 0 if none. */
+function findOverlap(image: Qcow2Image, checks: number, start: number, end: number): number {
   const { clusterBytes, l1, refcountTable } = image;
-  if ((checks & Overlap.MAIN_HEADER) !== 0 && offset < clusterBytes) return Overlap.MAIN_HEADER;
-
-  // Everything else is checked by whole clusters.
-  const start = image.startOfCluster(offset);
-  const end = image.alignUpToCluster(offset + bytes);
+  if ((checks & Overlap.MAIN_HEADER) !== 0 && start === 0) return Overlap.MAIN_HEADER;
   if ((checks & Overlap.ACTIVE_L1) !== 0 && overlaps(start, end, l1.offset, l1.entryCount * L1_ENTRY_BYTES)) {
     return Overlap.ACTIVE_L1;
   }
@@ -103,7 +100,8 @@ function findOverlap(image: Qcow2Image, checks: number, offset: number, bytes: n
   if ((checks & Overlap.REFCOUNT_BLOCK) !== 0 && refcountTable.blocks.hits(firstCluster, clusterCount)) {
     return Overlap.REFCOUNT_BLOCK;
   }
-  return 0;
+  const hasBitmaps = (checks & Overlap.BITMAP_DIRECTORY) !== 0 && (image.autoclear & Autoclear.BITMAPS) !== 0n;
+  return hasBitmaps && hitsBitmapDirectory(image, start, end) ? Overlap.BITMAP_DIRECTORY : 0;
 }
 
 function findSnapshotOverlap(image: Qcow2Image, checks: number, start: number, end: number): number {
@@ -117,19 +115,14 @@ function findSnapshotOverlap(image: Qcow2Image, checks: number, start: number, e
   return 0;
 }
 
-function hitsBitmapDirectory(image: Qcow2Image, checks: number, offset: number, bytes: number): boolean {
-  if ((checks & Overlap.BITMAP_DIRECTORY) === 0 || (image.autoclear & Autoclear.BITMAPS) === 0n) return false;
-  const start = image.startOfCluster(offset);
-  const end = image.alignUpToCluster(offset + bytes);
-  // Without a directory every write is refused, as QEMU does it: its arithmetic makes nothing at offset 0 everything.
+function hitsBitmapDirectory(image: Qcow2Image, start: number, end: number): boolean {
   const { bitmapDirectoryOffset, bitmapDirectoryBytes } = image;
+  // Without a directory every write is refused, as QEMU does it: its arithmetic makes nothing at offset 0 everything.
   return bitmapDirectoryBytes === 0 || overlaps(start, end, bitmapDirectoryOffset, bitmapDirectoryBytes);
 }
 
-/** Reads the L1 table of every snapshot: only `all` asks for this. */
-function* checkInactiveL2(image: Qcow2Image, checks: number, offset: number, bytes: number): Steps<void> {
-  const start = image.startOfCluster(offset);
-  const end = image.alignUpToCluster(offset + bytes);
+/** Reads the L1 table of every snapshot: only `all` asks for this. Then `hit` counts, unless it is 0. */
+function* checkInactiveL2(image: Qcow2Image, start: number, end: number, hit: number): Steps<void> {
   for (const { l1Offset, l1EntryCount } of image.snapshots) {
     const problem = tableProblem(image, l1Offset, l1EntryCount, L1_ENTRY_BYTES, MAX_L1_BYTES, '');
     if (problem !== null) throw problem;
@@ -142,5 +135,5 @@ function* checkInactiveL2(image: Qcow2Image, checks: number, offset: number, byt
       }
     }
   }
-  if (hitsBitmapDirectory(image, checks, offset, bytes)) yield* refuse(image, Overlap.BITMAP_DIRECTORY);
+  if (hit !== 0) yield* refuse(image, hit);
 }

@@ -112,16 +112,12 @@ export class PendingUpdates {
   /** Null while there are so few that looking at all of them is as fast. */
   #byCluster: Map<number, PendingL2Update[]> | null = null;
   #newest: PendingL2Update | null = null;
-  #size = 0;
+  /** How many there are. Only changed in here. */
+  size = 0;
   #nextOrder = 0;
 
   constructor(image: Qcow2Image) {
     this.#image = image;
-  }
-
-  /** No write is in flight that takes clusters. */
-  get isEmpty(): boolean {
-    return this.#size === 0;
   }
 
   /** Adds an update, as the newest. */
@@ -137,9 +133,9 @@ export class PendingUpdates {
     update.older = this.#newest;
     if (this.#newest !== null) this.#newest.newer = update;
     this.#newest = update;
-    this.#size += 1;
+    this.size += 1;
     if (this.#byCluster !== null) this.#index(update);
-    else if (this.#size > FEW) this.#indexAll();
+    else if (this.size > FEW) this.#indexAll();
   }
 
   #indexAll(): void {
@@ -168,8 +164,8 @@ export class PendingUpdates {
     if (update.older !== null) update.older.newer = update.newer;
     update.newer = null;
     update.older = null;
-    this.#size -= 1;
-    if (this.#size === 0) this.#byCluster = null;
+    this.size -= 1;
+    if (this.size === 0) this.#byCluster = null;
     if (this.#byCluster === null) return true;
     const { first, end } = this.#clustersOf(update);
     for (let cluster = first; cluster < end; cluster++) {
@@ -184,7 +180,7 @@ export class PendingUpdates {
   touching(guest: GuestOffset, bytes: number): readonly PendingL2Update[] {
     const first = this.#image.clusterIndexOf(guest);
     const end = this.#image.clusterIndexOf(guest + bytes - 1) + 1;
-    if (this.#byCluster !== null && end - first < this.#size) return inClusters(this.#byCluster, first, end);
+    if (this.#byCluster !== null && end - first < this.size) return inClusters(this.#byCluster, first, end);
     const found: PendingL2Update[] = [];
     for (let update = this.#newest; update !== null; update = update.older) {
       const own = this.#clustersOf(update);

@@ -2,6 +2,8 @@
 
 /** A set of numbers from 0 on, below a bound: one bit each. */
 export class SlotSet {
+  /** The number of members. Only changed in here. */
+  size = 0;
   readonly #words: Uint32Array;
 
   constructor(slotCount: number) {
@@ -13,11 +15,15 @@ export class SlotSet {
   }
 
   add(slot: number): void {
+    if (this.has(slot)) return;
     this.#words[slot >>> 5] = (this.#words[slot >>> 5] ?? 0) | (1 << (slot & 31));
+    this.size += 1;
   }
 
   delete(slot: number): void {
+    if (!this.has(slot)) return;
     this.#words[slot >>> 5] = (this.#words[slot >>> 5] ?? 0) & ~(1 << (slot & 31));
+    this.size -= 1;
   }
 
   /** The smallest member from `first` on; -1 if there is none. */

@@ -71,7 +71,7 @@ export class TableCache {
 
   /** The slot of a table that is cached, held; -1 if it is not. */
   hold(offset: number): number {
-    const slot = this.find(offset);
+    const slot = this.#slots.get(offset) ?? -1;
     if (slot !== -1) (this.#holders[slot] as number) += 1;
     return slot;
   }
@@ -163,7 +163,7 @@ export class TableCache {
 
   /** Writes back all dirty tables. Goes on after a failure; of several, no space left counts before the last one. */
   write(): Pending {
-    return this.#dirty.next(0) === -1 ? undefined : run(this.#writeDirty());
+    return this.#dirty.size === 0 ? undefined : run(this.#writeDirty());
   }
 
   *#writeDirty(): Steps<void> {
@@ -182,7 +182,7 @@ export class TableCache {
 
   /** Writes back all dirty tables and puts them on stable storage. */
   *flush(): Steps<void> {
-    if (this.#dirty.next(0) !== -1) yield* this.#writeDirty();
+    if (this.#dirty.size > 0) yield* this.#writeDirty();
     const flushing = flushFile(this.#image);
     if (flushing !== undefined) yield flushing;
   }
