@@ -50,7 +50,7 @@ export function* closeImage(image: Qcow2Image): Steps<void> {
 
 function* flushCache(image: Qcow2Image, cache: TableCache, name: string): Steps<boolean> {
   try {
-    yield* cache.flush();
+    yield cache.flush();
     return true;
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;

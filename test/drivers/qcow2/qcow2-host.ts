@@ -55,8 +55,8 @@ export class Qcow2Host extends HostImages {
   async check(image: BlockBackend): Promise<CheckResult> {
     let result: CheckResult | undefined;
     const errno = await this.errno(async () => {
-      await run(stateOf(image).l2Cache.flush());
-      await run(stateOf(image).refcountCache.flush());
+      await stateOf(image).l2Cache.flush();
+      await stateOf(image).refcountCache.flush();
       result = await run(checkImage(stateOf(image), 'none'));
     });
     if (result === undefined) throw new Error(`the check failed with errno ${errno}`);

@@ -53,11 +53,11 @@ function* makeTable(image: Qcow2Image, l1Index: number): Steps<void> {
   const counted = countsOf(image, offset, image.clusterBytes);
   try {
     if (offset === 0) yield* corrupt(image, 'Preventing invalid allocation of L2 table at offset 0');
-    yield* image.refcountCache.flush();
+    yield image.refcountCache.flush();
     for (let start = 0; start < image.clusterBytes; start += image.l2Cache.tableBytes) {
       yield* fillSlice(image, offset + start, oldOffset === 0 ? 0 : oldOffset + start);
     }
-    yield* image.l2Cache.flush();
+    yield image.l2Cache.flush();
     l1.set(l1Index, (highOf(offset) | COPIED) >>> 0, lowOf(offset));
     checkL2Table(image, l1Index, offset, counted);
     yield* writeL1Entry(image, l1Index);

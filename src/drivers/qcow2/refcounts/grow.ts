@@ -37,7 +37,7 @@ export function* refcountBlockForUpdate(image: Qcow2Image, clusterIndex: number)
 function* makeBlock(image: Qcow2Image, clusterIndex: number): Steps<never> {
   const { refcountCache, clusterBytes } = image;
   // The refcount table is about to be written, and what it says may depend on L2 tables.
-  yield* image.l2Cache.flush();
+  yield image.l2Cache.flush();
   const offset = yield* findFreeClusters(image, clusterBytes, Number.MAX_SAFE_INTEGER);
   if (offset === 0) yield* corrupt(image, 'Preventing invalid allocation of refcount block at offset 0');
 
@@ -47,7 +47,7 @@ function* makeBlock(image: Qcow2Image, clusterIndex: number): Steps<never> {
   if (!countsItself) {
     // At most twice, then a block counts itself.
     yield* updateRefcount(image, offset, clusterBytes, 1, DiscardReason.NEVER);
-    yield* refcountCache.flush();
+    yield refcountCache.flush();
   }
   const slot: number = yield refcountCache.getEmpty(offset);
   try {
@@ -57,7 +57,7 @@ function* makeBlock(image: Qcow2Image, clusterIndex: number): Steps<never> {
     yield image.fire(Event.REFBLOCK_ALLOC_WRITE);
     refcountCache.markDirty(slot);
     image.hazards?.order.changed(offset);
-    yield* refcountCache.flush();
+    yield refcountCache.flush();
     if (tableIndex < image.refcountTable.entryCount) yield* hookUp(image, tableIndex, offset);
   } finally {
     refcountCache.put(slot);
@@ -181,7 +181,7 @@ export function* makeRefcountArea(image: Qcow2Image, area: RefcountArea): Steps<
   }
 
   yield image.fire(Event.REFBLOCK_ALLOC_WRITE_BLOCKS);
-  yield* refcountCache.flush();
+  yield refcountCache.flush();
   yield image.fire(Event.REFBLOCK_ALLOC_WRITE_TABLE);
   yield* writeFileSync(image, tableOffset, asQemuWrites(bytes, blockCount));
   yield image.fire(Event.REFBLOCK_ALLOC_SWITCH_TABLE);

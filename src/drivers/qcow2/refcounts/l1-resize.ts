@@ -29,7 +29,7 @@ export function* growL1(image: Qcow2Image, minEntries: number, { exact }: { exac
   yield image.fire(Event.L1_GROW_ALLOC_TABLE);
   const offset = yield* allocateClusters(image, bytes);
   try {
-    yield* image.refcountCache.flush();
+    yield image.refcountCache.flush();
     // The table is not in use yet, so nothing at all may be there.
     yield checkOverlap(image, 0, offset, bytes);
     yield image.fire(Event.L1_GROW_WRITE_TABLE);

@@ -1,5 +1,5 @@
 /** Run-time options: sizes of the caches, lazy refcounts, overlap checks, which discards are passed down. */
-import { BlockError, invalidArgument, stepsWithContext } from '../../../block/error.ts';
+import { BlockError, invalidArgument, stepsWithContext, withContext } from '../../../block/error.ts';
 import { Open } from '../../../block/flags.ts';
 import { takeKeySecret } from '../../../block/options/key-secret.ts';
 import { absorbOptions, type Options, takeSub } from '../../../block/options/options.ts';
@@ -83,8 +83,8 @@ export function* prepareOptions(
   if (refcountSlots > INT_MAX) throw invalidArgument('Refcount cache size too big');
 
   if (state === 'open') {
-    yield* stepsWithContext('Failed to flush the L2 table cache', image.l2Cache.flush());
-    yield* stepsWithContext('Failed to flush the refcount block cache', image.refcountCache.flush());
+    yield withContext('Failed to flush the L2 table cache', () => image.l2Cache.flush());
+    yield withContext('Failed to flush the refcount block cache', () => image.refcountCache.flush());
   }
   const { l2Cache, refcountCache } = makeCaches(image, l2Slots, sizes.entryBytes, refcountSlots);
 

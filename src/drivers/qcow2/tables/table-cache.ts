@@ -152,7 +152,7 @@ export class TableCache {
 
   *#flushDependency(): Steps<void> {
     if (this.#dependsOn === null) return;
-    yield* this.#dependsOn.flush();
+    yield this.#dependsOn.flush();
     this.#settle();
   }
 
@@ -161,35 +161,25 @@ export class TableCache {
     this.#dependsOnFlush = true;
   }
 
-  /** Writes back all dirty tables. Goes on after a failure; of several, no space left counts before the last one. */
+  /** Writes back all dirty tables, as `#writeBack` does. */
   write(): Pending {
-    return this.#dirty.size === 0 ? undefined : run(this.#writeDirty());
-  }
-
-  *#writeDirty(): Steps<void> {
-    let failure: BlockError | null = null;
-    // Searched anew after each write: writing back this cache can write back another, which may change this one.
-    for (let slot = this.#dirty.next(0); slot !== -1; slot = this.#dirty.next(slot + 1)) {
-      try {
-        yield* this.#writeBack(slot);
-      } catch (error) {
-        if (!(error instanceof BlockError)) throw error;
-        if (failure?.errno !== Errno.ENOSPC) failure = error;
-      }
-    }
-    if (failure !== null) throw failure;
+    return this.#dirty.size === 0 ? undefined : run(this.#writeBack(0, this.slotCount));
   }
 
   /** Writes back all dirty tables and puts them on stable storage. */
-  *flush(): Steps<void> {
-    if (this.#dirty.size > 0) yield* this.#writeDirty();
-    const flushing = flushFile(this.#image);
-    if (flushing !== undefined) yield flushing;
+  flush(): Pending {
+    const writing = this.write();
+    return writing === undefined ? flushFile(this.#image) : run(this.#flushWhenWritten(writing));
+  }
+
+  *#flushWhenWritten(writing: Promise<void>): Steps<void> {
+    yield writing;
+    yield flushFile(this.#image);
   }
 
   /** Flushes, and forgets every table. */
   *empty(): Steps<void> {
-    yield* this.flush();
+    yield this.flush();
     this.#slots.clear();
     for (let slot = 0; slot < this.slotCount; slot++) {
       assert(this.#holders[slot] === 0, 'no table of a cache that is emptied is held');
@@ -206,7 +196,7 @@ export class TableCache {
     // Offset 0 is the header: nothing that points there is a table.
     if (offset === 0) throw new BlockError(Errno.EIO);
     const slot = this.#victim(offset);
-    if (this.#dirty.has(slot)) yield* this.#writeBack(slot);
+    if (this.#dirty.has(slot)) yield* this.#writeBack(slot, slot + 1);
     this.#forget(slot);
     if (fromDisk) {
       if (this.kind === 'L2 table') yield image.fire(Event.L2_LOAD);
@@ -234,28 +224,44 @@ export class TableCache {
     return slot;
   }
 
-  /** Writes a dirty table back. */
-  *#writeBack(slot: number): Steps<void> {
-    const offset = this.#offsets[slot] as number;
-    if (offset === 0) return;
-    if (this.#dependsOn !== null) yield* this.#dependsOn.flush();
-    else if (this.#dependsOnFlush) yield flushFile(this.#image);
-    this.#settle();
+  /**
+   * Writes back the dirty tables in the slots from `first` to before `end`. Goes on after a failure; of several, no
+   * space left counts before the last one.
+   */
+  *#writeBack(first: number, end: number): Steps<void> {
+    const { hazards } = this.#image;
     const isL2 = this.kind === 'L2 table';
-    const refusing = checkOverlap(
-      this.#image,
-      isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK,
-      offset,
-      this.tableBytes,
-    );
-    if (refusing !== undefined) yield refusing;
-    const told = this.#image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
-    if (told !== undefined) yield told;
-    const tick = this.#image.hazards?.order.writing(offset, this.table(slot)) ?? 0;
-    const writing = writeFile(this.#image, offset, this.table(slot));
-    if (writing !== undefined) yield writing;
-    this.#dirty.delete(slot);
-    this.#image.hazards?.order.written(offset, this.tableBytes, tick);
+    let failure: BlockError | null = null;
+    // Searched anew after each write: writing back this cache can write back another, which may change this one.
+    for (let slot = this.#dirty.next(first); slot !== -1 && slot < end; slot = this.#dirty.next(slot + 1)) {
+      const offset = this.#offsets[slot] as number;
+      if (offset === 0) continue;
+      try {
+        let pending = this.#flushBefore();
+        if (pending !== undefined) yield pending;
+        this.#settle();
+        const own = isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK;
+        pending = checkOverlap(this.#image, own, offset, this.tableBytes);
+        if (pending !== undefined) yield pending;
+        pending = this.#image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
+        if (pending !== undefined) yield pending;
+        const tick = hazards === null ? 0 : hazards.order.writing(offset, this.table(slot));
+        pending = writeFile(this.#image, offset, this.table(slot));
+        if (pending !== undefined) yield pending;
+        this.#dirty.delete(slot);
+        if (hazards !== null) hazards.order.written(offset, this.tableBytes, tick);
+      } catch (error) {
+        if (!(error instanceof BlockError)) throw error;
+        if (failure?.errno !== Errno.ENOSPC) failure = error;
+      }
+    }
+    if (failure !== null) throw failure;
+  }
+
+  /** Puts on stable storage what has to be there before a table of this cache. */
+  #flushBefore(): Pending {
+    if (this.#dependsOn !== null) return this.#dependsOn.flush();
+    return this.#dependsOnFlush ? flushFile(this.#image) : undefined;
   }
 
   /** Another cache, or the file, was flushed: nothing has to come before this cache any more. */
