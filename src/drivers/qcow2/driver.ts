@@ -68,7 +68,7 @@ export const qcow2: Driver<Qcow2Image> = {
 
   makeEmpty: ({ state }) => run(emptyImage(state)),
   truncate: ({ state }, bytes, options) => run(truncateImage(state, bytes, options)),
-  blockStatus: ({ state }, _wantZero, offset, bytes) => run(statusOf(state, offset as GuestOffset, bytes)),
+  blockStatus: ({ state }, _wantZero, offset, bytes) => statusOf(state, offset as GuestOffset, bytes),
 
   saveVmState: ({ state }, offset, data) => run(saveVmState(state, offset, data)),
   loadVmState: ({ state }, offset, data) => run(loadVmState(state, offset, data)),

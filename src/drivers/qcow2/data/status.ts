@@ -4,7 +4,7 @@ import { BlockError } from '../../../block/error.ts';
 import { Status } from '../../../block/flags.ts';
 import type { BlockNode } from '../../../block/graph/node.ts';
 import { inQemuOrder } from '../../../block/options/options.ts';
-import type { Steps } from '../../../util/steps.ts';
+import { type Answer, run, type Steps } from '../../../util/steps.ts';
 import { bitmapInfo } from '../bitmaps/bitmaps.ts';
 import { Compatible, Compression, Incompatible } from '../format/features.ts';
 import type { Qcow2Image } from '../tables/image.ts';
@@ -20,18 +20,23 @@ const INT_MAX = 0x7fff_ffff;
  * The content of the image itself, without its backing file, at a guest offset: at most `bytes`, and as far as it is of
  * one kind. Takes the lock. What reading the L2 table throws.
  */
-export function* statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Steps<BlockStatus> {
+export function statusOf(image: Qcow2Image, guest: GuestOffset, bytes: number): Answer<BlockStatus> {
   const mapping = new Mapping();
-  // Each new cluster asks twice: the lock is taken here, without the steps of `holding`.
-  const locking = image.lock.lock();
-  if (locking !== undefined) yield locking;
-  try {
-    image.isPreallocated ??= yield* looksPreallocated(image);
-    const looking = lookUp(image, guest, Math.min(bytes, INT_MAX), mapping);
-    if (looking !== undefined) yield looking;
-  } finally {
-    image.lock.unlock();
-  }
+  const most = Math.min(bytes, INT_MAX);
+  const looking = image.lock.hold(() =>
+    image.isPreallocated === null ? run(lookUpFirst(image, guest, most, mapping)) : lookUp(image, guest, most, mapping),
+  );
+  return looking === undefined ? statusFrom(image, mapping) : run(statusWhenKnown(looking, image, mapping));
+}
+
+/** The first question, which finds out as well whether metadata was preallocated. */
+function* lookUpFirst(image: Qcow2Image, guest: GuestOffset, bytes: number, mapping: Mapping): Steps<void> {
+  image.isPreallocated = yield* looksPreallocated(image);
+  yield lookUp(image, guest, bytes, mapping);
+}
+
+function* statusWhenKnown(looking: Promise<void>, image: Qcow2Image, mapping: Mapping): Steps<BlockStatus> {
+  yield looking;
   return statusFrom(image, mapping);
 }
 
