@@ -70,18 +70,22 @@ export function mergeIntoCow(parts: PendingL2Update | null, guest: GuestOffset, 
 }
 
 /**
- * Enters all parts into the L2 table, and lets the writers go on that wait for them. What could not be entered stays in
- * `allocation.parts`. The lock is held.
+ * Enters all parts into the L2 table, and lets the writers go on that wait for them. Gives back what could not be
+ * entered. The lock is held.
  */
 export function* linkParts(image: Qcow2Image, allocation: Allocation): Steps<void> {
   assert(image.lock.isLocked, 'the lock is held');
-  for (let part = allocation.parts; part !== null; part = allocation.parts) {
-    yield* linkPart(image, part);
-    endPart(image, allocation, part);
+  try {
+    for (let part = allocation.parts; part !== null; part = allocation.parts) {
+      yield* linkPart(image, part);
+      endPart(image, allocation, part);
+    }
+  } finally {
+    if (allocation.parts !== null) yield* abandonParts(image, allocation);
   }
 }
 
-/** Gives back what the parts took, because the write has failed. The lock is held. */
+/** Gives back what all parts took, because the write has failed. The lock is held. */
 export function* abandonParts(image: Qcow2Image, allocation: Allocation): Steps<void> {
   assert(image.lock.isLocked, 'the lock is held');
   for (let part = allocation.parts; part !== null; part = part.next) {

@@ -185,15 +185,15 @@ function* finishPart(image: Qcow2Image, space: Allocation, writing: Pending, fai
     if (!(error instanceof BlockError)) throw error;
     failed = error;
   }
-  yield* image.lock.holding(linkOrAbandon(image, space, failed));
-}
-
-/** Enters new clusters, or gives back what cannot be entered; `failure` is that of the write. The lock is held. */
-function* linkOrAbandon(image: Qcow2Image, space: Allocation, failure: BlockError | null): Steps<void> {
+  const locking = image.lock.lock();
+  if (locking !== undefined) yield locking;
   try {
-    if (failure !== null) throw failure;
-    if (space.parts !== null) yield* linkParts(image, space);
+    if (failed !== null) {
+      yield* abandonParts(image, space);
+      throw failed;
+    }
+    yield* linkParts(image, space);
   } finally {
-    if (space.parts !== null) yield* abandonParts(image, space);
+    image.lock.unlock();
   }
 }
