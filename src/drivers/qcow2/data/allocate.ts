@@ -25,6 +25,8 @@ import { addPart, holdsData } from './pending-parts.ts';
 
 /** A look into a slice finds this instead of bytes: the cluster cannot be overwritten in place. */
 const NEEDS_NEW = -1;
+/** New clusters may be at any place in the file. */
+const ANYWHERE = -1 as HostOffset;
 
 /**
  * Adds to `result` as much of a write of `bytes` at a guest offset as can be overwritten in place and is found without
@@ -70,7 +72,15 @@ export function* allocate(image: Qcow2Image, guest: GuestOffset, bytes: number, 
     try {
       const table = l2Cache.table(slot);
       found = findInPlace(image, table, position, wanted, result);
-      if (found === NEEDS_NEW) found = yield* findNew(image, table, position, wanted, result);
+      if (found === NEEDS_NEW) {
+        let count = countNew(image, table, position, wanted);
+        let cluster = placeForNew(image, position, result);
+        if (cluster === ANYWHERE) cluster = yield* allocateClusters(image, count * image.clusterBytes);
+        else if (!image.hasDataFile) count = yield* allocateClustersAt(image, cluster, count);
+        const taken = Math.min(wanted, count * image.clusterBytes - image.intoCluster(position));
+        const piece = { cluster, position, bytes: taken, keepsOldClusters: false };
+        found = count === 0 ? 0 : addPart(image, table, piece, result);
+      }
     } finally {
       l2Cache.put(slot);
     }
@@ -142,37 +152,15 @@ function findInPlace(
   const clusters = countInPlace(image, table, index, cluster, clusterLimit(image, index, into + bytes));
   const found = Math.min(bytes, clusters * image.clusterBytes - into);
   if (!holdsData(image, table, index, into, into + found)) {
-    addPart(image, table, { cluster, position, bytes: found, keepsOldClusters: true }, result);
-    if (result.problem !== null) return 0;
+    return addPart(image, table, { cluster, position, bytes: found, keepsOldClusters: true }, result);
   }
   return result.add(advance(cluster, into), found);
 }
 
-/** Adds new clusters for those that need them. 0 if there are none at the place where they have to be. */
-function* findNew(
-  image: Qcow2Image,
-  table: Buffer,
-  position: GuestOffset,
-  bytes: number,
-  result: Allocation,
-): Steps<number> {
-  const index = image.sliceIndexOf(position);
-  const into = image.intoCluster(position);
-  let count = countNew(image, table, index, clusterLimit(image, index, into + bytes));
-  let cluster: HostOffset;
-  if (image.hasDataFile) {
-    cluster = image.startOfCluster(position) as number as HostOffset;
-  } else if (result.bytes > 0) {
-    cluster = image.startOfCluster(result.end);
-    count = yield* allocateClustersAt(image, cluster, count);
-  } else {
-    cluster = yield* allocateClusters(image, count * image.clusterBytes);
-  }
-  if (count === 0) return 0;
-  const found = Math.min(bytes, count * image.clusterBytes - into);
-  addPart(image, table, { cluster, position, bytes: found, keepsOldClusters: false }, result);
-  if (result.problem !== null) return 0;
-  return result.add(advance(cluster, into), found);
+/** Where new clusters at a position have to be: behind what is found, and in a data file where the guest has them. */
+function placeForNew(image: Qcow2Image, position: GuestOffset, found: Allocation): HostOffset {
+  if (image.hasDataFile) return image.startOfCluster(position) as number as HostOffset;
+  return found.bytes === 0 ? ANYWHERE : image.startOfCluster(found.end);
 }
 
 /** How many clusters of a slice are in place and contiguous, from the one at `index` on, which is at `first`. */
@@ -187,8 +175,10 @@ function countInPlace(image: Qcow2Image, table: Buffer, index: number, first: Ho
   return limit;
 }
 
-/** How many entries of a slice need new clusters, from the one at `index` on, which does. */
-function countNew(image: Qcow2Image, table: Buffer, index: number, limit: number): number {
+/** How many clusters of a write of `bytes` at a position need to be new, from the first one on, which does. */
+function countNew(image: Qcow2Image, table: Buffer, position: GuestOffset, bytes: number): number {
+  const index = image.sliceIndexOf(position);
+  const limit = clusterLimit(image, index, image.intoCluster(position) + bytes);
   for (let count = 1; count < limit; count++) {
     const at = (index + count) * image.l2EntryBytes;
     if (!needsNewCluster(image, readBe32(table, at), readBe32(table, at + 4))) return count;

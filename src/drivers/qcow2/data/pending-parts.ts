@@ -1,7 +1,7 @@
 /** The pending L2 updates of a write: which subclusters are written, and what has to be copied around them. */
 import { readBe32 } from '../../../util/big-endian.ts';
 import { Subcluster, subclusterType, touchedBits, trailingZeroes } from '../format/l2-entry.ts';
-import { type GuestOffset, type HostOffset, ZERO } from '../format/offsets.ts';
+import { advance, type GuestOffset, type HostOffset, ZERO } from '../format/offsets.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { type Allocation, PendingL2Update } from '../tables/pending-update.ts';
 import { placeOf } from './mapping.ts';
@@ -44,9 +44,10 @@ export function holdsData(image: Qcow2Image, table: Buffer, index: number, from:
 }
 
 /**
- * Adds the pending update of a piece to `result`. Sets `result.problem` instead if an L2 entry is invalid.
+ * Adds a piece to `result`, with its pending update. Gives the number of its bytes; if an L2 entry is invalid, 0, and
+ * sets `result.problem` instead.
  */
-export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, result: Allocation): void {
+export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, result: Allocation): number {
   const { position, keepsOldClusters } = piece;
   const index = image.sliceIndexOf(position);
   const into = image.intoCluster(position);
@@ -55,7 +56,7 @@ export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, res
   const invalid = findInvalid(image, table, index, clusterCount);
   if (invalid !== -1) {
     result.problem = `Invalid cluster entry found ${placeOf(image, position, invalid)}`;
-    return;
+    return 0;
   }
   const copiesFrom = headStart(image, table, index, position, keepsOldClusters);
   const copiesTo = tailEnd(image, table, index + clusterCount - 1, end, keepsOldClusters);
@@ -70,6 +71,7 @@ export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, res
   });
   result.parts = part;
   image.pendingUpdates.add(part);
+  return result.add(advance(piece.cluster, into), piece.bytes);
 }
 
 /** The index of the first invalid entry among `count` from `index` on; -1 if there is none. */

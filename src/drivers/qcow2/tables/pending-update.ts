@@ -65,7 +65,7 @@ export class PendingL2Update {
     this.owner = image.loop.current;
     this.dependents = new CoroutineQueue(image.loop);
     const isCounted = !part.keepsOldClusters && !image.hasDataFile;
-    this.counted = isCounted ? countsOf(image, part.host, part.clusterCount * image.clusterBytes) : [];
+    this.counted = isCounted ? countsOf(image, part.host, part.clusterCount * image.clusterBytes) : noCounts;
   }
 
   /** Guest offsets between which everything is written, copied parts included. */
@@ -84,10 +84,12 @@ export class PendingL2Update {
   }
 }
 
+const noCounts: readonly Counted[] = [];
+
 /** The refcounts of clusters that were just taken, for the detector of hazards; none without one. */
 export function countsOf(image: Qcow2Image, host: HostOffset, bytes: number): readonly Counted[] {
   const { hazards, refcountTable, refcountBlockEntries } = image;
-  if (hazards === null) return [];
+  if (hazards === null) return noCounts;
   const counts: Counted[] = [];
   const end = image.clusterIndexOf(host + bytes - 1) + 1;
   for (let cluster = image.clusterIndexOf(host); cluster < end; ) {
