@@ -57,8 +57,8 @@ export function* zeroNewSpace(image: Qcow2Image, parts: PendingL2Update): Steps<
 }
 
 /** Leaves the data to the part around which head and tail are copied, if there is one that it fits into. */
-export function mergeIntoCow(parts: PendingL2Update | null, guest: GuestOffset, data: Buffer): boolean {
-  for (let part = parts; part !== null; part = part.next) {
+export function mergeIntoCow(parts: PendingL2Update, guest: GuestOffset, data: Buffer): boolean {
+  for (let part: PendingL2Update | null = parts; part !== null; part = part.next) {
     if (!part.needsCow || part.skipsCow) continue;
     // A part with a head begins where the write begins, one with a tail ends where it ends; other parts are inside.
     if (part.start + part.head.bytes !== guest) continue;

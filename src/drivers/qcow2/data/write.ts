@@ -9,7 +9,7 @@ import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts
 import { type Encryption, MAX_ENCRYPTED_CLUSTERS } from '../tables/encryption.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
-import { Allocation, type PendingL2Update, type WriteOrdering } from '../tables/pending-update.ts';
+import { Allocation, type WriteOrdering } from '../tables/pending-update.ts';
 import { allocate, allocateInPlace } from './allocate.ts';
 import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
 import { inThread } from '../tables/worker.ts';
@@ -145,31 +145,34 @@ function writeStored(image: Qcow2Image, guest: GuestOffset, data: Buffer, space:
   return run(finishPart(image, space, writing, failure));
 }
 
-function writeAt(image: Qcow2Image, guest: GuestOffset, data: Buffer, { host, parts }: Allocation): Pending {
-  if (parts !== null) return run(writeNewData(image, guest, data, host, parts));
+/** Writes data to its space. New clusters are zeroed before that where this saves a copy. */
+function writeAt(image: Qcow2Image, guest: GuestOffset, data: Buffer, space: Allocation): Pending {
+  const zeroing = space.parts === null ? undefined : run(zeroNewSpace(image, space.parts));
+  return zeroing === undefined
+    ? writeData(image, guest, data, space)
+    : run(writeZeroed(zeroing, image, guest, data, space));
+}
+
+function* writeZeroed(
+  zeroing: Promise<void>,
+  image: Qcow2Image,
+  guest: GuestOffset,
+  data: Buffer,
+  space: Allocation,
+): Steps<void> {
+  yield zeroing;
+  yield writeData(image, guest, data, space);
+}
+
+/** Writes data, unless it is left to be written together with what is copied around it. */
+function writeData(image: Qcow2Image, guest: GuestOffset, data: Buffer, { host, parts }: Allocation): Pending {
+  if (parts !== null && mergeIntoCow(parts, guest, data)) return undefined;
   const told = image.fire(Event.WRITE_AIO);
   return told === undefined ? pwritev(image.dataFile, host, data, 0) : run(writeAfter(told, image, host, data));
 }
 
 function* writeAfter(told: Promise<void>, image: Qcow2Image, host: HostOffset, data: Buffer): Steps<void> {
   yield told;
-  yield pwritev(image.dataFile, host, data, 0);
-}
-
-/**
- * Writes data to new clusters: those are zeroed first, or it is written together with what is copied around it.
- */
-function* writeNewData(
-  image: Qcow2Image,
-  guest: GuestOffset,
-  data: Buffer,
-  host: HostOffset,
-  parts: PendingL2Update,
-): Steps<void> {
-  yield* zeroNewSpace(image, parts);
-  if (mergeIntoCow(parts, guest, data)) return;
-  const told = image.fire(Event.WRITE_AIO);
-  if (told !== undefined) yield told;
   yield pwritev(image.dataFile, host, data, 0);
 }
 

@@ -14,8 +14,9 @@ export function readFile(image: Qcow2Image, offset: number, data: Buffer): Pendi
 
 /** Writes to the image file. */
 export function writeFile(image: Qcow2Image, offset: number, data: Buffer): Pending {
-  const write = (): Pending => pwritev(image.file, offset, data, 0);
-  return image.hazards === null ? write() : image.hazards.places.during('write', offset, data.length, null, write);
+  const { hazards } = image;
+  if (hazards === null) return pwritev(image.file, offset, data, 0);
+  return hazards.places.during('write', offset, data.length, null, () => pwritev(image.file, offset, data, 0));
 }
 
 /** Writes, then puts everything written so far on stable storage. */
