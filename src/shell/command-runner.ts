@@ -1,6 +1,7 @@
 /** Runs command lines: the checks before a command, its coroutine, its failure, and what it reports in the end. */
 import { BlockError } from '../block/error.ts';
 import { setBackendPermissions } from '../block/graph/permissions.ts';
+import type { TraceBus } from '../block/events/trace.ts';
 import type { Coroutine } from '../block/loop/loop.ts';
 import { Errno, hostErrno, strerror } from '../util/errno.ts';
 import { type Answer, isPromise, type Pending } from '../util/steps.ts';
@@ -16,6 +17,7 @@ import {
 import { CommandFailure, sayError } from './failure.ts';
 import { suspendedHint } from './output/suspended-text.ts';
 import type { SessionState } from './session-state.ts';
+import type { SessionTimeline } from './session-timeline.ts';
 import { hintClosest } from './words/closest.ts';
 import { fromGdbWords } from './words/gdb-words.ts';
 import { quotedWords, tokenize } from './words/tokenizer.ts';
@@ -50,32 +52,33 @@ export class CommandRunner implements Shell {
    * when something wakes it, and reports then.
    */
   execute(line: string): Answer<number> {
-    if (this.session.context.trace.active) return this.#executeTraced(line);
-    return this.#executeUntraced(line);
-  }
-
-  #executeUntraced(line: string): Answer<number> {
-    const { timeline } = this.session;
-    return timeline === null ? this.#execute(line) : timeline.run(line, () => this.#execute(line));
-  }
-
-  /** Tells the bus of the command, and of its failure. */
-  #executeTraced(line: string): Answer<number> {
-    const { context, background } = this.session;
-    if (line.trim() === '') return this.#executeUntraced(line);
+    const { timeline, context } = this.session;
     const depth = this.#depth;
-    const { origin } = background;
-    const client = origin === null ? {} : { client: origin };
-    const syntax = this.session.acceptsExtensions ? ({ syntax: 'extended' } as const) : {};
-    context.trace.emit(0, '', { kind: 'command', line, depth, ...syntax, ...client });
-    const ended = (status: number): number => {
-      this.#depth = depth;
-      if (status < 0) context.trace.emit(0, '', { kind: 'command-failed', depth, errno: -status });
-      return status;
-    };
-    this.#depth = depth + 1;
-    const status = this.#executeUntraced(line);
-    return isPromise(status) ? status.then(ended) : ended(status);
+    const isTold = context.trace.active && line.trim() !== '';
+    if (isTold) this.#tellBegin(context.trace, line);
+    const status = timeline === null ? this.#execute(line) : this.#executeIn(timeline, line);
+    return isTold ? this.#tellEnd(context.trace, depth, status) : status;
+  }
+
+  #executeIn(timeline: SessionTimeline, line: string): Answer<number> {
+    return timeline.run(line, () => this.#execute(line));
+  }
+
+  /** Tells the bus of a command. */
+  #tellBegin(trace: TraceBus, line: string): void {
+    const { acceptsExtensions, background } = this.session;
+    const client = background.origin === null ? {} : { client: background.origin };
+    const syntax = acceptsExtensions ? ({ syntax: 'extended' } as const) : {};
+    trace.emit(0, '', { kind: 'command', line, depth: this.#depth, ...syntax, ...client });
+    this.#depth += 1;
+  }
+
+  /** Tells the bus of the failure of a command, if it is one. `depth` is that in which it began. */
+  #tellEnd(trace: TraceBus, depth: number, status: Answer<number>): Answer<number> {
+    if (isPromise(status)) return status.then((late) => this.#tellEnd(trace, depth, late));
+    this.#depth = depth;
+    if (status < 0) trace.emit(0, '', { kind: 'command-failed', depth, errno: -status });
+    return status;
   }
 
   #execute(line: string): Answer<number> {
@@ -90,12 +93,11 @@ export class CommandRunner implements Shell {
     if (command === undefined || (command.takesLine === true && !session.acceptsExtensions)) {
       session.output.stderr(`command "${name}" not found\n`);
       hintClosest(session, name, this.commands.names);
-      return this.#record(-Errno.EINVAL);
+      return this.#fail(Errno.EINVAL);
     }
     const keeping = session.beforeCommand === null || looksOnly(command, argv) ? undefined : session.beforeCommand();
-    const status = keeping === undefined ? this.#start(command, argv) : keeping.then(() => this.#start(command, argv));
-    const recorded = isPromise(status) ? status.then((late) => this.#record(late)) : this.#record(status);
-    return session.stops === null || session.stops.isEmpty ? recorded : this.#showStops(recorded);
+    const status = keeping === undefined ? this.#start(command, argv) : this.#startAfter(keeping, command, argv);
+    return session.stops === null || session.stops.isEmpty ? status : this.#showStops(status);
   }
 
   /** Runs a line of a command that is not loaded yet, if it is one. */
@@ -104,71 +106,65 @@ export class CommandRunner implements Shell {
       await this.commands.complete();
     } catch (error) {
       this.session.error(`${name}: the program cannot load its other commands: ${loadProblem(error)}`);
-      return this.#record(-Errno.EIO);
+      return this.#fail(Errno.EIO);
     }
     return this.#execute(line);
   }
 
   wordsOf(line: string): string[] {
     const { session } = this;
-    const argv = session.acceptsExtensions ? extendedWords(line) : tokenize(line);
-    const { [0]: name, length } = argv;
+    if (!session.acceptsExtensions) return tokenize(line);
+    const argv = extendedWords(line);
+    const [name] = argv;
     if (!session.output.isTerminal || name === undefined) return argv;
     // A command of qemu-io's name keeps its meaning; none of those that take no words is asked with one.
     const command = this.commands.find(name);
-    const isFree = command === undefined || (command.name === 'info' && length === 2);
+    const isFree = command === undefined || (command.name === 'info' && argv.length === 2);
     return (isFree ? fromGdbWords(argv) : null) ?? argv;
   }
 
   /** Runs what is to be run at stops that a command has led to. */
   async #showStops(status: Answer<number>): Promise<number> {
-    const recorded = await status;
+    const ended = await status;
     // A command that leads to another moment of the session has brought what was set there.
     await this.session.stops?.run(this);
-    return recorded;
+    return ended;
   }
 
+  async #startAfter(keeping: Promise<void>, command: Command, argv: string[]): Promise<number> {
+    await keeping;
+    return this.#start(command, argv);
+  }
+
+  /** Runs a command if it may run now. */
   #start(command: Command, argv: string[]): Answer<number> {
-    return (
-      this.#admit(command, argv) ??
-      (command.polls === true ? this.#poll(command, argv) : this.#runCoroutine(command, argv))
-    );
-  }
-
-  async runRequest(command: Command, argv: readonly string[], body: () => Promise<void>): Promise<void> {
-    const status = await this.#runCoroutine(command, argv, body);
-    if (status < 0) throw new CommandFailure(-status);
-  }
-
-  /** Failures of commands of other consoles are theirs: the exit status of the session is of its own. */
-  #record(status: number, origin = this.session.background.origin): number {
-    if (status < 0 && origin === null) this.session.lastError = status;
-    return status;
-  }
-
-  /** The checks before a command runs; a negative errno if it must not. */
-  #admit(command: Command, argv: readonly string[]): number | undefined {
     const { backend, output } = this.session;
     if (command.needsFile && backend === null) {
       output.stderr("no file open, try 'help open'\n");
-      return -Errno.EINVAL;
+      return this.#fail(Errno.EINVAL);
     }
     const count = argv.length - 1;
     if ((count < command.minArgs || count > command.maxArgs) && command.acceptsAlso?.(argv, this.session) !== true) {
       const expected = expectedCount(command);
       output.stderr(`bad argument count ${count} to ${argv[0] ?? ''}, expected ${expected} arguments\n`);
       command.explainCount?.(this.session, argv);
-      return -Errno.EINVAL;
+      return this.#fail(Errno.EINVAL);
     }
-    if (command.perm === undefined || backend === null || (command.perm & ~backend.root.perm) === 0) return undefined;
+    const lacksPermission = command.perm !== undefined && backend !== null && (command.perm & ~backend.root.perm) !== 0;
     // Without a disc the request itself fails, with the better reason.
-    if (!backend.isAvailable) return undefined;
-    try {
-      setBackendPermissions(backend, backend.root.perm | command.perm, backend.root.shared);
-      return undefined;
-    } catch (error) {
-      return this.#failure(command, error);
+    if (lacksPermission && backend.isAvailable) {
+      try {
+        setBackendPermissions(backend, backend.root.perm | command.perm, backend.root.shared);
+      } catch (error) {
+        return this.#failure(command, error);
+      }
     }
+    return command.polls === true ? this.#poll(command, argv) : this.#runCoroutine(command, argv);
+  }
+
+  async runRequest(command: Command, argv: readonly string[], body: () => Promise<void>): Promise<void> {
+    const status = await this.#runCoroutine(command, argv, body);
+    if (status < 0) throw new CommandFailure(-status);
   }
 
   async #poll(command: Command, argv: string[]): Promise<number> {
@@ -182,17 +178,18 @@ export class CommandRunner implements Shell {
 
   /** Runs `body`, or the command itself, as a coroutine. */
   #runCoroutine(command: Command, argv: readonly string[], body?: () => Promise<void>): Answer<number> {
-    const { session } = this;
-    const { origin } = session.background;
+    const { loop, background } = this.session;
+    const { origin } = background;
     const running: RunningCommand = { command, origin, coroutine: null, report: null, status: 0, isDetached: false };
-    const ended = session.loop.run(command.name, (): Pending => {
+    const ended = loop.run(command.name, (): Pending => {
+      const { session } = this;
       running.coroutine = session.loop.current;
-      if (origin !== null && running.coroutine !== null) running.coroutine.origin = origin;
+      if (running.origin !== null && running.coroutine !== null) running.coroutine.origin = running.origin;
       try {
         const outcome: Outcome = body === undefined ? command.run(session, argv as string[], this) : body();
         if (outcome !== undefined) return this.#rest(running, outcome);
       } catch (error) {
-        running.status = this.#failure(command, error);
+        running.status = this.#failure(command, error, running.origin);
       }
       return undefined;
     });
@@ -204,11 +201,11 @@ export class CommandRunner implements Shell {
     try {
       running.report = (await outcome) ?? null;
     } catch (error) {
-      running.status = this.#failure(running.command, error);
+      running.status = this.#failure(running.command, error, running.origin);
     }
     if (!running.isDetached) return;
     this.session.background.remove(running.origin);
-    this.#record(await this.#reported(running), running.origin);
+    await this.#reported(running);
   }
 
   /** The status of a command that waits; 0 if it is suspended. */
@@ -227,21 +224,28 @@ export class CommandRunner implements Shell {
     try {
       await running.report?.();
     } catch (error) {
-      running.status = this.#failure(running.command, error);
+      running.status = this.#failure(running.command, error, running.origin);
     }
     return running.status;
   }
 
   /** The status for what a command threw, after everything about it has been said. */
-  #failure(command: Command, error: unknown): number {
+  #failure(command: Command, error: unknown, origin = this.session.background.origin): number {
     if (error instanceof CommandFailure) {
       if (error.wantsUsage) this.session.output.stdout(usageLine(command, this.session.context.compat));
       error.hint?.();
-      return -error.errno;
+    } else if (error instanceof BlockError) {
+      sayError(this.session, error);
+    } else {
+      throw error;
     }
-    if (!(error instanceof BlockError)) throw error;
-    sayError(this.session, error);
-    return -error.errno;
+    return this.#fail(error.errno, origin);
+  }
+
+  /** The status of a failed command. Failures of other consoles are theirs: the session's exit status is of its own. */
+  #fail(errno: number, origin = this.session.background.origin): number {
+    if (origin === null) this.session.lastError = -errno;
+    return -errno;
   }
 }
 
