@@ -2,7 +2,7 @@
 import type { EventLoop } from '../block/loop/loop.ts';
 import { isConsoleName } from '../live/control/session-control.ts';
 import type { OutputStream } from '../block/events/trace.ts';
-import type { Output, OutputTap } from '../shell/output/output.ts';
+import type { Output, OutputKind, OutputTap } from '../shell/output/output.ts';
 import type { Background } from '../shell/requests/background.ts';
 import type { Paint } from '../util/style.ts';
 import type { Pending } from '../util/steps.ts';
@@ -60,7 +60,11 @@ export class RoutedOutput implements Output {
     }
   }
 
-  stdout(text: string): void {
+  stdout(text: string, kind?: OutputKind): void {
+    if (kind === 'prompt') {
+      this.#own.stdout(text, kind);
+      return;
+    }
     this.#tell('stdout', text);
     (this.#sink() ?? this.#own).stdout(text);
   }
@@ -68,11 +72,6 @@ export class RoutedOutput implements Output {
   stderr(text: string): void {
     this.#tell('stderr', text);
     (this.#sink() ?? this.#own).stderr(text);
-  }
-
-  prompt(text: string): void {
-    if (this.#own.prompt === undefined) this.#own.stdout(text);
-    else this.#own.prompt(text);
   }
 
   #tell(stream: OutputStream, text: string): void {

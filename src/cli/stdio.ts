@@ -8,7 +8,7 @@
  * the program.
  */
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
-import type { Output, OutputTap } from '../shell/output/output.ts';
+import type { Output, OutputKind, OutputTap } from '../shell/output/output.ts';
 import { isTerminal } from '../sys/tty.ts';
 import type { Paint } from '../util/style.ts';
 import type { Pending } from '../util/steps.ts';
@@ -22,6 +22,8 @@ const COALESCE_BYTES = 64 << 10;
 const MAX_UNIT_BYTES = 3;
 /** A reader that is too slow is tried again after this time. */
 const RETRY_MS = 5;
+/** Likewise where nothing else can be done meanwhile. */
+const SYNC_RETRY_MS = 2;
 /** Text is encoded at the latest when there is so much of it: its pieces are still in the processor's caches then. */
 const MAX_TEXT_UNITS = 4 << 10;
 
@@ -97,11 +99,8 @@ export class Stdio implements Output {
   }
 
   /** Text for standard output. */
-  stdout(text: string): void {
-    if (this.tap !== null) this.tap('stdout', text, null);
-    this.prompt(text);
-  }
-  prompt(text: string): void {
+  stdout(text: string, kind?: OutputKind): void {
+    if (this.tap !== null && kind !== 'prompt') this.tap('stdout', text, null);
     this.#text += this.stdoutIsTerminal ? harmless(text) : text;
     const heldBytes = this.#committedText === '' ? this.#end - this.#committed : 0;
     if (heldBytes + this.#text.length * MAX_UNIT_BYTES > this.#capacity) this.#encode();
@@ -190,12 +189,16 @@ export class Stdio implements Output {
     if (this.#committed + this.#committedText.length >= COALESCE_BYTES) {
       this.sync();
     } else if (!this.#scheduled) {
-      this.#scheduled = true;
-      setImmediate(() => {
-        this.#scheduled = false;
-        this.sync();
-      });
+      this.#scheduleSync();
     }
+  }
+
+  #scheduleSync(): void {
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.sync();
+    });
   }
 
   #makeRoom(text: string): void {
@@ -308,7 +311,7 @@ export class Stdio implements Output {
   #writeBacklog(): void {
     while (this.#backlog.length > 0 && !this.#isAbandoned) {
       this.#retry();
-      if (this.#backlog.length > 0) pause(2);
+      if (this.#backlog.length > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SYNC_RETRY_MS);
     }
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
     this.#retryTimer = null;
@@ -343,8 +346,4 @@ function stdioBufferBytes(fd: number): number {
   } catch {
     return BUFSIZ;
   }
-}
-
-function pause(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }

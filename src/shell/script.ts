@@ -4,7 +4,6 @@ import { Breather } from './breather.ts';
 import { Errno, strerror } from '../util/errno.ts';
 import { type Answer, isPromise, type Pending, run, type Steps } from '../util/steps.ts';
 import type { Shell } from './command.ts';
-import type { Output } from './output/output.ts';
 import type { SessionState } from './session-state.ts';
 import type { SessionConsoles } from './session-views.ts';
 
@@ -51,14 +50,18 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
   tellTimeline(session, hasPlaces, settles);
   let lastError = 0;
   while (!session.quitRequested) {
-    printPrompt(output, prompt);
-    const pause = pauseBetween(session, breather, settles);
-    if (pause !== undefined) await pause;
+    if (prompt !== null) {
+      output.stdout(prompt, 'prompt');
+      output.flush();
+    }
+    const settling = settles && session.loop.isReady ? settle(session, breather) : undefined;
+    if (settling !== undefined) await settling;
+    const turn = breather.breathe();
+    if (turn !== undefined) await turn;
     if (hasPlaces && session.wasInterrupted) break;
     if (consoles?.hasCommands === true) await consoles.runCommands();
     const next = source.next();
-    if (isPromise(next)) loadCommands(shell);
-    const line = isPromise(next) ? await arrival(session, next) : next;
+    const line = isPromise(next) ? await lateLine(shell, next) : next;
     if (line === null) break;
     // A signal or Ctrl-C may have come between the line and its run.
     if (session.quitRequested || source.takesBack?.() === true) continue;
@@ -79,23 +82,14 @@ function tellTimeline({ timeline }: SessionState, hasPlaces: boolean, settles: b
   if (timeline !== null && !hasPlaces) timeline.settles = settles;
 }
 
-/** While there is time: a later line need not find the program's files as they are now. */
-function loadCommands({ commands }: Shell): void {
+/**
+ * A line that has not arrived yet. While there is time, all commands are loaded: a later line need not find the
+ * program's files as they are now.
+ */
+function lateLine({ commands, session }: Shell, line: Promise<string | null>): Promise<string | null> {
   // Should it fail, it is tried again by the line that needs it.
   commands.complete().catch(() => {});
-}
-
-function printPrompt(output: Output, prompt: string | null): void {
-  if (prompt === null) return;
-  if (output.prompt === undefined) output.stdout(prompt);
-  else output.prompt(prompt);
-  output.flush();
-}
-
-/** Between two lines: the turn of the loop, if it `settles`, and one of Node if that is due. */
-function pauseBetween(session: SessionState, breather: Breather, settles: boolean): Pending {
-  const settling = settles ? settle(session, breather) : undefined;
-  return settling === undefined ? breather.breathe() : settling.then(() => breather.breathe());
+  return arrival(session, line);
 }
 
 /** Says where a line has failed, if lines have places; only the innermost file does. */
@@ -122,7 +116,7 @@ function consolesBetween({ consoles }: SessionState, hasPlaces: boolean): Sessio
  * as if the next line came late: a request has reached its breakpoint, or reported, when the next command runs.
  */
 export function settle(session: SessionState, breather = breatherOf(session)): Pending {
-  return session.loop.isReady ? run(turnUntilQuiet(session, breather)) : undefined;
+  return run(turnUntilQuiet(session, breather));
 }
 
 function breatherOf({ loop, output }: SessionState): Breather {

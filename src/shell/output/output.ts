@@ -6,15 +6,17 @@ import type { Paint } from '../../util/style.ts';
 /** Listens to what a session prints. */
 export type OutputTap = (stream: OutputStream, text: string, client: string | null) => void;
 
+/** Text that is no part of what commands print. */
+export type OutputKind = 'prompt';
+
 /**
  * Text leaves in the order of the calls within one stream. Standard output may be buffered as a C program's is
  * (that is what `flush` and `drop` are for); standard error is not.
  */
 export interface Output {
-  stdout(text: string): void;
+  /** `kind` may be left out by an output that takes a prompt as other text. */
+  stdout(text: string, kind?: OutputKind): void;
   stderr(text: string): void;
-  /** Writes a prompt to standard output, which is no part of what commands print. Left out: as other text. */
-  prompt?(text: string): void;
   /** Is told of all text but prompts; `client` is the console that it goes to. Left out where nothing may listen. */
   tap?: OutputTap | null;
   /** Writes out what standard output has buffered. */
