@@ -20,6 +20,7 @@ const ZERO = 0x30;
 const NINE = 0x39;
 /** Small letters differ from large ones in this bit. */
 const SMALL = 0x20;
+const LETTER_A = 0x61;
 const LETTER_X = 0x78;
 const POINT = 0x2e;
 /** The small letters that stand for the powers of 1024, from 0 on: b, k, m, g, t, p, e. */
@@ -137,7 +138,9 @@ export function parseLong(text: string): number | bigint | undefined {
   if (at >= text.length) return undefined;
   let value: number | bigint = 0;
   for (; at < text.length; at += 1) {
-    const digit = digitAt(text, at);
+    const code = text.charCodeAt(at);
+    const letter = (code | SMALL) - LETTER_A;
+    const digit = code <= NINE ? code - ZERO : letter < 0 ? -1 : letter + 10;
     if (digit < 0 || digit >= base) return undefined;
     value =
       typeof value === 'number' && value < 2 ** 48
@@ -157,12 +160,4 @@ function behindBlanks(text: string): number {
     if (code !== 32 && (code < 9 || code > 13)) break;
   }
   return at;
-}
-
-/** The value of a digit up to base 16; -1 for any other character. */
-function digitAt(text: string, at: number): number {
-  const code = text.charCodeAt(at);
-  if (code >= 48 && code <= 57) return code - 48;
-  const letter = (code | SMALL) - 97;
-  return letter >= 0 && letter < 6 && code >= 65 ? letter + 10 : -1;
 }

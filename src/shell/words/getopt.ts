@@ -17,22 +17,21 @@ const HYPHEN = 0x2d;
  */
 export class Getopt {
   readonly argv: string[];
+  readonly short: string;
+  readonly long: readonly LongOption[] | null;
+  readonly report: (text: string) => void;
   /** The option that `next` found: its letter or the `value` of a long option, and "?" for one that was refused. */
   name: string;
   /** The letter behind a "?" of short options. */
-  refused = '';
+  refused: string;
   /** The argument of the option; empty for one without. */
   argument: string;
   /** Index of the word to look at next; after `next` gave false, of the first operand. */
   optionIndex: number;
-  readonly #short: string;
-  readonly #long: readonly LongOption[] | null;
-  readonly #report: (text: string) => void;
-  /** The rest of a word with several letters. */
-  #cluster: string;
-  /** Operands that were skipped are at [firstOperand, lastOperand). */
-  #firstOperand: number;
-  #lastOperand: number;
+  /** The rest of a word with several letters. @internal */
+  cluster: string;
+  /** The words before this index are options; those from here to `optionIndex` are operands. @internal */
+  firstOperand: number;
 
   /** `short` lists the letters; a colon behind one asks for an argument, two for an optional one. */
   constructor(
@@ -42,28 +41,38 @@ export class Getopt {
     long: readonly LongOption[] | null = null,
   ) {
     this.argv = argv;
+    this.short = short;
+    this.long = long;
+    this.report = report;
     this.name = '';
+    this.refused = '';
     this.argument = '';
     this.optionIndex = 1;
-    this.#short = short;
-    this.#long = long;
-    this.#report = report;
-    this.#cluster = '';
-    this.#firstOperand = 1;
-    this.#lastOperand = 1;
+    this.cluster = '';
+    this.firstOperand = 1;
   }
 
   /** Goes on to the next option; false when only operands are left. */
   next(): boolean {
+    const { argv } = this;
     this.argument = '';
-    if (this.#cluster === '') {
-      const word = this.#nextWord();
-      if (word === null) return false;
-      if (this.#long !== null && word.startsWith('--')) {
-        this.#longOption(this.#long, word.slice(2));
+    if (this.cluster === '') {
+      let word = argv[this.optionIndex];
+      // A lone "-" is an operand, too.
+      while (word !== undefined && (word.charCodeAt(0) !== HYPHEN || word.length === 1)) {
+        this.optionIndex += 1;
+        word = argv[this.optionIndex];
+      }
+      if (word === '--') this.#passWord();
+      if (word === '--' || word === undefined) {
+        this.optionIndex = this.firstOperand;
+        return false;
+      }
+      if (this.long !== null && word.startsWith('--')) {
+        this.#longOption(this.long, word.slice(2));
         return true;
       }
-      this.#cluster = word.slice(1);
+      this.cluster = word.slice(1);
     }
     this.#shortOption();
     return true;
@@ -74,64 +83,35 @@ export class Getopt {
     return this.argv.slice(this.optionIndex);
   }
 
-  /** The next word that is an option, which then is at `optionIndex`. */
-  #nextWord(): string | null {
-    const { argv } = this;
-    this.#moveOperands();
-    let index = this.optionIndex;
-    for (let word = argv[index]; word !== undefined; word = argv[index]) {
-      // A lone "-" is an operand, too.
-      if (word.charCodeAt(0) === HYPHEN && word.length > 1) break;
-      index += 1;
+  /** Goes on behind a word that belongs to an option: it comes before the operands so far. */
+  #passWord(): void {
+    if (this.firstOperand < this.optionIndex) {
+      const words = this.argv.splice(this.optionIndex, 1);
+      this.argv.splice(this.firstOperand, 0, ...words);
     }
-    this.optionIndex = index;
-    this.#lastOperand = index;
-
-    if (argv[index] === '--') {
-      this.optionIndex += 1;
-      this.#moveOperands();
-      this.#lastOperand = argv.length;
-      this.optionIndex = argv.length;
-    }
-    if (this.optionIndex >= argv.length) {
-      if (this.#firstOperand !== this.#lastOperand) this.optionIndex = this.#firstOperand;
-      return null;
-    }
-    return argv[this.optionIndex] ?? null;
-  }
-
-  /** Moves skipped operands behind the options that were read since. */
-  #moveOperands(): void {
-    if (this.#firstOperand === this.#lastOperand) {
-      this.#firstOperand = this.optionIndex;
-    } else if (this.#lastOperand !== this.optionIndex) {
-      const count = this.#lastOperand - this.#firstOperand;
-      const operands = this.argv.splice(this.#firstOperand, count);
-      this.argv.splice(this.optionIndex - count, 0, ...operands);
-      this.#firstOperand = this.optionIndex - count;
-    }
-    this.#lastOperand = this.optionIndex;
+    this.firstOperand += 1;
+    this.optionIndex += 1;
   }
 
   #shortOption(): void {
-    const letter = firstCharacter(this.#cluster);
+    const letter = firstCharacter(this.cluster);
     this.refused = letter;
-    const rest = this.#cluster.slice(letter.length);
+    const rest = this.cluster.slice(letter.length);
     this.name = letter;
-    this.#cluster = rest;
-    if (rest === '') this.optionIndex += 1;
-    const index = letter === ':' || letter === ';' ? -1 : this.#short.indexOf(letter);
+    this.cluster = rest;
+    if (rest === '') this.#passWord();
+    const index = letter === ':' || letter === ';' ? -1 : this.short.indexOf(letter);
     if (index < 0) {
       this.#refuse(`invalid option -- '${letter}'`);
       return;
     }
-    if (this.#short[index + 1] !== ':') return;
+    if (this.short[index + 1] !== ':') return;
 
-    this.#cluster = '';
+    this.cluster = '';
     if (rest !== '') {
-      this.optionIndex += 1;
+      this.#passWord();
       this.argument = rest;
-    } else if (this.#short[index + 2] !== ':') {
+    } else if (this.short[index + 2] !== ':') {
       this.#takeNextWord(`option requires an argument -- '${letter}'`);
     }
   }
@@ -143,12 +123,12 @@ export class Getopt {
       this.#refuse(complaint);
       return;
     }
-    this.optionIndex += 1;
+    this.#passWord();
     this.argument = argument;
   }
 
   #longOption(table: readonly LongOption[], text: string): void {
-    this.optionIndex += 1;
+    this.#passWord();
     const equals = text.indexOf('=');
     const found = this.#findLong(table, equals < 0 ? text : text.slice(0, equals), text);
     if (found === null) return;
@@ -179,7 +159,7 @@ export class Getopt {
   }
 
   #refuse(complaint: string): void {
-    this.#report(`${this.argv[0] ?? ''}: ${complaint}\n`);
+    this.report(`${this.argv[0] ?? ''}: ${complaint}\n`);
     this.name = '?';
   }
 }
