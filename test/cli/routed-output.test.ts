@@ -19,4 +19,18 @@ describe('the output of a session with consoles', () => {
     const sink = { stdout: () => {}, stderr: () => {}, isTerminal: false };
     expect(routed.captured(sink, () => [routed.columns, routed.isTerminal])).toEqual([undefined, false]);
   });
+
+  it('prints a prompt to its own terminal whoever is served, and tells no tap of it', () => {
+    const said: string[] = [];
+    const routed = new RoutedOutput({ ...own, stdout: (text, kind) => said.push(`${kind ?? 'text'} ${text}`) });
+    routed.tap = (_stream, text) => said.push(`tap ${text}`);
+    routed.stdout('> ', 'prompt');
+    routed.stdout('done\n');
+    const sink = { stdout: (text: string) => said.push(`sink ${text}`), stderr: () => {}, isTerminal: false };
+    routed.captured(sink, () => {
+      routed.stdout('> ', 'prompt');
+      routed.stdout('answer\n');
+    });
+    expect(said).toEqual(['prompt > ', 'tap done\n', 'text done\n', 'prompt > ', 'sink answer\n']);
+  });
 });
