@@ -37,7 +37,7 @@ export class JumpingClock implements Clock {
     return this.#nowNs;
   }
 
-  recentNs(): number {
+  get recentNs(): number {
     return this.hostNs();
   }
 

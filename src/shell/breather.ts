@@ -22,7 +22,7 @@ export class Breather {
   /** Waits if it is time for a turn of Node. */
   breathe(): Pending {
     // A request has just looked at the clock, as a rule.
-    const recentNs = this.#clock.recentNs();
+    const { recentNs } = this.#clock;
     const nowNs = recentNs === this.#seenNs ? this.#clock.hostNs() : recentNs;
     this.#seenNs = nowNs;
     return nowNs - this.#turnedNs < TURN_NS ? undefined : this.#turn();

@@ -9,7 +9,7 @@ export class ManualClock implements Clock {
     return this.#nowNs;
   }
 
-  recentNs(): number {
+  get recentNs(): number {
     return this.#nowNs;
   }
 

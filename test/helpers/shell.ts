@@ -79,7 +79,7 @@ export class FakeClock implements Clock {
   nowNs(): number {
     return this.now;
   }
-  recentNs(): number {
+  get recentNs(): number {
     return this.now;
   }
   hostNs(): number {

@@ -13,7 +13,7 @@ class ManualClock implements Clock {
   nowNs(): number {
     return this.now;
   }
-  recentNs(): number {
+  get recentNs(): number {
     return this.now;
   }
   hostNs(): number {

@@ -18,7 +18,7 @@ export class ManualClock implements Clock {
   nowNs(): number {
     return this.now;
   }
-  recentNs(): number {
+  get recentNs(): number {
     return this.now;
   }
   hostNs(): number {

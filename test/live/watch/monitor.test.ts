@@ -18,7 +18,7 @@ beforeEach(() => {
   socketPath = path.join(folder, 'monitor.sock');
 });
 
-const clock = { nowNs: () => performance.now() * 1e6, hostNs: () => 0, recentNs: () => 0, after: () => () => {} };
+const clock = { nowNs: () => performance.now() * 1e6, hostNs: () => 0, recentNs: 0, after: () => () => {} };
 
 /** A session that serves no commands: these tests are about clients that watch. */
 const noControl: SessionControl = {
