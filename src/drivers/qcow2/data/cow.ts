@@ -69,22 +69,6 @@ export function mergeIntoCow(parts: PendingL2Update, guest: GuestOffset, data: B
   return false;
 }
 
-/**
- * Enters all parts into the L2 table, and lets the writers go on that wait for them. Gives back what could not be
- * entered. The lock is held.
- */
-export function* linkParts(image: Qcow2Image, allocation: Allocation): Steps<void> {
-  assert(image.lock.isLocked, 'the lock is held');
-  try {
-    for (let part = allocation.parts; part !== null; part = allocation.parts) {
-      yield* linkPart(image, part);
-      endPart(image, allocation, part);
-    }
-  } finally {
-    if (allocation.parts !== null) yield* abandonParts(image, allocation);
-  }
-}
-
 /** Gives back what all parts took, because the write has failed. The lock is held. */
 export function* abandonParts(image: Qcow2Image, allocation: Allocation): Steps<void> {
   assert(image.lock.isLocked, 'the lock is held');
@@ -103,7 +87,10 @@ export function endPart(image: Qcow2Image, allocation: Allocation, part: Pending
   allocation.parts = part.next;
 }
 
-/** Copies head and tail and enters one part's clusters into the L2 table; the old ones are freed. */
+/**
+ * Copies head and tail and enters one part's clusters into the L2 table; the old ones are freed. `endPart` must follow,
+ * unless it fails. The lock is held.
+ */
 export function* linkPart(image: Qcow2Image, part: PendingL2Update): Steps<void> {
   if (part.needsCow && !part.skipsCow) yield* copyAround(image, part);
   if (image.useLazyRefcounts) yield* ignoringErrors(markDirty(image));

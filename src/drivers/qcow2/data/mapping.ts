@@ -116,7 +116,9 @@ function readEntry(
     }
   }
   const needed = withinSlice(image, index, into + bytes);
-  const run = countAlike(image, table, index, image.clustersFor(needed), first, type);
+  // A cluster alone, without subclusters, is as its entry says.
+  const isAlone = needed <= image.clusterBytes && !image.hasSubclusters;
+  const run = isAlone ? 1 : countAlike(image, table, index, image.clustersFor(needed), first, type);
   if (run < 0) return `Invalid cluster entry found  ${placeOf(image, guest, -1 - run)}`;
   result.bytes = Math.min((run + first) * image.subclusterBytes, needed) - into;
   return null;
@@ -140,8 +142,6 @@ function countAlike(
   wanted: number,
 ): number {
   const { l2EntryBytes, hasSubclusters, subclustersPerCluster, clusterBytes } = image;
-  // Nothing that the caller has not seen.
-  if (clusterCount === 1 && !hasSubclusters) return 1;
   const mustFollow = hasHost(wanted);
   let count = 0;
   let expectedHost = 0;

@@ -11,7 +11,7 @@ import type { Qcow2Image } from '../tables/image.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
 import { Allocation, type WriteOrdering } from '../tables/pending-update.ts';
 import { allocate, allocateInPlace } from './allocate.ts';
-import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
+import { abandonParts, endPart, linkPart, mergeIntoCow, zeroNewSpace } from './cow.ts';
 import { inThread } from '../tables/worker.ts';
 
 const INT_MAX = 0x7fff_ffff;
@@ -191,12 +191,13 @@ function* finishPart(image: Qcow2Image, space: Allocation, writing: Pending, fai
   const locking = image.lock.lock();
   if (locking !== undefined) yield locking;
   try {
-    if (failed !== null) {
-      yield* abandonParts(image, space);
-      throw failed;
+    if (failed !== null) throw failed;
+    for (let part = space.parts; part !== null; part = space.parts) {
+      yield* linkPart(image, part);
+      endPart(image, space, part);
     }
-    yield* linkParts(image, space);
   } finally {
+    if (space.parts !== null) yield* abandonParts(image, space);
     image.lock.unlock();
   }
 }
