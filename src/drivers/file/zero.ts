@@ -77,6 +77,12 @@ function zeroFile(node: FileNode, offset: number, bytes: number): number {
     // Some file systems refuse ranges that are not aligned with EINVAL; the other ways may still do.
     else if (errno !== Errno.EINVAL) return errno;
   }
+  // Behind the end there is nothing to be zeroed, only a file to be made longer.
+  if (state.canReserve && offset >= node.getLength()) {
+    const errno = fallocate(state.fd, Fallocate.RESERVE, offset, bytes);
+    if (errno !== Errno.ENOTSUP) return errno;
+    state.canReserve = false;
+  }
   if (state.canDiscard && state.canReserve) {
     const errno = fallocate(state.fd, Fallocate.PUNCH_HOLE, offset, bytes);
     if (errno === 0) {
@@ -90,12 +96,6 @@ function zeroFile(node: FileNode, offset: number, bytes: number): number {
     } else {
       return errno;
     }
-  }
-  // Behind the end there is nothing to be zeroed, only a file to be made longer.
-  if (state.canReserve && offset >= node.getLength()) {
-    const errno = fallocate(state.fd, Fallocate.RESERVE, offset, bytes);
-    if (errno !== Errno.ENOTSUP) return errno;
-    state.canReserve = false;
   }
   return Errno.ENOTSUP;
 }
