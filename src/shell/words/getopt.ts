@@ -94,7 +94,8 @@ export class Getopt {
   }
 
   #shortOption(): void {
-    const letter = firstCharacter(this.cluster);
+    // One character, also if it is two units.
+    const letter = String.fromCodePoint(this.cluster.codePointAt(0) ?? 0);
     this.refused = letter;
     const rest = this.cluster.slice(letter.length);
     this.name = letter;
@@ -162,10 +163,4 @@ export class Getopt {
     this.report(`${this.argv[0] ?? ''}: ${complaint}\n`);
     this.name = '?';
   }
-}
-
-/** The first character, also if it is one of two units. */
-function firstCharacter(text: string): string {
-  const unit = text.charCodeAt(0);
-  return unit < 0xd800 || unit > 0xdbff ? text.charAt(0) : String.fromCodePoint(text.codePointAt(0) ?? 0);
 }
