@@ -1,9 +1,9 @@
 /** The pending L2 updates of a write: which subclusters are written, and what has to be copied around them. */
 import { readBe32 } from '../../../util/big-endian.ts';
 import { Subcluster, subclusterType, touchedBits, trailingZeroes } from '../format/l2-entry.ts';
-import { advance, type GuestOffset, type HostOffset, ZERO } from '../format/offsets.ts';
+import { advance, type GuestOffset, ZERO } from '../format/offsets.ts';
 import type { Qcow2Image } from '../tables/image.ts';
-import { type Allocation, PendingL2Update } from '../tables/pending-update.ts';
+import { type Allocation, PendingL2Update, type WritePiece } from '../tables/pending-update.ts';
 import { placeOf } from './mapping.ts';
 
 /** The state of one subcluster in a slice. */
@@ -13,15 +13,6 @@ function typeAt(image: Qcow2Image, table: Buffer, index: number, subcluster: num
   const low = readBe32(table, at + 4);
   if (!image.hasSubclusters) return subclusterType(image, high, low, 0, 0, 0);
   return subclusterType(image, high, low, readBe32(table, at + 12), readBe32(table, at + 8), subcluster);
-}
-
-/** A piece of a write, within one slice, and the host cluster where it begins. */
-export interface WritePiece {
-  readonly cluster: HostOffset;
-  readonly position: GuestOffset;
-  readonly bytes: number;
-  /** The clusters are the guest's already: only the state of subclusters may change. */
-  readonly keepsOldClusters: boolean;
 }
 
 /**
@@ -48,10 +39,10 @@ export function holdsData(image: Qcow2Image, table: Buffer, index: number, from:
  * sets `result.problem` instead.
  */
 export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, result: Allocation): number {
-  const { position, keepsOldClusters } = piece;
+  const { cluster, position, bytes, keepsOldClusters } = piece;
   const index = image.sliceIndexOf(position);
   const into = image.intoCluster(position);
-  const end = into + piece.bytes;
+  const end = into + bytes;
   const clusterCount = image.clustersFor(end);
   const invalid = findInvalid(image, table, index, clusterCount);
   if (invalid !== -1) {
@@ -60,18 +51,9 @@ export function addPart(image: Qcow2Image, table: Buffer, piece: WritePiece, res
   }
   const copiesFrom = headStart(image, table, index, position, keepsOldClusters);
   const copiesTo = tailEnd(image, table, index + clusterCount - 1, end, keepsOldClusters);
-  const part = new PendingL2Update(image, {
-    guest: image.startOfCluster(position),
-    host: piece.cluster,
-    clusterCount,
-    keepsOldClusters,
-    head: { offset: copiesFrom, bytes: into - copiesFrom },
-    tail: { offset: end, bytes: copiesTo - end },
-    next: result.parts,
-  });
-  result.parts = part;
-  image.pendingUpdates.add(part);
-  return result.add(advance(piece.cluster, into), piece.bytes);
+  result.parts = new PendingL2Update(image, piece, copiesFrom, copiesTo, result.parts);
+  image.pendingUpdates.add(result.parts);
+  return result.add(advance(cluster, into), bytes);
 }
 
 /** The index of the first invalid entry among `count` from `index` on; -1 if there is none. */

@@ -127,16 +127,16 @@ function* mapClusters(
   let guest = oldLength;
   for (let rest = clusterCount; rest > 0; ) {
     const count = Math.min(rest, image.sliceEntries - image.sliceIndexOf(guest));
-    const part = new PendingL2Update(image, {
-      guest: image.startOfCluster(guest),
-      host,
-      clusterCount: count,
-      keepsOldClusters: false,
-      // What the last cluster held before stays.
-      head: { offset: 0, bytes: image.intoCluster(guest) },
-      tail: { offset: count * image.clusterBytes, bytes: 0 },
-      next: null,
-    });
+    const end = count * image.clusterBytes;
+    const bytes = end - image.intoCluster(guest);
+    // What the last cluster held before stays.
+    const part = new PendingL2Update(
+      image,
+      { cluster: host, position: guest, bytes, keepsOldClusters: false },
+      0,
+      end,
+      null,
+    );
     part.isPreallocation = isPreallocation;
     try {
       yield image.loop.breathe();
@@ -146,8 +146,8 @@ function* mapClusters(
       yield* freeClusters(image, host, rest * image.clusterBytes, DiscardReason.OTHER);
       throw errorWithErrno(error.errno, 'Failed to update L2 tables');
     }
-    guest = advance(part.guest, count * image.clusterBytes);
-    host = advance(host, count * image.clusterBytes);
+    guest = advance(guest, bytes);
+    host = advance(host, end);
     rest -= count;
   }
 }

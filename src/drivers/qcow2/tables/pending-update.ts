@@ -8,6 +8,15 @@ import type { Pending } from '../../../util/steps.ts';
 import { advance, type GuestOffset, type HostOffset } from '../format/offsets.ts';
 import type { Qcow2Image } from './image.ts';
 
+/** A piece of a write, within one slice, and the host cluster where it begins. */
+export interface WritePiece {
+  readonly cluster: HostOffset;
+  readonly position: GuestOffset;
+  readonly bytes: number;
+  /** The clusters are the guest's already: only the state of subclusters may change. */
+  readonly keepsOldClusters: boolean;
+}
+
 /** Bytes that are copied from the old content; the offset counts from the first cluster's start. */
 export interface CowRegion {
   readonly offset: number;
@@ -50,22 +59,27 @@ export class PendingL2Update {
   newer: PendingL2Update | null = null;
   older: PendingL2Update | null = null;
 
+  /** The piece, and what is copied around it, reach from `copiesFrom` to `copiesTo`: bytes from the first cluster. */
   constructor(
     image: Qcow2Image,
-    part: Pick<PendingL2Update, 'guest' | 'host' | 'clusterCount' | 'keepsOldClusters' | 'head' | 'tail' | 'next'>,
+    { cluster, position, bytes, keepsOldClusters }: WritePiece,
+    copiesFrom: number,
+    copiesTo: number,
+    next: PendingL2Update | null,
   ) {
-    assert(image.intoCluster(part.guest) === 0, 'a pending update begins at a cluster');
-    this.guest = part.guest;
-    this.host = part.host;
-    this.clusterCount = part.clusterCount;
-    this.keepsOldClusters = part.keepsOldClusters;
-    this.head = part.head;
-    this.tail = part.tail;
-    this.next = part.next;
+    const into = image.intoCluster(position);
+    const end = into + bytes;
+    this.guest = advance(position, -into);
+    this.host = cluster;
+    this.clusterCount = image.clustersFor(end);
+    this.keepsOldClusters = keepsOldClusters;
+    this.head = { offset: copiesFrom, bytes: into - copiesFrom };
+    this.tail = { offset: end, bytes: copiesTo - end };
+    this.next = next;
     this.owner = image.loop.current;
     this.dependents = new CoroutineQueue(image.loop);
-    const isCounted = !part.keepsOldClusters && !image.hasDataFile;
-    this.counted = isCounted ? countsOf(image, part.host, part.clusterCount * image.clusterBytes) : noCounts;
+    const isCounted = !keepsOldClusters && !image.hasDataFile;
+    this.counted = isCounted ? countsOf(image, cluster, this.clusterCount * image.clusterBytes) : noCounts;
   }
 
   /** Guest offsets between which everything is written, copied parts included. */
