@@ -217,10 +217,15 @@ function* isWhole(node: BlockNode, offset: number, bytes: number): Steps<boolean
 const wholeChain = { base: null, includeBase: false } as const;
 
 /** True if a quick look proves that the whole range reads as zeroes through the chain; false if that is not known. */
-export function* isZeroFast(node: BlockNode, offset: number, bytes: number): Steps<boolean> {
-  // In 7.2 the host is not asked for holes, and the range must be of one kind.
-  if (node.context.compat.has('looksForZeroes')) return yield* areZeroes(node, offset, bytes);
+export function isZeroFast(node: BlockNode, offset: number, bytes: number): Answer<boolean> {
   if (bytes === 0) return true;
+  // In 7.2 the host is not asked for holes, and the range must be of one kind.
+  return run(
+    node.context.compat.has('looksForZeroes') ? areZeroes(node, offset, bytes) : isZeroRun(node, offset, bytes),
+  );
+}
+
+function* isZeroRun(node: BlockNode, offset: number, bytes: number): Steps<boolean> {
   const status = yield* statusAbove(node, wholeChain, 'allocation', offset, bytes);
   return status.bytes === bytes && (status.flags & Status.ZERO) !== 0;
 }

@@ -36,8 +36,8 @@ export function* zeroNewSpace(image: Qcow2Image, parts: PendingL2Update): Steps<
   for (let part: PendingL2Update | null = parts; part !== null; part = part.next) {
     if (!part.needsCow) continue;
     const { guest, head, tail } = part;
-    if (!(yield* isZeroFast(image.node, guest + head.offset, head.bytes))) continue;
-    if (!(yield* isZeroFast(image.node, guest + tail.offset, tail.bytes))) continue;
+    if (!(yield isZeroFast(image.node, guest + head.offset, head.bytes))) continue;
+    if (!(yield isZeroFast(image.node, guest + tail.offset, tail.bytes))) continue;
 
     const host = part.host + head.offset;
     const bytes = tail.offset + tail.bytes - head.offset;
