@@ -2,11 +2,11 @@
 
 /** `%.{digits}f`: halves go to the even digit, as glibc rounds; infinities and NaN in glibc's spelling. */
 export function formatFixed(value: number, digits: number): string {
-  const scale = SCALES[digits] ?? Number.NaN;
+  const scale = SCALES[digits] ?? 0;
   const scaled = value * scale;
   const units = Math.round(scaled);
   // A product below 2^40 is exact to 2^-12: only what lies close to a half could be rounded wrongly.
-  const isSure = scaled >= 0 && scaled < 2 ** 40 && Math.abs(scaled - units) < 0.499;
+  const isSure = scale > 0 && scaled >= 0 && scaled < 2 ** 40 && Math.abs(scaled - units) < 0.499;
   if (!isSure) return formatExactly(value, digits);
   const whole = Math.floor(units / scale);
   const fraction = units - whole * scale;
@@ -17,7 +17,7 @@ export function formatFixed(value: number, digits: number): string {
 /**
  * Powers of ten by number of digits; sizes and rates need no others. Every report has two: `toFixed` is dear for them.
  */
-const SCALES = [Number.NaN, 10, 100, 1000, 10_000, 100_000, 1_000_000];
+const SCALES = [0, 10, 100, 1000, 10_000, 100_000, 1_000_000];
 
 /** For any value, from its exact decimal digits. */
 function formatExactly(value: number, digits: number): string {
