@@ -64,19 +64,8 @@ function* flushInTurn(node: BlockNode): Steps<void> {
         pending = node.driver.flushToDisk?.(node);
         if (pending !== undefined) yield pending;
       }
-      let failure: BlockError | null = null;
-      for (const { node: child, perm } of node.children) {
-        if ((perm & (Perm.WRITE | Perm.WRITE_UNCHANGED)) === 0) continue;
-        // Every child is flushed, also after one has failed; the first error counts.
-        try {
-          pending = flush(child);
-          if (pending !== undefined) yield pending;
-        } catch (error) {
-          if (!(error instanceof BlockError)) throw error;
-          failure ??= error;
-        }
-      }
-      if (failure !== null) throw failure;
+      pending = flushChildren(node, 0, null);
+      if (pending !== undefined) yield pending;
     }
     node.flushedGeneration = generation;
   } finally {
@@ -85,4 +74,46 @@ function* flushInTurn(node: BlockNode): Steps<void> {
     witness?.unlocks(node.flushQueue, isPassedOn);
     node.inFlight -= 1;
   }
+}
+
+/**
+ * Flushes those of a node's children that may have been written to, from number `first` on. All of them are flushed,
+ * also after one has failed; the first error, which may be `failure`, counts.
+ */
+function flushChildren(node: BlockNode, first: number, failure: BlockError | null): Pending {
+  const { children } = node;
+  let failed = failure;
+  for (let index = first; index < children.length; index += 1) {
+    const child = children[index];
+    if (child === undefined || (child.perm & (Perm.WRITE | Perm.WRITE_UNCHANGED)) === 0) continue;
+    try {
+      const pending = flush(child.node);
+      if (pending !== undefined) return run(flushChildrenAfter(pending, node, index + 1, failed));
+    } catch (error) {
+      failed ??= failureOf(error);
+    }
+  }
+  if (failed !== null) throw failed;
+  return undefined;
+}
+
+/** The rest of `flushChildren` behind a child that has to wait. */
+function* flushChildrenAfter(
+  pending: Promise<void>,
+  node: BlockNode,
+  next: number,
+  failure: BlockError | null,
+): Steps<void> {
+  let failed = failure;
+  try {
+    yield pending;
+  } catch (error) {
+    failed ??= failureOf(error);
+  }
+  yield flushChildren(node, next, failed);
+}
+
+function failureOf(error: unknown): BlockError {
+  if (error instanceof BlockError) return error;
+  throw error;
 }
