@@ -1,7 +1,7 @@
 /** Discards: a hint that a range is not needed, cut to what the driver takes. */
 import { alignDown, isAligned, minNonZero } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
-import { type Pending, run, type Steps } from '../../util/steps.ts';
+import type { Pending, Steps } from '../../util/steps.ts';
 import { BlockError, isNotSupported } from '../error.ts';
 import { Open } from '../flags.ts';
 import type { BlockNode, ChildLink } from '../graph/node.ts';
@@ -21,7 +21,7 @@ export function pdiscard(child: ChildLink, offset: number, bytes: number): Pendi
   if ((node.openFlags & Open.UNMAP) === 0 || node.driver.pdiscard === undefined) return undefined;
   forgetDataRange(node, offset, bytes);
   const tracked = node.requests.begin('discard', offset, bytes);
-  return runTracked(node, tracked, 'discard', offset, bytes, () => run(discard(node, tracked)));
+  return runTracked(node, tracked, 'discard', offset, bytes, discard(node, tracked));
 }
 
 function* discard(node: BlockNode, request: TrackedRequest): Steps<void> {

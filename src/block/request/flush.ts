@@ -13,11 +13,8 @@ const waitsForFlush: WaitReason = { kind: 'flush' };
 /** Puts everything that was written before this call on stable storage, as far as the cache mode asks for it. */
 export function flush(node: BlockNode): Pending {
   if (node.isReadOnly || node.closed) return undefined;
-  return run(node.trace.active ? recordedFlush(node) : flushInTurn(node));
-}
-
-function recordedFlush(node: BlockNode): Steps<void> {
-  return recorded(node, { operation: 'flush', offset: 0, bytes: 0 }, () => run(flushInTurn(node)));
+  const steps = flushInTurn(node);
+  return run(node.trace.active ? recorded(node, { operation: 'flush', offset: 0, bytes: 0 }, steps) : steps);
 }
 
 /** Flushes a node when a write to it has ended. */

@@ -14,6 +14,9 @@ interface RecordedRange {
   readonly bytes: number;
 }
 
+/** The work of a request: its steps, or a function where nearly all of them need none. */
+type RequestBody = Steps<void> | (() => Pending);
+
 /**
  * Runs a request on `node`; `tracked` ends when the request has ended, however that was. It is the same request with
  * and without subscribers.
@@ -24,11 +27,12 @@ export function runTracked(
   operation: string,
   offset: number,
   bytes: number,
-  request: () => Pending,
+  body: RequestBody,
 ): Pending {
   let pending: Pending;
   try {
-    pending = node.trace.active ? run(recorded(node, { operation, offset, bytes }, request)) : request();
+    if (node.trace.active) pending = run(recorded(node, { operation, offset, bytes }, body));
+    else pending = typeof body === 'function' ? body() : run(body);
   } catch (error) {
     node.requests.end(tracked);
     throw error;
@@ -47,14 +51,15 @@ function* endAfter(node: BlockNode, tracked: TrackedRequest, pending: Promise<vo
 }
 
 /** Runs a request on `node` between its records. */
-export function* recorded(node: BlockNode, range: RecordedRange, body: () => Pending): Steps<void> {
+export function* recorded(node: BlockNode, range: RecordedRange, body: RequestBody): Steps<void> {
   const { current } = node.loop;
   const request = current?.id ?? 0;
   const { operation } = range;
   node.trace.emit(request, node.nodeName, beginOf(node, current, range));
   let errno = 0;
   try {
-    yield body();
+    if (typeof body === 'function') yield body();
+    else yield* body;
   } catch (error) {
     if (error instanceof BlockError) ({ errno } = error);
     throw error;

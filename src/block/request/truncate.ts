@@ -1,6 +1,6 @@
 /** Truncate: a node made longer or shorter. */
 import { Errno } from '../../util/errno.ts';
-import { type Pending, run, type Steps } from '../../util/steps.ts';
+import type { Pending, Steps } from '../../util/steps.ts';
 import type { TruncateOptions } from '../driver.ts';
 import { BlockError, invalidArgument, withContext } from '../error.ts';
 import { Req, SECTOR_BYTES } from '../flags.ts';
@@ -23,9 +23,8 @@ export function truncate(child: ChildLink, bytes: number, options: Partial<Trunc
   const { exact = false, preallocation = 'off', flags = 0 } = options;
   const newBytes = Math.max(0, bytes - oldBytes);
   const tracked = node.requests.begin('truncate', bytes - newBytes, newBytes);
-  return runTracked(node, tracked, 'truncate', bytes, 0, () =>
-    run(resize(node, tracked, bytes, { exact, preallocation, flags })),
-  );
+  const steps = resize(node, tracked, bytes, { exact, preallocation, flags });
+  return runTracked(node, tracked, 'truncate', bytes, 0, steps);
 }
 
 /** Sets the length; `request` covers the new area, if there is one. */

@@ -31,13 +31,11 @@ export function pwritev(child: ChildLink, offset: number, data: Buffer, flags: n
   const padding = paddingFor(node, offset, data.length);
   const { head, tail } = padding ?? noPadding;
   const tracked = node.requests.begin('write', offset - head, head + data.length + tail);
-  return runTracked(node, tracked, 'write', offset, data.length, () =>
-    run(
-      padding === null
-        ? alignedWrite(node, tracked, offset, data, data.length, flags)
-        : paddedWrite(node, tracked, padding, data, flags),
-    ),
-  );
+  const steps =
+    padding === null
+      ? alignedWrite(node, tracked, offset, data, data.length, flags)
+      : paddedWrite(node, tracked, padding, data, flags);
+  return runTracked(node, tracked, 'write', offset, data.length, steps);
 }
 
 /**
@@ -57,10 +55,12 @@ export function pwriteZeroesOfUser(child: ChildLink, offset: number, bytes: numb
   if (bytes === 0 && !isAligned(offset, node.limits.requestAlignment)) return undefined;
   const padding = paddingFor(node, offset, bytes);
   const tracked = node.requests.begin('write', offset, bytes);
-  return runTracked(node, tracked, 'write_zeroes', offset, bytes, () => {
-    if (padding !== null) return run(paddedZeroes(node, tracked, padding, flags));
-    return bytes === 0 ? undefined : run(alignedWrite(node, tracked, offset, null, bytes, flags | Req.ZERO_WRITE));
-  });
+  if (padding !== null) {
+    return runTracked(node, tracked, 'write_zeroes', offset, bytes, paddedZeroes(node, tracked, padding, flags));
+  }
+  const steps =
+    bytes === 0 ? () => undefined : alignedWrite(node, tracked, offset, null, bytes, flags | Req.ZERO_WRITE);
+  return runTracked(node, tracked, 'write_zeroes', offset, bytes, steps);
 }
 
 /** ENOTSUP for a misaligned request that must not fall back to read-modify-write. */
