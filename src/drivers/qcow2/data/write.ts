@@ -197,7 +197,10 @@ function* finishPart(image: Qcow2Image, space: Allocation, writing: Pending, fai
       endPart(image, space, part);
     }
   } finally {
-    if (space.parts !== null) yield* abandonParts(image, space);
-    image.lock.unlock();
+    try {
+      if (space.parts !== null) yield* abandonParts(image, space);
+    } finally {
+      image.lock.unlock();
+    }
   }
 }
