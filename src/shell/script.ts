@@ -54,7 +54,7 @@ async function runEach(shell: Shell, source: LineSource, prompt: string | null, 
       output.stdout(prompt, 'prompt');
       output.flush();
     }
-    const settling = settles && session.loop.isReady ? settle(session, breather) : undefined;
+    const settling = settles ? settle(session, breather) : undefined;
     if (settling !== undefined) await settling;
     const turn = breather.breathe();
     if (turn !== undefined) await turn;
@@ -116,7 +116,7 @@ function consolesBetween({ consoles }: SessionState, hasPlaces: boolean): Sessio
  * as if the next line came late: a request has reached its breakpoint, or reported, when the next command runs.
  */
 export function settle(session: SessionState, breather = breatherOf(session)): Pending {
-  return run(turnUntilQuiet(session, breather));
+  return session.loop.isReady ? run(turnUntilQuiet(session, breather)) : undefined;
 }
 
 function breatherOf({ loop, output }: SessionState): Breather {

@@ -13,6 +13,7 @@ import type { GraphContext } from './context.ts';
 import type { TraceBus } from '../events/trace.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
+import { divRoundUp } from '../../util/align.ts';
 import type { Pending } from '../../util/steps.ts';
 
 /** A driver gets no more than this in one go: QEMU counts bytes of a transfer in an `int`. */
@@ -190,7 +191,7 @@ export class BlockNode<S = unknown> {
   refreshTotalSectors(hintSectors: number): void {
     let sectors = hintSectors;
     if (this.driver.getLength !== undefined) {
-      sectors = Math.ceil(this.driver.getLength(this) / SECTOR_BYTES);
+      sectors = divRoundUp(this.driver.getLength(this), SECTOR_BYTES);
     }
     this.totalSectors = sectors;
     this.#lengthEpoch = this.loop.epoch;

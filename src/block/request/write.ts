@@ -4,7 +4,7 @@
  * Every write passes through `alignedWrite`, which needs a tracked request. One with edges that share blocks with other
  * data is serialising before that, so that nothing is written to those blocks between their read and their write.
  */
-import { alignDown, isAligned } from '../../util/align.ts';
+import { alignDown, divRoundUp, isAligned } from '../../util/align.ts';
 import { Errno } from '../../util/errno.ts';
 import { isAllZero } from '../../util/pattern.ts';
 import { type Pending, run, type Steps } from '../../util/steps.ts';
@@ -229,6 +229,6 @@ export function finishWrite(
   node.writeGeneration += 1;
   if (node.onChanged !== null && bytes > 0 && kind !== 'truncate') node.onChanged(offset, bytes);
   if (!succeeded || kind === 'discard') return;
-  const endSector = Math.ceil((offset + bytes) / SECTOR_BYTES);
+  const endSector = divRoundUp(offset + bytes, SECTOR_BYTES);
   if (kind === 'truncate' || endSector > node.totalSectors) node.totalSectors = endSector;
 }

@@ -17,9 +17,6 @@ const HYPHEN = 0x2d;
  */
 export class Getopt {
   readonly argv: string[];
-  readonly short: string;
-  readonly long: readonly LongOption[] | null;
-  readonly report: (text: string) => void;
   /** The option that `next` found: its letter or the `value` of a long option, and "?" for one that was refused. */
   name: string;
   /** The letter behind a "?" of short options. */
@@ -28,10 +25,13 @@ export class Getopt {
   argument: string;
   /** Index of the word to look at next; after `next` gave false, of the first operand. */
   optionIndex: number;
-  /** The rest of a word with several letters. @internal */
-  cluster: string;
-  /** The words before this index are options; those from here to `optionIndex` are operands. @internal */
-  firstOperand: number;
+  readonly #short: string;
+  readonly #long: readonly LongOption[] | null;
+  readonly #report: (text: string) => void;
+  /** The rest of a word with several letters. */
+  #cluster: string;
+  /** The words before this index are options; those from here to `optionIndex` are operands. */
+  #firstOperand: number;
 
   /** `short` lists the letters; a colon behind one asks for an argument, two for an optional one. */
   constructor(
@@ -41,22 +41,22 @@ export class Getopt {
     long: readonly LongOption[] | null = null,
   ) {
     this.argv = argv;
-    this.short = short;
-    this.long = long;
-    this.report = report;
+    this.#short = short;
+    this.#long = long;
+    this.#report = report;
     this.name = '';
     this.refused = '';
     this.argument = '';
     this.optionIndex = 1;
-    this.cluster = '';
-    this.firstOperand = 1;
+    this.#cluster = '';
+    this.#firstOperand = 1;
   }
 
   /** Goes on to the next option; false when only operands are left. */
   next(): boolean {
     const { argv } = this;
     this.argument = '';
-    if (this.cluster === '') {
+    if (this.#cluster === '') {
       let word = argv[this.optionIndex];
       // A lone "-" is an operand, too.
       while (word !== undefined && (word.charCodeAt(0) !== HYPHEN || word.length === 1)) {
@@ -65,14 +65,14 @@ export class Getopt {
       }
       if (word === '--') this.#passWord();
       if (word === '--' || word === undefined) {
-        this.optionIndex = this.firstOperand;
+        this.optionIndex = this.#firstOperand;
         return false;
       }
-      if (this.long !== null && word.startsWith('--')) {
-        this.#longOption(this.long, word.slice(2));
+      if (this.#long !== null && word.startsWith('--')) {
+        this.#longOption(this.#long, word.slice(2));
         return true;
       }
-      this.cluster = word.slice(1);
+      this.#cluster = word.slice(1);
     }
     this.#shortOption();
     return true;
@@ -85,34 +85,34 @@ export class Getopt {
 
   /** Goes on behind a word that belongs to an option: it comes before the operands so far. */
   #passWord(): void {
-    if (this.firstOperand < this.optionIndex) {
+    if (this.#firstOperand < this.optionIndex) {
       const words = this.argv.splice(this.optionIndex, 1);
-      this.argv.splice(this.firstOperand, 0, ...words);
+      this.argv.splice(this.#firstOperand, 0, ...words);
     }
-    this.firstOperand += 1;
+    this.#firstOperand += 1;
     this.optionIndex += 1;
   }
 
   #shortOption(): void {
     // One character, also if it is two units.
-    const letter = String.fromCodePoint(this.cluster.codePointAt(0) ?? 0);
+    const letter = String.fromCodePoint(this.#cluster.codePointAt(0) ?? 0);
     this.refused = letter;
-    const rest = this.cluster.slice(letter.length);
+    const rest = this.#cluster.slice(letter.length);
     this.name = letter;
-    this.cluster = rest;
+    this.#cluster = rest;
     if (rest === '') this.#passWord();
-    const index = letter === ':' || letter === ';' ? -1 : this.short.indexOf(letter);
+    const index = letter === ':' || letter === ';' ? -1 : this.#short.indexOf(letter);
     if (index < 0) {
       this.#refuse(`invalid option -- '${letter}'`);
       return;
     }
-    if (this.short[index + 1] !== ':') return;
+    if (this.#short[index + 1] !== ':') return;
 
-    this.cluster = '';
+    this.#cluster = '';
     if (rest !== '') {
       this.#passWord();
       this.argument = rest;
-    } else if (this.short[index + 2] !== ':') {
+    } else if (this.#short[index + 2] !== ':') {
       this.#takeNextWord(`option requires an argument -- '${letter}'`);
     }
   }
@@ -160,7 +160,7 @@ export class Getopt {
   }
 
   #refuse(complaint: string): void {
-    this.report(`${this.argv[0] ?? ''}: ${complaint}\n`);
+    this.#report(`${this.argv[0] ?? ''}: ${complaint}\n`);
     this.name = '?';
   }
 }

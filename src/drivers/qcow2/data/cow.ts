@@ -69,6 +69,18 @@ export function mergeIntoCow(parts: PendingL2Update, guest: GuestOffset, data: B
   return false;
 }
 
+/**
+ * Enters all parts into the L2 table, and lets the writers go on that wait for them. What could not be entered stays in
+ * `allocation.parts`. The lock is held.
+ */
+export function* linkParts(image: Qcow2Image, allocation: Allocation): Steps<void> {
+  assert(image.lock.isLocked, 'the lock is held');
+  for (let part = allocation.parts; part !== null; part = allocation.parts) {
+    yield* linkPart(image, part);
+    endPart(image, allocation, part);
+  }
+}
+
 /** Gives back what all parts took, because the write has failed. The lock is held. */
 export function* abandonParts(image: Qcow2Image, allocation: Allocation): Steps<void> {
   assert(image.lock.isLocked, 'the lock is held');
@@ -87,10 +99,7 @@ export function endPart(image: Qcow2Image, allocation: Allocation, part: Pending
   allocation.parts = part.next;
 }
 
-/**
- * Copies head and tail and enters one part's clusters into the L2 table; the old ones are freed. `endPart` must follow,
- * unless it fails. The lock is held.
- */
+/** Copies head and tail and enters one part's clusters into the L2 table; the old ones are freed. The lock is held. */
 export function* linkPart(image: Qcow2Image, part: PendingL2Update): Steps<void> {
   if (part.needsCow && !part.skipsCow) yield* copyAround(image, part);
   if (image.useLazyRefcounts) yield* ignoringErrors(markDirty(image));

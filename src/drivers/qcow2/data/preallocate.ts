@@ -12,7 +12,7 @@ import { lastUsedCluster } from '../refcounts/used-clusters.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
 import { Allocation, PendingL2Update } from '../tables/pending-update.ts';
 import { allocate } from './allocate.ts';
-import { abandonParts, endPart, linkPart } from './cow.ts';
+import { abandonParts, linkPart, linkParts } from './cow.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
@@ -32,11 +32,8 @@ export function* preallocateMetadata(
       const bytes = Math.min(length - position, maxBytes);
       allocation.clear();
       yield* stepsWithContext('Allocating clusters failed', allocate(image, position, bytes, allocation));
-      for (let part = allocation.parts; part !== null; part = allocation.parts) {
-        part.isPreallocation = true;
-        yield* stepsWithContext('Mapping clusters failed', linkPart(image, part));
-        endPart(image, allocation, part);
-      }
+      for (let part = allocation.parts; part !== null; part = part.next) part.isPreallocation = true;
+      yield* stepsWithContext('Mapping clusters failed', linkParts(image, allocation));
       end = allocation.host + allocation.bytes;
     }
     const fileLength = withContext('Could not get file size', () => image.dataFile.node.getLength());

@@ -11,7 +11,7 @@ import type { Qcow2Image } from '../tables/image.ts';
 import { checkDataOverlap } from '../tables/overlap.ts';
 import { Allocation, type WriteOrdering } from '../tables/pending-update.ts';
 import { allocate, allocateInPlace } from './allocate.ts';
-import { abandonParts, endPart, linkPart, mergeIntoCow, zeroNewSpace } from './cow.ts';
+import { abandonParts, linkParts, mergeIntoCow, zeroNewSpace } from './cow.ts';
 import { inThread } from '../tables/worker.ts';
 
 const INT_MAX = 0x7fff_ffff;
@@ -192,10 +192,7 @@ function* finishPart(image: Qcow2Image, space: Allocation, writing: Pending, fai
   if (locking !== undefined) yield locking;
   try {
     if (failed !== null) throw failed;
-    for (let part = space.parts; part !== null; part = space.parts) {
-      yield* linkPart(image, part);
-      endPart(image, space, part);
-    }
+    if (space.parts !== null) yield* linkParts(image, space);
   } finally {
     try {
       if (space.parts !== null) yield* abandonParts(image, space);

@@ -145,11 +145,14 @@ export function* markConsistent(image: Qcow2Image): Steps<void> {
 /** Writes back both caches; refcounts only if they have to be right on disk. */
 export function writeCaches(image: Qcow2Image): Pending {
   const writing = image.l2Cache.write();
-  if (writing !== undefined) return run(writeRefcountsAfter(writing, image));
+  return writing === undefined ? writeRefcounts(image) : run(writeRefcountsAfter(writing, image));
+}
+
+function writeRefcounts(image: Qcow2Image): Pending {
   return image.needsAccurateRefcounts ? image.refcountCache.write() : undefined;
 }
 
 function* writeRefcountsAfter(writing: Promise<void>, image: Qcow2Image): Steps<void> {
   yield writing;
-  if (image.needsAccurateRefcounts) yield image.refcountCache.write();
+  yield writeRefcounts(image);
 }

@@ -135,7 +135,7 @@ export class Qcow2Image extends Geometry {
 
   /** Where the guest's data is. */
   get dataFile(): ChildLink {
-    return this.externalDataFile ?? fileOf(this.node);
+    return this.externalDataFile ?? this.file;
   }
 
   /** Of the guest's disk. */

@@ -3,7 +3,7 @@ import { Event } from '../../../block/events/events.ts';
 import { readBe32 } from '../../../util/big-endian.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { L1_ENTRY_BYTES } from '../format/header-fields.ts';
-import { entryOffset, type HostOffset, readEntryOffset } from '../format/offsets.ts';
+import { COPIED, entryOffset, type HostOffset, readEntryOffset } from '../format/offsets.ts';
 import { ClusterSet } from './cluster-set.ts';
 import type { Qcow2Image } from './image.ts';
 import { writeFileSync } from './io.ts';
@@ -44,7 +44,7 @@ export class L1Table {
 
   /** Whether the L2 table of this entry is the image's own: a snapshot has no part in it, and it may be written. */
   isCopied(index: number): boolean {
-    return ((this.bytes[index * L1_ENTRY_BYTES] as number) & 0x80) !== 0;
+    return (this.high(index) & COPIED) !== 0;
   }
 
   /** Changes an entry in memory. */

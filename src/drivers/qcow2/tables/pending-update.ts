@@ -69,7 +69,7 @@ export class PendingL2Update {
   ) {
     const into = image.intoCluster(position);
     const end = into + bytes;
-    this.guest = advance(position, -into);
+    this.guest = image.startOfCluster(position);
     this.host = cluster;
     this.clusterCount = image.clustersFor(end);
     this.keepsOldClusters = keepsOldClusters;

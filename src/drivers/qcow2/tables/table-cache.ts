@@ -71,7 +71,7 @@ export class TableCache {
 
   /** The slot of a table that is cached, held; -1 if it is not. */
   hold(offset: number): number {
-    const slot = this.#slots.get(offset) ?? -1;
+    const slot = this.find(offset);
     if (slot !== -1) (this.#holders[slot] as number) += 1;
     return slot;
   }
