@@ -46,6 +46,8 @@ async function bundle() {
     dir: fresh,
     format: 'cjs',
     dynamicImportInCjs: false,
+    // A file with a single other character is read, kept and parsed at two bytes a character.
+    charset: 'ascii',
     entryFileNames: '[name].js',
     chunkFileNames: '[name]-[hash].js',
     // What every start needs is one file, and what a start with a qcow2 image needs is another one.

@@ -1,5 +1,4 @@
 /** The detector of a qcow2 image over a node with rules: the places in use, and the order of writes. */
-import { debugNode } from '../debug/port.ts';
 import type { BlockNode } from '../graph/node.ts';
 import { FlushOrder } from './flush-order.ts';
 import { Places } from './places.ts';
@@ -20,12 +19,4 @@ export class ImageHazards {
     if (dataNode !== node) dataNode.watch = this.order.dataWatch;
     node.watch = this.order;
   }
-}
-
-/** The detector of an image in `file` with its data in `dataFile`; null without rules at either. */
-export function hazardsOver(file: BlockNode, dataFile: BlockNode): ImageHazards | null {
-  const node = debugNode(file);
-  const dataNode = dataFile === file ? node : debugNode(dataFile);
-  if (node === null && dataNode === null) return null;
-  return new ImageHazards(node ?? file, dataNode ?? dataFile);
 }

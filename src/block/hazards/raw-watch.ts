@@ -1,18 +1,12 @@
 /** The hazards of a raw image, in which an offset of the guest's disk is one of the file. */
 import { compactBytes } from '../../util/compact.ts';
-import { debugNode } from '../debug/port.ts';
 import { rootOf } from '../loop/coroutine.ts';
 import type { BlockNode } from '../graph/node.ts';
 import type { TrackedRequest } from '../request/serialise.ts';
 import { askerOf, describe, hasAskedHost, isSameRequest, type RequestWatch, tellHazard } from './detector.ts';
 
-/** Watches the node with rules below a raw image, if there is one. `start` is where the image begins in the file. */
-export function watchRaw(raw: BlockNode, file: BlockNode, start: () => number): void {
-  const node = debugNode(file);
-  if (node !== null) node.watch = new RawWatch(raw, node, start);
-}
-
-class RawWatch implements RequestWatch {
+/** Watches a node with rules below a raw image. */
+export class RawWatch implements RequestWatch {
   readonly #raw: BlockNode;
   readonly #node: BlockNode;
   /** Where the image begins in the file, in bytes. */
@@ -20,6 +14,7 @@ class RawWatch implements RequestWatch {
   /** The pairs of requests that were told of. */
   readonly #told = new WeakMap<TrackedRequest, Set<number>>();
 
+  /** `start` is where the image begins in the file. */
   constructor(raw: BlockNode, node: BlockNode, start: () => number) {
     this.#raw = raw;
     this.#node = node;

@@ -7,7 +7,6 @@ import { Event } from '../../block/events/events.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { run, type Steps } from '../../util/steps.ts';
-import { checkImage } from './check/check.ts';
 import { qcow2CreateOptions } from './create/create-options.ts';
 import { discardRange, emptyImage } from './data/discard.ts';
 import { writeCaches } from './tables/header-write.ts';
@@ -16,10 +15,9 @@ import { snapshotInfo } from './format/snapshot-entry.ts';
 import { advance, type GuestOffset } from './format/offsets.ts';
 import { openImage } from './open.ts';
 import { joinOptions, mutableOptions } from './tables/options.ts';
-import { findBitmap } from './bitmaps/bitmaps.ts';
 import { readRange } from './data/read.ts';
 import { abortReopen, afterReopen, closeImage, commitReopen, prepareReopen } from './reopen.ts';
-import { infoOf, specificInfoOf, statusOf } from './data/status.ts';
+import { findBitmap, infoOf, specificInfoOf, statusOf } from './data/status.ts';
 import { truncateImage } from './data/truncate.ts';
 import { writeRange } from './data/write.ts';
 import { writeCompressed } from './data/write-compressed.ts';
@@ -44,7 +42,7 @@ export const qcow2: Driver<Qcow2Image> = {
   },
 
   open: openImage,
-  close: async ({ state }) => run(closeImage(state)),
+  close: ({ state }) => closeImage(state),
   joinOptions,
   reopenPrepare: prepareReopen,
   reopenCommit: commitReopen,
@@ -73,15 +71,16 @@ export const qcow2: Driver<Qcow2Image> = {
   saveVmState: ({ state }, offset, data) => run(saveVmState(state, offset, data)),
   loadVmState: ({ state }, offset, data) => run(loadVmState(state, offset, data)),
 
-  check({ state }, { repair }) {
+  async check({ state }, { repair }) {
     state.checkUsable();
+    const { checkImage } = await import('./check/check.ts');
     return run(checkImage(state, repair));
   },
   dirtyBitmap: ({ state }, name) => findBitmap(state, name),
   inspector: async ({ state }) => (await import('./inspect/inspector.ts')).inspectorOf(state),
 
   getInfo: ({ state }) => infoOf(state),
-  getSpecificInfo: async ({ state }) => run(specificInfoOf(state)),
+  getSpecificInfo: ({ state }) => specificInfoOf(state),
 };
 
 const snapshotActions = () => import('./snapshots/snapshot-actions.ts');

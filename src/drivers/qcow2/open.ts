@@ -1,5 +1,5 @@
 /** Opening an image: header, tables, options, extensions, children, snapshots, bitmaps; a dirty image is repaired. */
-import { hazardsOver } from '../../block/hazards/image-hazards.ts';
+import { debugNode } from '../../block/debug/port.ts';
 import { BlockError, errorWithErrno, invalidArgument, stepsWithContext, withContext } from '../../block/error.ts';
 import { Event } from '../../block/events/events.ts';
 import { Open, Req, Role } from '../../block/flags.ts';
@@ -10,8 +10,6 @@ import type { Options } from '../../block/options/options.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { run } from '../../util/steps.ts';
-import { loadBitmaps } from './bitmaps/bitmaps.ts';
-import { checkImage } from './check/check.ts';
 import { dataFirst } from './data/write.ts';
 import { AUTOCLEAR_KNOWN, Compression, CryptMethod, Incompatible, INCOMPATIBLE_KNOWN } from './format/features.ts';
 import { checkRefcountOrder, type Header, MIN_CLUSTER_BITS, parseHeader } from './format/header.ts';
@@ -62,7 +60,7 @@ export async function openImage(node: Qcow2Node, options: Options, flags: number
   node.backingFormat = image.backingFormat?.toString('latin1') ?? '';
   await openDataFile(image, options);
   await readBackingName(image, header);
-  image.hazards = hazardsOver(image.file.node, image.dataFile.node);
+  await watchHazards(image);
   // A check reads the snapshots itself: a table that is broken must not keep it from being opened.
   if ((flags & Open.CHECK) === 0) {
     image.snapshotsOffset = header.snapshotsOffset;
@@ -72,7 +70,8 @@ export async function openImage(node: Qcow2Node, options: Options, flags: number
   const hasUnknownAutoclear = (image.autoclear & ~AUTOCLEAR_KNOWN) !== 0n;
   const updates = (needsUpdate || hasUnknownAutoclear) && image.isWritable;
   if (updates) image.autoclear &= AUTOCLEAR_KNOWN;
-  const isHeaderWritten = await run(loadBitmaps(image));
+  const bitmaps = image.bitmapCount === 0 ? null : await import('./bitmaps/bitmaps.ts');
+  const isHeaderWritten = bitmaps !== null && (await run(bitmaps.loadBitmaps(image)));
   if (updates && !isHeaderWritten) {
     await run(stepsWithContext('Could not update qcow2 header', updateHeader(image)));
   }
@@ -223,8 +222,18 @@ async function readBackingName(image: Qcow2Image, header: Header): Promise<void>
   image.node.autoBackingFilename = image.node.backingFilename;
 }
 
+/** Begins to look for hazards, if a node with rules is below the image. */
+async function watchHazards(image: Qcow2Image): Promise<void> {
+  const file = image.file.node;
+  const dataFile = image.dataFile.node;
+  if (debugNode(file) === null && debugNode(dataFile) === null) return;
+  const { ImageHazards } = await import('../../block/hazards/image-hazards.ts');
+  image.hazards = new ImageHazards(debugNode(file) ?? file, debugNode(dataFile) ?? dataFile);
+}
+
 /** The image was in use when its refcounts were not kept up to date. */
 async function repair(image: Qcow2Image): Promise<void> {
+  const { checkImage } = await import('./check/check.ts');
   try {
     const result = await run(checkImage(image, 'all'));
     if (result.checkErrors > 0) throw new BlockError(Errno.EIO);

@@ -5,7 +5,6 @@ import { Open } from '../../block/flags.ts';
 import { flush } from '../../block/request/flush.ts';
 import { strerror } from '../../util/errno.ts';
 import { run, type Steps } from '../../util/steps.ts';
-import { resumeBitmaps, storeBitmaps, storeBitmapsReadOnly } from './bitmaps/bitmaps.ts';
 import { markClean } from './tables/header-write.ts';
 import type { Qcow2Image, Qcow2Node } from './tables/image.ts';
 import { ignoringErrors } from './tables/io.ts';
@@ -21,7 +20,7 @@ export async function prepareReopen(state: ReopenState<Qcow2Image>): Promise<voi
   const image = node.state;
   state.prepared = await run(prepareOptions(image, state.options, state.flags, 'open'));
   if ((state.flags & Open.READ_WRITE) !== 0) return;
-  await run(storeBitmapsReadOnly(image));
+  if (image.bitmapCount > 0) await run((await bitmaps()).storeBitmapsReadOnly(image));
   await flush(node);
   await run(markClean(image));
 }
@@ -33,19 +32,25 @@ export function commitReopen({ node, prepared }: ReopenState<Qcow2Image>): void 
 
 /** Bitmaps are in use again once the image can be written. */
 export async function afterReopen({ state }: Qcow2Node): Promise<void> {
-  await run(resumeBitmaps(state));
+  if (state.bitmapCount > 0) await run((await bitmaps()).resumeBitmaps(state));
 }
 
 /** The caches that were prepared are dropped. */
 export function abortReopen(): void {}
 
 /** Writes the bitmaps and the caches, and clears the dirty bit. A failure is printed, and the dirty bit then stays. */
-export function* closeImage(image: Qcow2Image): Steps<void> {
+export async function closeImage(image: Qcow2Image): Promise<void> {
   image.l1.isReleased = true;
-  let succeeded = yield* storeBitmaps(image);
-  succeeded = (yield* flushCache(image, image.l2Cache, 'L2 table')) && succeeded;
-  succeeded = (yield* flushCache(image, image.refcountCache, 'refcount block')) && succeeded;
-  if (succeeded) yield* ignoringErrors(markClean(image));
+  const areStored = image.bitmapCount === 0 || (await run((await bitmaps()).storeBitmaps(image)));
+  const isFlushed = await run(flushCaches(image));
+  if (areStored && isFlushed) await run(ignoringErrors(markClean(image)));
+}
+
+const bitmaps = () => import('./bitmaps/bitmaps.ts');
+
+function* flushCaches(image: Qcow2Image): Steps<boolean> {
+  const isL2Flushed = yield* flushCache(image, image.l2Cache, 'L2 table');
+  return (yield* flushCache(image, image.refcountCache, 'refcount block')) && isL2Flushed;
 }
 
 function* flushCache(image: Qcow2Image, cache: TableCache, name: string): Steps<boolean> {

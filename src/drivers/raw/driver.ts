@@ -1,7 +1,7 @@
 /** raw: the bytes of the file as they are, or a window of them. */
 import type { Driver } from '../../block/driver.ts';
 import { BlockError, invalidArgument, withContext } from '../../block/error.ts';
-import { watchRaw } from '../../block/hazards/raw-watch.ts';
+import { debugNode } from '../../block/debug/port.ts';
 import { type BlockNode, fileOf } from '../../block/graph/node.ts';
 import { Event } from '../../block/events/events.ts';
 import { MAX_LENGTH, Perm, Req, Role, SECTOR_BYTES, Status } from '../../block/flags.ts';
@@ -131,7 +131,10 @@ export const raw: Driver<RawState> = {
     node.supportedTruncateFlags = Req.ZERO_WRITE & supportedTruncateFlags;
     if (node.probed && !node.isReadOnly) warnOfGuess(node);
     node.state = applyWindow(node, window);
-    watchRaw(node, file.node, () => node.state.offsetBytes);
+    const ruled = debugNode(file.node);
+    if (ruled === null) return;
+    const { RawWatch } = await import('../../block/hazards/raw-watch.ts');
+    ruled.watch = new RawWatch(node, ruled, () => node.state.offsetBytes);
   },
 
   async reopenPrepare(reopen) {

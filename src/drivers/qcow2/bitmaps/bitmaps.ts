@@ -4,8 +4,10 @@
  * While an image is open for writing its bitmaps are marked "in use" on disk, kept in memory, and stored anew when it
  * is closed. One that is found in use was not stored, and cannot be believed; it stays as it is. The autoclear bit says
  * that the directory is up to date: it is off while the directory is being written.
+ *
+ * Loaded with the first image that has bitmaps (`bitmapCount`), and called for such images alone.
  */
-import type { DirtyBitmap, SpecificInfo } from '../../../block/driver.ts';
+import type { SpecificInfo } from '../../../block/driver.ts';
 import type { Steps } from '../../../util/steps.ts';
 import { BlockError, invalidArgument, stepsWithContext } from '../../../block/error.ts';
 import { Perm } from '../../../block/flags.ts';
@@ -25,7 +27,6 @@ const MAX_MEMORY_BYTES = 128 * 2 ** 20;
 
 /** Reads the bitmaps, and marks them in use if the image may be written. True if the header was written for that. */
 export function* loadBitmaps(image: Qcow2Image): Steps<boolean> {
-  if (image.bitmapCount === 0) return false;
   const entries = yield* readDirectory(image);
   const all: Bitmap[] = [];
   let needsMark = false;
@@ -107,7 +108,6 @@ export function* storeBitmaps(image: Qcow2Image): Steps<boolean> {
 }
 
 function* store(image: Qcow2Image): Steps<void> {
-  if (image.bitmapCount === 0) return;
   const entries = yield* readDirectory(image);
   const changed: { entry: DirectoryEntry; before: DirectoryEntry; bits: BitmapBits }[] = [];
   // Looked at, and in the end dropped, with the one that was loaded last first (observed with qemu-io 7.2.22: an error
@@ -175,7 +175,7 @@ export function* storeBitmapsReadOnly(image: Qcow2Image): Steps<void> {
 
 /** Marks the bitmaps as in use again, after the image has become writable. A failure is only printed. */
 export function* resumeBitmaps(image: Qcow2Image): Steps<void> {
-  if (!image.isWritable || image.bitmapCount === 0) return;
+  if (!image.isWritable) return;
   try {
     yield* markInUse(image);
   } catch (error) {
@@ -228,7 +228,6 @@ function checkResumable(image: Qcow2Image, entry: DirectoryEntry, bitmap: Bitmap
 
 /** Throws ENOTSUP if a bitmap stands in the way of a new length. */
 export function* checkTruncate(image: Qcow2Image): Steps<void> {
-  if (image.bitmapCount === 0) return;
   for (const entry of yield* readDirectory(image)) {
     const name = entry.name.toString('latin1');
     const bitmap = bitmapOf(image, entry);
@@ -249,23 +248,8 @@ export function* checkTruncate(image: Qcow2Image): Steps<void> {
   }
 }
 
-/** The bitmap of this name; null if there is none. */
-export function findBitmap(image: Qcow2Image, name: string): DirtyBitmap | null {
-  const bitmap = image.bitmaps.find((one) => one.name.equals(Buffer.from(name)));
-  if (bitmap === undefined) return null;
-  const { bits, granularityBits } = bitmap;
-  const { lengthBytes } = image;
-  return { lengthBytes, granuleBytes: 2 ** granularityBits, runs: bits === null ? null : () => bits.runs() };
-}
-
-/** Follows a change of the disk's length. */
-export function resizeBitmaps(image: Qcow2Image): void {
-  for (const { bits } of image.bitmaps) bits?.resize(image.lengthBytes);
-}
-
 /** The bitmaps on disk, for `info`. */
 export function* bitmapInfo(image: Qcow2Image): Steps<SpecificInfo[]> {
-  if (image.bitmapCount === 0) return [];
   return (yield* readDirectory(image)).map((entry) => {
     const flags = [];
     if ((entry.flags & BitmapFlag.IN_USE) !== 0) flags.push('in-use');

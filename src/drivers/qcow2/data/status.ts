@@ -1,11 +1,10 @@
 /** Block status and the numbers about the image. */
-import type { BlockStatus, DriverInfo, SpecificInfo } from '../../../block/driver.ts';
+import type { BlockStatus, DirtyBitmap, DriverInfo, SpecificInfo } from '../../../block/driver.ts';
 import { BlockError } from '../../../block/error.ts';
 import { Status } from '../../../block/flags.ts';
 import type { BlockNode } from '../../../block/graph/node.ts';
 import { inQemuOrder } from '../../../block/options/options.ts';
 import { type Answer, run, type Steps } from '../../../util/steps.ts';
-import { bitmapInfo } from '../bitmaps/bitmaps.ts';
 import { Compatible, Compression, Incompatible } from '../format/features.ts';
 import type { Qcow2Image } from '../tables/image.ts';
 import { hasHost, Subcluster } from '../format/l2-entry.ts';
@@ -105,15 +104,23 @@ export function infoOf(image: Qcow2Image): DriverInfo {
   };
 }
 
-/** The values that `info` prints about the format, in the order in which it does. */
-export function* specificInfoOf(image: Qcow2Image): Steps<SpecificInfo> {
+/** The persistent bitmap of this name; null if there is none. */
+export function findBitmap({ bitmaps, lengthBytes }: Qcow2Image, name: string): DirtyBitmap | null {
+  const bitmap = bitmaps.find((one) => one.name.equals(Buffer.from(name)));
+  if (bitmap === undefined) return null;
+  const { bits, granularityBits } = bitmap;
+  return { lengthBytes, granuleBytes: 2 ** granularityBits, runs: bits === null ? null : () => bits.runs() };
+}
+
+/** The values that `info` prints about the format, in the order in which it does. What reading the bitmaps throws. */
+export async function specificInfoOf(image: Qcow2Image): Promise<SpecificInfo> {
   const always = {
     'refcount-bits': 1 << image.refcountOrder,
     'compression-type': image.compressionType === Compression.ZSTD ? 'zstd' : 'zlib',
   };
   const encrypt = image.encryption === null ? {} : { encrypt: image.encryption.info };
   if (image.version === 2) return inQemuOrder({ compat: '0.10', ...always, ...encrypt });
-  const bitmaps = yield* bitmapInfo(image);
+  const bitmaps = image.bitmapCount === 0 ? [] : await bitmapsOf(image);
   return inQemuOrder({
     compat: '1.1',
     ...(image.dataFileName === null ? {} : { 'data-file': image.dataFileName.toString('utf8') }),
@@ -125,4 +132,9 @@ export function* specificInfoOf(image: Qcow2Image): Steps<SpecificInfo> {
     ...always,
     ...encrypt,
   });
+}
+
+async function bitmapsOf(image: Qcow2Image): Promise<SpecificInfo[]> {
+  const { bitmapInfo } = await import('../bitmaps/bitmaps.ts');
+  return run(bitmapInfo(image));
 }

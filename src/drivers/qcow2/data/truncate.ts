@@ -4,8 +4,7 @@ import { BlockError, invalidArgument, stepsWithContext, withContext } from '../.
 import { Req, SECTOR_BYTES } from '../../../block/flags.ts';
 import { truncate } from '../../../block/request/truncate.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { Steps } from '../../../util/steps.ts';
-import { checkTruncate, resizeBitmaps } from '../bitmaps/bitmaps.ts';
+import { run, type Steps } from '../../../util/steps.ts';
 import { HeaderField } from '../format/header-fields.ts';
 import { type GuestOffset, writeUint64 } from '../format/offsets.ts';
 import { growL1, shrinkL1 } from '../refcounts/l1-resize.ts';
@@ -38,7 +37,7 @@ function* truncateLocked(
   if (image.snapshots.length > 0 && image.version < 3) {
     throw new BlockError(Errno.ENOTSUP, "Can't resize a v2 image which has snapshots");
   }
-  yield* checkTruncate(image);
+  if (image.bitmapCount > 0) yield checkBitmaps(image);
   const oldLength = image.lengthBytes;
   const l1EntryCount = image.l1EntriesFor(length);
   let mode = preallocation;
@@ -70,7 +69,7 @@ function* truncateLocked(
   writeUint64(field, length, 0);
   yield* stepsWithContext('Failed to update the image size', writeFileSync(image, HeaderField.LENGTH, field));
   image.l1VmStateIndex = l1EntryCount;
-  resizeBitmaps(image);
+  for (const { bits } of image.bitmaps) bits?.resize(image.lengthBytes);
   try {
     // The default sizes of the caches follow from the length.
     const options = image.node.options.clone();
@@ -80,6 +79,12 @@ function* truncateLocked(
     // file. If they could not be written, the file becomes as short as QEMU makes it.
     if (fileEnd !== null) yield* cutFile(image, fileEnd);
   }
+}
+
+/** Throws ENOTSUP if a bitmap stands in the way. */
+async function checkBitmaps(image: Qcow2Image): Promise<void> {
+  const { checkTruncate } = await import('../bitmaps/bitmaps.ts');
+  await run(checkTruncate(image));
 }
 
 /** Gives back what lies behind a new length. Returns where the file can end then; null if there it ends already. */
