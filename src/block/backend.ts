@@ -8,6 +8,7 @@ import { Req } from './flags.ts';
 import { CoroutineQueue } from './loop/coroutine-queue.ts';
 import type { EventLoop, WaitReason } from './loop/loop.ts';
 import type { BlockNode, ChildLink } from './graph/node.ts';
+import { setBackendPermissions } from './graph/permissions.ts';
 import { pdiscard } from './request/discard.ts';
 import { flush } from './request/flush.ts';
 import { preadv } from './request/read.ts';
@@ -51,6 +52,11 @@ export class BlockBackend {
   /** The node that the user opened. */
   get top(): BlockNode {
     return this.root.node;
+  }
+
+  /** Asks for more permissions (bits of `Perm`). EPERM or EINVAL if they cannot be had; it has the old ones then. */
+  addPermissions(perm: number): void {
+    setBackendPermissions(this, this.root.perm | perm, this.root.shared);
   }
 
   /** Whether there is something to be read: the node is open, and a drive has a disc. */

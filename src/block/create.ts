@@ -1,12 +1,13 @@
 /** Making images as `qemu-img create` does: its order of checks, its texts. */
 import { Errno } from '../util/errno.ts';
-import type { CreateOption, CreateValues, Driver, RegisteredDriver } from './driver.ts';
+import type { CreateOption, CreateValues, Driver } from './driver.ts';
 import { BlockError, invalidArgument, prependError, withContext } from './error.ts';
 import { Open, Perm, Req, SECTOR_BYTES } from './flags.ts';
 import type { GraphContext } from './graph/context.ts';
 import { closeBackend } from './graph/graph.ts';
 import { setBackendPermissions } from './graph/permissions.ts';
-import { hasProtocol } from './open/filename.ts';
+import { hasProtocol } from './open/protocol-prefix.ts';
+import { loadDriver } from './open/driver-table.ts';
 import { openBackend } from './open/open.ts';
 import { parseOptionString } from './options/option-string.ts';
 import { Options, parseBool, parseNumber, parseSize, type SizeReader } from './options/options.ts';
@@ -37,8 +38,8 @@ export async function createImage(
   const { filename, format } = request;
   const known = context.drivers.find(format);
   if (known === null) throw invalidArgument(`Unknown file format '${format}'`);
-  const driver = await loaded(known);
-  const protocol = await loaded(context.drivers.findProtocol(filename, true));
+  const driver = await loadDriver(known);
+  const protocol = await loadDriver(context.drivers.findProtocol(filename, true));
   const formatOptions = optionsOf(driver, 'Format');
   const protocolOptions = optionsOf(protocol, 'Protocol');
   const options = unique([...formatOptions, ...protocolOptions]);
@@ -66,7 +67,7 @@ export async function createImage(
 
 /** Makes the file of an image: by the driver of its protocol, from those of the values that this driver takes. */
 export async function createFile(context: GraphContext, filename: string, values: CreateValues): Promise<void> {
-  const driver = await loaded(context.drivers.findProtocol(filename, true));
+  const driver = await loadDriver(context.drivers.findProtocol(filename, true));
   const known = optionsOf(driver, 'Protocol');
   const own = new Map([...values].filter(([key]) => known.some(({ name }) => name === key)));
   await driver.create?.(context, filename, own);
@@ -102,10 +103,6 @@ export async function createFallback(
   } finally {
     await closeBackend(file);
   }
-}
-
-async function loaded(driver: RegisteredDriver): Promise<Driver> {
-  return 'load' in driver ? driver.load() : driver;
 }
 
 function optionsOf({ createOptions, formatName }: Driver, kind: 'Format' | 'Protocol'): readonly CreateOption[] {

@@ -1,7 +1,8 @@
 /** Completion at the prompt: the words of the shell and the user's aliases, and how they are listed. */
 import type { Session } from '../shell/session.ts';
 import { complete } from '../shell/words/completion.ts';
-import { printable, textWidth } from '../util/text-width.ts';
+import { printable } from '../util/printable.ts';
+import { textWidth } from '../util/text-width.ts';
 import { withoutAlias } from './user-settings.ts';
 
 /** Between two candidates in a row. */

@@ -5,7 +5,6 @@ import { BlockError, invalidArgument } from '../block/error.ts';
 import { Open } from '../block/flags.ts';
 import { Getopt, type LongOption } from '../shell/words/getopt.ts';
 import type { UserObject } from '../block/user-object.ts';
-import { checkTraceOption } from './trace-option.ts';
 import { versionText } from './version.ts';
 
 /** A command line, checked. */
@@ -182,7 +181,8 @@ const qemuOptions: readonly ProgramOption[] = [
     name: 'trace',
     letter: 'T',
     argument: 'required',
-    take(given, text, console) {
+    async take(given, text, console) {
+      const { checkTraceOption } = await import('./trace-option.ts');
       const status = checkTraceOption(text, console);
       if (status !== null) end(status);
       given.wantsTrace = true;

@@ -1,7 +1,7 @@
 /** Other consoles of a session: their commands one after the other, their output, the pictures that they ask for. */
 import { assert } from '../util/assert.ts';
 import { strerror } from '../util/errno.ts';
-import { printable } from '../util/text-width.ts';
+import { printable } from '../util/printable.ts';
 import { RpcCode, RpcError } from '../live/control/messages.ts';
 import type {
   CommandResult,

@@ -2,7 +2,6 @@
 import { suspendedRequests } from '../block/debug/port.ts';
 import { BlockError } from '../block/error.ts';
 import { Perm } from '../block/flags.ts';
-import { setBackendPermissions } from '../block/graph/permissions.ts';
 import type { NbdServer } from '../nbd/index.ts';
 import { suspendedLines } from '../shell/output/suspended-text.ts';
 import { settle } from '../shell/script.ts';
@@ -37,7 +36,7 @@ export class ImageExports implements SessionExports {
     const address = parseAddress(text);
     const backend = session.image;
     if (!isReadOnly && !backend.top.isReadOnly) {
-      setBackendPermissions(backend, backend.root.perm | Perm.CONSISTENT_READ | Perm.WRITE, backend.root.shared);
+      backend.addPermissions(Perm.CONSISTENT_READ | Perm.WRITE);
     }
     const server = (this.#server ??= new Server({
       loop: session.loop,

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { printable } from '../util/text-width.ts';
+import { printable } from '../util/printable.ts';
 
 const DEFAULT_LINES = 1000;
 /** The end of a longer file is read. */

@@ -15,7 +15,6 @@ import type { RoutedOutput } from './routed-output.ts';
 import { serveClients, startExports } from './serve.ts';
 import { limitInlining } from './inlining.ts';
 import { openInput, type StoppableSource } from './input.ts';
-import { withoutSecrets } from './secret-object.ts';
 import { dieOf, exitNow, type FatalSignal, onFatalSignals } from './signals.ts';
 import { Stdio } from './stdio.ts';
 import { Views } from './views.ts';
@@ -109,7 +108,7 @@ class Program {
     this.#session = session;
     onFatalSignals((signal) => this.#stop(signal));
     if (invocation.wantsTrace && stdio.isTerminal) session.warn("QEMU's trace events do not exist here");
-    const views = new Views(session, stdio, withoutSecrets(this.#words));
+    const views = new Views(session, stdio, this.#words);
     if (!sandbox) session.exports = this.#makeExports(session, routed);
     try {
       if (record !== null) await views.startRecording(record);

@@ -2,8 +2,9 @@
 import { type Compat, defaultCompat } from '../block/compat.ts';
 import { invalidArgument } from '../block/error.ts';
 import type { UserObject } from '../block/user-object.ts';
-import { type JsonValue, parseJson } from '../block/options/json.ts';
-import { isIdentifier } from '../block/options/option-string.ts';
+import type { JsonValue } from '../block/options/json.ts';
+import { parseJson } from '../block/options/json-parser.ts';
+import { isIdentifier } from '../block/options/options.ts';
 import { optionText } from '../block/options/options.ts';
 import { readSecret, secretProperties } from './secret-object.ts';
 import { readThrottleGroup, throttleProperties } from './throttle-object.ts';

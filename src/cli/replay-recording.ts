@@ -13,7 +13,7 @@ import type { Output, OutputTap } from '../shell/output/output.ts';
 import { settle } from '../shell/script.ts';
 import type { Session } from '../shell/session.ts';
 import { tokenize } from '../shell/words/tokenizer.ts';
-import { printable } from '../util/text-width.ts';
+import { printable } from '../util/printable.ts';
 import { Exit, type Invocation, parseArguments } from './command-line.ts';
 import { tellBusOfOutput } from './recording.ts';
 import { RecordComparison } from './record-comparison.ts';

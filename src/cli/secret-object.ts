@@ -74,14 +74,3 @@ function givenBytes(data: string | undefined, file: string | undefined): Buffer 
     throw invalidArgument(`Unable to read ${file}: ${step} “${file}”: ${strerror(errno)}`);
   }
 }
-
-/** A command line for a recording or a view: the data of secrets is left out. */
-export function withoutSecrets(words: readonly string[]): string[] {
-  return words.map((word) =>
-    word.includes('secret')
-      ? word
-          .replaceAll(/(^|[,=])data=(?:[^,]|,,)*/g, '$1data=***')
-          .replaceAll(/(["']data["']\s*:\s*)(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')/g, '$1"***"')
-      : word,
-  );
-}

@@ -18,8 +18,19 @@ export function listenerOptions(session: Session, command: readonly string[]): O
     nowNs: () => loop.clock.nowNs(),
     snapshot: () => snapshotOf(session),
     program: versionText(context.compat).trim(),
-    command,
+    command: withoutSecrets(command),
   };
+}
+
+/** A command line for a recording or a view: the data of secrets is left out. */
+export function withoutSecrets(words: readonly string[]): string[] {
+  return words.map((word) =>
+    word.includes('secret')
+      ? word
+          .replaceAll(/(^|[,=])data=(?:[^,]|,,)*/g, '$1data=***')
+          .replaceAll(/(["']data["']\s*:\s*)(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')/g, '$1"***"')
+      : word,
+  );
 }
 
 /** The open image, the rules and the requests as they are now. */

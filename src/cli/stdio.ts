@@ -12,7 +12,7 @@ import type { Output, OutputKind, OutputTap } from '../shell/output/output.ts';
 import { isTerminal } from '../sys/tty.ts';
 import type { Paint } from '../util/style.ts';
 import type { Pending } from '../util/steps.ts';
-import { harmless, printable } from '../util/text-width.ts';
+import { harmless, printable } from '../util/printable.ts';
 
 /** glibc's BUFSIZ: the size of a stdio buffer where the file system does not ask for less. */
 const BUFSIZ = 8192;

@@ -1,6 +1,7 @@
 /** The line that is being typed, as it stands on the terminal: drawn, changed in place, taken away. */
 import { stripVTControlCharacters } from 'node:util';
-import { printable, textWidth } from '../util/text-width.ts';
+import { printable } from '../util/printable.ts';
+import { textWidth } from '../util/text-width.ts';
 
 /** A prompt and a line behind it. */
 export interface TypedText {

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { parse } from 'ini';
 import { hostErrno, strerror } from '../util/errno.ts';
 import { FileReader } from '../util/file-reader.ts';
-import { printable } from '../util/text-width.ts';
+import { printable } from '../util/printable.ts';
 import type { PanelColumn } from '../live/panel/panel.ts';
 import type { ColourMode } from './paint.ts';
 

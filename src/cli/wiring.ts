@@ -1,8 +1,6 @@
 /** Puts the parts together: drivers, session, the image that the arguments name. */
-import { Options } from '../block/options/options.ts';
-import { parseOptionString } from '../block/options/option-string.ts';
+import type { TemporaryOverlay } from '../block/open/overlay.ts';
 import { drivers } from '../drivers/index.ts';
-import { makeTemporaryOverlay } from '../drivers/qcow2/temporary-overlay.ts';
 import type { Output } from '../shell/output/output.ts';
 import { growingTable } from '../shell/commands/first.ts';
 import type { CommandTable } from '../shell/command.ts';
@@ -43,10 +41,16 @@ export function makeSession(
   const common = { output, objects, compat, programName, misalign, imageOptions, exit };
   const session =
     sandbox === null
-      ? new Session({ ...common, drivers, makeOverlay: makeTemporaryOverlay }, growingTable(compat))
+      ? new Session({ ...common, drivers, makeOverlay }, growingTable(compat))
       : new Session({ ...common, drivers: sandbox.drivers, clock: sandbox.clock }, sandbox.commands);
   session.bail = bail;
   return session;
+}
+
+/** Makes the overlay of snapshot mode. */
+async function makeOverlay(lengthBytes: number): Promise<TemporaryOverlay> {
+  const { makeTemporaryOverlay } = await import('../drivers/qcow2/temporary-overlay.ts');
+  return makeTemporaryOverlay(lengthBytes);
 }
 
 /**
@@ -69,6 +73,7 @@ async function namedImage(
 ): Promise<Pick<OpenRequest, 'filename' | 'options'> | null> {
   if (file === null) return demo ? (await import('./demo.ts')).makeDemoImage() : null;
   if (!imageOptions) {
+    const { Options } = await import('../block/options/options.ts');
     const options = format === null ? null : new Options([['driver', format]]);
     return { filename: blkdebug ? `blkdebug::${file}` : file, options };
   }
@@ -77,5 +82,6 @@ async function namedImage(
     if (line.startsWith('warning: ')) session.error(line);
     else session.complain(`${line}\n`);
   };
+  const { parseOptionString } = await import('../block/options/option-string.ts');
   return { filename: null, options: parseOptionString(file, undefined, { warn, acceptsId: true }) };
 }

@@ -2,16 +2,14 @@
 import type { Driver, LazyDriver } from '../block/driver.ts';
 import { blkdebug } from './blkdebug/name.ts';
 import { blkverify } from './blkverify/name.ts';
-import { compress } from './compress/driver.ts';
-import { copyOnReadFilter } from './copy-on-read/driver.ts';
-import { file, hostCdrom, hostDevice } from './file/driver.ts';
+import { file, hostCdrom, hostDevice } from './file/name.ts';
 import { luks } from './luks/probe.ts';
 import { nbd } from './nbd/name.ts';
-import { nullAio, nullCo } from './null/driver.ts';
+import { nullAio, nullCo } from './null/name.ts';
 import { qcow } from './qcow/probe.ts';
 import { qcow2 } from './qcow2/probe.ts';
 import { qed } from './qed/probe.ts';
-import { raw } from './raw/driver.ts';
+import { raw } from './raw/probe.ts';
 import { recognisedFormats } from './recognised/driver.ts';
 import { vmdk } from './vmdk/probe.ts';
 
@@ -25,9 +23,9 @@ export const drivers: readonly (Driver<any> | LazyDriver)[] = [
   blkdebug,
   byName('blklogwrites', async () => (await import('./blklogwrites/driver.ts')).blklogwrites),
   blkverify,
-  compress,
+  byName('compress', async () => (await import('./compress/driver.ts')).compress),
   byName('copy-before-write', async () => (await import('./copy-before-write/driver.ts')).copyBeforeWrite),
-  copyOnReadFilter,
+  byName('copy-on-read', async () => (await import('./copy-on-read/driver.ts')).copyOnReadFilter),
   file,
   hostCdrom,
   hostDevice,

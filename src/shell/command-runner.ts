@@ -1,6 +1,5 @@
 /** Runs command lines: the checks before a command, its coroutine, its failure, and what it reports in the end. */
 import { BlockError } from '../block/error.ts';
-import { setBackendPermissions } from '../block/graph/permissions.ts';
 import type { TraceBus } from '../block/events/trace.ts';
 import type { Coroutine } from '../block/loop/loop.ts';
 import { Errno, hostErrno, strerror } from '../util/errno.ts';
@@ -154,7 +153,7 @@ export class CommandRunner implements Shell {
     // Without a disc the request itself fails, with the better reason.
     if (lacksPermission && backend.isAvailable) {
       try {
-        setBackendPermissions(backend, backend.root.perm | command.perm, backend.root.shared);
+        backend.addPermissions(command.perm);
       } catch (error) {
         return this.#failure(command, error);
       }

@@ -2,7 +2,7 @@
 import type { Answer } from '../util/steps.ts';
 import type { CommandTable, Shell } from './command.ts';
 import { CommandRunner } from './command-runner.ts';
-import { closeImage, openImage, type OpenRequest } from './image-lifecycle.ts';
+import type { OpenRequest } from './image-lifecycle.ts';
 import { SessionState, type SessionOptions } from './session-state.ts';
 
 export type { OpenRequest } from './image-lifecycle.ts';
@@ -23,12 +23,15 @@ export class Session extends SessionState {
   }
 
   /** Opens an image, or says why not. */
-  open(request: OpenRequest): Promise<boolean> {
-    return openImage(this, request);
+  async open(request: OpenRequest): Promise<boolean> {
+    return (await lifecycle()).openImage(this, request);
   }
 
   /** Ends every request and closes the image; suspended requests are listed and cancelled. */
-  close(): Promise<void> {
-    return closeImage(this);
+  async close(): Promise<void> {
+    if (this.backend !== null) await (await lifecycle()).closeImage(this);
   }
 }
+
+/** Loaded with the first image, and with it most of the block layer. */
+const lifecycle = () => import('./image-lifecycle.ts');

@@ -1,4 +1,5 @@
 /** How many cells of a terminal a text takes, and texts cut or filled to a number of cells. */
+import { isPlain } from './printable.ts';
 
 /** Ranges of code points that take two cells: East Asian wide and full-width characters, emoji. */
 const makeWideRanges = (): readonly (readonly [number, number])[] => [
@@ -94,13 +95,6 @@ let wideRanges: ReturnType<typeof makeWideRanges> | undefined;
 /** Combining marks and invisible characters, which take none. */
 let zeroWidth: RegExp | undefined;
 
-/**
- * Control characters that a terminal would act on, and halves of characters: all but printable text, which is named
- * here.
- */
-const unsafe = /[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\u{10ffff}]/gu;
-const plain = /^[\x20-\x7e]*$/;
-
 function characterWidth(character: string): 0 | 1 | 2 {
   const code = character.codePointAt(0) ?? 0;
   if (code < 0x300) return 1;
@@ -119,15 +113,10 @@ function characterWidth(character: string): 0 | 1 | 2 {
 
 /** Cells of a text without control characters. */
 export function textWidth(text: string): number {
-  if (plain.test(text)) return text.length;
+  if (isPlain(text)) return text.length;
   let width = 0;
   for (const character of text) width += characterWidth(character);
   return width;
-}
-
-/** The text without anything that a terminal would act on: names come from files and from users. */
-export function printable(text: string): string {
-  return plain.test(text) ? text : text.replace(unsafe, '\ufffd');
 }
 
 /** The text if it fits, else as much of it as fits with `mark` behind. */
@@ -143,13 +132,4 @@ export function cutTo(text: string, width: number, mark = '\u2026'): string {
     cut += character;
   }
   return cut + mark;
-}
-
-/** Characters that a terminal acts on, but for new lines, tabs and the styles of `style.ts`. */
-// oxlint-disable-next-line no-control-regex
-const HARMFUL = /(\x1b\[(?:[1-3]|22|3[1-79])m)|[^\n\t\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\u{10ffff}]/gu;
-
-/** A text for a terminal, as names in it come from files and users: U+FFFD stands for what it would act on. */
-export function harmless(text: string): string {
-  return text.replace(HARMFUL, (_match, style: string | undefined) => style ?? '\ufffd');
 }

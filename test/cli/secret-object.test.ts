@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { UserObject } from '../../src/block/user-object.ts';
 import { createObject } from '../../src/cli/objects.ts';
-import { withoutSecrets } from '../../src/cli/secret-object.ts';
+import { withoutSecrets } from '../../src/cli/session-snapshot.ts';
 import { useFolder } from '../helpers/sandbox.ts';
 
 const folder = useFolder();

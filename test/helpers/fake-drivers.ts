@@ -4,7 +4,7 @@
  */
 import type { Driver, ReopenState } from '../../src/block/driver.ts';
 import { BlockError, errorWithErrno } from '../../src/block/error.ts';
-import { stripProtocol } from '../../src/block/open/filename.ts';
+import { stripProtocol } from '../../src/block/open/protocol-prefix.ts';
 import { Role } from '../../src/block/flags.ts';
 import { EventLoop } from '../../src/block/loop/loop.ts';
 import type { BlockNode } from '../../src/block/graph/node.ts';

@@ -7,7 +7,7 @@ import { Open, Role } from '../flags.ts';
 import { refreshLimitsIfPossible } from './limits.ts';
 import type { BlockNode, ChildLink, Parent } from './node.ts';
 import type { GraphContext } from './context.ts';
-import { isIdentifier } from '../options/option-string.ts';
+import { isIdentifier } from '../options/options.ts';
 import { childPermissions, cumulativePermissions, refreshPermissions, relaxSubtree, subtree } from './permissions.ts';
 import { refreshFilename } from './refresh-filename.ts';
 import { flush } from '../request/flush.ts';

@@ -1,8 +1,8 @@
 /** The drivers that a session has, and which of them a name or the beginning of an image asks for. */
-import type { RegisteredDriver } from '../driver.ts';
+import type { Driver, RegisteredDriver } from '../driver.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
-import { hasProtocol } from './filename.ts';
+import { hasProtocol } from './protocol-prefix.ts';
 import { noDriver } from './missing-drivers.ts';
 
 /** The drivers of a session, in the order in which they are asked. */
@@ -64,6 +64,11 @@ export class DriverTable {
     }
     return winner;
   }
+}
+
+/** The driver itself, loaded unless it is there. */
+export async function loadDriver(driver: RegisteredDriver): Promise<Driver> {
+  return 'load' in driver ? driver.load() : driver;
 }
 
 /** Whether a driver opens its image itself instead of through a child that is opened for it. */

@@ -1,13 +1,8 @@
-/** File names: protocol prefixes, absolute and relative paths, and where a backing file is looked for. */
+/** File names: absolute and relative paths, and where a backing file is looked for. */
 import { invalidArgument } from '../error.ts';
 import type { BlockNode } from '../graph/node.ts';
-import type { Options } from '../options/options.ts';
 import { refreshFilename } from '../graph/refresh-filename.ts';
-
-/** Whether a name begins with "protocol:": it has a colon before the first slash. */
-export function hasProtocol(filename: string): boolean {
-  return /^[^:/]*:/.test(filename);
-}
+import { hasProtocol } from './protocol-prefix.ts';
 
 function isAbsolute(filename: string): boolean {
   return filename.startsWith('/');
@@ -19,16 +14,6 @@ function combinePaths(base: string, filename: string): string {
   const afterProtocol = hasProtocol(base) ? base.indexOf(':') + 1 : 0;
   const afterFolder = base.lastIndexOf('/') + 1;
   return base.slice(0, Math.max(afterProtocol, afterFolder)) + filename;
-}
-
-/**
- * For drivers' `parseFilename`: puts `filename` without `prefix` into `options`, if it begins with it. What then looks
- * like another protocol is protected by "../".
- */
-export function stripProtocol(filename: string, prefix: string, options: Options): void {
-  if (!filename.startsWith(prefix)) return;
-  const stripped = filename.slice(prefix.length);
-  options.set('filename', hasProtocol(stripped) ? `./${stripped}` : stripped);
 }
 
 /** The folder of a node's image, with a slash at its end. EINVAL if there is none. */

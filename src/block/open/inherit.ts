@@ -2,7 +2,7 @@
 import type { RegisteredDriver } from '../driver.ts';
 import { BlockError, invalidArgument, prependError } from '../error.ts';
 import { Open } from '../flags.ts';
-import { flattenJson, type JsonValue, parseJson } from '../options/json.ts';
+import type { JsonValue } from '../options/json.ts';
 import { addFlagsToOptions } from '../options/node-options.ts';
 import type { Options } from '../options/options.ts';
 import { type DriverTable, isProtocol } from './driver-table.ts';
@@ -14,21 +14,19 @@ const JSON_PREFIX = 'json:';
  * If the name is `json:{…}`, adds its options to those that are there, which count more, and returns null; otherwise
  * returns the name. Throws EINVAL for bad JSON.
  */
-export function takeJsonName(filename: string | null, options: Options): string | null {
+export async function takeJsonName(filename: string | null, options: Options): Promise<string | null> {
   if (filename === null || !filename.startsWith(JSON_PREFIX)) return filename;
-  const value = parseJsonName(filename.slice(JSON_PREFIX.length));
-  if (!(value instanceof Map)) throw invalidArgument('Invalid JSON object given');
-  options.join(flattenJson(value));
-  return null;
-}
-
-function parseJsonName(text: string): JsonValue {
+  const { flattenJson, parseJson } = await import('../options/json-parser.ts');
+  let value: JsonValue;
   try {
-    return parseJson(text);
+    value = parseJson(filename.slice(JSON_PREFIX.length));
   } catch (error) {
     if (error instanceof BlockError) throw prependError(error, 'Could not parse the JSON options: ');
     throw error;
   }
+  if (!(value instanceof Map)) throw invalidArgument('Invalid JSON object given');
+  options.join(flattenJson(value));
+  return null;
 }
 
 interface Filled {

@@ -9,6 +9,7 @@ import { BlockNode } from '../graph/node.ts';
 import type { GraphContext } from '../graph/context.ts';
 import { applyDiscard, applyToFlags, detectZeroesMode, takeGenericOptions } from '../options/node-options.ts';
 import type { Options } from '../options/options.ts';
+import { loadDriver } from './driver-table.ts';
 import { refreshFilename } from '../graph/refresh-filename.ts';
 import { RequestTracker } from '../request/serialise.ts';
 
@@ -34,7 +35,7 @@ export async function openDriver(
   known: RegisteredDriver,
   request: DriverRequest,
 ): Promise<BlockNode> {
-  const driver = 'load' in known ? await known.load() : known;
+  const driver = await loadDriver(known);
   const node = makeNode(context, driver, request);
   registerNode(node);
   await openOrRelease(node, request.rest);

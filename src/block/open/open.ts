@@ -135,7 +135,7 @@ async function openNode(context: GraphContext, request: NodeRequest): Promise<Bl
   if (reference !== null) return referencedNode(context, request, reference);
 
   const options = request.options ?? new Options();
-  let filename = isPlain ? request.filename : takeJsonName(request.filename, options);
+  let filename = isPlain ? request.filename : await takeJsonName(request.filename, options);
   checkDepth(from?.parent ?? null, options);
   const explicitOptions = options.clone();
   let flags = from === null ? request.flags : inheritOptions(options, from);

@@ -1,6 +1,6 @@
 /** Option strings: "driver=raw,file.filename=a,,b,read-only" as `--image-opts` and `open -o` take them. */
 import { invalidArgument } from '../error.ts';
-import { Options } from './options.ts';
+import { isIdentifier, Options } from './options.ts';
 
 /** In what the users of option strings differ. */
 export interface OptionStringSettings {
@@ -101,9 +101,4 @@ function checkId(id: string | undefined, isAccepted: boolean): void {
         "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.",
     );
   }
-}
-
-/** Whether a text can be a name: a letter, then letters, digits, '-', '.' and '_'. */
-export function isIdentifier(text: string): boolean {
-  return /^[a-zA-Z][-a-zA-Z0-9._]*$/.test(text);
 }

@@ -209,3 +209,8 @@ export function subOptions(options: Options, prefix: string): Options {
   }
   return found;
 }
+
+/** Whether a text can be a name: a letter, then letters, digits, '-', '.' and '_'. */
+export function isIdentifier(text: string): boolean {
+  return /^[a-zA-Z][-a-zA-Z0-9._]*$/.test(text);
+}

@@ -1,7 +1,6 @@
 /** The options of a blkdebug node: settings, sections of rules (also from the config file), lists of permissions. */
 import { atPlace, invalidArgument } from '../../block/error.ts';
-import { isIdentifier } from '../../block/options/option-string.ts';
-import { absorbOptions, Options, type SizeReader, takeSub } from '../../block/options/options.ts';
+import { absorbOptions, isIdentifier, Options, type SizeReader, takeSub } from '../../block/options/options.ts';
 import { defaultCompat } from '../../block/compat.ts';
 import { type ConfigSection, readConfigFile } from './config-file.ts';
 import { limitTypes } from './limits.ts';

@@ -1,9 +1,8 @@
-/** file, host_device and host_cdrom: the host's files, block devices and drives. */
-import { closeSync, constants, openSync, type Stats, statSync } from 'node:fs';
+/** file, host_device and host_cdrom: the host's files, block devices and drives. Found by `name.ts`. */
+import { constants } from 'node:fs';
 import { type Driver, fallbackOptions } from '../../block/driver.ts';
-import { stripProtocol } from '../../block/open/filename.ts';
 import { Status } from '../../block/flags.ts';
-import { hasDisc, isDiscDrive } from '../../sys/block-device.ts';
+import { hasDisc } from '../../sys/block-device.ts';
 import { extentAt } from '../../sys/seek.ts';
 import { alignUp } from '../../util/align.ts';
 import { hostFile } from './host-file.ts';
@@ -21,7 +20,6 @@ export const file: Driver<FileState> = {
   ...hostFile,
   formatName: 'file',
   protocolName: 'file',
-  parseFilename: (filename, options) => stripProtocol(filename, 'file:', options),
 
   async open(node, options, flags) {
     openHostFile(node, options, flags, regularFile);
@@ -50,8 +48,6 @@ export const hostDevice: Driver<FileState> = {
   ...hostFile,
   formatName: 'host_device',
   protocolName: 'host_device',
-  probeDevice: scoreOfDevice,
-  parseFilename: (filename, options) => stripProtocol(filename, 'host_device:', options),
   createOptions: fallbackOptions,
   create: async (...request) => (await import('../../block/create.ts')).createFallback('host_device', ...request),
 
@@ -68,8 +64,6 @@ export const hostCdrom: Driver<FileState> = (() => {
     formatName: 'host_cdrom',
     protocolName: 'host_cdrom',
     hasVariableLength: true,
-    probeDevice: scoreOfDrive,
-    parseFilename: (filename, options) => stripProtocol(filename, 'host_cdrom:', options),
     createOptions: fallbackOptions,
     create: async (...request) => (await import('../../block/create.ts')).createFallback('host_cdrom', ...request),
 
@@ -80,34 +74,3 @@ export const hostCdrom: Driver<FileState> = (() => {
     isInserted: (node) => hasDisc(node.state.fd),
   };
 })();
-
-/** How surely a name without a prefix is a device: certainly, if that is what the host has there. */
-function scoreOfDevice(filename: string): number {
-  // Leaves room for the driver of drives.
-  if (filename.startsWith('/dev/cdrom')) return 50;
-  const stat = statOrNull(filename);
-  return stat !== null && (stat.isBlockDevice() || stat.isCharacterDevice()) ? 100 : 0;
-}
-
-function scoreOfDrive(filename: string): number {
-  if (statOrNull(filename)?.isBlockDevice() !== true) return 0;
-  let fd: number;
-  try {
-    fd = openSync(filename, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch {
-    return 0;
-  }
-  try {
-    return isDiscDrive(fd) ? 100 : 0;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function statOrNull(filename: string): Stats | null {
-  try {
-    return statSync(filename);
-  } catch {
-    return null;
-  }
-}

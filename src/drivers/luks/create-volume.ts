@@ -1,11 +1,12 @@
 /** Making a luks volume: the file, the header with a new key, and the length of the disk. */
 import { createFile } from '../../block/create.ts';
-import type { CreateValues, Driver, Preallocation } from '../../block/driver.ts';
+import type { CreateValues, Preallocation } from '../../block/driver.ts';
 import { BlockError, invalidArgument } from '../../block/error.ts';
 import { MAX_LENGTH, Open, Perm } from '../../block/flags.ts';
 import type { GraphContext } from '../../block/graph/context.ts';
 import { closeBackend } from '../../block/graph/graph.ts';
 import { setBackendPermissions } from '../../block/graph/permissions.ts';
+import { loadDriver } from '../../block/open/driver-table.ts';
 import { openBackend } from '../../block/open/open.ts';
 import { Options } from '../../block/options/options.ts';
 import { truncate } from '../../block/request/truncate.ts';
@@ -26,7 +27,7 @@ export async function createVolume(context: GraphContext, filename: string, valu
   try {
     await fillFile(context, filename, values);
   } catch (error) {
-    const protocol = context.drivers.findProtocol(filename, true) as Driver;
+    const protocol = await loadDriver(context.drivers.findProtocol(filename, true));
     await protocol.deleteFile?.(filename);
     throw error instanceof CryptoError ? invalidArgument(error.message) : error;
   }

@@ -1,4 +1,7 @@
-/** null-co and null-aio: images of nothing. Writes are lost, reads leave the buffer alone or give zeroes. */
+/**
+ * null-co and null-aio: images of nothing. Writes are lost, reads leave the buffer alone or give zeroes. Found by
+ * `name.ts`.
+ */
 import type { Driver } from '../../block/driver.ts';
 import type { Pending } from '../../util/steps.ts';
 import { BlockError, invalidArgument } from '../../block/error.ts';
@@ -29,12 +32,6 @@ function nullDriver(name: string, finish: (node: NullNode) => Pending): Driver<N
     formatName: name,
     protocolName: name,
     strongOptions: ['size', 'read-zeroes'],
-
-    parseFilename(filename) {
-      if (filename !== `${name}://`) {
-        throw invalidArgument(`The only allowed filename for this driver is '${name}://'`);
-      }
-    },
 
     async open(node, options) {
       const types = { size: 'size', 'latency-ns': 'number', 'read-zeroes': 'bool' } as const;

@@ -7,7 +7,8 @@ import { preadv, readAnywhere } from '../../block/request/read.ts';
 import { passphraseBytes } from '../../block/user-object.ts';
 import type { SectorCipher } from '../../crypto/sector-cipher.ts';
 import { run } from '../../util/steps.ts';
-import { CryptMethod, HEADER_BYTES, type Header, l1EntryCount, parseHeader } from './qcow-header.ts';
+import { HEADER_BYTES } from './probe.ts';
+import { CryptMethod, type Header, l1EntryCount, parseHeader } from './qcow-header.ts';
 import { QcowImage, type QcowNode } from './qcow-image.ts';
 
 const MAX_BACKING_NAME_BYTES = 1023;

@@ -1,6 +1,9 @@
 /** How a qcow image is recognised, and its driver found. */
 import type { LazyDriver } from '../../block/driver.ts';
-import { HEADER_BYTES, MAGIC, VERSION } from './qcow-header.ts';
+
+export const MAGIC = 0x514649fb;
+export const VERSION = 1;
+export const HEADER_BYTES = 48;
 
 /** Its entry in the registry; the rest is loaded when the first image is opened. */
 export const qcow: LazyDriver = {

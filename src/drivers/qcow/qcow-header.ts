@@ -1,10 +1,7 @@
 /** The header of a qcow image of version 1, and the checks that it has to pass. */
 import { BlockError, invalidArgument } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
-
-export const MAGIC = 0x514649fb;
-export const VERSION = 1;
-export const HEADER_BYTES = 48;
+import { MAGIC, VERSION } from './probe.ts';
 
 const INT_MAX = 0x7fff_ffff;
 const ENTRY_BYTES = 8;

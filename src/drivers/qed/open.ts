@@ -7,7 +7,8 @@ import { flush } from '../../block/request/flush.ts';
 import { preadv } from '../../block/request/read.ts';
 import { type Answer, run, type Steps } from '../../util/steps.ts';
 import { checkImage } from './check.ts';
-import { Feature, HEADER_BYTES, type Header, parseHeader } from './qed-header.ts';
+import { HEADER_BYTES } from './probe.ts';
+import { Feature, type Header, parseHeader } from './qed-header.ts';
 import { QedImage, type QedNode } from './qed-image.ts';
 import { readTable, writeHeader } from './table-io.ts';
 

@@ -1,6 +1,8 @@
 /** How a qed image is recognised, and its driver found. */
 import type { LazyDriver } from '../../block/driver.ts';
-import { HEADER_BYTES, MAGIC } from './qed-header.ts';
+
+export const MAGIC = Buffer.from('QED\0', 'latin1');
+export const HEADER_BYTES = 64;
 
 /** Its entry in the registry; the rest is loaded when the first image is opened. */
 export const qed: LazyDriver = {

@@ -2,9 +2,7 @@
 import { BlockError, invalidArgument } from '../../block/error.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { Errno } from '../../util/errno.ts';
-
-export const MAGIC = Buffer.from('QED\0', 'latin1');
-export const HEADER_BYTES = 64;
+import { HEADER_BYTES, MAGIC } from './probe.ts';
 
 /** Bits of `Header.features`. */
 export const Feature = {

@@ -1,4 +1,4 @@
-/** raw: the bytes of the file as they are, or a window of them. */
+/** raw: the bytes of the file as they are, or a window of them. Found by `probe.ts`. */
 import type { Driver } from '../../block/driver.ts';
 import { BlockError, invalidArgument, withContext } from '../../block/error.ts';
 import { debugNode } from '../../block/debug/port.ts';
@@ -86,7 +86,8 @@ function inFile(node: RawNode, offset: number, bytes: number, isWrite: boolean):
  */
 function checkHead(node: RawNode, offset: number, data: Buffer): void {
   if (offset >= PROBE_BYTES || data.length === 0) return;
-  if (node.context.drivers.probe(data.subarray(0, PROBE_BYTES), '') !== node.driver) throw new BlockError(Errno.EPERM);
+  const format = node.context.drivers.probe(data.subarray(0, PROBE_BYTES), '');
+  if (format?.formatName !== node.driver.formatName) throw new BlockError(Errno.EPERM);
 }
 
 /** The rest of a request whose event has to wait. Most need not, and do without these steps. */
@@ -116,9 +117,6 @@ export const raw: Driver<RawState> = {
 
   createOptions: [{ name: 'size', type: 'size', help: 'the length of the disk' }],
   create: async (...request) => (await import('../../block/create.ts')).createFile(...request),
-
-  /** The least score that counts: raw is what nothing else is. */
-  probe: () => 1,
 
   async open(node, options) {
     const window = readWindow(options, node);

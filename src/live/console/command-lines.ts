@@ -1,5 +1,5 @@
 /** The commands of a console: lines run one after the other, their output, their completion. */
-import { printable } from '../../util/text-width.ts';
+import { printable } from '../../util/printable.ts';
 import { isYes } from '../../util/yes-no.ts';
 import type { ControlLink } from '../control/control-link.ts';
 import { RpcCode, RpcError } from '../control/messages.ts';

@@ -3,7 +3,7 @@ import type { Key } from 'node:readline';
 import { BlockError } from '../../block/error.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Paint } from '../../util/style.ts';
-import { printable } from '../../util/text-width.ts';
+import { printable } from '../../util/printable.ts';
 import type { ControlLink } from '../control/control-link.ts';
 import { RpcError } from '../control/messages.ts';
 import { LiveModel } from '../panel/model.ts';

@@ -1,6 +1,7 @@
 /** The line that is typed in the console: editing keys, history, completion. Draws nothing. */
 import type { Key } from 'node:readline';
-import { printable, textWidth } from '../../util/text-width.ts';
+import { printable } from '../../util/printable.ts';
+import { textWidth } from '../../util/text-width.ts';
 
 /** A longer line is not typed by hand. */
 const MAX_LINE_CHARS = 100_000;

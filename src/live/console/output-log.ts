@@ -1,5 +1,6 @@
 /** The output of commands in the console: the latest lines, wrapped to the width of the terminal when shown. */
-import { printable, textWidth } from '../../util/text-width.ts';
+import { printable } from '../../util/printable.ts';
+import { textWidth } from '../../util/text-width.ts';
 
 /** Lines that can be scrolled back to. */
 const MAX_LINES = 5000;

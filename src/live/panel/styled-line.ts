@@ -1,6 +1,7 @@
 /** A line of styled text that is cut or filled to an exact number of cells. */
 import type { Paint, Style } from '../../util/style.ts';
-import { cutTo, printable, textWidth } from '../../util/text-width.ts';
+import { printable } from '../../util/printable.ts';
+import { cutTo, textWidth } from '../../util/text-width.ts';
 
 /** A piece of a line. */
 export interface Part {

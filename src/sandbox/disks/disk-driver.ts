@@ -3,7 +3,7 @@ import type { Driver, TruncateOptions } from '../../block/driver.ts';
 import { asBlockError, BlockError, invalidArgument } from '../../block/error.ts';
 import { Open, Req, SECTOR_BYTES, Status } from '../../block/flags.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
-import { stripProtocol } from '../../block/open/filename.ts';
+import { stripProtocol } from '../../block/open/protocol-prefix.ts';
 import { fileOptions } from '../../block/options/file-options.ts';
 import { absorbOptions } from '../../block/options/options.ts';
 import { Errno } from '../../util/errno.ts';

@@ -5,7 +5,7 @@ import type { BlockNode } from '../../block/graph/node.ts';
 import { driverInfo } from '../../block/request/info.ts';
 import { Errno } from '../../util/errno.ts';
 import { formatSize } from '../../util/format.ts';
-import { printable } from '../../util/text-width.ts';
+import { printable } from '../../util/printable.ts';
 import type { Command } from '../command.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';

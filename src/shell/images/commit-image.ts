@@ -5,7 +5,7 @@ import { BlockError } from '../../block/error.ts';
 import { Perm, Req, Status } from '../../block/flags.ts';
 import { attachBackend, closeBackend } from '../../block/graph/graph.ts';
 import type { BlockNode, ChildLink } from '../../block/graph/node.ts';
-import { setBackendPermissions, setLinkPermissions } from '../../block/graph/permissions.ts';
+import { setLinkPermissions } from '../../block/graph/permissions.ts';
 import { inspectedNode } from '../../block/inspect.ts';
 import { reopenNode } from '../../block/open/reopen.ts';
 import { Options } from '../../block/options/options.ts';
@@ -153,7 +153,7 @@ async function copyRun(
 async function emptyOverlay(image: BlockBackend, overlay: BlockNode): Promise<void> {
   if (overlay.driver.makeEmpty === undefined)
     throw new BlockError(Errno.ENOTSUP, `Could not empty ${overlay.filename}`);
-  setBackendPermissions(image, image.root.perm | Perm.WRITE | Perm.RESIZE, image.root.shared);
+  image.addPermissions(Perm.WRITE | Perm.RESIZE);
   await run(image.drained('commit', () => overlay.driver.makeEmpty?.(overlay)));
   await image.flush();
 }

@@ -3,11 +3,10 @@ import type { SnapshotInfo } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Perm } from '../../block/flags.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
-import { setBackendPermissions } from '../../block/graph/permissions.ts';
 import { inspectedNode } from '../../block/inspect.ts';
 import { Errno, strerror } from '../../util/errno.ts';
 import { run } from '../../util/steps.ts';
-import { printable } from '../../util/text-width.ts';
+import { printable } from '../../util/printable.ts';
 import { CommandFailure } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
 
@@ -77,7 +76,7 @@ export async function changeSnapshots(
   const { image } = session;
   const node = inspectedNode(session.top);
   if (node.isReadOnly) throw new BlockError(Errno.EROFS, 'the image is open read-only');
-  setBackendPermissions(image, image.root.perm | Perm.WRITE | Perm.RESIZE, image.root.shared);
+  image.addPermissions(Perm.WRITE | Perm.RESIZE);
   await run(
     image.drained('snapshot', async () => {
       if (created !== null) await create(session, node, created);

@@ -3,7 +3,6 @@ import type { CheckRepair, CheckResult } from '../../block/driver.ts';
 import { BlockError } from '../../block/error.ts';
 import { Perm } from '../../block/flags.ts';
 import { closeBackend } from '../../block/graph/graph.ts';
-import { setBackendPermissions } from '../../block/graph/permissions.ts';
 import { checkAsJson, checkStatus, checkTwice, describeCheck, describeRepairs } from '../../block/image-check.ts';
 import type { BlockNode } from '../../block/graph/node.ts';
 import { inspectedNode, inspectorOf } from '../../block/inspect.ts';
@@ -76,7 +75,7 @@ async function checkOpen(
   if (image.inFlight > 0)
     throw new BlockError(Errno.EBUSY, 'a repair needs all requests to have ended; "requests" lists them');
   if (node.isReadOnly) throw new BlockError(Errno.EROFS, 'the image is open read-only, and cannot be repaired');
-  setBackendPermissions(image, image.root.perm | Perm.WRITE | Perm.RESIZE, image.root.shared);
+  image.addPermissions(Perm.WRITE | Perm.RESIZE);
   await image.flush();
   const result = await checkTwice(node, repair, repaired);
   await image.flush();

@@ -1,7 +1,8 @@
 /** Rows as our own commands show them: a table on a terminal, plain columns in a pipe, JSON for programs. */
 import { asciiText, isUtf8Locale } from '../../util/ascii.ts';
 import { type Style, unpainted } from '../../util/style.ts';
-import { printable, textWidth } from '../../util/text-width.ts';
+import { printable } from '../../util/printable.ts';
+import { textWidth } from '../../util/text-width.ts';
 import type { SessionState } from '../session-state.ts';
 import type { Output } from './output.ts';
 

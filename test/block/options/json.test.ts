@@ -1,6 +1,7 @@
 /** JSON options: QEMU's dialect and its messages. */
 import { describe, expect, it } from 'vitest';
-import { flattenJson, formatJson, type JsonValue, parseJson } from '../../../src/block/options/json.ts';
+import { formatJson, type JsonValue } from '../../../src/block/options/json.ts';
+import { flattenJson, parseJson } from '../../../src/block/options/json-parser.ts';
 
 function flatten(text: string): Record<string, unknown> {
   const value = parseJson(text);

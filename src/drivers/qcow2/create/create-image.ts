@@ -1,12 +1,13 @@
 /** Making a qcow2 image: the least that can be opened is written, and what else it needs is done by opening it. */
 import type { BlockBackend } from '../../../block/backend.ts';
 import { createFile } from '../../../block/create.ts';
-import type { CreateValues, Driver } from '../../../block/driver.ts';
+import type { CreateValues } from '../../../block/driver.ts';
 import { BlockError, errorWithErrno, prependError, stepsWithContext, withContext } from '../../../block/error.ts';
 import { Open, Perm } from '../../../block/flags.ts';
 import type { GraphContext } from '../../../block/graph/context.ts';
 import { closeBackend } from '../../../block/graph/graph.ts';
 import { setBackendPermissions } from '../../../block/graph/permissions.ts';
+import { loadDriver } from '../../../block/open/driver-table.ts';
 import { openBackend } from '../../../block/open/open.ts';
 import { Options } from '../../../block/options/options.ts';
 import { pwritev } from '../../../block/request/write.ts';
@@ -47,7 +48,7 @@ export async function createQcow2(context: GraphContext, filename: string, value
 }
 
 async function deleteFile(context: GraphContext, filename: string): Promise<void> {
-  const driver = context.drivers.findProtocol(filename, true) as Driver;
+  const driver = await loadDriver(context.drivers.findProtocol(filename, true));
   await driver.deleteFile?.(filename);
 }
 
