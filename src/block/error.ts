@@ -2,6 +2,7 @@
  * The one error of the block layer: what the disk or the user did wrong. A broken invariant is an assertion instead.
  */
 import { Errno, hostErrno, strerror } from '../util/errno.ts';
+import { loadProblem } from '../util/load-now.ts';
 import { type Answer, isPromise, type Steps } from '../util/steps.ts';
 
 /**
@@ -91,4 +92,16 @@ export function errnoOf(caught: unknown): number {
 /** Whether a caught value says "not supported", which asks the caller for its fallback. */
 export function isNotSupported(caught: unknown): boolean {
   return caught instanceof BlockError && caught.errno === Errno.ENOTSUP;
+}
+
+/**
+ * A part of the program, by `load`, an `import()`. EIO if its file cannot be read: while a session runs the program may
+ * be moved, or be replaced by another version. `name` is what the message calls the part.
+ */
+export async function loadPart<T>(name: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    throw new BlockError(Errno.EIO, `the program cannot load ${name}: ${loadProblem(error)}`);
+  }
 }

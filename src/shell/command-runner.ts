@@ -2,7 +2,8 @@
 import { BlockError } from '../block/error.ts';
 import type { TraceBus } from '../block/events/trace.ts';
 import type { Coroutine } from '../block/loop/loop.ts';
-import { Errno, hostErrno, strerror } from '../util/errno.ts';
+import { Errno } from '../util/errno.ts';
+import { loadProblem } from '../util/load-now.ts';
 import { type Answer, isPromise, type Pending } from '../util/steps.ts';
 import {
   type Command,
@@ -245,16 +246,6 @@ export class CommandRunner implements Shell {
   #fail(errno: number, origin = this.session.background.origin): number {
     if (origin === null) this.session.lastError = -errno;
     return -errno;
-  }
-}
-
-/** Why a file of the program was not loaded: no more can be opened, as the host says it, or it has gone. */
-function loadProblem(error: unknown): string {
-  try {
-    return strerror(hostErrno(error));
-  } catch {
-    const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-    return reason;
   }
 }
 

@@ -46,3 +46,18 @@ it('a command that cannot be loaded fails, and the lines behind it run', async (
   expect(stderr).toMatch(/^qemu-io: length: the program cannot load its other commands: Cannot find module .*\n$/);
   expect(exit).toBe('1');
 });
+
+it('an image whose driver cannot be loaded is not opened, and the session goes on', async () => {
+  const copy = copyProgram('upgraded');
+  const { write, out, err, exit } = startProgram(['-f', 'raw', 'disk'], cwd, 'pipe', copy);
+  write('read 0 4k\n');
+  await out.until('ops/sec');
+  renameSync(copy.folder, `${copy.folder}-away`);
+  write('close\nopen null-co://\nopen json:{"driver":"raw"}\nopen -o driver=raw disk\nlength\nquit\n');
+  expect(await exit).toBe('1');
+  expect(err.text.replaceAll(/Cannot find module .*/g, 'REASON')).toBe(
+    "qemu-io: can't open device null-co://: the program cannot load its driver 'null-co': REASON\n" +
+      'qemu-io: can\'t open device json:{"driver":"raw"}: the program cannot load what reads JSON: REASON\n',
+  );
+  expect(out.text).toContain('1 MiB\n');
+});

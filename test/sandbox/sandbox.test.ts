@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
+import type { Driver } from '../../src/block/driver.ts';
 import { BlockError } from '../../src/block/error.ts';
 import { drivers } from '../../src/drivers/index.ts';
 import { Errno } from '../../src/util/errno.ts';
@@ -235,17 +236,18 @@ it('does not write a file that has changed or is in use, and loses nothing by th
 it('a commit that fails on the way has no way back, and may be tried again', async () => {
   const file = newImage();
   let writes = 0;
-  const hostDrivers = drivers.map((driver) =>
-    driver.formatName !== 'file' || !('open' in driver)
-      ? driver
-      : {
-          ...driver,
-          pwritev(...request: Parameters<NonNullable<typeof driver.pwritev>>) {
-            writes += 1;
-            if (writes === 2) throw new BlockError(Errno.ENOSPC);
-            return driver.pwritev?.(...request);
-          },
-        },
+  const failing = (driver: Driver): Driver => ({
+    ...driver,
+    pwritev(...request) {
+      writes += 1;
+      if (writes === 2) throw new BlockError(Errno.ENOSPC);
+      return driver.pwritev?.(...request);
+    },
+  });
+  const hostDrivers = drivers.map((known) =>
+    known.formatName === 'file' && 'load' in known
+      ? { ...known, load: async () => failing(await known.load()) }
+      : known,
   );
   const time = await timeSession(file, { hostDrivers });
   await time.run('write -P 7 0 64k', 'write -P 8 1M 64k');

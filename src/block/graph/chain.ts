@@ -1,4 +1,4 @@
-/** Chains of backing files, in which filters do not count. */
+/** The nodes below others: chains of backing files, in which filters do not count, and all of them. */
 import type { BlockNode } from './node.ts';
 
 /** The first node from `start` down that is no filter; null below the last one. */
@@ -19,4 +19,18 @@ export function isInChain(top: BlockNode, node: BlockNode): boolean {
     if (one === node) return true;
   }
   return false;
+}
+
+/** All nodes reachable from `roots`, parents before their children. */
+export function subtree(roots: readonly BlockNode[]): BlockNode[] {
+  const found = new Set<BlockNode>();
+  const finished: BlockNode[] = [];
+  const visit = (node: BlockNode): void => {
+    if (found.has(node)) return;
+    found.add(node);
+    for (const child of node.children) visit(child.node);
+    finished.push(node);
+  };
+  for (const root of roots) visit(root);
+  return finished.reverse();
 }

@@ -8,6 +8,7 @@ import { Errno } from '../../util/errno.ts';
 import type { BlockBackend } from '../backend.ts';
 import { BlockError, invalidArgument } from '../error.ts';
 import { Open, Perm, Role, SECTOR_BYTES } from '../flags.ts';
+import { subtree } from './chain.ts';
 import type { BlockNode, ChildLink } from './node.ts';
 import { Transaction } from './transaction.ts';
 
@@ -64,20 +65,6 @@ export function relaxSubtree(node: BlockNode): void {
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
   }
-}
-
-/** All nodes reachable from `roots`, parents before their children. */
-export function subtree(roots: readonly BlockNode[]): BlockNode[] {
-  const found = new Set<BlockNode>();
-  const finished: BlockNode[] = [];
-  const visit = (node: BlockNode): void => {
-    if (found.has(node)) return;
-    found.add(node);
-    for (const child of node.children) visit(child.node);
-    finished.push(node);
-  };
-  for (const root of roots) visit(root);
-  return finished.reverse();
 }
 
 /** Checks and sets the permissions of `nodes`, which come parents first. The caller ends the transaction. */

@@ -1,7 +1,7 @@
 /** Making nodes quiet: what they have put off is done, and what their requests wait for comes at once. */
 import { assert } from '../../util/assert.ts';
+import { subtree } from './chain.ts';
 import type { BlockNode } from './node.ts';
-import { subtree } from './permissions.ts';
 
 /** Tells a node and those below it that they are to be quiet. Returns those to be told when that is over. */
 export async function beginQuiet(top: BlockNode): Promise<readonly BlockNode[]> {

@@ -1,5 +1,6 @@
 /** The drivers that a session has, and which of them a name or the beginning of an image asks for. */
 import type { Driver, RegisteredDriver } from '../driver.ts';
+import { loadPart } from '../error.ts';
 import { assert } from '../../util/assert.ts';
 import { Errno } from '../../util/errno.ts';
 import { hasProtocol } from './protocol-prefix.ts';
@@ -66,9 +67,9 @@ export class DriverTable {
   }
 }
 
-/** The driver itself, loaded unless it is there. */
+/** The driver itself, loaded unless it is there. EIO if it cannot be loaded. */
 export async function loadDriver(driver: RegisteredDriver): Promise<Driver> {
-  return 'load' in driver ? driver.load() : driver;
+  return 'load' in driver ? loadPart(`its driver '${driver.formatName}'`, () => driver.load()) : driver;
 }
 
 /** Whether a driver opens its image itself instead of through a child that is opened for it. */

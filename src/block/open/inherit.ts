@@ -1,6 +1,6 @@
 /** From a file name and options to complete options: `json:{…}`, the driver, the prefix of the name. */
 import type { RegisteredDriver } from '../driver.ts';
-import { BlockError, invalidArgument, prependError } from '../error.ts';
+import { BlockError, invalidArgument, loadPart, prependError } from '../error.ts';
 import { Open } from '../flags.ts';
 import type { JsonValue } from '../options/json.ts';
 import { addFlagsToOptions } from '../options/node-options.ts';
@@ -16,7 +16,7 @@ const JSON_PREFIX = 'json:';
  */
 export async function takeJsonName(filename: string | null, options: Options): Promise<string | null> {
   if (filename === null || !filename.startsWith(JSON_PREFIX)) return filename;
-  const { flattenJson, parseJson } = await import('../options/json-parser.ts');
+  const { flattenJson, parseJson } = await loadPart('what reads JSON', () => import('../options/json-parser.ts'));
   let value: JsonValue;
   try {
     value = parseJson(filename.slice(JSON_PREFIX.length));

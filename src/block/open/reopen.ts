@@ -21,7 +21,8 @@ import {
   takeGenericOptions,
 } from '../options/node-options.ts';
 import { Options, optionText, type OptionValue, takeSub } from '../options/options.ts';
-import { checkReadOnlyChange, refreshPermissions, subtree } from '../graph/permissions.ts';
+import { subtree } from '../graph/chain.ts';
+import { checkReadOnlyChange, refreshPermissions } from '../graph/permissions.ts';
 import { refreshFilename } from '../graph/refresh-filename.ts';
 import { flush } from '../request/flush.ts';
 import { Transaction } from '../graph/transaction.ts';
