@@ -52,7 +52,7 @@ export function parseSize(text: string, warnings: Warnings | null = null, max = 
     return at - start === 1 ? hexSize(text, at + 1, max, warnings) : 'invalid';
   }
   if (next === POINT) return sizeWithFraction(value, text.slice(at), max);
-  return scaled(value, 0n, text, at, max);
+  return scaled(value, text, at, max);
 }
 
 /** Parses sums, differences and products of sizes: "64k*3+512". The result is a size, 0 to 2^63-1. */
@@ -87,33 +87,43 @@ function hexSize(text: string, start: number, max: bigint, warnings: Warnings | 
   const next = text.charAt(end);
   // Also if more follows, which makes it invalid.
   if (/[kmgtp]/i.test(next)) warnings?.warn(`Using a multiplier suffix on hex numbers is deprecated: ${text}`);
-  return next === '.' ? 'invalid' : scaled(value, 0n, text, end, max);
+  return next === '.' ? 'invalid' : scaled(value, text, end, max);
 }
 
 /** `value`, and the text from its decimal point on. */
 function sizeWithFraction(value: number | bigint, text: string, max: bigint): ParsedSize {
   const decimals = /^\.[0-9]+(?:[eE][+-]?[0-9]+)?/.exec(text)?.[0];
-  if (decimals === undefined) return scaled(value, 0n, text, 1, max);
+  if (decimals === undefined) return scaled(value, text, 1, max);
   if (/[eE]/.test(decimals)) return 'invalid';
   const number = Number(`0${decimals}`);
   // A fraction too small for a double counts as an error of its own, which takes the suffix with it.
-  if (number < MIN_NORMAL_DOUBLE && /[1-9]/.test(decimals)) return scaled(value, 0n, text, decimals.length + 1, max);
-  return scaled(value, BigInt.asUintN(64, BigInt(Math.floor(number * 2 ** 64))), text, decimals.length, max);
+  if (number < MIN_NORMAL_DOUBLE && /[1-9]/.test(decimals)) return scaled(value, text, decimals.length + 1, max);
+  const power = suffixPower(text, decimals.length);
+  // In 64 bits behind the point, as a part of the unit; halves are rounded up.
+  const fraction = BigInt.asUintN(64, BigInt(Math.floor(number * 2 ** 64)));
+  if (power < 0 || (power === 0 && fraction !== 0n)) return 'invalid';
+  const multiplier = 1n << BigInt(10 * power);
+  return within(BigInt(value) * multiplier + ((fraction * multiplier + (1n << 63n)) >> 64n), max);
+}
+
+/** `value` times the suffix at `at`. */
+function scaled(value: number | bigint, text: string, at: number, max: bigint): ParsedSize {
+  const power = suffixPower(text, at);
+  if (power < 0) return 'invalid';
+  if (typeof value === 'number') {
+    let bytes = value;
+    for (let left = power; left > 0; left -= 1) bytes *= 1024;
+    if (bytes <= Number.MAX_SAFE_INTEGER) return bytes;
+  }
+  return within(BigInt(value) << BigInt(10 * power), max);
 }
 
 /**
- * `value` and a 64-bit fixed-point `fraction`, times the suffix at `at`, the last character of a text if there is one;
- * halves are rounded up.
+ * The power of 1024 that the rest of a text from `at` on stands for: 0 where nothing is left, -1 for what is no suffix.
  */
-function scaled(value: number | bigint, fraction: bigint, text: string, at: number, max: bigint): ParsedSize {
-  const power = at + 1 === text.length ? SUFFIXES.indexOf(text.charCodeAt(at) | SMALL) : at < text.length ? -1 : 0;
-  if (power < 0 || (power === 0 && fraction !== 0n)) return 'invalid';
-  if (typeof value === 'number' && fraction === 0n) {
-    const bytes = value * 1024 ** power;
-    if (bytes <= Number.MAX_SAFE_INTEGER) return bytes;
-  }
-  const multiplier = 1n << BigInt(10 * power);
-  return within(BigInt(value) * multiplier + ((fraction * multiplier + (1n << 63n)) >> 64n), max);
+function suffixPower(text: string, at: number): number {
+  if (at >= text.length) return 0;
+  return at + 1 === text.length ? SUFFIXES.indexOf(text.charCodeAt(at) | SMALL) : -1;
 }
 
 function within(value: bigint, max: bigint): ParsedSize {
