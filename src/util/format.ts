@@ -42,12 +42,10 @@ export function formatSize(bytes: number): string {
     count /= 1024;
     power += 1;
   }
-  const unit = UNITS[power] ?? '';
-  if (Number.isInteger(count)) return count + unit;
   const text = formatFixed(count, power === 0 ? 6 : 3);
   // A fraction that starts with three zeroes is cut off.
   const trim = text.indexOf('.000');
-  return (trim < 0 ? text : text.slice(0, trim)) + unit;
+  return text.slice(0, trim < 0 ? undefined : trim) + (UNITS[power] ?? '');
 }
 
 /** A time in nanoseconds: "00.12 sec", from one second on (or with `clockForm` always) "0:01:02.50". */
