@@ -37,7 +37,7 @@ function runAioRead(session: SessionState, argv: string[]): Pending {
     session.output.stdout('injecting invalid read request\n');
     return undefined;
   }
-  const { offset, bytes } = offsetAndVector(session, parsed.operands);
+  const { offset, bytes } = offsetAndVector(session, parsed.words.operands);
   // In its complaint qemu-io says readv.
   const place = { name: 'readv', offset, bytes };
   const request = new ReadRequest(session, place, parsed.options, compareAll(parsed.options.pattern, bytes));

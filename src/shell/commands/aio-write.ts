@@ -51,7 +51,7 @@ function runAioWrite(session: SessionState, argv: string[]): Pending {
     session.output.stdout('injecting invalid write request\n');
     return undefined;
   }
-  const [offsetText, lengthText, ...more] = parsed.operands;
+  const [offsetText, lengthText, ...more] = parsed.words.operands;
   if (offsetText === undefined || lengthText === undefined) throw usage();
   const isZeroes = parsed.options.zeroes;
   if (isZeroes && more.length > 0) throw refuse(session, '-z supports only a single length parameter');
@@ -60,7 +60,7 @@ function runAioWrite(session: SessionState, argv: string[]): Pending {
 
   const { offset, bytes } = isZeroes
     ? { offset: sizeArgument(session, offsetText), bytes: sizeArgument(session, lengthText) }
-    : offsetAndVector(session, parsed.operands);
+    : offsetAndVector(session, parsed.words.operands);
   const lease = isZeroes ? null : session.writeBuffers.lease(Number(bytes), parsed.options.pattern ?? DEFAULT_PATTERN);
   const flags = requestFlags(parsed.options);
   const place = { name: 'aio_write', offset, bytes, lease, flags, target: 'guest' } as const;

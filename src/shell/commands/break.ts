@@ -71,7 +71,7 @@ function parseWords(session: SessionState, argv: string[]): Words {
   if (isQemus && second !== undefined)
     return { event: first, tag: second, settings: [], persistent: false, isLog: false };
   const parsed = options.parse(session, argv);
-  const [event, given, ...settings] = parsed.operands;
+  const [event, given, ...settings] = parsed.words.operands;
   if (event === undefined || (parsed.options.isLog && given === undefined)) throw usage();
   const tag = given ?? freeTag(session);
   if (given === undefined) session.hint(`the tag is ${tag}`);

@@ -33,8 +33,8 @@ export const check = {
     '  check -r all     repairs the open image; no request may be in flight',
   ],
   async run(session, argv) {
-    const { options: given, operands } = options.parse(session, argv);
-    if (operands.length > 0) throw usage();
+    const { options: given, words } = options.parse(session, argv);
+    if (words.operands.length > 0) throw usage();
     const { checkAndReport } = await import('../inspect/show-check.ts');
     await checkAndReport(session, given);
   },

@@ -27,9 +27,9 @@ export const checkpoint = {
   ],
   operands: ['word'],
   async run(session, argv) {
-    const { options: given, operands } = options.parse(session, argv);
+    const { options: given, words } = options.parse(session, argv);
     const timeline = timelineOf(session);
-    const [name, ...more] = operands;
+    const [name, ...more] = words.operands;
     if (more.length > 0 || (given.lists && name !== undefined)) throw usage();
     if (given.lists || given.json) {
       printTable(session, timeline.checkpoints, columns, { json: given.json, none: 'there is no checkpoint' });

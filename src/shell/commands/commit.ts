@@ -34,8 +34,8 @@ export const commit = {
     'in flight, and no other program may use the files or have changed them; else nothing is written.',
   ],
   async run(session, argv, shell) {
-    const { options: given, operands } = options.parse(session, argv);
-    if (operands.length > 0) throw usage();
+    const { options: given, words } = options.parse(session, argv);
+    if (words.operands.length > 0) throw usage();
     const { base, keepsOverlay, showsProgress, isQuiet } = given;
     if (session.timeline !== null) {
       if (keepsOverlay || showsProgress || base !== null) throw usage();

@@ -22,7 +22,8 @@ export const compare = {
   ],
   operands: ['file'],
   async run(session, argv) {
-    const { options: given, operands } = options.parse(session, argv);
+    const { options: given, words } = options.parse(session, argv);
+    const { operands } = words;
     const [filename] = operands;
     if (filename === undefined || operands.length > 1) throw usage();
     const { compareWith } = await import('../images/compare-images.ts');

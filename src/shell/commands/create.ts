@@ -64,7 +64,8 @@ export const create = {
 } satisfies Command;
 
 async function runCreate(session: SessionState, argv: string[]): Promise<void> {
-  const { options: given, operands } = options.parse(session, argv);
+  const { options: given, words } = options.parse(session, argv);
+  const { operands } = words;
   const [filename, sizeText] = operands;
   if (given.text === 'help' || given.text === '?') {
     await listOptions(session, given.format);

@@ -25,8 +25,8 @@ export const diff = {
     'the tables are long (up to 64 MiB a copy, else it is refused). Until then it costs nothing.',
   ],
   async run(session, argv) {
-    const { options: given, operands } = options.parse(session, argv);
-    if (operands.length > 0) throw usage();
+    const { options: given, words } = options.parse(session, argv);
+    if (words.operands.length > 0) throw usage();
     const { showChanges } = await import('../inspect/show-changes.ts');
     await showChanges(session, given);
   },

@@ -51,7 +51,7 @@ export const aioDiscard = {
 
 function parse(session: SessionState, argv: string[], name: string) {
   const parsed = options.parse(session, argv);
-  const operands = twoOperands(parsed.operands);
+  const operands = twoOperands(parsed.words);
   const offset = sizeArgument(session, operands[0]);
   const bytes = lengthArgument(session, operands[1]);
   const place = { name, offset, bytes };

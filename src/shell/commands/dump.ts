@@ -24,7 +24,8 @@ export const dump = {
   ],
   operands: [structures, 'offset', 'length'],
   async run(session, argv) {
-    const { options, operands } = inspectOptions.parse(session, argv);
+    const { options, words } = inspectOptions.parse(session, argv);
+    const { operands } = words;
     if (operands.length < 1 || operands.length > 3) throw usage();
     const { showStructure } = await import('../inspect/show-structure.ts');
     await showStructure(session, operands, options);

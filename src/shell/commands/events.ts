@@ -55,7 +55,7 @@ const columns: readonly Column<Row>[] = [
 function runEvents(session: SessionState, argv: string[]): void {
   const parsed = options.parse(session, argv);
   const { all, counts, json, limit } = parsed.options;
-  const [filter = '', ...more] = parsed.operands;
+  const [filter = '', ...more] = parsed.words.operands;
   if (more.length > 0) throw usage();
   if (counts) printCounts(session, filter, json);
   else printLatest(session, { all, json, filter, limit: limit ?? DEFAULT_COUNT });

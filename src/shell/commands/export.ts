@@ -66,8 +66,8 @@ const clientColumns: readonly Column<ClientStatus>[] = [
 ];
 
 async function runExport(session: SessionState, argv: string[]): Promise<void> {
-  const { options: given, operands } = options.parse(session, argv);
-  const [action = 'list', word, ...more] = operands;
+  const { options: given, words } = options.parse(session, argv);
+  const [action = 'list', word, ...more] = words.operands;
   if (more.length > 0) throw usage();
   const { exports } = session;
   if (exports === null) throw new BlockError(Errno.ENOTSUP, 'nothing can be exported here');

@@ -37,7 +37,8 @@ export const map = {
   operands: ['offset', 'length'],
   async run(session, argv) {
     if (argv.length === 1) return runMap(session);
-    const { options: given, operands } = options.parse(session, argv);
+    const { options: given, words } = options.parse(session, argv);
+    const { operands } = words;
     if (!given.isVerbose || operands.length > 2) throw usage();
     const { showMap } = await import('../inspect/show-map.ts');
     return showMap(session, operands, given);

@@ -22,8 +22,8 @@ export const nodes = {
     'from, its length, and whether it is open for writing. Rules and events name nodes so.',
   ],
   run(session, argv) {
-    const { options: given, operands } = options.parse(session, argv);
-    if (operands.length > 0) throw usage();
+    const { options: given, words } = options.parse(session, argv);
+    if (words.operands.length > 0) throw usage();
     printTable(session, nodeRows(session.top), columns, { json: given.json, none: 'there are no nodes' });
   },
 } satisfies Command;

@@ -112,7 +112,7 @@ async function runOpen(session: SessionState, argv: string[]): Promise<void> {
     (discard ?? Open.UNMAP);
 
   let { driverOptions } = parsed.options;
-  let { operands } = parsed;
+  let { operands } = parsed.words;
   const [text] = operands;
   if (session.imageOptions && operands.length === 1 && text !== undefined) {
     driverOptions = mergeOptions(session, driverOptions, text);

@@ -29,13 +29,13 @@ export const poke = {
   ],
   operands: ['offset', 'word'],
   async run(session, argv) {
-    const { options: given, operands } = options.parse(session, argv);
-    const [offsetText, ...words] = operands;
+    const parsed = options.parse(session, argv);
+    const [offsetText, ...words] = parsed.words.operands;
     if (offsetText === undefined || words.length === 0) throw usage();
     const offset = Number(sizeArgument(session, offsetText));
     const bytes = bytesOf(session, words);
     const { pokeFile } = await import('../inspect/poke-file.ts');
-    await pokeFile(session, given.node, offset, bytes);
+    await pokeFile(session, parsed.options.node, offset, bytes);
   },
 } satisfies Command;
 

@@ -37,7 +37,7 @@ export const read = {
 
 function runRead(session: SessionState, argv: string[]): Outcome {
   const parsed = options.parse(session, argv);
-  const operands = twoOperands(parsed.operands);
+  const operands = twoOperands(parsed.words);
   const offset = sizeArgument(session, operands[0]);
   const bytes = lengthArgument(session, operands[1]);
   const comparison = comparisonOf(session, parsed.options, bytes);

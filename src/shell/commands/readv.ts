@@ -23,7 +23,7 @@ export const readv = {
 
 function runReadv(session: SessionState, argv: string[]): Outcome {
   const parsed = options.parse(session, argv);
-  const place = { name: 'readv', ...offsetAndVector(session, parsed.operands) };
+  const place = { name: 'readv', ...offsetAndVector(session, parsed.words.operands) };
   const comparison = compareAll(parsed.options.pattern, place.bytes);
   return runRequest(session, new ReadRequest(session, place, parsed.options, comparison));
 }

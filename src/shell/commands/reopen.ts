@@ -64,7 +64,7 @@ function accessTaker(access: Access) {
 async function runReopen(session: SessionState, argv: string[], shell: Shell): Promise<void> {
   const { image } = session;
   const parsed = options.parse(session, argv);
-  if (parsed.operands.length > 0) throw usage();
+  if (parsed.words.operands.length > 0) throw usage();
   // An earlier one still waits.
   if (image.isDraining) throw stuck(session);
   // Requests of clients would never let the image be idle.

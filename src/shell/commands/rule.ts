@@ -76,7 +76,7 @@ export const rule = {
 
 function runRule(session: SessionState, argv: string[]): void {
   const parsed = options.parse(session, argv);
-  const [action = '', ...words] = parsed.operands;
+  const [action = '', ...words] = parsed.words.operands;
   const run = actions.get(action);
   if (run === undefined) throw usage(() => hintClosest(session, action, [...actions.keys()]));
   if (words.length === 0) throw usage();

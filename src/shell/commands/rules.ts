@@ -86,8 +86,8 @@ const columns: readonly Column<RuleRow>[] = [
 ];
 
 function runRules(session: SessionState, argv: string[]): void {
-  const { options: given, operands } = options.parse(session, argv);
-  if (operands.length > 0) throw usage();
+  const { options: given, words } = options.parse(session, argv);
+  if (words.operands.length > 0) throw usage();
   const rows: RuleRow[] = rulesOf(session, given.node).list();
   if (given.node === null) rows.push(...(findDebugPort(session.top)?.stops() ?? []).map(stopRow));
   printTable(session, rows, columns, { json: given.json, none: 'there are no rules' });

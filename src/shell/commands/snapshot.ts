@@ -25,10 +25,10 @@ export const snapshot = {
     '  snapshot -a before    the disk is again what it was',
   ],
   async run(session, argv) {
-    const { options: given, operands } = options.parse(session, argv);
+    const { options: given, words } = options.parse(session, argv);
     const { applied, created, deleted } = given;
     const actions = [applied, created, deleted].filter((name) => name !== null);
-    if (operands.length > 0 || actions.length > 1 || (actions.length === 1 && (given.lists || given.json)))
+    if (words.operands.length > 0 || actions.length > 1 || (actions.length === 1 && (given.lists || given.json)))
       throw usage();
     const { changeSnapshots, listSnapshots } = await import('../images/snapshot-work.ts');
     if (actions.length === 0) listSnapshots(session, given.json);

@@ -38,7 +38,7 @@ const SHOWN = 10;
 function runState(session: SessionState, argv: string[]): void {
   const parsed = options.parse(session, argv);
   const { all, json, node } = parsed.options;
-  const [wanted, ...more] = parsed.operands;
+  const [wanted, ...more] = parsed.words.operands;
   if (more.length > 0) throw usage();
   const rules = rulesOf(session, node);
   if (wanted !== undefined) rules.setState(stateArgument(session, wanted));

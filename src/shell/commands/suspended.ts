@@ -43,8 +43,8 @@ const columns: readonly Column<Row>[] = [
 ];
 
 function runSuspended(session: SessionState, argv: string[]): void {
-  const { options: given, operands } = options.parse(session, argv);
-  if (operands.length > 0) throw usage();
+  const { options: given, words } = options.parse(session, argv);
+  if (words.operands.length > 0) throw usage();
   const now = session.loop.clock.nowNs();
   const rows = suspendedRequests(session.top).map(({ sinceNs, ...request }): Row => {
     return { ...request, seconds: secondsBetween(sinceNs, now) };

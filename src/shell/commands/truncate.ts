@@ -43,7 +43,7 @@ function modeArgument(session: SessionState, text: string): Preallocation {
 
 async function runTruncate(session: SessionState, argv: string[]): Promise<void> {
   const parsed = options.parse(session, argv);
-  const [text] = parsed.operands;
+  const [text] = parsed.words.operands;
   // qemu-io crashes where this prints the usage.
   if (text === undefined) throw usage();
   const bytes = sizeArgument(session, text, argv[1]);

@@ -27,7 +27,8 @@ export const where = {
   ],
   operands: ['offset'],
   async run(session, argv) {
-    const { options, operands } = inspectOptions.parse(session, argv);
+    const { options, words } = inspectOptions.parse(session, argv);
+    const { operands } = words;
     if (operands.length !== 1) throw usage();
     const { showWay } = await import('../inspect/show-way.ts');
     await showWay(session, operands, options);

@@ -20,7 +20,8 @@ export const who = {
   ],
   operands: ['offset', 'length'],
   async run(session, argv) {
-    const { options, operands } = inspectOptions.parse(session, argv);
+    const { options, words } = inspectOptions.parse(session, argv);
+    const { operands } = words;
     if (operands.length < 1 || operands.length > 2) throw usage();
     const { showOwners } = await import('../inspect/show-owners.ts');
     await showOwners(session, operands, options);

@@ -54,7 +54,7 @@ type WriteOptions = ValuesOf<typeof options>;
 
 function runWrite(session: SessionState, argv: string[]): Outcome {
   const parsed = options.parse(session, argv);
-  const operands = twoOperands(parsed.operands);
+  const operands = twoOperands(parsed.words);
   refuseContradictions(session, parsed.options);
   const { vmState, compressed } = parsed.options;
   const flags = requestFlags(parsed.options);

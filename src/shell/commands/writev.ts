@@ -25,7 +25,7 @@ export const writev = {
 
 function runWritev(session: SessionState, argv: string[]): Outcome {
   const parsed = options.parse(session, argv);
-  const { offset, bytes } = offsetAndVector(session, parsed.operands);
+  const { offset, bytes } = offsetAndVector(session, parsed.words.operands);
   const lease = session.writeBuffers.lease(bytes, parsed.options.pattern ?? DEFAULT_PATTERN);
   const flags = requestFlags(parsed.options);
   const place = { name: 'writev', offset, bytes, lease, flags, target: 'guest' } as const;

@@ -4,19 +4,23 @@ import { Errno } from '../../util/errno.ts';
 import { parseLong, parseSum } from '../../util/size.ts';
 import { CommandFailure, refuse, usage } from '../failure.ts';
 import type { SessionState } from '../session-state.ts';
+import type { Getopt } from './getopt.ts';
 
 /** A length or offset in bytes, 0 to 2^63-1; a bigint only above 2^53-1, where no image reaches. */
 export type Size = number | bigint;
 
 /** The operands of a command that takes two; any other number ends in the usage line. */
-export function twoOperands(operands: readonly string[]): readonly [string, string] {
-  if (operands.length !== 2) throw usage();
-  return operands as readonly [string, string];
+export function twoOperands({ argv, optionIndex }: Getopt): readonly [string, string] {
+  const first = argv[optionIndex];
+  const second = argv[optionIndex + 1];
+  if (first === undefined || second === undefined || argv.length > optionIndex + 2) throw usage();
+  return [first, second];
 }
 
 /** A size; a wrong one is refused with EINVAL or ERANGE. `shown` is what the complaint quotes. */
 export function sizeArgument(session: SessionState, text: string, shown: string = text): Size {
   let size = session.parseSize(text, session);
+  if (typeof size !== 'string') return size;
   if (size === 'invalid' && session.acceptsExtensions) size = parseSum(text);
   if (size === 'invalid') {
     const problem = 'Parsing error: non-numeric argument, or extraneous/unrecognized suffix';

@@ -63,8 +63,8 @@ export class Getopt {
         this.optionIndex += 1;
         word = argv[this.optionIndex];
       }
-      if (word === '--') this.#passWord();
-      if (word === '--' || word === undefined) {
+      if (word === undefined || word === '--') {
+        if (word !== undefined) this.#passWord();
         this.optionIndex = this.#firstOperand;
         return false;
       }

@@ -70,10 +70,10 @@ export type OptionValues<O extends Options> = {
 /** The parsed record of a table. */
 export type ValuesOf<T> = T extends OptionTable<infer O> ? OptionValues<O> : never;
 
-/** A parsed command line: the values of the options, and the words behind them. */
+/** A parsed command line: the values of the options, and the words, of which the operands are left. */
 export interface ParsedWords<O extends Options> {
   readonly options: OptionValues<O>;
-  readonly operands: readonly string[];
+  readonly words: Getopt;
 }
 
 /** The options of one command. Usage lists them as they are declared: first those without an argument. */
@@ -127,7 +127,7 @@ export class OptionTable<O extends Options = Options> {
       options[name] = letter.take(options[name], words.argument, session) as (typeof options)[keyof O];
       if (letter.endsParsing === true) break;
     }
-    return { options, operands: words.operands };
+    return { options, words };
   }
 
   /** The operands of a line; null if `parse` would refuse a letter of it. Says nothing, and leaves `argv` as it is. */
