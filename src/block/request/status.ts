@@ -23,39 +23,59 @@ type Care = 'exact' | 'zeroes' | 'allocation';
  * least one byte, except at and behind the end: then `bytes` is 0 and the flags are EOF.
  */
 export function blockStatus(node: BlockNode, wantZero: boolean, offset: number, bytes: number): Answer<BlockStatus> {
-  return run(statusOf(node, wantZero ? 'exact' : 'allocation', offset, bytes));
+  return statusOf(node, wantZero ? 'exact' : 'allocation', offset, bytes);
 }
 
-function* statusOf(node: BlockNode, care: Care, offset: number, bytes: number): Steps<BlockStatus> {
+function statusOf(node: BlockNode, care: Care, offset: number, bytes: number): Answer<BlockStatus> {
   checkOpen(node);
   const length = node.getLength();
   if (offset >= length) return { ...END, flags: Status.EOF };
   if (bytes === 0) return { ...END, flags: 0 };
   const wanted = Math.min(bytes, length - offset);
+  // The driver is asked for the range rounded out to the node's alignment; its answer is cut back again.
+  const align = node.limits.requestAlignment;
+  const skip = offset % align;
+  const told = askDriver(node, care, offset - skip, alignUp(skip + wanted, align));
+  if (isPromise(told) || (told.flags & Status.RAW) !== 0 || refiningNode(node, care, told) !== null) {
+    return run(statusInFlight(told, node, care, offset, wanted, length));
+  }
+  return withEnd(cutBack(told, node, care, offset, wanted), offset, length);
+}
 
-  let status: BlockStatus;
+/** The rest of `statusOf` where the driver has yet to answer, or the node below is asked too. */
+function* statusInFlight(
+  answer: Answer<BlockStatus>,
+  node: BlockNode,
+  care: Care,
+  offset: number,
+  wanted: number,
+  length: number,
+): Steps<BlockStatus> {
   node.inFlight += 1;
   try {
-    // The driver is asked for the range rounded out to the node's alignment; its answer is cut back again.
-    const align = node.limits.requestAlignment;
-    const skip = offset % align;
-    const asking = askDriver(node, care, offset - skip, alignUp(skip + wanted, align));
-    const own: BlockStatus = isPromise(asking) ? yield asking : asking;
-    const { file } = own;
-    const found = Math.min(own.bytes - skip, wanted);
-    const map = (own.flags & Status.OFFSET_VALID) !== 0 ? own.map + skip : own.map;
-    if ((own.flags & Status.RAW) !== 0) {
-      assert(file !== null, 'a driver that says RAW names a node');
-      status = yield* statusOf(file, care, map, found);
-    } else {
-      status = { flags: withAllocation(node, care, offset, own.flags), bytes: found, map, file };
-      if (care === 'exact' && (status.flags & REFINED) === MAY_REFINE && file !== null && file !== node) {
-        status = yield* refine(status, file);
-      }
+    const told: BlockStatus = yield answer;
+    const own = cutBack(told, node, care, offset, wanted);
+    if ((told.flags & Status.RAW) !== 0) {
+      assert(told.file !== null, 'a driver that says RAW names a node');
+      return withEnd(yield statusOf(told.file, care, own.map, own.bytes), offset, length);
     }
+    const below = refiningNode(node, care, told);
+    return withEnd(below === null ? own : yield* refine(own, below), offset, length);
   } finally {
     node.inFlight -= 1;
   }
+}
+
+/** A driver's answer for a range that was rounded out, for the `wanted` bytes from `offset` on. */
+function cutBack(told: BlockStatus, node: BlockNode, care: Care, offset: number, wanted: number): BlockStatus {
+  const skip = offset % node.limits.requestAlignment;
+  const map = (told.flags & Status.OFFSET_VALID) !== 0 ? told.map + skip : told.map;
+  const flags = withAllocation(node, care, offset, told.flags);
+  return { flags, bytes: Math.min(told.bytes - skip, wanted), map, file: told.file };
+}
+
+/** A status from `offset` on, with EOF if it reaches the end of its node, which has `length` bytes. */
+function withEnd(status: BlockStatus, offset: number, length: number): BlockStatus {
   if (offset + status.bytes !== length) return status;
   return { flags: status.flags | Status.EOF, bytes: status.bytes, map: status.map, file: status.file };
 }
@@ -63,6 +83,11 @@ function* statusOf(node: BlockNode, care: Care, offset: number, bytes: number): 
 /** Data that lies in the node below, which may know of zeroes there. */
 const MAY_REFINE = Status.RECURSE | Status.DATA | Status.OFFSET_VALID;
 const REFINED = MAY_REFINE | Status.ZERO;
+
+/** The node below that an answer of `node` is refined by; null if it is as good as it gets. */
+function refiningNode(node: BlockNode, care: Care, { flags, file }: BlockStatus): BlockNode | null {
+  return care === 'exact' && (flags & REFINED) === MAY_REFINE && file !== node ? file : null;
+}
 
 /** Asks the driver; of a node without children what it said last of data is remembered. */
 function askDriver(node: BlockNode, care: Care, offset: number, bytes: number): Answer<BlockStatus> {
@@ -102,7 +127,7 @@ function withAllocation(node: BlockNode, care: Care, offset: number, flags: numb
 function* refine(own: BlockStatus, file: BlockNode): Steps<BlockStatus> {
   const { flags, bytes, map } = own;
   try {
-    const below = yield* statusOf(file, 'exact', map, bytes);
+    const below: BlockStatus = yield statusOf(file, 'exact', map, bytes);
     const isBehindEnd = (below.flags & Status.EOF) !== 0 && (below.bytes === 0 || (below.flags & Status.ZERO) !== 0);
     // A format may map what lies behind the end of its file; that reads as zeroes.
     if (isBehindEnd) return { flags: flags | Status.ZERO, bytes, map, file };
@@ -148,44 +173,59 @@ export function blockStatusAbove(
   offset: number,
   bytes: number,
 ): Answer<ChainStatus> {
-  return run(statusAbove(top, query, query.wantZero ? 'exact' : 'allocation', offset, bytes));
+  return statusAbove(top, query, query.wantZero ? 'exact' : 'allocation', offset, bytes);
 }
 
-function* statusAbove(
+/** Where in a chain a search ends. */
+type ChainEnd = Omit<ChainQuery, 'wantZero'>;
+
+function statusAbove(top: BlockNode, chain: ChainEnd, care: Care, offset: number, bytes: number): Answer<ChainStatus> {
+  if (top === chain.base && !chain.includeBase) return { ...END, flags: 0, bytes, depth: 0 };
+  const own = statusOf(top, care, offset, bytes);
+  if (isPromise(own) || nextInChain(top, own, chain) !== null) return run(statusFurther(own, top, chain, care, offset));
+  return atDepth(own, 1);
+}
+
+/** The node of a chain that is asked when `node` has given a status; null if the search ends with that. */
+function nextInChain(
+  node: BlockNode,
+  { flags, bytes }: BlockStatus,
+  { base, includeBase }: ChainEnd,
+): BlockNode | null {
+  // At and behind the end of a node there is nothing, whatever lies below.
+  if (bytes === 0 || (flags & Status.ALLOCATED) !== 0 || node === base) return null;
+  const below = node.filterOrCowChild?.node ?? null;
+  return below === base && !includeBase ? null : below;
+}
+
+/** The rest of `statusAbove` where the top has yet to answer, or does not have the range. */
+function* statusFurther(
+  own: Answer<BlockStatus>,
   top: BlockNode,
-  { base, includeBase }: Omit<ChainQuery, 'wantZero'>,
+  chain: ChainEnd,
   care: Care,
   offset: number,
-  bytes: number,
 ): Steps<ChainStatus> {
-  let depth = 0;
-  let status: BlockStatus = { flags: 0, bytes, map: 0, file: null };
-  let endOfTop = 0;
-  let node: BlockNode | null = top;
-  while (node !== null && (includeBase || node !== base)) {
+  let status: BlockStatus = yield own;
+  const endOfTop = (status.flags & Status.EOF) !== 0 ? offset + status.bytes : 0;
+  let depth = 1;
+  for (let node = nextInChain(top, status, chain); node !== null; node = nextInChain(node, status, chain)) {
     const wanted = status.bytes;
-    status = yield* statusOf(node, care, offset, wanted);
+    status = yield statusOf(node, care, offset, wanted);
     depth += 1;
-    if (depth === 1) {
-      // At and behind the end of the top there is nothing, whatever lies below.
-      if (status.bytes === 0) break;
-      if ((status.flags & Status.EOF) !== 0) endOfTop = offset + status.bytes;
-    } else if (status.bytes === 0) {
+    if (status.bytes === 0) {
       // A short backing file: what lies behind its end is zero, as if it were allocated there.
       status = { ...status, flags: Status.ZERO | Status.ALLOCATED, bytes: wanted, file: node };
-      break;
+    } else if ((status.flags & Status.ALLOCATED) !== 0) {
+      status = { ...status, flags: status.flags & ~Status.EOF };
     }
-    if ((status.flags & Status.ALLOCATED) !== 0) {
-      if (depth > 1) status = { ...status, flags: status.flags & ~Status.EOF };
-      break;
-    }
-    if (node === base) break;
-    node = node.filterOrCowChild?.node ?? null;
   }
   const isEnd = depth > 1 && offset + status.bytes === endOfTop;
-  const { flags, bytes: found, map, file } = status;
-  // Field by field: spreading costs more than the rest, and each new cluster asks twice.
-  return { flags: isEnd ? flags | Status.EOF : flags, bytes: found, map, file, depth };
+  return atDepth(isEnd ? { ...status, flags: status.flags | Status.EOF } : status, depth);
+}
+
+function atDepth({ flags, bytes, map, file }: BlockStatus, depth: number): ChainStatus {
+  return { flags, bytes, map, file, depth };
 }
 
 /** Whether a range is allocated, and for how many bytes from its beginning that holds. */
@@ -200,7 +240,7 @@ export function isAllocated(node: BlockNode, offset: number, bytes: number): Ans
 }
 
 function* allocationOf(node: BlockNode, offset: number, bytes: number): Steps<AllocationRun> {
-  const status = yield* statusAbove(node, { base: node, includeBase: true }, 'allocation', offset, bytes);
+  const status: BlockStatus = yield statusAbove(node, { base: node, includeBase: true }, 'allocation', offset, bytes);
   return { allocated: (status.flags & Status.ALLOCATED) !== 0, bytes: status.bytes };
 }
 
@@ -219,20 +259,23 @@ const wholeChain = { base: null, includeBase: false } as const;
 /** True if a quick look proves that the whole range reads as zeroes through the chain; false if that is not known. */
 export function isZeroFast(node: BlockNode, offset: number, bytes: number): Answer<boolean> {
   if (bytes === 0) return true;
+  if (node.context.compat.has('looksForZeroes')) return run(areZeroes(node, offset, bytes));
   // In 7.2 the host is not asked for holes, and the range must be of one kind.
-  return run(
-    node.context.compat.has('looksForZeroes') ? areZeroes(node, offset, bytes) : isZeroRun(node, offset, bytes),
-  );
+  const status = statusAbove(node, wholeChain, 'allocation', offset, bytes);
+  return isPromise(status) ? run(isZeroRunWhenTold(status, bytes)) : isZeroRun(status, bytes);
 }
 
-function* isZeroRun(node: BlockNode, offset: number, bytes: number): Steps<boolean> {
-  const status = yield* statusAbove(node, wholeChain, 'allocation', offset, bytes);
+function isZeroRun(status: BlockStatus, bytes: number): boolean {
   return status.bytes === bytes && (status.flags & Status.ZERO) !== 0;
+}
+
+function* isZeroRunWhenTold(status: Promise<BlockStatus>, bytes: number): Steps<boolean> {
+  return isZeroRun(yield status, bytes);
 }
 
 function* areZeroes(node: BlockNode, offset: number, bytes: number): Steps<boolean> {
   for (let done = 0; done < bytes; ) {
-    const status = yield* statusAbove(node, wholeChain, 'zeroes', offset + done, bytes - done);
+    const status: BlockStatus = yield statusAbove(node, wholeChain, 'zeroes', offset + done, bytes - done);
     if ((status.flags & Status.ZERO) === 0) return false;
     done += status.bytes;
   }
