@@ -161,9 +161,9 @@ export class TableCache {
     this.#dependsOnFlush = true;
   }
 
-  /** Writes back all dirty tables, as `#writeDirty` does. */
+  /** Writes back all dirty tables, as `#writeBack` does. */
   write(): Pending {
-    return this.#dirty.size === 0 ? undefined : run(this.#writeDirty());
+    return this.#dirty.size === 0 ? undefined : run(this.#writeBack(0, this.slotCount));
   }
 
   /** Writes back all dirty tables and puts them on stable storage. */
@@ -196,7 +196,7 @@ export class TableCache {
     // Offset 0 is the header: nothing that points there is a table.
     if (offset === 0) throw new BlockError(Errno.EIO);
     const slot = this.#victim(offset);
-    if (this.#dirty.has(slot)) yield* this.#writeBack(slot);
+    if (this.#dirty.has(slot)) yield* this.#writeBack(slot, slot + 1);
     this.#forget(slot);
     if (fromDisk) {
       if (this.kind === 'L2 table') yield image.fire(Event.L2_LOAD);
@@ -224,40 +224,38 @@ export class TableCache {
     return slot;
   }
 
-  /** Writes back all dirty tables. Goes on after a failure; of several, no space left counts before the last one. */
-  *#writeDirty(): Steps<void> {
+  /**
+   * Writes back the dirty tables in the slots from `first` to before `end`. Goes on after a failure; of several, no
+   * space left counts before the last one.
+   */
+  *#writeBack(first: number, end: number): Steps<void> {
+    const { hazards } = this.#image;
+    const isL2 = this.kind === 'L2 table';
+    const own = isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK;
     let failure: BlockError | null = null;
     // Searched anew after each write: writing back this cache can write back another, which may change this one.
-    for (let slot = this.#dirty.next(0); slot !== -1; slot = this.#dirty.next(slot + 1)) {
+    for (let slot = this.#dirty.next(first); slot !== -1 && slot < end; slot = this.#dirty.next(slot + 1)) {
+      const offset = this.#offsets[slot] as number;
+      if (offset === 0) continue;
       try {
-        yield* this.#writeBack(slot);
+        let pending = this.#flushBefore();
+        if (pending !== undefined) yield pending;
+        this.#settle();
+        pending = checkOverlap(this.#image, own, offset, this.tableBytes);
+        if (pending !== undefined) yield pending;
+        pending = this.#image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
+        if (pending !== undefined) yield pending;
+        const tick = hazards === null ? 0 : hazards.order.writing(offset, this.table(slot));
+        pending = writeFile(this.#image, offset, this.table(slot));
+        if (pending !== undefined) yield pending;
+        this.#dirty.delete(slot);
+        if (hazards !== null) hazards.order.written(offset, this.tableBytes, tick);
       } catch (error) {
         if (!(error instanceof BlockError)) throw error;
         if (failure?.errno !== Errno.ENOSPC) failure = error;
       }
     }
     if (failure !== null) throw failure;
-  }
-
-  /** Writes a dirty table back. */
-  *#writeBack(slot: number): Steps<void> {
-    const { hazards } = this.#image;
-    const isL2 = this.kind === 'L2 table';
-    const offset = this.#offsets[slot] as number;
-    if (offset === 0) return;
-    let pending = this.#flushBefore();
-    if (pending !== undefined) yield pending;
-    this.#settle();
-    const own = isL2 ? Overlap.ACTIVE_L2 : Overlap.REFCOUNT_BLOCK;
-    pending = checkOverlap(this.#image, own, offset, this.tableBytes);
-    if (pending !== undefined) yield pending;
-    pending = this.#image.fire(isL2 ? Event.L2_UPDATE : Event.REFBLOCK_UPDATE_PART);
-    if (pending !== undefined) yield pending;
-    const tick = hazards === null ? 0 : hazards.order.writing(offset, this.table(slot));
-    pending = writeFile(this.#image, offset, this.table(slot));
-    if (pending !== undefined) yield pending;
-    this.#dirty.delete(slot);
-    if (hazards !== null) hazards.order.written(offset, this.tableBytes, tick);
   }
 
   /** Puts on stable storage what has to be there before a table of this cache. */
