@@ -63,7 +63,7 @@ export function* withHeldDiscards(image: Qcow2Image, steps: Steps<void>): Steps<
     succeeded = true;
   } finally {
     image.discards.isHeld = false;
-    yield* image.discards.process({ succeeded });
+    yield image.discards.process({ succeeded });
   }
 }
 

@@ -9,7 +9,7 @@ import { BlockError } from '../../../block/error.ts';
 import { Event } from '../../../block/events/events.ts';
 import { assert } from '../../../util/assert.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { Steps } from '../../../util/steps.ts';
+import { type Answer, run, type Steps } from '../../../util/steps.ts';
 import { isAllZero } from '../../../util/pattern.ts';
 import { HeaderField, MAX_REFCOUNT_TABLE_BYTES, POINTER_BYTES, REFCOUNT_ENTRY_BYTES } from '../format/header-fields.ts';
 import { type HostOffset, writeUint64 } from '../format/offsets.ts';
@@ -20,17 +20,28 @@ import { RefcountTable } from '../tables/refcount-table.ts';
 import { findFreeClusters, freeClusters, refuseUnalignedBlock, updateRefcount } from './refcounts.ts';
 
 /** The slot of the block that counts a cluster, held. Where there is none it is made, and EAGAIN thrown. */
-export function* refcountBlockForUpdate(image: Qcow2Image, clusterIndex: number): Steps<number> {
+export function refcountBlockForUpdate(image: Qcow2Image, clusterIndex: number): Answer<number> {
   const told = image.fire(Event.REFBLOCK_ALLOC);
-  if (told !== undefined) yield told;
+  return told === undefined ? loadBlock(image, clusterIndex) : run(loadBlockAfter(told, image, clusterIndex));
+}
+
+function* loadBlockAfter(told: Promise<void>, image: Qcow2Image, clusterIndex: number): Steps<number> {
+  yield told;
+  return yield loadBlock(image, clusterIndex);
+}
+
+function loadBlock(image: Qcow2Image, clusterIndex: number): Answer<number> {
   const tableIndex = image.refcountTableIndexOf(clusterIndex);
   const offset = image.refcountTable.blockOffset(tableIndex);
-  if (offset === 0) yield* makeBlock(image, clusterIndex);
-  if (image.refcountTable.isUnaligned(tableIndex)) yield* refuseUnalignedBlock(image, tableIndex);
-  const loadingTold = image.fire(Event.REFBLOCK_LOAD);
-  if (loadingTold !== undefined) yield loadingTold;
-  const loading = image.refcountCache.get(offset);
-  return typeof loading === 'number' ? loading : yield loading;
+  if (offset === 0) return run<number>(makeBlock(image, clusterIndex));
+  if (image.refcountTable.isUnaligned(tableIndex)) return run<number>(refuseUnalignedBlock(image, tableIndex));
+  const told = image.fire(Event.REFBLOCK_LOAD);
+  return told === undefined ? image.refcountCache.get(offset) : run(getBlockAfter(told, image, offset));
+}
+
+function* getBlockAfter(told: Promise<void>, image: Qcow2Image, offset: HostOffset): Steps<number> {
+  yield told;
+  return yield image.refcountCache.get(offset);
 }
 
 /** Makes the block that counts a cluster, and throws EAGAIN. */

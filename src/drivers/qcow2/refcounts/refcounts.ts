@@ -4,7 +4,7 @@ import { Event } from '../../../block/events/events.ts';
 import type { ImageHazards } from '../../../block/hazards/image-hazards.ts';
 import { assert } from '../../../util/assert.ts';
 import { Errno, strerror } from '../../../util/errno.ts';
-import { type Answer, run, type Steps } from '../../../util/steps.ts';
+import { type Answer, type Pending, run, type Steps } from '../../../util/steps.ts';
 import { Cluster, clusterType } from '../format/l2-entry.ts';
 import { entryOffset, hex, type HostOffset } from '../format/offsets.ts';
 import { corrupt, signalCorruption } from '../tables/corruption.ts';
@@ -80,7 +80,8 @@ export function* updateRefcount(
       if (wantedIndex !== tableIndex) {
         if (slot !== -1) refcountCache.put(slot);
         slot = -1;
-        slot = yield* refcountBlockForUpdate(image, clusterIndex);
+        const loading = refcountBlockForUpdate(image, clusterIndex);
+        slot = typeof loading === 'number' ? loading : yield loading;
       }
       tableIndex = wantedIndex;
       refcountCache.markDirty(slot);
@@ -109,14 +110,18 @@ export function* updateRefcount(
     if (isRestart(error)) image.freeClusterIndex = Math.min(image.freeClusterIndex, start / clusterBytes);
   }
 
-  if (!image.discards.isHeld && !image.discards.isEmpty) {
-    yield* image.discards.process({ succeeded: failure === null });
-  }
+  const discarding = image.discards.isHeld ? undefined : image.discards.process({ succeeded: failure === null });
+  if (discarding !== undefined) yield discarding;
   if (slot !== -1) refcountCache.put(slot);
   if (failure !== null) {
-    yield* ignoringErrors(updateRefcount(image, offset, position - offset, -change, DiscardReason.NEVER));
+    yield takeBackChange(image, offset, position - offset, change);
     throw failure;
   }
+}
+
+/** Takes back what a change of refcounts that has failed did to a range; what cannot be taken back stays. */
+function takeBackChange(image: Qcow2Image, offset: number, bytes: number, change: number | bigint): Pending {
+  return run(ignoringErrors(updateRefcount(image, offset, bytes, -change, DiscardReason.NEVER)));
 }
 
 /** Tells the detector of hazards of a refcount that has changed. */
@@ -170,7 +175,7 @@ function mayRestart(error: unknown, restarts: number): boolean {
 /** Finds free clusters in a row, without taking them. EFBIG if they end behind `maxOffset`. */
 export function* findFreeClusters(image: Qcow2Image, bytes: number, maxOffset: number): Steps<HostOffset> {
   // A range that is queued to be discarded must not get new content before.
-  if (image.discards.isHeld) yield* image.discards.process({ succeeded: true });
+  if (image.discards.isHeld) yield image.discards.process({ succeeded: true });
   const wanted = image.clustersFor(bytes);
   for (let found = 0; found < wanted; ) {
     const clusterIndex = image.freeClusterIndex;

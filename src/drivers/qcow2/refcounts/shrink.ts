@@ -42,7 +42,7 @@ export function* shrinkRefcountTable(image: Qcow2Image): Steps<void> {
     }
     refcountTable.setBlock(index, 0);
   }
-  if (!image.discards.isHeld) yield* image.discards.process({ succeeded: failure === null });
+  if (!image.discards.isHeld) yield image.discards.process({ succeeded: failure === null });
   if (failure !== null) throw failure;
 }
 

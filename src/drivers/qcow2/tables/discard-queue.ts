@@ -1,5 +1,5 @@
 /** Freed host ranges that wait to be discarded on the image file; neighbours are joined. */
-import type { Steps } from '../../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import type { Qcow2Image } from './image.ts';
 import { discardHint } from './io.ts';
 
@@ -23,11 +23,6 @@ export class DiscardQueue {
 
   constructor(image: Qcow2Image) {
     this.#image = image;
-  }
-
-  /** No range waits. */
-  get isEmpty(): boolean {
-    return this.#regions.size === 0;
   }
 
   /**
@@ -56,7 +51,11 @@ export class DiscardQueue {
    * Discards what was collected, oldest first; for operations that failed, forgets it. Failures of the discards do not
    * matter.
    */
-  *process({ succeeded }: { succeeded: boolean }): Steps<void> {
+  process({ succeeded }: { succeeded: boolean }): Pending {
+    return this.#regions.size === 0 ? undefined : run(this.#processEach(succeeded));
+  }
+
+  *#processEach(succeeded: boolean): Steps<void> {
     for (const region of this.#regions) {
       this.#regions.delete(region);
       this.#byStart.delete(region.offset);
