@@ -99,7 +99,7 @@ function wakeEarly(image: Qcow2Image): void {
     writePart(own, guest, data, allocation) {
       for (let part = allocation.parts; part !== null; part = part.next) {
         own.pendingUpdates.delete(part);
-        part.dependents.wakeAll();
+        part.dependents?.wakeAll();
       }
       return ordering.writePart(own, guest, data, allocation);
     },

@@ -9,6 +9,7 @@
  *     B  4k@32k overlaps 0..64k: waits ................................................ finds X, overwrites in place
  */
 import { REQUEST_MAX_BYTES } from '../../../block/flags.ts';
+import { CoroutineQueue } from '../../../block/loop/coroutine-queue.ts';
 import type { WaitReason } from '../../../block/loop/loop.ts';
 import { traceWait } from '../../../block/request/traced.ts';
 import { assert } from '../../../util/assert.ts';
@@ -113,6 +114,7 @@ function* waitFor(image: Qcow2Image, other: PendingL2Update): Steps<void> {
   const reason: WaitReason = { kind: 'allocation', blockedBy: other.owner };
   image.lock.unlock();
   traceWait(image.node, reason);
+  other.dependents ??= new CoroutineQueue(image.loop);
   yield other.dependents.wait(reason);
   yield image.lock.lock();
 }

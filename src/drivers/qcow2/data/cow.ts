@@ -9,7 +9,7 @@ import { pwriteZeroes, pwritev } from '../../../block/request/write.ts';
 import { assert } from '../../../util/assert.ts';
 import { readBe32, writeBe32 } from '../../../util/big-endian.ts';
 import { Errno } from '../../../util/errno.ts';
-import type { Steps } from '../../../util/steps.ts';
+import { type Pending, run, type Steps } from '../../../util/steps.ts';
 import { touchedBits } from '../format/l2-entry.ts';
 import { advance, COPIED, type GuestOffset, highOf, type HostOffset, lowOf } from '../format/offsets.ts';
 import { freeClusters, freeEntry } from '../refcounts/refcounts.ts';
@@ -36,8 +36,10 @@ export function* zeroNewSpace(image: Qcow2Image, parts: PendingL2Update): Steps<
   for (let part: PendingL2Update | null = parts; part !== null; part = part.next) {
     if (!part.needsCow) continue;
     const { guest, head, tail } = part;
-    if (!(yield isZeroFast(image.node, guest + head.offset, head.bytes))) continue;
-    if (!(yield isZeroFast(image.node, guest + tail.offset, tail.bytes))) continue;
+    const isHeadZero = isZeroFast(image.node, guest + head.offset, head.bytes);
+    if (!(typeof isHeadZero === 'boolean' ? isHeadZero : yield isHeadZero)) continue;
+    const isTailZero = isZeroFast(image.node, guest + tail.offset, tail.bytes);
+    if (!(typeof isTailZero === 'boolean' ? isTailZero : yield isTailZero)) continue;
 
     const host = part.host + head.offset;
     const bytes = tail.offset + tail.bytes - head.offset;
@@ -70,20 +72,45 @@ export function mergeIntoCow(parts: PendingL2Update, guest: GuestOffset, data: B
 }
 
 /**
- * Enters all parts into the L2 table, and lets the writers go on that wait for them. What could not be entered stays in
- * `allocation.parts`. The lock is held.
+ * Copies head and tail of all parts and enters their clusters into the L2 table; the old ones are freed, and writers
+ * that wait for a part go on. What could not be entered stays in `allocation.parts`. The lock is held.
  */
 export function* linkParts(image: Qcow2Image, allocation: Allocation): Steps<void> {
   assert(image.lock.isLocked, 'the lock is held');
   for (let part = allocation.parts; part !== null; part = allocation.parts) {
-    yield* linkPart(image, part);
+    const preparing = prepareToLink(image, part);
+    if (preparing !== undefined) yield preparing;
+    const loading = sliceForUpdate(image, part.guest);
+    const freeing = enterPart(image, part, typeof loading === 'number' ? loading : yield loading);
+    if (freeing !== undefined) yield freeing;
     endPart(image, allocation, part);
   }
 }
 
+/** Copies head and tail of a part where that is needed, and sees to it that refcounts come before its entries. */
+function prepareToLink(image: Qcow2Image, part: PendingL2Update): Pending {
+  const copies = part.needsCow && !part.skipsCow;
+  return copies || image.useLazyRefcounts ? run(copyBeforeLink(image, part, copies)) : dependOnRefcounts(image);
+}
+
+function* copyBeforeLink(image: Qcow2Image, part: PendingL2Update, copies: boolean): Steps<void> {
+  if (copies) yield* copyAround(image, part);
+  if (image.useLazyRefcounts) yield* ignoringErrors(markDirty(image));
+  yield dependOnRefcounts(image);
+}
+
+/** A new cluster's refcount is on disk before the L2 entry that points to it. */
+function dependOnRefcounts(image: Qcow2Image): Pending {
+  return image.needsAccurateRefcounts ? image.l2Cache.dependOn(image.refcountCache) : undefined;
+}
+
 /** Gives back what all parts took, because the write has failed. The lock is held. */
-export function* abandonParts(image: Qcow2Image, allocation: Allocation): Steps<void> {
+export function abandonParts(image: Qcow2Image, allocation: Allocation): Pending {
   assert(image.lock.isLocked, 'the lock is held');
+  return allocation.parts === null ? undefined : run(abandonEach(image, allocation));
+}
+
+function* abandonEach(image: Qcow2Image, allocation: Allocation): Steps<void> {
   for (let part = allocation.parts; part !== null; part = part.next) {
     if (!image.hasDataFile && !part.keepsOldClusters) {
       yield* freeClusters(image, part.host, part.clusterCount * image.clusterBytes, DiscardReason.NEVER);
@@ -93,31 +120,22 @@ export function* abandonParts(image: Qcow2Image, allocation: Allocation): Steps<
 }
 
 /** A part is done: the writers that wait for it go on. */
-export function endPart(image: Qcow2Image, allocation: Allocation, part: PendingL2Update): void {
+function endPart(image: Qcow2Image, allocation: Allocation, part: PendingL2Update): void {
   image.pendingUpdates.delete(part);
-  part.dependents.wakeAll();
+  part.dependents?.wakeAll();
   allocation.parts = part.next;
 }
 
-/** Copies head and tail and enters one part's clusters into the L2 table; the old ones are freed. The lock is held. */
-export function* linkPart(image: Qcow2Image, part: PendingL2Update): Steps<void> {
-  if (part.needsCow && !part.skipsCow) yield* copyAround(image, part);
-  if (image.useLazyRefcounts) yield* ignoringErrors(markDirty(image));
-  // A new cluster's refcount is on disk before the L2 entry that points to it.
-  const depending = image.needsAccurateRefcounts ? image.l2Cache.dependOn(image.refcountCache) : undefined;
-  if (depending !== undefined) yield depending;
-
-  const { l2Cache } = image;
-  const loading = sliceForUpdate(image, part.guest);
-  const slot: number = typeof loading === 'number' ? loading : yield loading;
+/** Enters the clusters of a part into its slice, which is held and put back, and frees the old ones. */
+function enterPart(image: Qcow2Image, part: PendingL2Update, slot: number): Pending {
+  const { l2Cache, hazards } = image;
+  const table = l2Cache.table(slot);
   l2Cache.markDirty(slot);
-  if (image.hazards !== null) checkOwnership(image, part, l2Cache.table(slot));
-  const old = enterClusters(image, part, l2Cache.table(slot));
-  if (image.hazards !== null) {
-    noteEntry(image, l2Cache.table(slot), image.sliceIndexOf(part.guest) * image.l2EntryBytes, part);
-  }
+  if (hazards !== null) checkOwnership(image, part, table);
+  const old = enterClusters(image, part, table);
+  if (hazards !== null) noteEntry(image, table, image.sliceIndexOf(part.guest) * image.l2EntryBytes, part);
   l2Cache.put(slot);
-  if (!part.keepsOldClusters && old.length > 0) yield* freeOld(image, old);
+  return part.keepsOldClusters || old.length === 0 ? undefined : run(freeOld(image, old));
 }
 
 /**

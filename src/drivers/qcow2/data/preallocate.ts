@@ -12,7 +12,7 @@ import { lastUsedCluster } from '../refcounts/used-clusters.ts';
 import { DiscardReason, type Qcow2Image } from '../tables/image.ts';
 import { Allocation, PendingL2Update } from '../tables/pending-update.ts';
 import { allocate } from './allocate.ts';
-import { abandonParts, linkPart, linkParts } from './cow.ts';
+import { abandonParts, linkParts } from './cow.ts';
 
 const INT_MAX = 0x7fff_ffff;
 
@@ -40,7 +40,7 @@ export function* preallocateMetadata(
     // Reading a cluster that is mapped must not run into the end of the file.
     if (end > fileLength) yield truncate(image.dataFile, end, { preallocation: mode === 'metadata' ? 'off' : mode });
   } finally {
-    yield* abandonParts(image, allocation);
+    yield abandonParts(image, allocation);
   }
 }
 
@@ -135,9 +135,11 @@ function* mapClusters(
       null,
     );
     part.isPreallocation = isPreallocation;
+    const mapped = new Allocation();
+    mapped.parts = part;
     try {
       yield image.loop.breathe();
-      yield* linkPart(image, part);
+      yield* linkParts(image, mapped);
     } catch (error) {
       if (!(error instanceof BlockError)) throw error;
       yield* freeClusters(image, host, rest * image.clusterBytes, DiscardReason.OTHER);

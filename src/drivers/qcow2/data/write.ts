@@ -58,7 +58,7 @@ function* findNewSpace(image: Qcow2Image, guest: GuestOffset, bytes: number, spa
     const refusing = checkDataOverlap(image, space.host, space.bytes);
     if (refusing !== undefined) yield refusing;
   } catch (error) {
-    if (error instanceof BlockError) yield* abandonParts(image, space);
+    if (error instanceof BlockError) yield abandonParts(image, space);
     throw error;
   }
 }
@@ -195,7 +195,8 @@ function* finishPart(image: Qcow2Image, space: Allocation, writing: Pending, fai
     if (space.parts !== null) yield* linkParts(image, space);
   } finally {
     try {
-      if (space.parts !== null) yield* abandonParts(image, space);
+      const abandoning = abandonParts(image, space);
+      if (abandoning !== undefined) yield abandoning;
     } finally {
       image.lock.unlock();
     }

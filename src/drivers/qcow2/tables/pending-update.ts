@@ -1,7 +1,7 @@
 /** Pending L2 updates: parts of writes in flight whose clusters are not yet, or not yet fully, in the L2 table. */
 import type { Counted } from '../../../block/hazards/flush-order.ts';
 import type { Place } from '../../../block/hazards/places.ts';
-import { CoroutineQueue } from '../../../block/loop/coroutine-queue.ts';
+import type { CoroutineQueue } from '../../../block/loop/coroutine-queue.ts';
 import type { Coroutine } from '../../../block/loop/loop.ts';
 import { assert } from '../../../util/assert.ts';
 import type { Pending } from '../../../util/steps.ts';
@@ -39,8 +39,8 @@ export class PendingL2Update {
   readonly next: PendingL2Update | null;
   /** The request that it is a part of. */
   readonly owner: Coroutine | null;
-  /** Writers that overlap with this one and begin anew when it is done. */
-  readonly dependents: CoroutineQueue;
+  /** Writers that overlap with this one and begin anew when it is done; null while there is none. */
+  dependents: CoroutineQueue | null = null;
   /** Head and tail need no copy: the space is zeroed already. */
   skipsCow = false;
   /** Subclusters keep their state: nothing is written, the space is only reserved. */
@@ -77,7 +77,6 @@ export class PendingL2Update {
     this.tail = { offset: end, bytes: copiesTo - end };
     this.next = next;
     this.owner = image.loop.current;
-    this.dependents = new CoroutineQueue(image.loop);
     const isCounted = !keepsOldClusters && !image.hasDataFile;
     this.counted = isCounted ? countsOf(image, cluster, this.clusterCount * image.clusterBytes) : noCounts;
   }
