@@ -47,6 +47,44 @@ describe('the launcher', () => {
   });
 });
 
+/** The files that a run with these arguments has loaded by its end, without the marks of their builds. */
+function loadedBy(args: readonly string[], stdin = ''): string[] {
+  const script = `
+    process.on('exit', () => console.error(Object.keys(require.cache).join('\\n')));
+    process.argv.splice(1, 0, ${JSON.stringify(bin)});
+    require(${JSON.stringify(bin)});`;
+  const options = { cwd: folder, env: plainEnvironment(), timeout: 20_000, encoding: 'utf8', input: stdin } as const;
+  const { stderr } = spawnSync(process.execPath, ['-e', script, '--', ...args], options);
+  return stderr
+    .split('\n')
+    .filter((file) => file.includes('/dist/cli/'))
+    .map((file) => path.basename(file, '.js').replace(/-[\w-]{8}$/, ''));
+}
+
+describe('a start loads no more than it needs', () => {
+  const script = 'write -q 0 4k\nread -q 0 4k\naio_write -q 4k 4k\naio_flush\nflush\nquit\n';
+  const image = ['main', 'image', 'rolldown-runtime'];
+
+  it('without an image nothing of the block layer', () => {
+    expect(loadedBy(['-c', 'quit'])).toEqual(['main']);
+    expect(loadedBy(['-V'])).toEqual(['main']);
+  });
+
+  it('a script of reads and writes one file for its image, and one for each of qcow2 and blkdebug', () => {
+    for (const [name, more] of [
+      ['raw', []],
+      ['qcow2', ['qcow2']],
+    ] as const) {
+      const created = spawnSync(process.execPath, [bin, '-c', `create -q -f ${name} ${name} 1M`], { cwd: folder });
+      expect(created.status).toBe(0);
+      expect(loadedBy(['-f', name, name], script).toSorted()).toEqual([...image, ...more].toSorted());
+      expect(loadedBy(['-f', name, `blkdebug::${name}`], script).toSorted()).toEqual(
+        [...image, 'blkdebug', ...more].toSorted(),
+      );
+    }
+  });
+});
+
 describe.each(nodePrograms)('with Node %s the cache of compiled code', (_, node) => {
   const cache = path.join(folder, `cache-${path.basename(path.dirname(path.dirname(node)))}`);
   const args = [...blkscope.args];
