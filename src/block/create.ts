@@ -40,8 +40,8 @@ export async function createImage(
   if (known === null) throw invalidArgument(`Unknown file format '${format}'`);
   const driver = await loadDriver(known);
   const protocol = await loadDriver(context.drivers.findProtocol(filename, true));
-  const formatOptions = optionsOf(driver, 'Format');
-  const protocolOptions = optionsOf(protocol, 'Protocol');
+  const formatOptions = await optionsOf(driver, 'Format');
+  const protocolOptions = await optionsOf(protocol, 'Protocol');
   const options = unique([...formatOptions, ...protocolOptions]);
   const values = parseValues(request.options, options, context);
   setBacking(values, options, request);
@@ -68,7 +68,7 @@ export async function createImage(
 /** Makes the file of an image: by the driver of its protocol, from those of the values that this driver takes. */
 export async function createFile(context: GraphContext, filename: string, values: CreateValues): Promise<void> {
   const driver = await loadDriver(context.drivers.findProtocol(filename, true));
-  const known = optionsOf(driver, 'Protocol');
+  const known = await optionsOf(driver, 'Protocol');
   const own = new Map([...values].filter(([key]) => known.some(({ name }) => name === key)));
   await driver.create?.(context, filename, own);
 }
@@ -105,9 +105,10 @@ export async function createFallback(
   }
 }
 
-function optionsOf({ createOptions, formatName }: Driver, kind: 'Format' | 'Protocol'): readonly CreateOption[] {
-  if (createOptions !== undefined) return createOptions;
-  throw new BlockError(Errno.ENOTSUP, `${kind} driver '${formatName}' does not support image creation`);
+async function optionsOf(driver: Driver, kind: 'Format' | 'Protocol'): Promise<readonly CreateOption[]> {
+  const options = await driver.createOptions?.();
+  if (options !== undefined) return options;
+  throw new BlockError(Errno.ENOTSUP, `${kind} driver '${driver.formatName}' does not support image creation`);
 }
 
 /** Each name once; what a format knows is not asked of the protocol. */

@@ -205,7 +205,7 @@ export interface Driver<S = unknown> extends DriverIdentity {
   readonly strongOptions?: readonly string[];
 
   /** The options of new images, in the order in which `create` says them. Default: none can be made. */
-  readonly createOptions?: readonly CreateOption[];
+  createOptions?(): Promise<readonly CreateOption[]>;
   /** Makes an image (a format) or its file (a protocol). */
   create?(context: GraphContext, filename: string, values: CreateValues): Promise<void>;
   /** For protocols: deletes a file. Failures do not count. */

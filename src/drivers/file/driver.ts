@@ -25,7 +25,7 @@ export const file: Driver<FileState> = {
     openHostFile(node, options, flags, regularFile);
   },
 
-  createOptions: fileCreateOptions,
+  createOptions: async () => fileCreateOptions,
   create: async (...request) => (await import('./create-file.ts')).createHostFile(...request),
   deleteFile: deleteHostFile,
 
@@ -48,7 +48,7 @@ export const hostDevice: Driver<FileState> = {
   ...hostFile,
   formatName: 'host_device',
   protocolName: 'host_device',
-  createOptions: fallbackOptions,
+  createOptions: async () => fallbackOptions,
   create: async (...request) => (await import('../../block/create.ts')).createFallback('host_device', ...request),
 
   async open(node, options, flags) {
@@ -64,7 +64,7 @@ export const hostCdrom: Driver<FileState> = (() => {
     formatName: 'host_cdrom',
     protocolName: 'host_cdrom',
     hasVariableLength: true,
-    createOptions: fallbackOptions,
+    createOptions: async () => fallbackOptions,
     create: async (...request) => (await import('../../block/create.ts')).createFallback('host_cdrom', ...request),
 
     async open(node, options, flags) {

@@ -30,7 +30,7 @@ export const luks: Driver<LuksVolume> = {
   formatName: 'luks',
   isFormat: true,
   strongOptions: ['key-secret'],
-  createOptions: [{ name: 'size', type: 'size', help: 'the length of the disk' }, ...luksCreateOptions()],
+  createOptions: async () => [{ name: 'size', type: 'size', help: 'the length of the disk' }, ...luksCreateOptions()],
   create: async (...request) => (await import('./create-volume.ts')).createVolume(...request),
 
   async open(node, options) {

@@ -43,7 +43,7 @@ export const nbd: Driver<NbdState> = {
   otherPrefixes: ['nbd+tcp', 'nbd+unix'],
   strongOptions: ['path', 'host', 'port', 'export', 'tls-creds', 'tls-hostname', 'server.'],
   parseFilename,
-  createOptions: fallbackOptions,
+  createOptions: async () => fallbackOptions,
   create: async (...request) => (await import('../../block/create.ts')).createFallback('nbd', ...request),
 
   async open(node, options) {

@@ -7,7 +7,6 @@ import { Event } from '../../block/events/events.ts';
 import { SECTOR_BYTES } from '../../block/flags.ts';
 import { defaultPermissions } from '../../block/graph/permissions.ts';
 import { run, type Steps } from '../../util/steps.ts';
-import { qcow2CreateOptions } from './create/create-options.ts';
 import { discardRange, emptyImage } from './data/discard.ts';
 import { writeCaches } from './tables/header-write.ts';
 import type { Qcow2Image } from './tables/image.ts';
@@ -31,7 +30,7 @@ export const qcow2: Driver<Qcow2Image> = {
   mutableOptions,
   strongOptions: ['encrypt.key-secret'],
 
-  createOptions: qcow2CreateOptions,
+  createOptions: async () => (await import('./create/create-options.ts')).qcow2CreateOptions,
   create: async (...request) => (await import('./create/create-image.ts')).createQcow2(...request),
 
   snapshots: {

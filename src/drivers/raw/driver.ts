@@ -115,7 +115,7 @@ export const raw: Driver<RawState> = {
   mutableOptions: ['offset', 'size'],
   strongOptions: ['offset', 'size'],
 
-  createOptions: [{ name: 'size', type: 'size', help: 'the length of the disk' }],
+  createOptions: async () => [{ name: 'size', type: 'size', help: 'the length of the disk' }],
   create: async (...request) => (await import('../../block/create.ts')).createFile(...request),
 
   async open(node, options) {

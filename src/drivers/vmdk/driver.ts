@@ -21,7 +21,7 @@ export const vmdk: Driver<VmdkImage> = {
   isFormat: true,
   supportsBacking: true,
 
-  createOptions: vmdkCreateOptions,
+  createOptions: async () => vmdkCreateOptions,
   create: createDisk,
 
   open: openImage,

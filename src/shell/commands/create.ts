@@ -1,5 +1,6 @@
 /** `create`: makes an image, as `qemu-img create` does. Not in qemu-io. */
 import { BlockError } from '../../block/error.ts';
+import { loadDriver } from '../../block/open/driver-table.ts';
 import { Errno } from '../../util/errno.ts';
 import type { Command } from '../command.ts';
 import { CommandFailure, usage } from '../failure.ts';
@@ -128,10 +129,10 @@ async function listOptions(session: SessionState, format: string): Promise<void>
   const rows: string[] = [];
   for (const name of new Set([format, 'file'])) {
     const known = session.context.drivers.find(name);
-    const driver = known === null || !('load' in known) ? known : await known.load();
-    if (driver?.createOptions === undefined)
-      throw new BlockError(Errno.ENOTSUP, `images of format '${name}' cannot be made`);
-    for (const { name: option, type, initial, help } of driver.createOptions) {
+    const driver = known === null ? null : await loadDriver(known);
+    const options = await driver?.createOptions?.();
+    if (options === undefined) throw new BlockError(Errno.ENOTSUP, `images of format '${name}' cannot be made`);
+    for (const { name: option, type, initial, help } of options) {
       const text = `${option}=${type}`.padEnd(32);
       rows.push(`${text} ${help}${initial === undefined ? '' : ` (${initial})`}`);
     }
