@@ -50,8 +50,9 @@ it('a command that cannot be loaded fails, and the lines behind it run', async (
 it('an image whose driver cannot be loaded is not opened, and the session goes on', async () => {
   const copy = copyProgram('upgraded');
   const { write, out, err, exit } = startProgram(['-f', 'raw', 'disk'], cwd, 'pipe', copy);
-  write('read 0 4k\n');
-  await out.until('ops/sec');
+  // Its answer says that all commands are loaded.
+  write('length\n');
+  await out.until('1 MiB\n');
   renameSync(copy.folder, `${copy.folder}-away`);
   write('close\nopen null-co://\nopen json:{"driver":"raw"}\nopen -o driver=raw disk\nlength\nquit\n');
   expect(await exit).toBe('1');
@@ -59,5 +60,5 @@ it('an image whose driver cannot be loaded is not opened, and the session goes o
     "qemu-io: can't open device null-co://: the program cannot load its driver 'null-co': REASON\n" +
       'qemu-io: can\'t open device json:{"driver":"raw"}: the program cannot load what reads JSON: REASON\n',
   );
-  expect(out.text).toContain('1 MiB\n');
+  expect(out.text.match(/1 MiB\n/g)).toHaveLength(2);
 });
