@@ -2,7 +2,6 @@
  * The one error of the block layer: what the disk or the user did wrong. A broken invariant is an assertion instead.
  */
 import { Errno, hostErrno, strerror } from '../util/errno.ts';
-import { loadProblem } from '../util/load-now.ts';
 import { type Answer, isPromise, type Steps } from '../util/steps.ts';
 
 /**
@@ -103,5 +102,15 @@ export async function loadPart<T>(name: string, load: () => Promise<T>): Promise
     return await load();
   } catch (error) {
     throw new BlockError(Errno.EIO, `the program cannot load ${name}: ${loadProblem(error)}`);
+  }
+}
+
+/** Why a file of the program was not loaded: no more can be opened, as the host says it, or it has gone. */
+function loadProblem(error: unknown): string {
+  try {
+    return strerror(hostErrno(error));
+  } catch {
+    const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    return reason;
   }
 }

@@ -1,9 +1,8 @@
 /** Runs command lines: the checks before a command, its coroutine, its failure, and what it reports in the end. */
-import { BlockError } from '../block/error.ts';
+import { BlockError, loadPart } from '../block/error.ts';
 import type { TraceBus } from '../block/events/trace.ts';
 import type { Coroutine } from '../block/loop/loop.ts';
 import { Errno } from '../util/errno.ts';
-import { loadProblem } from '../util/load-now.ts';
 import { type Answer, isPromise, type Pending } from '../util/steps.ts';
 import {
   type Command,
@@ -103,10 +102,11 @@ export class CommandRunner implements Shell {
   /** Runs a line of a command that is not loaded yet, if it is one. */
   async #executeOther(name: string, line: string): Promise<number> {
     try {
-      await this.commands.complete();
+      await loadPart('its other commands', () => this.commands.complete());
     } catch (error) {
-      this.session.error(`${name}: the program cannot load its other commands: ${loadProblem(error)}`);
-      return this.#fail(Errno.EIO);
+      if (!(error instanceof BlockError)) throw error;
+      this.session.error(`${name}: ${error.message}`);
+      return this.#fail(error.errno);
     }
     return this.#execute(line);
   }

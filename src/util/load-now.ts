@@ -1,5 +1,4 @@
 /** Modules that few runs need, loaded when one does. */
-import { hostErrno, strerror } from './errno.ts';
 
 /** The built program is CommonJS and has one; the tests run the source as it is. */
 const requireNow =
@@ -20,14 +19,4 @@ export function loadNow(name: 'node:zlib'): typeof import('node:zlib');
 export function loadNow(name: string): unknown;
 export function loadNow(name: string): unknown {
   return requireNow(name);
-}
-
-/** Why a file of the program was not loaded: no more can be opened, as the host says it, or it has gone. */
-export function loadProblem(error: unknown): string {
-  try {
-    return strerror(hostErrno(error));
-  } catch {
-    const [reason = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-    return reason;
-  }
 }

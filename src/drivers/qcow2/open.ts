@@ -226,9 +226,11 @@ async function readBackingName(image: Qcow2Image, header: Header): Promise<void>
 async function watchHazards(image: Qcow2Image): Promise<void> {
   const file = image.file.node;
   const dataFile = image.dataFile.node;
-  if (debugNode(file) === null && debugNode(dataFile) === null) return;
+  const ruled = debugNode(file);
+  const dataRuled = debugNode(dataFile);
+  if (ruled === null && dataRuled === null) return;
   const { ImageHazards } = await import('../../block/hazards/image-hazards.ts');
-  image.hazards = new ImageHazards(debugNode(file) ?? file, debugNode(dataFile) ?? dataFile);
+  image.hazards = new ImageHazards(ruled ?? file, dataRuled ?? dataFile);
 }
 
 /** The image was in use when its refcounts were not kept up to date. */

@@ -112,7 +112,7 @@ export function findBitmap({ bitmaps, lengthBytes }: Qcow2Image, name: string): 
   return { lengthBytes, granuleBytes: 2 ** granularityBits, runs: bits === null ? null : () => bits.runs() };
 }
 
-/** The values that `info` prints about the format, in the order in which it does. What reading the bitmaps throws. */
+/** The values that `info` prints about the format, in the order in which it does. Throws as reading bitmaps does. */
 export async function specificInfoOf(image: Qcow2Image): Promise<SpecificInfo> {
   const always = {
     'refcount-bits': 1 << image.refcountOrder,
